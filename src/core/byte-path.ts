@@ -1,0 +1,72 @@
+/**
+ * A path relative to the state directory, as raw bytes held in a one-byte string
+ * (each character is one byte, `latin1`). POSIX names are bytes, not text: a
+ * name that is not UTF-8 must survive a round trip. Separator `/`, no leading or
+ * trailing separator, no `.` or `..` or empty component; the state directory
+ * itself is the empty string.
+ */
+export type BytePath = string;
+
+/** Bytes of the path, as the operating system wants them. */
+export function pathBytes(path: BytePath): Buffer {
+  return Buffer.from(path, 'latin1');
+}
+
+/** The path that these raw bytes name. */
+export function pathFromBytes(bytes: Uint8Array): BytePath {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+/** The path of this text, encoded as UTF-8. */
+export function pathFromText(text: string): BytePath {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** For people: the bytes read as UTF-8; what is not UTF-8 shows as U+FFFD. */
+export function pathToText(path: BytePath): string {
+  return Buffer.from(path, 'latin1').toString('utf8');
+}
+
+/** Parent directory of a path; the parent of a top-level name is the empty string. */
+export function pathParent(path: BytePath): BytePath {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}
+
+/** Last component of a path. */
+export function pathName(path: BytePath): BytePath {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** Joins a directory and a name. */
+export function pathJoin(directory: BytePath, name: BytePath): BytePath {
+  return directory === '' ? name : `${directory}/${name}`;
+}
+
+/**
+ * Whether a path read from bytes may be used below a target directory: not
+ * absolute, no empty, `.` or `..` component, no NUL, components of at most 255
+ * bytes, at most 4,095 bytes in all.
+ */
+export function isSafePath(path: BytePath): boolean {
+  if (path.length === 0 || path.length > 4095 || path.includes('\0')) return false;
+  for (const name of path.split('/')) {
+    if (name === '' || name === '.' || name === '..' || name.length > 255) return false;
+  }
+  return true;
+}
+
+/** Whether `path` is `directory` or lies below it. */
+export function isWithin(path: BytePath, directory: BytePath): boolean {
+  return directory === '' || path === directory || path.startsWith(`${directory}/`);
+}
+
+/** Joins paths into one NUL-separated buffer, the form in which batches cross into native code. */
+export function packPaths(paths: readonly BytePath[]): Buffer {
+  return Buffer.from(paths.join('\0'), 'latin1');
+}
+
+/** Splits what `packPaths` joined; `count` tells an empty list from one empty path. */
+export function unpackPaths(packed: Uint8Array, count: number): BytePath[] {
+  return count === 0 ? [] : pathFromBytes(packed).split('\0');
+}

@@ -1,0 +1,8 @@
+/** Door of the room `core`: errors, limits, clock, log, file system, byte paths, semaphore. */
+export * from './byte-path.js';
+export * from './clock.js';
+export * from './errors.js';
+export * from './fs.js';
+export * from './limits.js';
+export * from './log.js';
+export * from './semaphore.js';

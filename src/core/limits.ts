@@ -1,0 +1,48 @@
+/**
+ * Every bound of the product in one place, each with its reason. Values read
+ * from bytes are checked against these before anything is allocated.
+ */
+export const LIMITS = {
+  /** Decoded bytes of one blob: small enough to decode for a few pages, large enough to compress well. */
+  blobBytes: 1 << 20,
+  /** Coded bytes of one blob: raw plus room for a codec's worst case. */
+  payloadBytes: (1 << 20) + 4096,
+  /** Bytes of a record's context list. */
+  contextListBytes: 1 << 18,
+  /** Decoded bytes of the context one blob is coded against. */
+  contextBytes: 8 << 20,
+  /** Target bytes that one recipe covers: an untouched region is shared between versions. */
+  regionBytes: 64 << 20,
+  /** Extents in one region's recipe: 4 KiB pages of 64 MiB, twice over. */
+  regionExtents: 32768,
+  /** Extents kept inline in a version record. */
+  inlineExtents: 8,
+  /** A pack is closed at this length. */
+  packBytes: 64 << 20,
+  /** Staged bytes that force a write to the pack before the commit. */
+  stagedBytes: 8 << 20,
+  /** Decoded bytes of one record of versions. */
+  versionsRecordBytes: 1 << 16,
+  /** Largest file that is taken whole, without a page table. */
+  smallFileBytes: 256 << 10,
+  /** Page of the page scan. */
+  pageBytes: 4096,
+  /** Group of pages whose BLAKE3 chaining value is cached. */
+  groupBytes: 65536,
+  /** Bytes of blobs kept decoded. */
+  blobCacheBytes: 64 << 20,
+  /** Bytes handled in one native batch. */
+  batchBytes: 8 << 20,
+  /** Files in one native batch. */
+  batchFiles: 2048,
+  /** Deepest chain a reader follows, whatever the store says: `--snapshot-interval` allows up to 64. */
+  chainDepthMax: 64,
+  /** Bytes of one path. */
+  pathBytes: 4095,
+  /** Bytes of all extended attributes of one entry. */
+  xattrBytes: 65536,
+  /** Largest file: recipes of regions must fit a version record. */
+  fileBytes: 2 ** 44,
+  /** Names marked by the watcher before it falls back to a full scan. */
+  watchMarks: 4096,
+} as const;

@@ -1,0 +1,290 @@
+/**
+ * Door of the room `engine`: the one interface to everything that is computed
+ * over bytes in bulk or asks the kernel for what Node does not offer. Two
+ * implementations: the native addon and a pure-TypeScript twin, held to the same
+ * conformance suite. All batches are flat: one crossing per unit of work.
+ */
+import type { BytePath } from '../core/core.js';
+
+export type HashAlgo = 'blake3' | 'sha256';
+
+/** Codec of a blob's payload. The numbers are stored in packs: never change, never reuse. */
+export const CODEC = { raw: 0, zstd: 1, zstdContext: 2, xor: 3, align: 4, tensor: 5 } as const;
+export type Codec = (typeof CODEC)[keyof typeof CODEC];
+
+/** What `encodeBlobs` may try for an item: bits, the smallest result wins, ties go to the cheaper to decode. */
+export const TRY = { zstd: 1, zstdContext: 2, xor: 4 } as const;
+
+export interface EngineInfo {
+  /** Which implementation runs: a silent fallback would be a bug. */
+  readonly kind: 'native' | 'typescript';
+  /** SIMD level that dispatch chose: `avx512`, `avx2`, `sse2`, `neon`, `portable`; `none` for the twin. */
+  readonly simd: string;
+  /** Worker threads of the engine's own pool; 0 for the twin. */
+  readonly threads: number;
+  /** Versions of what is inside, for example `{ zstd: '1.5.7', blake3: '1.8.5', xxhash: '0.8.3' }`. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** File the addon was loaded from; absent for the twin. */
+  readonly path?: string;
+  /** Why the addon was not loaded; absent when it was. */
+  readonly fallbackReason?: string;
+}
+
+/** Columns of one stat row (see `STAT_COLUMNS`), kept in a BigInt64Array, `STAT_COLUMNS` values per entry. */
+export const STAT = {
+  /** ENTRY type below, or a negative errno when the entry could not be read. */
+  type: 0,
+  /** Permission bits only (07777). */
+  mode: 1,
+  uid: 2,
+  gid: 3,
+  size: 4,
+  mtimeNs: 5,
+  ctimeNs: 6,
+  ino: 7,
+  dev: 8,
+  nlink: 9,
+  /** 512-byte blocks in use: smaller than size/512 means sparse. */
+  blocks: 10,
+} as const;
+export const STAT_COLUMNS = 11;
+
+/** Entry types. Stored in version records: never change, never reuse. */
+export const ENTRY = { removed: 0, file: 1, directory: 2, symlink: 3, special: 4 } as const;
+export type EntryType = (typeof ENTRY)[keyof typeof ENTRY];
+
+export const CHANGE = { added: 1, changed: 2, removed: 3 } as const;
+
+export interface TreeChanges {
+  readonly paths: BytePath[];
+  /** CHANGE value per path. */
+  readonly kinds: Uint8Array;
+  /** Stat rows; a removed path has zeros. */
+  readonly rows: BigInt64Array;
+  /** Entries looked at. */
+  readonly scanned: number;
+}
+
+/**
+ * Remembers the stat of every captured entry, so that an unchanged one costs a
+ * stat and nothing else. An entry counts as unchanged when type, mode, uid, gid,
+ * size, mtime, ctime, inode, device and nlink are all equal and it is trusted.
+ * Not trusted (always reported as changed) are entries put with `trusted: false`:
+ * files written so shortly before the scan that a later write could leave the
+ * same ctime.
+ */
+export interface StatIndex {
+  readonly count: number;
+  /** Replaces the content by what `save` wrote; false (and empty) when the bytes are damaged. */
+  load(bytes: Uint8Array): boolean;
+  /** Sorted by path, checksummed. */
+  save(): Buffer;
+  put(paths: readonly BytePath[], rows: BigInt64Array, trusted: Uint8Array): void;
+  /** Removes the paths and everything below them. */
+  remove(paths: readonly BytePath[]): void;
+  get(path: BytePath): BigInt64Array | undefined;
+  /**
+   * Compares directories with what is remembered. Lists each of `directories` ('' = the root) and, when
+   * `recursive`, every remembered directory below; an unknown directory is reported as added and is entered only
+   * when `enterAdded`. Paths in `skip` are neither reported nor entered. Does not follow symbolic links. Never
+   * changes the index. An entry that vanishes while scanning counts as removed. Runs off the event loop.
+   */
+  scan(options: {
+    readonly root: string;
+    readonly directories: readonly BytePath[];
+    readonly recursive: boolean;
+    readonly enterAdded: boolean;
+    readonly skip: readonly BytePath[];
+  }): Promise<TreeChanges>;
+  /** As `scan`, for exactly these paths (not their children). */
+  scanPaths(options: { readonly root: string; readonly paths: readonly BytePath[] }): Promise<TreeChanges>;
+}
+
+/** Result of reading whole small files and symbolic links. */
+export interface FileBatch {
+  /** How many of the paths were handled: fewer than asked when `totalBytesMax` was reached (at least 1). */
+  readonly done: number;
+  /** 0 read; 1 changed while reading (try again); 2 larger than `fileBytesMax` (row valid, no data); negative errno. */
+  readonly status: Int32Array;
+  readonly rows: BigInt64Array;
+  /** Bytes of each entry in `data`, in order (0 for directories, special files and failures). Link text for symlinks. */
+  readonly lengths: Uint32Array;
+  readonly data: Buffer;
+  /** 32 bytes per entry: digest of its bytes. */
+  readonly digests: Buffer;
+  /** Encoded extended attributes per entry (see `docs/format.md`, xattr list), in order. */
+  readonly xattrLengths: Uint32Array;
+  readonly xattrs: Buffer;
+}
+
+/** One step of `FileScan.next`. */
+export interface ScanStep {
+  /** Pairs (offset, length): ranges of the file that differ from the page table, ascending, whole pages except at the end of file. */
+  readonly ranges: Float64Array;
+  /** 1 per range that holds only zeros (its bytes are not in `data`), else 0. Zero ranges and data ranges are never merged. */
+  readonly zero: Uint8Array;
+  /** Bytes of the non-zero ranges, in order. */
+  readonly data: Buffer;
+  readonly done: boolean;
+}
+
+export interface ScanResult {
+  /** Stat row after the scan; equal ctime, size and inode before and after unless `torn`. */
+  readonly row: BigInt64Array;
+  readonly torn: boolean;
+  /** 16 bytes per page: XXH3-128 with the seed, canonical (big-endian) byte order. */
+  readonly pages: Buffer;
+  /** 32 bytes per full 64 KiB group: BLAKE3 chaining value; empty for sha256. */
+  readonly groups: Buffer;
+  /** Digest of the whole content. */
+  readonly digest: Buffer;
+  readonly xattrs: Buffer;
+}
+
+/** Scans one large file against its page table; at most `dataBytesMax` of changed bytes are held at a time. */
+export interface FileScan {
+  readonly row: BigInt64Array;
+  /** Continues until at least `dataBytesMax - 256 KiB` changed bytes are gathered, 64 MiB of file went by, or the end. */
+  next(dataBytesMax: number): Promise<ScanStep>;
+  /** After `done`. Hashes what changed; page table and digest describe exactly the bytes handed out. */
+  finish(): Promise<ScanResult>;
+  close(): Promise<void>;
+}
+
+export interface EncodeBatch {
+  readonly targets: Uint8Array;
+  readonly targetLengths: Uint32Array;
+  /** Older bytes, concatenated; `contextLengths[i]` is 0 for an item without. */
+  readonly contexts: Uint8Array;
+  readonly contextLengths: Uint32Array;
+  /** TRY bits per item. Raw is always a candidate. Incompressible data is detected cheaply. */
+  readonly tries: Uint8Array;
+  /** zstd level, 1-19. */
+  readonly level: number;
+}
+export interface EncodedBatch {
+  readonly codecs: Uint8Array;
+  readonly payloadLengths: Uint32Array;
+  readonly payloads: Buffer;
+}
+export interface DecodeBatch {
+  readonly payloads: Uint8Array;
+  readonly payloadLengths: Uint32Array;
+  readonly codecs: Uint8Array;
+  readonly decodedLengths: Uint32Array;
+  readonly contexts: Uint8Array;
+  readonly contextLengths: Uint32Array;
+  /** 32 bytes per item: what the decoded bytes must digest to. */
+  readonly digests: Uint8Array;
+  readonly algo: HashAlgo;
+}
+export interface DecodedBatch {
+  /** Decoded bytes, concatenated by `decodedLengths` (failed items leave their room zeroed). */
+  readonly data: Buffer;
+  /** 0 good; 1 the payload does not decode; 2 it decodes to other bytes than the digest says. */
+  readonly status: Uint8Array;
+}
+
+export interface PlaceBatch {
+  /** Existing directory that nothing may leave, not even through a symbolic link inside it. */
+  readonly root: string;
+  readonly paths: readonly BytePath[];
+  /** Stat rows: type, mode, uid, gid, mtimeNs are used. */
+  readonly rows: BigInt64Array;
+  readonly lengths: Uint32Array;
+  /** File contents or link texts. */
+  readonly data: Uint8Array;
+  readonly xattrLengths: Uint32Array;
+  readonly xattrs: Uint8Array;
+  /** Set uid and gid (needs privilege). */
+  readonly owner: boolean;
+}
+
+export interface CompressOptions {
+  /** 1-19, default 3. */
+  readonly level?: number;
+  /** Older bytes used as prefix; switches long-distance matching on for inputs over 1 MiB. */
+  readonly context?: Uint8Array;
+  /** Trained dictionary, loaded as such. Not together with `context`. */
+  readonly dictionary?: Uint8Array;
+}
+
+export interface CutOptions {
+  readonly minBytes: number;
+  readonly averageBytes: number;
+  readonly maxBytes: number;
+}
+
+export interface Engine {
+  readonly info: EngineInfo;
+  /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
+  digest(algo: HashAlgo, data: Uint8Array): Buffer;
+  /** Digest off the event loop; threads for large inputs. */
+  digestAsync(algo: HashAlgo, data: Uint8Array): Promise<Buffer>;
+  /** Digests of consecutive pieces: 32 bytes each. */
+  digestMany(algo: HashAlgo, data: Uint8Array, lengths: Uint32Array): Promise<Buffer>;
+  /** Digest of a file's content, streamed with bounded memory. `path` is absolute. */
+  digestFile(algo: HashAlgo, path: string, signal?: AbortSignal): Promise<Buffer>;
+  /**
+   * RFC 6962 shaped Merkle root of 32-byte leaves: node = H(0x01 || left || right), the left side takes the largest
+   * power of two below the count; one leaf is its own root; no leaf gives H(empty).
+   */
+  merkleRoot(algo: HashAlgo, leaves: Uint8Array): Buffer;
+  /** XXH3-64 of bytes. */
+  xxh3(data: Uint8Array, seed?: bigint): bigint;
+  compress(data: Uint8Array, options?: CompressOptions): Promise<Buffer>;
+  /** Throws DK_CORRUPT_DELTA when the frame is damaged or does not decode to exactly `decodedBytes`. */
+  decompress(
+    data: Uint8Array,
+    options: { readonly decodedBytes: number; readonly context?: Uint8Array; readonly dictionary?: Uint8Array },
+  ): Promise<Buffer>;
+  /** The `xor` engine: payload that turns `source` into `target` (docs/format.md, xor). */
+  xorDiff(source: Uint8Array, target: Uint8Array, level: number): Promise<Buffer>;
+  xorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  /** FastCDC: lengths of the pieces; they add up to the data. Same cuts in both implementations. */
+  cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
+  encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
+  decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
+  createStatIndex(): StatIndex;
+  readFiles(options: {
+    readonly root: string;
+    readonly paths: readonly BytePath[];
+    readonly fileBytesMax: number;
+    readonly totalBytesMax: number;
+    readonly algo: HashAlgo;
+  }): Promise<FileBatch>;
+  /** Opens a regular file for scanning; never follows a symbolic link. Rejects with the system error. */
+  openFileScan(options: {
+    readonly root: string;
+    readonly path: BytePath;
+    readonly algo: HashAlgo;
+    /** 16 bytes, secret of the store: nobody can prepare two pages that hash alike. */
+    readonly seed: Uint8Array;
+    /** Page table and group values of the source version; empty for a first version. */
+    readonly pages: Uint8Array;
+    readonly groups: Uint8Array;
+    /** Size of the file those tables describe. */
+    readonly sourceBytes: number;
+  }): Promise<FileScan>;
+  /**
+   * Creates or replaces whole entries: files through a temporary name and rename, symbolic links, directories
+   * (parents are made as needed with mode 0700 until their own row comes). Status per item: 0 or negative errno.
+   */
+  placeFiles(batch: PlaceBatch): Promise<Int32Array>;
+  /** Creates a temporary file next to `path`, below `root` only; returns its descriptor and its path below root. */
+  placeOpen(root: string, path: BytePath): Promise<{ readonly fd: number; readonly temporary: BytePath }>;
+  /** Sets attributes of the temporary file and renames it into place. The caller closes the descriptor afterwards. */
+  placeCommit(options: {
+    readonly root: string;
+    readonly fd: number;
+    readonly temporary: BytePath;
+    readonly path: BytePath;
+    readonly row: BigInt64Array;
+    readonly xattrs: Uint8Array;
+    readonly owner: boolean;
+  }): Promise<void>;
+  /** Makes `path` a hard link to `existing`, both below `root`, replacing what is there. */
+  placeLink(root: string, existing: BytePath, path: BytePath): Promise<void>;
+  /** Reserves disk blocks without changing the file's length; no-op where the system has no such call. */
+  preallocate(fd: number, offset: number, bytes: number): void;
+}
