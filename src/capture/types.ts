@@ -1,0 +1,98 @@
+/** Public types of the room `capture`. */
+import type { Clock, Logger } from '../core/core.js';
+import type { Checkpoint, Version } from '../format/format.js';
+
+export interface CaptureOptions {
+  /** gitignore patterns, relative to the state directory. The store is always ignored when it lies inside. */
+  readonly ignore?: readonly string[];
+  /** Largest piece of a file handled at once, bytes. Default 4 MiB. */
+  readonly chunkBytes?: number;
+  /** `auto` tries what promises most; `zstd` and `xor` restrict deltas to one engine. Default `auto`. */
+  readonly deltaEngine?: 'auto' | 'zstd' | 'xor';
+  readonly tag?: string;
+  readonly signal?: AbortSignal;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** Called now and then. */
+  readonly onProgress?: (progress: CaptureProgress) => void;
+}
+
+export interface CaptureProgress {
+  readonly filesDone: number;
+  readonly filesTotal: number;
+  readonly bytesDone: number;
+}
+
+export interface CaptureSkip {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface CaptureReport {
+  /** Null when nothing changed. */
+  readonly checkpoint: Checkpoint | null;
+  readonly scanned: number;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+  /** Content bytes read. */
+  readonly readBytes: number;
+  readonly storedBytes: number;
+  /** Entries left out: special files, unreadable or ever-changing files (tried again at the next capture). */
+  readonly skipped: readonly CaptureSkip[];
+  readonly elapsedMs: number;
+}
+
+/** Knows one state directory and one store; keeps the stat index warm between captures. */
+export interface CaptureSession {
+  /** Takes what changed. With `marks`, only these paths (and what is new below them) are looked at. */
+  capture(options?: CaptureRun): Promise<CaptureReport>;
+  /** Saves the advisory caches. Does not close the store. */
+  close(): Promise<void>;
+}
+
+export interface CaptureRun {
+  readonly tag?: string;
+  readonly force?: boolean;
+  readonly signal?: AbortSignal;
+  /** Paths (bytes) that must be read again whatever their stat says (memory-mapped files). */
+  readonly rescan?: readonly string[];
+  /** Only look at these paths; absent = everything. */
+  readonly marks?: readonly string[];
+  /**
+   * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
+   * memory or in the pack, before anything is made durable, and gives the pause in milliseconds.
+   */
+  readonly freeze?: () => Promise<{ readonly rescan: readonly string[]; thaw(): Promise<number> }>;
+}
+
+export type WatchState = 'starting' | 'watching' | 'degraded' | 'closed';
+
+export interface WatchOptions extends CaptureOptions {
+  /** A change is durable at the latest after this time, ms. Default 1000. */
+  readonly maxLagMs?: number;
+  /** A file that keeps changing is given this long to hold still, ms. Default 50. */
+  readonly settleMs?: number;
+  /** A full scan proves that no event was missed, ms. Default 10000. */
+  readonly rescanMs?: number;
+  /** Wraps each capture of the watcher in a freeze point. */
+  readonly freeze?: CaptureRun['freeze'];
+}
+
+/** Emits `checkpoint` (CaptureReport), `state` (WatchState, reason), `error` (Error). */
+export interface StateWatcher {
+  readonly state: WatchState;
+  on(event: 'checkpoint', listener: (report: CaptureReport) => void): this;
+  on(event: 'state', listener: (state: WatchState, reason: string) => void): this;
+  on(event: 'error', listener: (error: Error) => void): this;
+  /** Captures everything that changed up to now. */
+  flush(options?: { readonly tag?: string; readonly force?: boolean }): Promise<CaptureReport>;
+  /** Last capture, then stop. */
+  close(options?: { readonly finalCapture?: boolean }): Promise<void>;
+}
+
+/** What a capture decided about one entry. */
+export interface Taken {
+  readonly version: Version;
+  readonly readBytes: number;
+}

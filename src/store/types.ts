@@ -1,0 +1,190 @@
+/** What the rooms above see of a store. */
+import type { BytePath, Clock, Logger } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Checkpoint, Digest, Extent, Version } from '../format/format.js';
+
+export interface StoreOptions {
+  /** Create the store when the directory is missing or empty. Default false. */
+  readonly create?: boolean;
+  /** Digest of a new store, default `blake3`; an existing store keeps its own. */
+  readonly hashAlgo?: HashAlgo;
+  /** No byte is ever more than this many deltas away from absolute bytes; 1-64, default 10. */
+  readonly snapshotInterval?: number;
+  /** zstd level for stored bytes, 1-19, default 3. */
+  readonly level?: number;
+  readonly engine?: Engine;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+/** Bytes to be stored. At most `LIMITS.blobBytes`. */
+export interface BlobInput {
+  readonly bytes: Uint8Array;
+  /** Digest of `bytes`; computed when absent. */
+  readonly digest?: Digest;
+  readonly kind: 'blob' | 'recipe';
+  /** Older bytes that may help to code this blob. Used when it pays and the depth allows. */
+  readonly context?: BlobContext;
+}
+
+export interface BlobContext {
+  /** The older bytes themselves: what `extents` gather to. */
+  readonly bytes: Uint8Array;
+  /** Where they are stored; zeros are not allowed here. */
+  readonly extents: readonly Extent[];
+  /** The context has the layout of the target (same offsets), so that XOR is worth trying. */
+  readonly aligned: boolean;
+}
+
+export interface BlobInfo {
+  readonly digest: Digest;
+  readonly pack: number;
+  readonly offset: number;
+  /** Bytes of the whole record in its pack. */
+  readonly recordBytes: number;
+  readonly decodedBytes: number;
+  /** Coded layers between this blob and absolute bytes. */
+  readonly depth: number;
+}
+
+export interface CommitFacts {
+  readonly frozen?: boolean;
+  readonly pauseMs?: number;
+  readonly tag?: string;
+  /** Commit even when nothing changed (a tag, an explicit request). Default false. */
+  readonly force?: boolean;
+}
+
+/** One checkpoint in the making. Only one at a time per store; nothing is visible before `commit` resolves. */
+export interface Transaction {
+  /**
+   * Stores blobs that the store does not have yet, coded in one batch, and appends them to the open pack.
+   * Returns the digests, in order. Safe to call many times; bytes may be reused once it resolves.
+   */
+  storeBlobs(inputs: readonly BlobInput[]): Promise<Digest[]>;
+  /** Whether these blobs are stored or staged. */
+  hasBlobs(digests: readonly Digest[]): Promise<boolean[]>;
+  /**
+   * Recipe for content given as extents: `whole`, `inline` or regions (stored as recipe blobs, coded against the
+   * source version's). Extents are merged where they touch. Their lengths must add up to `size`.
+   */
+  storeRecipe(options: {
+    readonly extents: readonly Extent[];
+    readonly size: number;
+    readonly digest: Digest;
+    readonly source?: Version;
+  }): Promise<Version['recipe']>;
+  /** Adds a version (its `sequence` is ignored and set at commit). Replaces an earlier put of the same path. */
+  put(version: Version): void;
+  /** Adds a removal of exactly this path. */
+  remove(path: BytePath): void;
+  readonly changes: number;
+  /** Makes bytes durable (fdatasync), then names them (synchronous metadata batch). Null when nothing changed. */
+  commit(facts?: CommitFacts): Promise<Checkpoint | null>;
+  /** Forgets the checkpoint in the making. Appended blobs stay as unnamed bytes until compaction. */
+  abort(): Promise<void>;
+}
+
+/** Random access to one version's bytes; every blob's digest is verified. */
+export interface VersionReader {
+  readonly version: Version;
+  /** Extents that cover exactly these bytes, in order. */
+  extents(offset: number, length: number): Promise<Extent[]>;
+  /** The bytes. Throws DK_CORRUPT_PACK / DK_CORRUPT_RECIPE when damaged or missing. */
+  read(offset: number, length: number): Promise<Buffer>;
+  /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */
+  readRanges(ranges: Float64Array): Promise<Buffer>;
+}
+
+export interface VersionSummary {
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly version: Version;
+}
+
+export interface StoreStats {
+  readonly path: string;
+  readonly id: string;
+  readonly hashAlgo: HashAlgo;
+  readonly checkpoints: number;
+  readonly entries: number;
+  readonly treeBytes: number;
+  readonly versions: number;
+  readonly blobs: number;
+  /** Bytes of all packs and of the metadata on disk. */
+  readonly packBytes: number;
+  readonly metaBytes: number;
+  /** Content bytes of all versions: what keeping every version whole would take. */
+  readonly originalBytes: number;
+  /** Number of blobs per depth, index 0 = absolute. */
+  readonly depths: readonly number[];
+}
+
+export interface DamageReport {
+  readonly kind: 'pack' | 'record' | 'blob' | 'recipe' | 'version' | 'checkpoint' | 'root';
+  readonly where: string;
+  readonly message: string;
+  /** Paths (with sequence) that cannot be read back because of it. */
+  readonly affected: readonly { readonly path: BytePath; readonly sequence: number }[];
+}
+
+export interface VerifyReport {
+  readonly packs: number;
+  readonly records: number;
+  readonly blobs: number;
+  readonly versions: number;
+  readonly checkpoints: number;
+  readonly bytes: number;
+  readonly damage: readonly DamageReport[];
+}
+
+export interface VerifyOptions {
+  /** Decode every blob and check its digest, recompute file digests. Default true. */
+  readonly readData?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called now and then with bytes checked and bytes in all. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface Store {
+  readonly path: string;
+  /** 32 hex digits, made at creation. */
+  readonly id: string;
+  readonly hashAlgo: HashAlgo;
+  readonly engine: Engine;
+  readonly snapshotInterval: number;
+  /** 16 secret bytes for page hashes. */
+  readonly seed: Buffer;
+  /** Newest checkpoint; null for an empty store. */
+  readonly newest: Checkpoint | null;
+  /** Advisory files (stat index, page tables); anything in it may be deleted at any time. */
+  readonly cachePath: string;
+  /** Damaged things are described here. */
+  readonly quarantinePath: string;
+
+  begin(): Transaction;
+
+  /** Newest version of each path; undefined when it does not exist (or was removed) at the newest checkpoint. */
+  heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]>;
+  /** Live entries, in batches, sorted by (parent directory, name); of a past checkpoint when `at` is given. */
+  entries(options?: { readonly at?: number; readonly under?: readonly BytePath[] }): AsyncIterable<Version[]>;
+  /** All versions of one path, newest first, removals included. */
+  versions(path: BytePath): AsyncIterable<VersionSummary>;
+  /** What a checkpoint wrote. */
+  changes(sequence: number): Promise<Version[]>;
+  /** Checkpoints, newest first. */
+  checkpoints(options?: { readonly limit?: number }): AsyncIterable<Checkpoint>;
+  /** The checkpoint of this sequence number, or the newest one not after this moment. Throws DK_NOT_FOUND. */
+  checkpointAt(at: number | Date): Promise<Checkpoint>;
+
+  blobInfos(digests: readonly Digest[]): Promise<(BlobInfo | undefined)[]>;
+  /** Decoded and verified blobs, in order; a damaged or missing one is an Error in its place. */
+  readBlobs(digests: readonly Digest[]): Promise<(Buffer | Error)[]>;
+  reader(version: Version): VersionReader;
+
+  stats(): Promise<StoreStats>;
+  verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /** Rebuilds the metadata from the packs alone. */
+  rebuildIndex(): Promise<{ readonly checkpoints: number; readonly records: number; readonly damage: readonly DamageReport[] }>;
+  close(): Promise<void>;
+}
