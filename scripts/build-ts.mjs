@@ -1,0 +1,38 @@
+/**
+ * Builds dist/esm and dist/cjs from src with the TypeScript compiler, both with
+ * declarations, so that `import` and `require` get types of their own kind.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const packageFolder = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
+const compiler = join(packageFolder, 'bin', 'tsc');
+
+const builds = [
+  { folder: 'esm', type: 'module', options: ['--module', 'nodenext', '--moduleResolution', 'nodenext'] },
+  { folder: 'cjs', type: 'commonjs', options: ['--module', 'commonjs', '--moduleResolution', 'bundler'] },
+];
+
+for (const { folder, type, options } of builds) {
+  const out = join(root, 'dist', folder);
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  const run = spawnSync(
+    process.execPath,
+    [compiler, '--project', join(root, 'tsconfig.build.json'), '--outDir', out, ...options],
+    { stdio: 'inherit', cwd: root },
+  );
+  if (run.status !== 0) process.exit(run.status ?? 1);
+  for (const name of ['addon.cjs', 'addon.d.cts']) {
+    copyFileSync(join(root, 'src', name), join(out, name));
+  }
+  // Node decides by the nearest package.json whether a .js file is a module.
+  writeFileSync(join(out, 'package.json'), `${JSON.stringify({ type })}\n`);
+}
+
+const cli = join(root, 'dist', 'esm', 'cli', 'main.js');
+if (existsSync(cli)) chmodSync(cli, 0o755);
