@@ -1,0 +1,20 @@
+// Table of contents of the addon: every function is registered by the file that implements it.
+#include <napi.h>
+
+#include "binding/register.h"
+#include "binding/worker.h"
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  dk::JobChannel::Open(env);
+  dk::RegisterDigest(env, exports);
+  dk::RegisterZstd(env, exports);
+  dk::RegisterXor(env, exports);
+  dk::RegisterChunk(env, exports);
+  dk::RegisterBlobs(env, exports);
+  dk::RegisterSystem(env, exports);
+  if (dk::RegisterPages) dk::RegisterPages(env, exports);
+  if (dk::RegisterPlace) dk::RegisterPlace(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(diffkeeper, Init)

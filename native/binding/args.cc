@@ -1,0 +1,158 @@
+#include "binding/args.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace dk {
+namespace {
+
+// Below this a copy into memory of the engine is cheaper than an external buffer with its finalizer.
+constexpr size_t kExternalFrom = 8192;
+
+bool MayChangeUnderUs(Napi::Value buffer) {
+  if (!buffer.IsArrayBuffer()) return true;  // SharedArrayBuffer
+  const Napi::Value resizable = buffer.As<Napi::Object>().Get("resizable");
+  return resizable.IsBoolean() && resizable.As<Napi::Boolean>().Value();
+}
+
+Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted,
+                const char* wanted_name, Worker* worker) {
+  const Napi::Env env = value.Env();
+  if (!value.IsTypedArray()) ThrowType(env, std::string(name) + " must be a " + wanted_name);
+  napi_typedarray_type type;
+  size_t elements = 0;
+  size_t offset = 0;
+  void* data = nullptr;
+  napi_value buffer;
+  if (napi_get_typedarray_info(env, value, &type, &elements, &data, &buffer, &offset) != napi_ok ||
+      type != wanted) {
+    ThrowType(env, std::string(name) + " must be a " + wanted_name);
+  }
+  Bytes bytes;
+  bytes.length = elements * (wanted == napi_uint32_array ? 4 : 1);
+  bytes.data = static_cast<const uint8_t*>(data);
+  static const uint32_t nothing = 0;
+  if (bytes.length == 0) {
+    bytes.data = reinterpret_cast<const uint8_t*>(&nothing);
+  } else if (MayChangeUnderUs(Napi::Value(env, buffer))) {
+    bytes.copy = std::make_shared<std::vector<uint8_t>>(bytes.data, bytes.data + bytes.length);
+    bytes.data = bytes.copy->data();
+  } else if (worker != nullptr) {
+    worker->Keep(value);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void ThrowType(Napi::Env env, const std::string& message) {
+  throw MakeError(env, "DK_ARGUMENT", message, 'T');
+}
+
+void ThrowRange(Napi::Env env, const std::string& message) {
+  throw MakeError(env, "DK_ARGUMENT", message, 'R');
+}
+
+Bytes TakeBytes(Napi::Value value, const char* name, Worker* worker) {
+  return TakeTyped(value, name, napi_uint8_array, "Uint8Array", worker);
+}
+
+Bytes TakeOptionalBytes(Napi::Value value, const char* name, Worker* worker) {
+  return value.IsUndefined() ? Bytes() : TakeBytes(value, name, worker);
+}
+
+Bytes TakeWords(Napi::Value value, const char* name, Worker* worker) {
+  return TakeTyped(value, name, napi_uint32_array, "Uint32Array", worker);
+}
+
+Algo TakeAlgo(Napi::Value value) {
+  if (value.IsString()) {
+    const std::string name = value.As<Napi::String>().Utf8Value();
+    if (name == "blake3") return Algo::kBlake3;
+    if (name == "sha256") return Algo::kSha256;
+  }
+  ThrowType(value.Env(), "algo must be 'blake3' or 'sha256'");
+}
+
+Napi::Object TakeObject(Napi::Value value, const char* name) {
+  if (!value.IsObject()) ThrowType(value.Env(), std::string(name) + " must be an object");
+  return value.As<Napi::Object>();
+}
+
+uint64_t TakeInteger(Napi::Value value, const char* name, uint64_t low, uint64_t high) {
+  if (!value.IsNumber()) ThrowType(value.Env(), std::string(name) + " must be a number");
+  const double number = value.As<Napi::Number>().DoubleValue();
+  // Written so that NaN fails.
+  if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high)) ||
+      number != std::floor(number)) {
+    ThrowRange(value.Env(), std::string(name) + " must be an integer from " + std::to_string(low) +
+                                " to " + std::to_string(high));
+  }
+  return static_cast<uint64_t>(number);
+}
+
+uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, uint64_t high,
+                             uint64_t fallback) {
+  return value.IsUndefined() ? fallback : TakeInteger(value, name, low, high);
+}
+
+std::string TakeString(Napi::Value value, const char* name) {
+  if (!value.IsString()) ThrowType(value.Env(), std::string(name) + " must be a string");
+  std::string text = value.As<Napi::String>().Utf8Value();
+  if (text.find('\0') != std::string::npos) {
+    ThrowType(value.Env(), std::string(name) + " must not contain NUL");
+  }
+  return text;
+}
+
+Output::Output(size_t length)
+    : data_(static_cast<uint8_t*>(calloc(length > 0 ? length : 1, 1))), length_(length) {
+  if (!data_) throw std::bad_alloc();
+}
+
+void Output::Shrink(size_t length) {
+  if (length >= length_) return;
+  void* smaller = realloc(data_.get(), length > 0 ? length : 1);
+  if (smaller != nullptr) {
+    data_.release();
+    data_.reset(static_cast<uint8_t*>(smaller));
+  }
+  length_ = length;
+}
+
+Napi::Value Output::ToBuffer(Napi::Env env) {
+  const size_t length = std::exchange(length_, 0);
+  uint8_t* data = data_.release();
+  if (length < kExternalFrom) {
+    std::unique_ptr<uint8_t, Free> owner(data);
+    return CopyToBuffer(env, data, length);
+  }
+  // The garbage collector does not see external memory: without this it would collect far too late.
+  Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(length));
+  return Napi::Buffer<uint8_t>::NewOrCopy(
+      env, data, length, [length](Napi::Env finalizer_env, uint8_t* memory) {
+        free(memory);
+        Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
+      });
+}
+
+Napi::Value CopyToBuffer(Napi::Env env, const uint8_t* data, size_t length) {
+  return Napi::Buffer<uint8_t>::Copy(env, data, length);
+}
+
+Napi::Value CopyToUint8Array(Napi::Env env, const std::vector<uint8_t>& values) {
+  Napi::Uint8Array array = Napi::Uint8Array::New(env, values.size());
+  if (!values.empty()) memcpy(array.Data(), values.data(), values.size());
+  return array;
+}
+
+Napi::Value CopyToUint32Array(Napi::Env env, const std::vector<uint32_t>& values) {
+  Napi::Uint32Array array = Napi::Uint32Array::New(env, values.size());
+  if (!values.empty()) memcpy(array.Data(), values.data(), values.size() * sizeof(uint32_t));
+  return array;
+}
+
+}  // namespace dk

@@ -1,0 +1,17 @@
+// What each binding file adds to the addon. addon.cc calls them in turn.
+#pragma once
+
+#include <napi.h>
+
+namespace dk {
+
+void RegisterDigest(Napi::Env env, Napi::Object exports);
+void RegisterZstd(Napi::Env env, Napi::Object exports);
+void RegisterXor(Napi::Env env, Napi::Object exports);
+void RegisterChunk(Napi::Env env, Napi::Object exports);
+void RegisterBlobs(Napi::Env env, Napi::Object exports);
+void RegisterSystem(Napi::Env env, Napi::Object exports);
+__attribute__((weak)) void RegisterPages(Napi::Env env, Napi::Object exports);
+__attribute__((weak)) void RegisterPlace(Napi::Env env, Napi::Object exports);
+
+}  // namespace dk

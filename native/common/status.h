@@ -1,0 +1,15 @@
+// What an engine call came to. Engines never throw across their door and never
+// print: the binding turns a status into an error with a code.
+#pragma once
+
+namespace dk {
+
+enum class Status {
+  kOk,
+  kCorrupt,    // the bytes handed in do not decode
+  kArgument,   // the caller broke the contract of the function
+  kMemory,     // an allocation failed
+  kCancelled,  // the environment is going away
+};
+
+}  // namespace dk

@@ -1,0 +1,150 @@
+#include "common/thread_pool.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace dk {
+namespace {
+
+constexpr size_t kThreadsMax = 4;
+
+size_t CountThreads() {
+#if defined(__linux__)
+  // The affinity mask, not the machine: containers often get a few of many cores.
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    return std::clamp<size_t>(static_cast<size_t>(CPU_COUNT(&set)), 1, kThreadsMax);
+  }
+#endif
+  return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kThreadsMax);
+}
+
+class Pool {
+ public:
+  static Pool& Shared() {
+    static Pool* pool = new Pool;  // Leaked on purpose, see the header.
+    return *pool;
+  }
+
+  size_t threads() const { return threads_; }
+
+  // Helpers of a running job go first: the job is waiting for them.
+  void Submit(std::function<void()> task, bool first) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (first) {
+        tasks_.push_front(std::move(task));
+      } else {
+        tasks_.push_back(std::move(task));
+      }
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  Pool() : threads_(CountThreads()) {
+    // Signals belong to the threads of Node: block them while the threads inherit the mask.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (size_t i = 0; i < threads_; ++i) std::thread([this] { Run(); }).detach();
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  [[noreturn]] void Run() {
+    for (;;) {
+      std::function<void()> task;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [this] { return !tasks_.empty(); });
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+
+  const size_t threads_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+};
+
+// State of one ParallelFor. Shared, because a helper may get its turn long
+// after the caller has finished all the work and gone.
+struct Loop {
+  Loop(size_t n, const std::function<void(size_t)>* b) : count(n), body(b) {}
+
+  const size_t count;
+  const std::function<void(size_t)>* body;  // Valid while an index below `count` is held.
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  std::condition_variable idle;
+  size_t helping = 0;
+  bool closed = false;
+  std::exception_ptr failure;
+
+  void Work() {
+    for (;;) {
+      const size_t i = next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= count) return;
+      try {
+        (*body)(i);
+      } catch (...) {
+        std::lock_guard<std::mutex> lock(mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    }
+  }
+
+  void Help() {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (closed) return;
+      ++helping;
+    }
+    Work();
+    std::lock_guard<std::mutex> lock(mutex);
+    if (--helping == 0) idle.notify_all();
+  }
+};
+
+}  // namespace
+
+size_t PoolThreads() {
+  static const size_t threads = CountThreads();
+  return threads;
+}
+
+void PoolSubmit(std::function<void()> task) { Pool::Shared().Submit(std::move(task), false); }
+
+void ParallelFor(size_t count, const std::function<void(size_t)>& body) {
+  if (count == 0) return;
+  if (count == 1 || PoolThreads() == 1) {
+    for (size_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  auto loop = std::make_shared<Loop>(count, &body);
+  const size_t helpers = std::min(count, PoolThreads()) - 1;
+  for (size_t i = 0; i < helpers; ++i) Pool::Shared().Submit([loop] { loop->Help(); }, true);
+  loop->Work();
+  std::unique_lock<std::mutex> lock(loop->mutex);
+  loop->closed = true;
+  loop->idle.wait(lock, [&] { return loop->helping == 0; });
+  if (loop->failure) std::rethrow_exception(loop->failure);
+}
+
+}  // namespace dk

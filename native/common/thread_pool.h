@@ -1,0 +1,26 @@
+// The addon's own threads. libuv's pool is not used: it has four threads that
+// the file system calls and DNS of the whole process share, and one long
+// compression would hold them all up.
+//
+// One pool for the process, started at first use, never destroyed: the process
+// may exit while a job runs, and a thread must not outlive what it uses.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace dk {
+
+// Threads of the pool: the processors this process may use, at least 1, at most 4.
+size_t PoolThreads();
+
+// Runs `task` on a pool thread. The task must not throw. Any thread may call.
+void PoolSubmit(std::function<void()> task);
+
+// Calls `body(i)` once for every i below `count`, on the calling thread and on
+// whatever pool threads are free, and returns when all calls have returned. May
+// be called from a pool thread: the caller works itself, so it cannot deadlock.
+// The first exception of a body is thrown again here after all calls ended.
+void ParallelFor(size_t count, const std::function<void(size_t)>& body);
+
+}  // namespace dk
