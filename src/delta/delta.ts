@@ -1,0 +1,210 @@
+/** Door of the room `delta`: turn a source into a target with a small, self-checking delta. */
+import { DiffKeeperError, throwIfAborted } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import { loadEngine } from '../engine/load.js';
+import { type DeltaParts, decodeContainer, encodeContainer } from './container.js';
+import {
+  DELTA_ENGINES,
+  type DeltaChoice,
+  type DeltaEngine,
+  type DeltaEngineName,
+  deltaEngineByNumber,
+} from './engines.js';
+
+export type { DeltaChoice, DeltaEngineName } from './engines.js';
+
+const CHOICES: readonly string[] = ['auto', 'zstd', 'xor'] satisfies DeltaChoice[];
+const LEVEL_DEFAULT = 3;
+const LEVEL_MAX = 19;
+/** A delta of a few bytes may name any target length; nobody gets more than this without asking. */
+const TARGET_BYTES_MAX = 2 * 1024 ** 3;
+
+export interface DiffOptions {
+  /** Engine to use; `auto` (default) takes the smallest result. */
+  readonly engine?: DeltaChoice;
+  /** zstd level, 1-19, default 3. */
+  readonly level?: number;
+  /** Digest that names source and target, default `blake3`. */
+  readonly hashAlgo?: HashAlgo;
+  readonly signal?: AbortSignal;
+}
+
+export interface PatchOptions {
+  readonly signal?: AbortSignal;
+  /** Longest target accepted, bytes. Default 2 GiB. */
+  readonly targetBytesMax?: number;
+}
+
+export interface DigestOptions {
+  /** Default `blake3`. */
+  readonly hashAlgo?: HashAlgo;
+}
+
+/** What a delta says about itself. */
+export interface DeltaInfo {
+  readonly engine: DeltaEngineName;
+  readonly hashAlgo: HashAlgo;
+  readonly sourceBytes: number;
+  readonly targetBytes: number;
+  /** Hexadecimal. */
+  readonly sourceDigest: string;
+  /** Hexadecimal. */
+  readonly targetDigest: string;
+  readonly payloadBytes: number;
+  readonly deltaBytes: number;
+}
+
+function checkBytes(value: unknown, name: string): asserts value is Uint8Array {
+  if (!(value instanceof Uint8Array)) {
+    throw new TypeError(`${name} must be a Buffer or Uint8Array, got ${typeof value}`);
+  }
+}
+
+function checkHashAlgo(value: unknown): asserts value is HashAlgo {
+  if (value !== 'blake3' && value !== 'sha256') {
+    throw new TypeError(`hashAlgo must be 'blake3' or 'sha256', got ${String(value)}`);
+  }
+}
+
+function checkDiffOptions(choice: string, level: number, hashAlgo: unknown): void {
+  if (!CHOICES.includes(choice)) {
+    throw new TypeError(`engine must be one of ${CHOICES.join(', ')}, got ${choice}`);
+  }
+  if (!Number.isInteger(level) || level < 1 || level > LEVEL_MAX) {
+    throw new RangeError(`level must be a whole number from 1 to ${LEVEL_MAX}, got ${level}`);
+  }
+  checkHashAlgo(hashAlgo);
+}
+
+/** Bytes that turn `source` into `target` with `patch`. Never longer than `target` plus 96 bytes. Throws DK_ABORTED. */
+export async function diff(
+  source: Uint8Array,
+  target: Uint8Array,
+  options: DiffOptions = {},
+): Promise<Buffer> {
+  const { engine: choice = 'auto', level = LEVEL_DEFAULT, hashAlgo = 'blake3', signal } = options;
+  checkBytes(source, 'source');
+  checkBytes(target, 'target');
+  checkDiffOptions(choice, level, hashAlgo);
+  throwIfAborted(signal);
+  const engine = await loadEngine();
+  const [sourceDigest, targetDigest] = await Promise.all([
+    engine.digestAsync(hashAlgo, source),
+    engine.digestAsync(hashAlgo, target),
+  ]);
+  let best: { readonly engine: DeltaEngine; readonly payload: Uint8Array } | undefined;
+  for (const candidate of DELTA_ENGINES) {
+    if (!candidate.choices.includes(choice) || !candidate.worthTrying(source, target)) continue;
+    throwIfAborted(signal);
+    const payload = await candidate.encode(engine, { source, target, level });
+    if (best === undefined || payload.length < best.payload.length) {
+      best = { engine: candidate, payload };
+    }
+  }
+  throwIfAborted(signal);
+  if (best === undefined) throw new DiffKeeperError('DK_UNSUPPORTED', `no engine for ${choice}`);
+  return encodeContainer(engine, {
+    engineNumber: best.engine.number,
+    hashAlgo,
+    sourceBytes: source.length,
+    targetBytes: target.length,
+    sourceDigest,
+    targetDigest,
+    payload: best.payload,
+  });
+}
+
+function engineOf(parts: DeltaParts): DeltaEngine {
+  const engine = deltaEngineByNumber(parts.engineNumber);
+  if (engine !== undefined) return engine;
+  throw new DiffKeeperError(
+    'DK_UNSUPPORTED',
+    `the delta was made with engine ${parts.engineNumber}, which this release does not have`,
+    { actual: parts.engineNumber },
+  );
+}
+
+async function checkSource(engine: Engine, parts: DeltaParts, source: Uint8Array): Promise<void> {
+  const actual = await engine.digestAsync(parts.hashAlgo, source);
+  if (source.length === parts.sourceBytes && actual.equals(parts.sourceDigest)) return;
+  const expected = parts.sourceDigest.toString('hex');
+  throw new DiffKeeperError(
+    'DK_SOURCE_MISMATCH',
+    `the source (${source.length} bytes) is not the one that the delta was made from (${parts.sourceBytes} bytes, ${parts.hashAlgo} ${expected})`,
+    { expected, actual: actual.toString('hex') },
+  );
+}
+
+/**
+ * The target that `delta` makes of `source`, verified against the digest in the delta. Throws DK_CORRUPT_DELTA
+ * (damaged), DK_SOURCE_MISMATCH (wrong source), DK_LIMIT (target longer than allowed), DK_DIGEST_MISMATCH (decodes to
+ * other bytes), DK_UNSUPPORTED (made by a newer release), DK_ABORTED.
+ */
+export async function patch(
+  source: Uint8Array,
+  delta: Uint8Array,
+  options: PatchOptions = {},
+): Promise<Buffer> {
+  const { signal, targetBytesMax = TARGET_BYTES_MAX } = options;
+  checkBytes(source, 'source');
+  checkBytes(delta, 'delta');
+  if (!Number.isSafeInteger(targetBytesMax) || targetBytesMax < 0) {
+    throw new RangeError(`targetBytesMax must be a whole number of bytes, got ${targetBytesMax}`);
+  }
+  throwIfAborted(signal);
+  const engine = await loadEngine();
+  const parts = decodeContainer(engine, delta);
+  const decoder = engineOf(parts);
+  if (parts.targetBytes > targetBytesMax) {
+    throw new DiffKeeperError(
+      'DK_LIMIT',
+      `the delta makes ${parts.targetBytes} bytes; at most ${targetBytesMax} are allowed`,
+      { expected: targetBytesMax, actual: parts.targetBytes },
+    );
+  }
+  await checkSource(engine, parts, source);
+  throwIfAborted(signal);
+  const { payload, targetBytes } = parts;
+  const target = await decoder.decode(engine, { source, payload, targetBytes });
+  throwIfAborted(signal);
+  const actual = await engine.digestAsync(parts.hashAlgo, target);
+  if (target.length !== targetBytes || !actual.equals(parts.targetDigest)) {
+    const expected = parts.targetDigest.toString('hex');
+    throw new DiffKeeperError(
+      'DK_DIGEST_MISMATCH',
+      `the delta decodes to other bytes than it promises (${parts.hashAlgo} ${expected})`,
+      { expected, actual: actual.toString('hex') },
+    );
+  }
+  // A copy: the raw engine hands out a view of the delta, which the caller may overwrite.
+  return decoder.name === 'raw' ? Buffer.from(target) : asBuffer(target);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** What `delta` says about itself; checks its checksum, decodes nothing. Throws DK_CORRUPT_DELTA, DK_UNSUPPORTED. */
+export async function inspectDelta(delta: Uint8Array): Promise<DeltaInfo> {
+  checkBytes(delta, 'delta');
+  const parts = decodeContainer(await loadEngine(), delta);
+  return {
+    engine: engineOf(parts).name,
+    hashAlgo: parts.hashAlgo,
+    sourceBytes: parts.sourceBytes,
+    targetBytes: parts.targetBytes,
+    sourceDigest: parts.sourceDigest.toString('hex'),
+    targetDigest: parts.targetDigest.toString('hex'),
+    payloadBytes: parts.payload.length,
+    deltaBytes: delta.length,
+  };
+}
+
+/** Digest of bytes, 32 bytes, off the event loop. */
+export async function digest(data: Uint8Array, options: DigestOptions = {}): Promise<Buffer> {
+  const { hashAlgo = 'blake3' } = options;
+  checkBytes(data, 'data');
+  checkHashAlgo(hashAlgo);
+  const engine = await loadEngine();
+  return engine.digestAsync(hashAlgo, data);
+}
