@@ -25,6 +25,8 @@ export interface BlobInput {
   readonly kind: 'blob' | 'recipe';
   /** Older bytes that may help to code this blob. Used when it pays and the depth allows. */
   readonly context?: BlobContext;
+  /** TRY bits of the engines that may be used with the context; default all. */
+  readonly tries?: number;
 }
 
 export interface BlobContext {

@@ -1,0 +1,156 @@
+/**
+ * The only place that makes bytes durable: fsync, fdatasync, rename and unlink of
+ * the product's own files go through here, so that tests can record and fail them.
+ */
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, truncate, unlink } from 'node:fs/promises';
+import * as path from 'node:path';
+import { systemCode } from './errors.js';
+
+/** Makes the entries of a directory durable. Systems that cannot sync a directory are left alone. */
+export async function fsyncDirectory(directory: string): Promise<void> {
+  let handle: FileHandle;
+  try {
+    handle = await open(directory, 'r');
+  } catch (error) {
+    if (systemCode(error) === 'EISDIR' || systemCode(error) === 'EPERM') return;
+    throw error;
+  }
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes a whole file so that after a crash either nothing or all of it is there (temporary name, fsync, rename). */
+export async function writeFileDurable(file: string, bytes: Uint8Array): Promise<void> {
+  await writeFileReplacing(file, bytes, true);
+  await fsyncDirectory(path.dirname(file));
+}
+
+/** As `writeFileDurable` without any sync: for caches that carry their own checksum. */
+export async function writeFileAdvisory(file: string, bytes: Uint8Array): Promise<void> {
+  await writeFileReplacing(file, bytes, false);
+}
+
+async function writeFileReplacing(file: string, bytes: Uint8Array, sync: boolean): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(bytes);
+    if (sync) await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  try {
+    await rename(temporary, file);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+/** Renames and makes both directories durable. */
+export async function renameDurable(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  await fsyncDirectory(path.dirname(to));
+  if (path.dirname(from) !== path.dirname(to)) await fsyncDirectory(path.dirname(from));
+}
+
+/** Cuts a file to a length and makes that durable. */
+export async function truncateDurable(file: string, length: number): Promise<void> {
+  await truncate(file, length);
+  const handle = await open(file, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes a file and makes that durable; a missing file is fine. */
+export async function unlinkDurable(file: string): Promise<void> {
+  await rm(file, { force: true });
+  await fsyncDirectory(path.dirname(file));
+}
+
+/** Makes a directory (and parents) private to the user. */
+export async function makeDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+}
+
+/** An append-only file: writes are counted, and durable once `sync` resolves. */
+export class AppendFile {
+  readonly #handle: FileHandle;
+  #length: number;
+
+  private constructor(handle: FileHandle, length: number) {
+    this.#handle = handle;
+    this.#length = length;
+  }
+
+  /** Creates a file that must not exist yet. */
+  static async create(file: string): Promise<AppendFile> {
+    return new AppendFile(await open(file, 'wx+', 0o600), 0);
+  }
+
+  /** Opens an existing file for appending at `length`. */
+  static async open(file: string, length: number): Promise<AppendFile> {
+    return new AppendFile(await open(file, 'r+'), length);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get fd(): number {
+    return this.#handle.fd;
+  }
+
+  async append(buffers: readonly Uint8Array[]): Promise<void> {
+    for (let first = 0; first < buffers.length; first += 512) {
+      const part = buffers.slice(first, first + 512);
+      let bytes = 0;
+      for (const buffer of part) bytes += buffer.byteLength;
+      const { bytesWritten } = await this.#handle.writev(part, this.#length);
+      if (bytesWritten !== bytes) await this.#finishShortWrite(part, bytesWritten);
+      this.#length += bytes;
+    }
+  }
+
+  /** A short write is legal for POSIX: write what is left, or let the system say why it cannot. */
+  async #finishShortWrite(part: readonly Uint8Array[], written: number): Promise<void> {
+    const rest = Buffer.concat(part).subarray(written);
+    let done = 0;
+    while (done < rest.length) {
+      const result = await this.#handle.write(rest, done, rest.length - done, this.#length + written + done);
+      done += result.bytesWritten;
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.datasync();
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#handle.truncate(length);
+    await this.#handle.datasync();
+    this.#length = length;
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+/** Bytes of all regular files below a directory; a missing directory counts 0. */
+export async function directoryBytes(directory: string): Promise<number> {
+  let total = 0;
+  const names = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  for (const entry of names) {
+    const full = path.join(directory, entry.name);
+    if (entry.isDirectory()) total += await directoryBytes(full);
+    else total += await stat(full).then((facts) => facts.size).catch(() => 0);
+  }
+  return total;
+}

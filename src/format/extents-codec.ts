@@ -1,0 +1,109 @@
+/**
+ * Extent lists: the content of recipe blobs, and the context list of records.
+ *
+ *   list    := varint blobs, digest[32] * blobs, varint extents,
+ *              blob column, offset column, length column
+ *   blob    := varint per extent: 0 = zeros, n = the n-th digest
+ *   offset  := varint per extent whose blob is not 0
+ *   length  := varint per extent, at least 1
+ *
+ * Columns keep like beside like, so that a recipe coded against its predecessor
+ * shrinks to what changed.
+ */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { ByteReader, ByteWriter } from './bytes.js';
+import type { Digest, Extent } from './types.js';
+
+export function encodeExtents(extents: readonly Extent[]): Buffer {
+  const indexes = new Map<string, number>();
+  const digests: Digest[] = [];
+  const column = extents.map((extent) => {
+    if (extent.digest === null) return 0;
+    const key = extent.digest.toString('latin1');
+    const known = indexes.get(key);
+    if (known !== undefined) return known;
+    digests.push(extent.digest);
+    indexes.set(key, digests.length);
+    return digests.length;
+  });
+  const writer = new ByteWriter(64 + digests.length * 32 + extents.length * 8);
+  writer.varint(digests.length);
+  for (const digest of digests) writer.bytes(digest);
+  writer.varint(extents.length);
+  for (const index of column) writer.varint(index);
+  for (const extent of extents) if (extent.digest !== null) writer.varint(extent.offset);
+  for (const extent of extents) writer.varint(extent.length);
+  return writer.finish();
+}
+
+/** Throws DK_CORRUPT_RECIPE. Offsets and lengths are checked against the largest blob; zeros may be longer. */
+export function decodeExtents(bytes: Uint8Array): Extent[] {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_RECIPE', 'extent list');
+  const blobCount = reader.varint(LIMITS.regionExtents);
+  const digests: Digest[] = [];
+  for (let index = 0; index < blobCount; index += 1) digests.push(reader.bytes(32));
+  const count = reader.varint(LIMITS.regionExtents);
+  if (count * 2 > reader.left) reader.fail(`expected ${count} extents`);
+  const blobs = new Array<number>(count);
+  for (let index = 0; index < count; index += 1) blobs[index] = reader.varint(blobCount);
+  const offsets = new Array<number>(count);
+  for (let index = 0; index < count; index += 1) {
+    offsets[index] = blobs[index] === 0 ? 0 : reader.varint(LIMITS.blobBytes);
+  }
+  const extents: Extent[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const blob = blobs[index] as number;
+    const offset = offsets[index] as number;
+    const length = reader.varint(LIMITS.regionBytes);
+    if (length === 0) reader.fail('an extent is empty');
+    if (blob !== 0 && offset + length > LIMITS.blobBytes) reader.fail('an extent ends outside its blob');
+    extents.push({ digest: blob === 0 ? null : (digests[blob - 1] as Digest), offset, length });
+  }
+  reader.expectEnd();
+  return extents;
+}
+
+/** Joins extents that continue one another, as a writer must before storing them. */
+export function mergeExtents(extents: readonly Extent[]): Extent[] {
+  const merged: { digest: Digest | null; offset: number; length: number }[] = [];
+  for (const extent of extents) {
+    const last = merged[merged.length - 1];
+    if (last && continues(last, extent)) last.length += extent.length;
+    else if (extent.length > 0) merged.push({ ...extent });
+  }
+  return merged;
+}
+
+function continues(last: Extent, next: Extent): boolean {
+  if (last.digest === null || next.digest === null) return last.digest === next.digest;
+  return last.offset + last.length === next.offset && last.digest.equals(next.digest);
+}
+
+/** Bytes that the extents cover. */
+export function extentsBytes(extents: readonly Extent[]): number {
+  let total = 0;
+  for (const extent of extents) total += extent.length;
+  return total;
+}
+
+/** The part of the list that covers `[offset, offset + length)`; throws DK_CORRUPT_RECIPE when it does not. */
+export function sliceExtents(extents: readonly Extent[], offset: number, length: number): Extent[] {
+  const slices: Extent[] = [];
+  const end = offset + length;
+  let at = 0;
+  for (const extent of extents) {
+    const start = Math.max(at, offset);
+    const stop = Math.min(at + extent.length, end);
+    if (start < stop) {
+      const inner = extent.digest === null ? 0 : extent.offset + (start - at);
+      slices.push({ digest: extent.digest, offset: inner, length: stop - start });
+    }
+    at += extent.length;
+    if (at >= end) return slices;
+  }
+  if (length === 0) return slices;
+  throw new DiffKeeperError('DK_CORRUPT_RECIPE', `a recipe covers ${at} bytes, byte ${end} was wanted`, {
+    expected: end,
+    actual: at,
+  });
+}

@@ -1,0 +1,52 @@
+/**
+ * The marker file `DIFFKEEPER` at the top of a store: one line of JSON, written
+ * once and never changed. It says that this directory is a store even when the
+ * metadata is lost.
+ */
+import { DiffKeeperError } from '../core/core.js';
+
+export const STORE_FORMAT = 2;
+export const MARKER_NAME = 'DIFFKEEPER';
+
+export interface Marker {
+  readonly format: number;
+  /** 32 hex digits. */
+  readonly id: string;
+  readonly hashAlgo: 'blake3' | 'sha256';
+  /** 32 hex digits: seed of page hashes. */
+  readonly seed: string;
+  /** ISO 8601 time. */
+  readonly created: string;
+}
+
+export function encodeMarker(marker: Marker): Buffer {
+  return Buffer.from(`${JSON.stringify({ diffkeeper: 'store', ...marker })}\n`, 'utf8');
+}
+
+/** Throws DK_NO_STORE or DK_STORE_FORMAT_NEWER. `path` is named in errors. */
+export function decodeMarker(bytes: Uint8Array, path: string): Marker {
+  const no = (reason: string): never => {
+    throw new DiffKeeperError('DK_NO_STORE', `${path} is not a DiffKeeper store: ${reason}`, { path });
+  };
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return no('its marker file is not JSON');
+  }
+  if (typeof value !== 'object' || value === null) return no('its marker file is not an object');
+  const { diffkeeper, format, id, hashAlgo, seed, created } = value as Record<string, unknown>;
+  if (diffkeeper !== 'store' || typeof format !== 'number') return no('its marker file names no format');
+  if (format > STORE_FORMAT) {
+    throw new DiffKeeperError(
+      'DK_STORE_FORMAT_NEWER',
+      `${path} has store format ${format}, this program knows up to ${STORE_FORMAT}: use a newer DiffKeeper`,
+      { path, expected: STORE_FORMAT, actual: format },
+    );
+  }
+  const hex = /^[0-9a-f]{32}$/;
+  if (typeof id !== 'string' || !hex.test(id)) return no('its marker file has no id');
+  if (typeof seed !== 'string' || !hex.test(seed)) return no('its marker file has no seed');
+  if (hashAlgo !== 'blake3' && hashAlgo !== 'sha256') return no(`unknown digest ${String(hashAlgo)}`);
+  return { format, id, hashAlgo, seed, created: typeof created === 'string' ? created : '' };
+}

@@ -1,0 +1,140 @@
+/**
+ * Packs: an append-only file of records after a header.
+ *
+ *   header := "DKPACK" u16 version=1, u32 pack id, u32 flags=0, store id[16], zeros[24], u64 check    (64 bytes)
+ *   record := u32 magic "DKR1", u8 kind, u8 codec, u8 depth, u8 flags=0,
+ *             u32 context bytes, u32 decoded bytes, u32 payload bytes, digest[32]                    (52 bytes)
+ *             context list (see extents-codec), payload, u64 check
+ *   check  := XXH3-64 of all bytes before it (in the header, or in the record)
+ */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { type Digest, RECORD, type RecordKind } from './types.js';
+
+export const PACK_HEADER_BYTES = 64;
+export const PACK_VERSION = 1;
+export const RECORD_HEAD_BYTES = 52;
+export const RECORD_CHECK_BYTES = 8;
+export const RECORD_MAGIC = 0x31524b44;
+/** Bytes of the smallest record. */
+export const RECORD_MIN_BYTES = RECORD_HEAD_BYTES + RECORD_CHECK_BYTES;
+
+/** XXH3-64 of bytes; passed in because this room computes nothing. */
+export type Checksum = (bytes: Uint8Array) => bigint;
+
+export interface RecordHead {
+  readonly kind: RecordKind;
+  readonly codec: number;
+  readonly depth: number;
+  readonly contextListBytes: number;
+  readonly decodedBytes: number;
+  readonly payloadBytes: number;
+  readonly digest: Digest;
+  /** Bytes of the whole record. */
+  readonly recordBytes: number;
+}
+
+export function encodePackHeader(packId: number, storeId: Uint8Array, checksum: Checksum): Buffer {
+  const header = Buffer.alloc(PACK_HEADER_BYTES);
+  header.write('DKPACK', 0, 'latin1');
+  header.writeUInt16LE(PACK_VERSION, 6);
+  header.writeUInt32LE(packId, 8);
+  header.set(storeId.subarray(0, 16), 16);
+  header.writeBigUInt64LE(checksum(header.subarray(0, 56)), 56);
+  return header;
+}
+
+/** Throws DK_CORRUPT_PACK or DK_STORE_FORMAT_NEWER. */
+export function checkPackHeader(header: Buffer, packId: number, storeId: Uint8Array, checksum: Checksum): void {
+  const fail = (message: string): never => {
+    throw new DiffKeeperError('DK_CORRUPT_PACK', `pack ${packId}: ${message}`, { path: String(packId) });
+  };
+  if (header.length < PACK_HEADER_BYTES) fail(`header has ${header.length} of ${PACK_HEADER_BYTES} bytes`);
+  if (header.toString('latin1', 0, 6) !== 'DKPACK') fail('does not begin with DKPACK');
+  if (header.readBigUInt64LE(56) !== checksum(header.subarray(0, 56))) fail('header checksum differs');
+  const version = header.readUInt16LE(6);
+  if (version > PACK_VERSION) {
+    throw new DiffKeeperError('DK_STORE_FORMAT_NEWER', `pack ${packId} has format ${version}, this program knows 1`, {
+      expected: PACK_VERSION,
+      actual: version,
+    });
+  }
+  if (header.readUInt32LE(8) !== packId) fail(`header names pack ${header.readUInt32LE(8)}`);
+  if (!header.subarray(16, 32).equals(storeId)) fail('belongs to another store');
+}
+
+/** One record as a list of buffers to append (head and context list, payload, check). */
+export function encodeRecord(
+  record: {
+    readonly kind: RecordKind;
+    readonly codec: number;
+    readonly depth: number;
+    readonly digest: Uint8Array;
+    readonly decodedBytes: number;
+    readonly contextList: Uint8Array;
+    readonly payload: Uint8Array;
+  },
+  checksum: Checksum,
+): Buffer {
+  const bytes = RECORD_MIN_BYTES + record.contextList.byteLength + record.payload.byteLength;
+  const buffer = Buffer.allocUnsafe(bytes);
+  buffer.writeUInt32LE(RECORD_MAGIC, 0);
+  buffer[4] = record.kind;
+  buffer[5] = record.codec;
+  buffer[6] = record.depth;
+  buffer[7] = 0;
+  buffer.writeUInt32LE(record.contextList.byteLength, 8);
+  buffer.writeUInt32LE(record.decodedBytes, 12);
+  buffer.writeUInt32LE(record.payload.byteLength, 16);
+  buffer.set(record.digest, 20);
+  buffer.set(record.contextList, RECORD_HEAD_BYTES);
+  buffer.set(record.payload, RECORD_HEAD_BYTES + record.contextList.byteLength);
+  buffer.writeBigUInt64LE(checksum(buffer.subarray(0, bytes - 8)), bytes - 8);
+  return buffer;
+}
+
+function corrupt(message: string, offset: number): never {
+  throw new DiffKeeperError('DK_CORRUPT_RECORD', `record at byte ${offset}: ${message}`, { offset });
+}
+
+/** Reads and bounds the head; says nothing about the rest. Throws DK_CORRUPT_RECORD. */
+export function decodeRecordHead(bytes: Buffer, offset: number): RecordHead {
+  if (bytes.length < RECORD_HEAD_BYTES) corrupt(`head has ${bytes.length} of ${RECORD_HEAD_BYTES} bytes`, offset);
+  if (bytes.readUInt32LE(0) !== RECORD_MAGIC) corrupt('does not begin with DKR1', offset);
+  const kind = bytes[4] as number;
+  if (kind < RECORD.blob || kind > RECORD.checkpoint) corrupt(`unknown kind ${kind}`, offset);
+  if (bytes[7] !== 0) corrupt(`unknown flags ${bytes[7]}`, offset);
+  const depth = bytes[6] as number;
+  if (depth > LIMITS.chainDepthMax) corrupt(`depth ${depth}, at most ${LIMITS.chainDepthMax}`, offset);
+  const contextListBytes = bytes.readUInt32LE(8);
+  const decodedBytes = bytes.readUInt32LE(12);
+  const payloadBytes = bytes.readUInt32LE(16);
+  if (contextListBytes > LIMITS.contextListBytes) corrupt(`context list of ${contextListBytes} bytes`, offset);
+  if (decodedBytes > LIMITS.blobBytes) corrupt(`${decodedBytes} decoded bytes, at most ${LIMITS.blobBytes}`, offset);
+  if (payloadBytes > LIMITS.payloadBytes) corrupt(`${payloadBytes} payload bytes`, offset);
+  return {
+    kind: kind as RecordKind,
+    codec: bytes[5] as number,
+    depth,
+    contextListBytes,
+    decodedBytes,
+    payloadBytes,
+    digest: Buffer.from(bytes.subarray(20, 52)),
+    recordBytes: RECORD_MIN_BYTES + contextListBytes + payloadBytes,
+  };
+}
+
+export interface DecodedRecord {
+  readonly head: RecordHead;
+  readonly contextList: Buffer;
+  readonly payload: Buffer;
+}
+
+/** Checks the whole record, `bytes` being exactly its bytes. Throws DK_CORRUPT_RECORD. */
+export function decodeRecord(bytes: Buffer, offset: number, checksum: Checksum): DecodedRecord {
+  const head = decodeRecordHead(bytes, offset);
+  if (bytes.length !== head.recordBytes) corrupt(`${bytes.length} of ${head.recordBytes} bytes`, offset);
+  const end = head.recordBytes - RECORD_CHECK_BYTES;
+  if (bytes.readBigUInt64LE(end) !== checksum(bytes.subarray(0, end))) corrupt('checksum differs', offset);
+  const payloadAt = RECORD_HEAD_BYTES + head.contextListBytes;
+  return { head, contextList: bytes.subarray(RECORD_HEAD_BYTES, payloadAt), payload: bytes.subarray(payloadAt, end) };
+}

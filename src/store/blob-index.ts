@@ -1,0 +1,67 @@
+/** Values of the blob index and of the newest-state fact. */
+import { LIMITS } from '../core/core.js';
+import { ByteReader, ByteWriter, type Digest, type RecordKind } from '../format/format.js';
+import type { BlobInfo } from './types.js';
+
+/** Where a record stands. */
+export interface RecordPlace {
+  readonly pack: number;
+  readonly offset: number;
+  readonly recordBytes: number;
+}
+
+export function encodePlace(writer: ByteWriter, place: RecordPlace): ByteWriter {
+  return writer.varint(place.pack).varint(place.offset).varint(place.recordBytes);
+}
+
+export function decodePlace(reader: ByteReader): RecordPlace {
+  return {
+    pack: reader.varint(0xffffffff),
+    offset: reader.varint(),
+    recordBytes: reader.varint(LIMITS.payloadBytes + LIMITS.contextListBytes + 64),
+  };
+}
+
+export function encodeBlobInfo(info: BlobInfo, kind: RecordKind): Buffer {
+  return encodePlace(new ByteWriter(24), info).varint(info.decodedBytes).u8(info.depth).u8(kind).finish();
+}
+
+export function decodeBlobInfo(bytes: Buffer, digest: Digest): BlobInfo & { readonly kind: number } {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'blob index');
+  const place = decodePlace(reader);
+  return {
+    digest,
+    ...place,
+    decodedBytes: reader.varint(LIMITS.blobBytes),
+    depth: reader.u8(),
+    kind: reader.u8(),
+  };
+}
+
+/** Where the newest checkpoint's record ends: what follows in the packs is not named by the metadata. */
+export interface NewestState {
+  readonly sequence: number;
+  readonly pack: number;
+  readonly length: number;
+  /** Digest of the newest checkpoint's record. */
+  readonly checkpointDigest: Digest;
+}
+
+export function encodeNewest(state: NewestState): Buffer {
+  return new ByteWriter(64)
+    .varint(state.sequence)
+    .varint(state.pack)
+    .varint(state.length)
+    .bytes(state.checkpointDigest)
+    .finish();
+}
+
+export function decodeNewest(bytes: Buffer): NewestState {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'newest state');
+  return {
+    sequence: reader.varint(),
+    pack: reader.varint(0xffffffff),
+    length: reader.varint(),
+    checkpointDigest: Buffer.from(reader.bytes(32)),
+  };
+}

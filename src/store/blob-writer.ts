@@ -1,0 +1,206 @@
+/** Codes blobs in batches and appends their records: the write half of a transaction. */
+import { LIMITS } from '../core/core.js';
+import { type Codec, CODEC, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
+import { type Checksum, type Digest, encodeExtents, encodeRecord, mergeExtents, RECORD } from '../format/format.js';
+import { encodeBlobInfo } from './blob-index.js';
+import type { BlobStore } from './blob-store.js';
+import type { MetaChange } from './meta.js';
+import { blobKey } from './meta-keys.js';
+import type { Packs } from './packs.js';
+import type { BlobContext, BlobInfo, BlobInput } from './types.js';
+
+/** Small deltas are cheap at a high level, and pay. */
+const SMALL_DELTA_LEVEL = 9;
+const SMALL_DELTA_BYTES = 64 << 10;
+/** A coded context that saves less than this share is not worth its depth. */
+const CONTEXT_GAIN = 0.9;
+
+interface Pending {
+  readonly input: BlobInput;
+  readonly digest: Digest;
+  readonly context: BlobContext | null;
+  /** Depth when coded against the context. */
+  readonly depth: number;
+}
+
+interface Coded {
+  readonly codec: Codec;
+  readonly payload: Uint8Array;
+}
+
+export class BlobWriter {
+  readonly #engine: Engine;
+  readonly #algo: HashAlgo;
+  readonly #checksum: Checksum;
+  readonly #packs: Packs;
+  readonly #blobs: BlobStore;
+  readonly #level: number;
+  readonly #depthMax: number;
+  /** Blobs of this transaction, not in the index yet. */
+  readonly #staged = new Map<string, BlobInfo>();
+  readonly changes: MetaChange[] = [];
+  storedBytes = 0;
+
+  constructor(parts: {
+    engine: Engine;
+    algo: HashAlgo;
+    checksum: Checksum;
+    packs: Packs;
+    blobs: BlobStore;
+    level: number;
+    depthMax: number;
+  }) {
+    this.#engine = parts.engine;
+    this.#algo = parts.algo;
+    this.#checksum = parts.checksum;
+    this.#packs = parts.packs;
+    this.#blobs = parts.blobs;
+    this.#level = parts.level;
+    this.#depthMax = parts.depthMax;
+  }
+
+  async has(digests: readonly Digest[]): Promise<boolean[]> {
+    const infos = await this.#blobs.infos(digests);
+    return infos.map((info, index) => {
+      return info !== undefined || this.#staged.has((digests[index] as Digest).toString('latin1'));
+    });
+  }
+
+  async store(inputs: readonly BlobInput[]): Promise<Digest[]> {
+    const digests = await this.#digests(inputs);
+    const stored = await this.has(digests);
+    const seen = new Set<string>();
+    const fresh: { input: BlobInput; digest: Digest }[] = [];
+    for (const [index, input] of inputs.entries()) {
+      const digest = digests[index] as Digest;
+      const key = digest.toString('latin1');
+      if (stored[index] || seen.has(key)) continue;
+      seen.add(key);
+      fresh.push({ input, digest });
+    }
+    const pending = await this.#withDepths(fresh);
+    const small = pending.filter((item) => isSmallDelta(item));
+    const large = pending.filter((item) => !isSmallDelta(item));
+    await this.#encodeAndAppend(small, Math.max(this.#level, SMALL_DELTA_LEVEL));
+    await this.#encodeAndAppend(large, this.#level);
+    return digests;
+  }
+
+  async #digests(inputs: readonly BlobInput[]): Promise<Digest[]> {
+    for (const { bytes } of inputs) {
+      if (bytes.length > LIMITS.blobBytes || bytes.length === 0) {
+        throw new RangeError(`a blob must have 1 to ${LIMITS.blobBytes} bytes, came ${bytes.length}`);
+      }
+    }
+    const unknown = inputs.filter((input) => input.digest === undefined);
+    const computed = await this.#engine.digestMany(
+      this.#algo,
+      Buffer.concat(unknown.map((input) => input.bytes)),
+      Uint32Array.from(unknown, (input) => input.bytes.length),
+    );
+    let next = 0;
+    return inputs.map((input) => {
+      if (input.digest) return input.digest;
+      next += 1;
+      return Buffer.from(computed.subarray((next - 1) * 32, next * 32));
+    });
+  }
+
+  async #withDepths(fresh: readonly { input: BlobInput; digest: Digest }[]): Promise<Pending[]> {
+    const wanted = new Map<string, Digest>();
+    for (const { input } of fresh) {
+      for (const { digest } of input.context?.extents ?? []) if (digest) wanted.set(digest.toString('latin1'), digest);
+    }
+    const keys = [...wanted.keys()];
+    const infos = await this.#blobs.infos([...wanted.values()]);
+    const depths = new Map(keys.map((key, index) => [key, infos[index]?.depth]));
+    return fresh.map(({ input, digest }) => {
+      const { context } = input;
+      if (!context || context.bytes.length === 0 || context.bytes.length > LIMITS.contextBytes) {
+        return { input, digest, context: null, depth: 0 };
+      }
+      let depth = 1;
+      for (const extent of context.extents) {
+        const below = extent.digest ? depths.get(extent.digest.toString('latin1')) : undefined;
+        // A context that is not durably indexed, or lies too deep, must not be built upon.
+        if (below === undefined || below + 1 > this.#depthMax) return { input, digest, context: null, depth: 0 };
+        depth = Math.max(depth, below + 1);
+      }
+      return { input, digest, context, depth };
+    });
+  }
+
+  async #encodeAndAppend(pending: readonly Pending[], level: number): Promise<void> {
+    const coded = await this.#encode(pending, level);
+    await this.#tryWithoutContext(pending, coded, level);
+    for (const [index, item] of pending.entries()) await this.#append(item, coded[index] as Coded);
+  }
+
+  async #encode(pending: readonly Pending[], level: number): Promise<Coded[]> {
+    if (pending.length === 0) return [];
+    const contexts = pending.map(({ context }) => context?.bytes ?? new Uint8Array(0));
+    const { codecs, payloadLengths, payloads } = await this.#engine.encodeBlobs({
+      targets: Buffer.concat(pending.map(({ input }) => input.bytes)),
+      targetLengths: Uint32Array.from(pending, ({ input }) => input.bytes.length),
+      contexts: Buffer.concat(contexts),
+      contextLengths: Uint32Array.from(contexts, (context) => context.length),
+      tries: Uint8Array.from(pending, triesOf),
+      level,
+    });
+    let at = 0;
+    return pending.map((_, index) => {
+      const length = payloadLengths[index] as number;
+      at += length;
+      return { codec: codecs[index] as Codec, payload: payloads.subarray(at - length, at) };
+    });
+  }
+
+  /** Where the context hardly helped, absolute bytes are better: no depth, no dependence. */
+  async #tryWithoutContext(pending: readonly Pending[], coded: Coded[], level: number): Promise<void> {
+    const doubtful = pending
+      .map((item, index) => ({ item, index }))
+      .filter(({ item, index }) => {
+        const { codec, payload } = coded[index] as Coded;
+        return usesContext(codec) && payload.length * 2 > item.input.bytes.length;
+      });
+    const plain = await this.#encode(
+      doubtful.map(({ item }) => ({ ...item, context: null, depth: 0 })),
+      level,
+    );
+    for (const [position, { index }] of doubtful.entries()) {
+      const alone = plain[position] as Coded;
+      if (alone.payload.length * CONTEXT_GAIN <= (coded[index] as Coded).payload.length) coded[index] = alone;
+    }
+  }
+
+  async #append(item: Pending, coded: Coded): Promise<void> {
+    const based = usesContext(coded.codec);
+    const contextList = based ? encodeExtents(mergeExtents((item.context as BlobContext).extents)) : Buffer.alloc(0);
+    const kind = item.input.kind === 'recipe' ? RECORD.recipe : RECORD.blob;
+    const decodedBytes = item.input.bytes.length;
+    const depth = based ? item.depth : 0;
+    const record = encodeRecord(
+      { kind, codec: coded.codec, depth, digest: item.digest, decodedBytes, contextList, payload: coded.payload },
+      this.#checksum,
+    );
+    const place = await this.#packs.append(record);
+    const info: BlobInfo = { digest: item.digest, ...place, decodedBytes, depth };
+    this.#staged.set(item.digest.toString('latin1'), info);
+    this.changes.push({ key: blobKey(item.digest), value: encodeBlobInfo(info, kind) });
+    this.storedBytes += record.length;
+  }
+}
+
+function isSmallDelta(item: Pending): boolean {
+  return item.context !== null && item.input.bytes.length <= SMALL_DELTA_BYTES;
+}
+
+function usesContext(codec: Codec): boolean {
+  return codec !== CODEC.raw && codec !== CODEC.zstd;
+}
+
+function triesOf({ context, input }: Pending): number {
+  if (!context) return TRY.zstd;
+  const tries = context.aligned ? TRY.zstdContext | TRY.xor : TRY.zstdContext;
+  return input.tries === undefined ? tries : tries & input.tries;
+}

@@ -1,0 +1,64 @@
+/** Newest version of every live path, straight from the metadata. */
+import { type BytePath, pathName, pathParent } from '../core/core.js';
+import { ByteReader, ByteWriter, decodeVersionBody, encodeVersionBody, type Version } from '../format/format.js';
+import type { Meta } from './meta.js';
+import { childRange, deepRange, headKey, headPath, KEY_LETTER, type KeyRange, prefixRange } from './meta-keys.js';
+
+export function encodeHead(version: Version): Buffer {
+  const writer = new ByteWriter(160).varint(version.sequence);
+  encodeVersionBody(writer, version);
+  return writer.finish();
+}
+
+function decodeHead(path: BytePath, bytes: Buffer): Version {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'head');
+  return decodeVersionBody(reader, path, reader.varint());
+}
+
+export class Heads {
+  readonly #meta: Meta;
+
+  constructor(meta: Meta) {
+    this.#meta = meta;
+  }
+
+  async get(paths: readonly BytePath[]): Promise<(Version | undefined)[]> {
+    const values = await this.#meta.getMany(paths.map(headKey));
+    return values.map((value, index) => (value ? decodeHead(paths[index] as BytePath, value) : undefined));
+  }
+
+  async *#range(range: KeyRange): AsyncGenerator<Version[]> {
+    for await (const entries of this.#meta.range(range)) {
+      yield entries.map(([key, value]) => decodeHead(headPath(key), value));
+    }
+  }
+
+  /** Every live entry. */
+  all(): AsyncGenerator<Version[]> {
+    return this.#range(prefixRange(Buffer.from([KEY_LETTER.head])));
+  }
+
+  /** Direct children of a directory. */
+  children(directory: BytePath): AsyncGenerator<Version[]> {
+    return this.#range(childRange(KEY_LETTER.head, directory));
+  }
+
+  /** An entry and everything below it. */
+  async *under(path: BytePath): AsyncGenerator<Version[]> {
+    if (path === '') {
+      yield* this.all();
+      return;
+    }
+    const [own] = await this.get([path]);
+    if (own) yield [own];
+    yield* this.#range(childRange(KEY_LETTER.head, path));
+    yield* this.#range(deepRange(KEY_LETTER.head, path));
+  }
+}
+
+/** The key ranges of versions at and below a path (all paths for the empty one). */
+export function versionRangesUnder(path: BytePath): KeyRange[] {
+  if (path === '') return [prefixRange(Buffer.from([KEY_LETTER.version]))];
+  const own = prefixRange(Buffer.from(`v${pathParent(path)}\0${pathName(path)}\0`, 'latin1'));
+  return [own, childRange(KEY_LETTER.version, path), deepRange(KEY_LETTER.version, path)];
+}

@@ -1,0 +1,99 @@
+/** Walks the records of a pack in order: for recovery of the tail, rebuild and verification. */
+import { isDiffKeeperError, LIMITS } from '../core/core.js';
+import {
+  type Checksum,
+  type DecodedRecord,
+  decodeRecord,
+  decodeRecordHead,
+  RECORD_HEAD_BYTES,
+  RECORD_MAGIC,
+} from '../format/format.js';
+import type { RecordPlace } from './blob-index.js';
+import type { Packs } from './packs.js';
+
+const WINDOW_BYTES = 4 << 20;
+const RECORD_BYTES_MAX = LIMITS.payloadBytes + LIMITS.contextListBytes + 64;
+
+export type ScannedRecord =
+  | { readonly kind: 'record'; readonly place: RecordPlace; readonly record: DecodedRecord }
+  /** Bytes that are no record; the next good record (or the end) stands at `offset + bytes`. */
+  | { readonly kind: 'damage'; readonly offset: number; readonly bytes: number; readonly message: string };
+
+class Window {
+  readonly #packs: Packs;
+  readonly #pack: number;
+  #start = 0;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(packs: Packs, pack: number) {
+    this.#packs = packs;
+    this.#pack = pack;
+  }
+
+  async at(offset: number, bytes: number): Promise<Buffer> {
+    const inside = offset - this.#start;
+    if (inside < 0 || inside + bytes > this.#bytes.length) {
+      this.#bytes = await this.#packs.read(this.#pack, offset, Math.max(bytes, WINDOW_BYTES));
+      this.#start = offset;
+      return this.#bytes.subarray(0, bytes);
+    }
+    return this.#bytes.subarray(inside, inside + bytes);
+  }
+}
+
+/** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. */
+export async function* scanPack(
+  packs: Packs,
+  checksum: Checksum,
+  range: { readonly pack: number; readonly from: number; readonly end: number },
+): AsyncGenerator<ScannedRecord> {
+  const window = new Window(packs, range.pack);
+  let offset = range.from;
+  while (offset < range.end) {
+    const found = await tryRecord(window, offset, range.end, checksum);
+    if (typeof found === 'string') {
+      const next = await findNext(window, offset + 1, range.end, checksum);
+      yield { kind: 'damage', offset, bytes: next - offset, message: found };
+      offset = next;
+      continue;
+    }
+    const recordBytes = found.head.recordBytes;
+    yield { kind: 'record', place: { pack: range.pack, offset, recordBytes }, record: found };
+    offset += recordBytes;
+  }
+}
+
+/** The record at an offset, or why there is none. */
+async function tryRecord(
+  window: Window,
+  offset: number,
+  end: number,
+  checksum: Checksum,
+): Promise<DecodedRecord | string> {
+  try {
+    const head = decodeRecordHead(await window.at(offset, Math.min(RECORD_HEAD_BYTES, end - offset)), offset);
+    if (head.recordBytes > Math.min(end - offset, RECORD_BYTES_MAX)) return `record at byte ${offset} is cut short`;
+    return decodeRecord(await window.at(offset, head.recordBytes), offset, checksum);
+  } catch (error) {
+    if (isDiffKeeperError(error)) return error.message;
+    throw error;
+  }
+}
+
+async function findNext(window: Window, from: number, end: number, checksum: Checksum): Promise<number> {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(RECORD_MAGIC);
+  let offset = from;
+  while (offset + RECORD_HEAD_BYTES <= end) {
+    const bytes = await window.at(offset, Math.min(1 << 16, end - offset));
+    const hit = bytes.indexOf(magic);
+    if (hit < 0) {
+      offset += Math.max(1, bytes.length - 3);
+      continue;
+    }
+    const found = await tryRecord(window, offset + hit, end, checksum);
+    if (typeof found !== 'string') return offset + hit;
+    offset += hit + 1;
+  }
+  return end;
+}

@@ -1,0 +1,215 @@
+/**
+ * Pack files on disk: one open for appending, the others read-only. Appended
+ * records become readable once flushed and durable once synced.
+ */
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import * as path from 'node:path';
+import {
+  AppendFile,
+  DiffKeeperError,
+  fromSystemError,
+  fsyncDirectory,
+  LIMITS,
+  systemCode,
+  unlinkDurable,
+} from '../core/core.js';
+import { type Checksum, checkPackHeader, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
+import type { RecordPlace } from './blob-index.js';
+
+const OPEN_READERS_MAX = 16;
+
+export function packName(pack: number): string {
+  return `${String(pack).padStart(8, '0')}.dkp`;
+}
+
+export class Packs {
+  readonly #directory: string;
+  readonly #storeId: Buffer;
+  readonly #checksum: Checksum;
+  readonly #readers = new Map<number, Promise<FileHandle>>();
+  #writer: AppendFile | null = null;
+  #pack = 0;
+  /** Length of the open pack that a checkpoint has named: an abort cuts back to here. */
+  #committed = { pack: 0, length: 0 };
+  #staged: Buffer[] = [];
+  #stagedBytes = 0;
+
+  constructor(directory: string, storeId: Buffer, checksum: Checksum) {
+    this.#directory = directory;
+    this.#storeId = storeId;
+    this.#checksum = checksum;
+  }
+
+  file(pack: number): string {
+    return path.join(this.#directory, packName(pack));
+  }
+
+  /** Pack numbers on disk, ascending. */
+  async list(): Promise<number[]> {
+    const names = await readdir(this.#directory);
+    return names
+      .filter((name) => /^\d{8}\.dkp$/.test(name))
+      .map((name) => Number.parseInt(name, 10))
+      .sort((one, other) => one - other);
+  }
+
+  async length(pack: number): Promise<number> {
+    return (await stat(this.file(pack))).size;
+  }
+
+  /** Appending continues in `pack` at `length`; a missing pack (0) or a full one means a new pack at the next append. */
+  async continueAt(pack: number, length: number): Promise<void> {
+    await this.#closeWriter();
+    this.#pack = pack;
+    this.#committed = { pack, length };
+    if (pack > 0 && length >= PACK_HEADER_BYTES && length < LIMITS.packBytes) {
+      this.#writer = await AppendFile.open(this.file(pack), length);
+    }
+  }
+
+  get position(): { readonly pack: number; readonly length: number } {
+    return { pack: this.#pack, length: (this.#writer?.length ?? 0) + this.#stagedBytes };
+  }
+
+  /** Stages a record and says where it will stand. Written out once enough is staged. */
+  async append(record: Buffer): Promise<RecordPlace> {
+    if (!this.#writer || this.#writer.length + this.#stagedBytes >= LIMITS.packBytes) await this.#openNext();
+    const writer = this.#writer as AppendFile;
+    const place = { pack: this.#pack, offset: writer.length + this.#stagedBytes, recordBytes: record.length };
+    this.#staged.push(record);
+    this.#stagedBytes += record.length;
+    if (this.#stagedBytes >= LIMITS.stagedBytes) await this.#flush();
+    return place;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#staged.length === 0 || !this.#writer) return;
+    const staged = this.#staged;
+    this.#staged = [];
+    this.#stagedBytes = 0;
+    try {
+      await this.#writer.append(staged);
+    } catch (error) {
+      throw fromSystemError(error, 'write to', this.file(this.#pack));
+    }
+  }
+
+  async #openNext(): Promise<void> {
+    await this.sync();
+    await this.#closeWriter();
+    const known = await this.list();
+    const next = Math.max(this.#pack, known[known.length - 1] ?? 0) + 1;
+    const file = this.file(next);
+    try {
+      const writer = await AppendFile.create(file);
+      this.#writer = writer;
+      this.#pack = next;
+      await writer.append([encodePackHeader(next, this.#storeId, this.#checksum)]);
+      await fsyncDirectory(this.#directory);
+    } catch (error) {
+      throw fromSystemError(error, 'create', file);
+    }
+  }
+
+  /** Everything appended so far is durable once this resolves. */
+  async sync(): Promise<void> {
+    await this.#flush();
+    if (!this.#writer) return;
+    try {
+      await this.#writer.sync();
+    } catch (error) {
+      throw fromSystemError(error, 'sync', this.file(this.#pack));
+    }
+  }
+
+  /** The current position is named by a checkpoint now. */
+  markCommitted(): void {
+    this.#committed = this.position;
+  }
+
+  /** Cuts the packs back to the last committed position. */
+  async rollBack(): Promise<void> {
+    this.#staged = [];
+    this.#stagedBytes = 0;
+    const { pack, length } = this.#committed;
+    if (this.#pack !== pack) {
+      await this.#closeWriter();
+      for (const later of await this.list()) {
+        if (later <= pack) continue;
+        await this.#forget(later);
+        await unlinkDurable(this.file(later));
+      }
+      await this.continueAt(pack, length);
+    } else if (this.#writer && this.#writer.length > length) {
+      await this.#writer.truncate(length);
+    }
+  }
+
+  async #forget(pack: number): Promise<void> {
+    const reader = this.#readers.get(pack);
+    this.#readers.delete(pack);
+    await reader?.then((handle) => handle.close()).catch(() => {});
+  }
+
+  async #reader(pack: number): Promise<FileHandle> {
+    const known = this.#readers.get(pack);
+    if (known) {
+      this.#readers.delete(pack);
+      this.#readers.set(pack, known);
+      return known;
+    }
+    const opening = this.#openReader(pack);
+    this.#readers.set(pack, opening);
+    opening.catch(() => this.#readers.delete(pack));
+    if (this.#readers.size > OPEN_READERS_MAX) {
+      const oldest = this.#readers.keys().next().value;
+      if (oldest !== undefined) await this.#forget(oldest);
+    }
+    return opening;
+  }
+
+  async #openReader(pack: number): Promise<FileHandle> {
+    let handle: FileHandle;
+    try {
+      handle = await open(this.file(pack), 'r');
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') {
+        throw new DiffKeeperError('DK_CORRUPT_PACK', `pack ${packName(pack)} is missing`, { path: this.file(pack) });
+      }
+      throw fromSystemError(error, 'open', this.file(pack));
+    }
+    try {
+      const header = Buffer.alloc(PACK_HEADER_BYTES);
+      const { bytesRead } = await handle.read(header, 0, PACK_HEADER_BYTES, 0);
+      checkPackHeader(header.subarray(0, bytesRead), pack, this.#storeId, this.#checksum);
+      return handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** Bytes of a pack; fewer than asked when the pack ends before. */
+  async read(pack: number, offset: number, bytes: number): Promise<Buffer> {
+    const handle = await this.#reader(pack);
+    const buffer = Buffer.allocUnsafe(bytes);
+    let done = 0;
+    while (done < bytes) {
+      const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return buffer.subarray(0, done);
+  }
+
+  async #closeWriter(): Promise<void> {
+    const writer = this.#writer;
+    this.#writer = null;
+    await writer?.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#closeWriter();
+    for (const pack of [...this.#readers.keys()]) await this.#forget(pack);
+  }
+}

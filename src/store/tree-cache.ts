@@ -1,0 +1,125 @@
+/**
+ * The current tree's Merkle leaves, directory by directory, loaded on demand: a
+ * commit rehashes the touched directories and their parents, nothing else.
+ */
+import { type BytePath, pathName, pathParent } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import type { Heads } from './heads.js';
+import type { Meta, MetaChange } from './meta.js';
+import { directoryKey } from './meta-keys.js';
+import { deepestFirst, directoryDigest, leafBytes, leafDigests, rootDigest } from './tree-root.js';
+
+/** Leaves kept in memory over all directories; the rest is loaded again when needed. */
+const LEAVES_MAX = 300_000;
+
+type Leaves = Map<BytePath, Uint8Array>;
+
+export class TreeCache {
+  readonly #engine: Engine;
+  readonly #algo: HashAlgo;
+  readonly #meta: Meta;
+  readonly #heads: Heads;
+  readonly #directories = new Map<BytePath, Leaves>();
+  #leafCount = 0;
+
+  constructor(engine: Engine, algo: HashAlgo, meta: Meta, heads: Heads) {
+    this.#engine = engine;
+    this.#algo = algo;
+    this.#meta = meta;
+    this.#heads = heads;
+  }
+
+  /** After a failed commit the leaves may be ahead of the metadata. */
+  clear(): void {
+    this.#directories.clear();
+    this.#leafCount = 0;
+  }
+
+  /** New root with these versions applied, and the metadata changes that keep the directory digests. */
+  async apply(
+    versions: ReadonlyMap<BytePath, Version>,
+    empty: boolean,
+  ): Promise<{ readonly root: Digest; readonly changes: MetaChange[] }> {
+    if (this.#leafCount > LEAVES_MAX) this.clear();
+    const touched = new Set<BytePath>(['']);
+    const plain: Version[] = [];
+    for (const version of versions.values()) {
+      const isDirectory = version.type === VERSION_TYPE.directory;
+      if (isDirectory) touched.add(version.path);
+      else if (version.type !== VERSION_TYPE.removed) plain.push(version);
+      for (let up = version.path; up !== ''; up = pathParent(up)) touched.add(pathParent(up));
+    }
+    for (const directory of touched) await this.#load(directory, empty);
+    await this.#setPlain(plain);
+    for (const version of versions.values()) if (version.type === VERSION_TYPE.removed) this.#drop(version.path);
+    return this.#rehash(touched, versions);
+  }
+
+  async #setPlain(plain: readonly Version[]): Promise<void> {
+    const leaves = await leafDigests(this.#engine, this.#algo, plain);
+    for (const [index, version] of plain.entries()) {
+      this.#set(version.path, Buffer.from(leaves.subarray(index * 32, index * 32 + 32)));
+    }
+  }
+
+  #set(path: BytePath, leaf: Uint8Array): void {
+    const leaves = this.#directories.get(pathParent(path)) as Leaves;
+    const before = leaves.size;
+    leaves.set(pathName(path), leaf);
+    this.#leafCount += leaves.size - before;
+  }
+
+  #drop(path: BytePath): void {
+    if (this.#directories.get(pathParent(path))?.delete(pathName(path))) this.#leafCount -= 1;
+    this.#leafCount -= this.#directories.get(path)?.size ?? 0;
+    this.#directories.delete(path);
+  }
+
+  async #rehash(
+    touched: ReadonlySet<BytePath>,
+    versions: ReadonlyMap<BytePath, Version>,
+  ): Promise<{ readonly root: Digest; readonly changes: MetaChange[] }> {
+    const changes: MetaChange[] = [];
+    const order = deepestFirst(touched);
+    const known = await this.#heads.get(order);
+    let content: Digest = Buffer.alloc(32);
+    for (const [index, directory] of order.entries()) {
+      const version = versions.get(directory) ?? known[index];
+      const alive = version?.type === VERSION_TYPE.directory;
+      if (directory !== '' && !alive) {
+        changes.push({ key: directoryKey(directory), value: null });
+        if (version === undefined || version.type === VERSION_TYPE.removed) this.#drop(directory);
+        continue;
+      }
+      content = directoryDigest(this.#engine, this.#algo, this.#directories.get(directory) as Leaves);
+      changes.push({ key: directoryKey(directory), value: content });
+      if (version && directory !== '') {
+        this.#set(directory, this.#engine.digest(this.#algo, leafBytes(version, content)));
+      }
+    }
+    const root = versions.get('') ?? known[order.indexOf('')];
+    return { root: rootDigest(this.#engine, this.#algo, root, content), changes };
+  }
+
+  async #load(directory: BytePath, empty: boolean): Promise<void> {
+    if (this.#directories.has(directory)) return;
+    const leaves: Leaves = new Map();
+    this.#directories.set(directory, leaves);
+    if (empty) return;
+    for await (const children of this.#heads.children(directory)) {
+      const plain = children.filter((child) => child.type !== VERSION_TYPE.directory);
+      const digests = await leafDigests(this.#engine, this.#algo, plain);
+      for (const [index, child] of plain.entries()) {
+        leaves.set(pathName(child.path), Buffer.from(digests.subarray(index * 32, index * 32 + 32)));
+      }
+      const inner = children.filter((child) => child.type === VERSION_TYPE.directory && child.path !== '');
+      const contents = await this.#meta.getMany(inner.map((child) => directoryKey(child.path)));
+      for (const [index, child] of inner.entries()) {
+        const bytes = leafBytes(child, contents[index] ?? Buffer.alloc(32));
+        leaves.set(pathName(child.path), this.#engine.digest(this.#algo, bytes));
+      }
+    }
+    this.#leafCount += leaves.size;
+  }
+}

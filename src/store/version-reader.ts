@@ -1,0 +1,154 @@
+/** Random access to the bytes of one version through its recipe. */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { type Digest, decodeExtents, type Extent, extentsBytes, sliceExtents, type Version } from '../format/format.js';
+import type { BlobStore } from './blob-store.js';
+import type { VersionReader } from './types.js';
+
+const REGIONS_KEPT = 4;
+/** Decoded bytes of blobs held while one call gathers. */
+const GATHER_BYTES = 32 << 20;
+
+interface Region {
+  readonly extents: readonly Extent[];
+  /** Start of each extent inside the region. */
+  readonly starts: Float64Array;
+}
+
+interface Piece {
+  readonly extent: Extent;
+  readonly at: number;
+}
+
+function toRegion(extents: readonly Extent[]): Region {
+  const starts = new Float64Array(extents.length);
+  let at = 0;
+  for (const [index, extent] of extents.entries()) {
+    starts[index] = at;
+    at += extent.length;
+  }
+  return { extents, starts };
+}
+
+/** The part of a region that covers these bytes; a binary search finds where to begin. */
+function sliceRegion(region: Region, offset: number, length: number): Extent[] {
+  let low = 0;
+  let high = region.starts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((region.starts[middle] as number) <= offset) low = middle;
+    else high = middle;
+  }
+  let count = low;
+  while (count < region.extents.length && (region.starts[count] as number) < offset + length) count += 1;
+  const start = region.starts[low] ?? 0;
+  return sliceExtents(region.extents.slice(low, count), offset - start, length);
+}
+
+export class RecipeReader implements VersionReader {
+  readonly version: Version;
+  readonly #blobs: BlobStore;
+  readonly #regions = new Map<number, Region>();
+
+  constructor(blobs: BlobStore, version: Version) {
+    this.#blobs = blobs;
+    this.version = version;
+  }
+
+  async extents(offset: number, length: number): Promise<Extent[]> {
+    const { size } = this.version;
+    if (offset < 0 || length < 0 || offset + length > size) {
+      throw new RangeError(`range must lie within 0 to ${size}, came ${offset} to ${offset + length}`);
+    }
+    const slices: Extent[] = [];
+    let at = offset;
+    while (at < offset + length) {
+      const index = Math.floor(at / LIMITS.regionBytes);
+      const inside = at - index * LIMITS.regionBytes;
+      const take = Math.min(LIMITS.regionBytes - inside, offset + length - at);
+      const region = await this.#region(index);
+      slices.push(...sliceRegion(region, inside, take));
+      at += take;
+    }
+    return slices;
+  }
+
+  async #region(index: number): Promise<Region> {
+    const known = this.#regions.get(index);
+    if (known) return known;
+    const region = toRegion(await this.#loadRegion(index));
+    this.#regions.set(index, region);
+    if (this.#regions.size > REGIONS_KEPT) {
+      this.#regions.delete(this.#regions.keys().next().value as number);
+    }
+    return region;
+  }
+
+  async #loadRegion(index: number): Promise<readonly Extent[]> {
+    const { recipe, digest, size, path } = this.version;
+    if (recipe.kind === 'whole') return [{ digest: digest as Digest, offset: 0, length: size }];
+    if (recipe.kind === 'inline') return recipe.extents;
+    if (recipe.kind === 'empty') return [];
+    const [bytes] = await this.#blobs.read([recipe.regions[index] as Digest]);
+    if (!Buffer.isBuffer(bytes)) throw bytes ?? new Error('recipe was not read');
+    const extents = decodeExtents(bytes);
+    const expected = Math.min(LIMITS.regionBytes, size - index * LIMITS.regionBytes);
+    const actual = extentsBytes(extents);
+    if (actual !== expected) {
+      throw new DiffKeeperError('DK_CORRUPT_RECIPE', `recipe of ${path}: region ${index} covers other bytes`, {
+        path,
+        expected,
+        actual,
+      });
+    }
+    return extents;
+  }
+
+  async read(offset: number, length: number): Promise<Buffer> {
+    return this.readRanges(Float64Array.of(offset, length));
+  }
+
+  async readRanges(ranges: Float64Array): Promise<Buffer> {
+    const pieces: Piece[] = [];
+    let at = 0;
+    for (let index = 0; index < ranges.length; index += 2) {
+      for (const extent of await this.extents(ranges[index] as number, ranges[index + 1] as number)) {
+        pieces.push({ extent, at });
+        at += extent.length;
+      }
+    }
+    const target = Buffer.allocUnsafe(at);
+    const byBlob = new Map<string, Piece[]>();
+    for (const piece of pieces) {
+      if (piece.extent.digest === null) {
+        target.fill(0, piece.at, piece.at + piece.extent.length);
+        continue;
+      }
+      const key = piece.extent.digest.toString('latin1');
+      const known = byBlob.get(key);
+      if (known) known.push(piece);
+      else byBlob.set(key, [piece]);
+    }
+    const step = Math.max(1, Math.floor(GATHER_BYTES / LIMITS.blobBytes));
+    const all = [...byBlob.values()];
+    for (let first = 0; first < all.length; first += step) {
+      await this.#copyBlobs(all.slice(first, first + step), target);
+    }
+    return target;
+  }
+
+  async #copyBlobs(groups: readonly Piece[][], target: Buffer): Promise<void> {
+    const blobs = await this.#blobs.read(groups.map((group) => (group[0] as Piece).extent.digest as Digest));
+    for (const [index, group] of groups.entries()) {
+      const blob = blobs[index];
+      if (!Buffer.isBuffer(blob)) throw blob ?? new Error('blob was not read');
+      for (const { extent, at } of group) {
+        if (extent.offset + extent.length > blob.length) {
+          throw new DiffKeeperError('DK_CORRUPT_RECIPE', `recipe of ${this.version.path} leaves a blob`, {
+            path: this.version.path,
+          });
+        }
+        blob.copy(target, at, extent.offset, extent.offset + extent.length);
+      }
+    }
+  }
+}
