@@ -1,0 +1,131 @@
+/**
+ * zstd of the twin, by WebAssembly. The library trusts the frame header when it
+ * reserves memory, so the header is parsed and checked here before it sees a
+ * frame. `context` means raw older bytes; the library would take one that begins
+ * with the dictionary magic for a trained dictionary, so such a context loses or
+ * gains a byte in front, which moves no match: offsets count from its end.
+ */
+import {
+  compress,
+  compressUsingDict,
+  createCCtx,
+  createDCtx,
+  decompressUsingDict,
+  freeCCtx,
+  freeDCtx,
+  init,
+} from '@bokuweb/zstd-wasm';
+import { DiffKeeperError } from '../core/core.js';
+
+const FRAME_MAGIC = 0xfd2fb528;
+const DICTIONARY_MAGIC = 0xec30a437;
+/** Largest window of the 32-bit library. */
+const WINDOW_LOG_MAX = 30;
+/** Bytes of source, context and result together: the library's memory ends at 2 GiB. */
+const MEMORY_BYTES = 1 << 30;
+const NO_BYTES = new Uint8Array(0);
+
+/** Marks the library as initialised on its own function: two copies of this package may share it. */
+const READY = Symbol.for('diffkeeper.zstd-wasm.ready');
+
+/** Compiles the library once; everything else here needs it done. */
+export function warmZstd(): Promise<void> {
+  const holder = init as typeof init & { [READY]?: Promise<void> };
+  holder[READY] ??= init();
+  return holder[READY];
+}
+
+/** Whether the context would be read as a trained dictionary. */
+export function looksLikeDictionary(context: Uint8Array): boolean {
+  if (context.length < 4) return false;
+  return new DataView(context.buffer, context.byteOffset, 4).getUint32(0, true) === DICTIONARY_MAGIC;
+}
+
+function checkMemory(...parts: number[]): void {
+  const bytes = parts.reduce((sum, part) => sum + part, 0);
+  if (bytes > MEMORY_BYTES) {
+    throw new DiffKeeperError('DK_LIMIT', 'more bytes at once than the TypeScript engine can hold', {
+      expected: MEMORY_BYTES,
+      actual: bytes,
+    });
+  }
+}
+
+/** Compresses after `warmZstd`. `context` is raw, `dictionary` is trained; at most one of them. */
+export function compressNow(
+  data: Uint8Array,
+  options: { readonly level: number; readonly context?: Uint8Array; readonly dictionary?: Uint8Array },
+): Buffer {
+  const context = options.context ?? NO_BYTES;
+  const prefix = options.dictionary ?? (looksLikeDictionary(context) ? context.subarray(1) : context);
+  checkMemory(data.length * 2, prefix.length);
+  if (prefix.length === 0) return bufferOf(compress(data, options.level));
+  const handle = createCCtx();
+  try {
+    return bufferOf(compressUsingDict(handle, data, prefix, options.level));
+  } finally {
+    freeCCtx(handle);
+  }
+}
+
+/**
+ * Decompresses after `warmZstd`. Throws DK_CORRUPT_DELTA when the frame is
+ * damaged or its content is not exactly `decodedBytes` long.
+ */
+export function decompressNow(
+  data: Uint8Array,
+  options: { readonly decodedBytes: number; readonly context?: Uint8Array; readonly dictionary?: Uint8Array },
+): Buffer {
+  const { decodedBytes } = options;
+  const announced = frameContentBytes(data);
+  if (announced !== undefined && announced !== decodedBytes) throw lengthMismatch(decodedBytes, announced);
+  const context = options.context ?? NO_BYTES;
+  const prefix = options.dictionary ?? (looksLikeDictionary(context) ? Buffer.concat([Buffer.alloc(1), context]) : context);
+  checkMemory(data.length, decodedBytes, prefix.length);
+  const handle = createDCtx();
+  let decoded: Buffer;
+  try {
+    decoded = bufferOf(decompressUsingDict(handle, data, prefix, { defaultHeapSize: decodedBytes }));
+  } catch (cause) {
+    throw new DiffKeeperError('DK_CORRUPT_DELTA', 'the compressed data is damaged', {}, cause);
+  } finally {
+    freeDCtx(handle);
+  }
+  if (decoded.length !== decodedBytes) throw lengthMismatch(decodedBytes, decoded.length);
+  return decoded;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function lengthMismatch(expected: number, actual: number): DiffKeeperError {
+  return new DiffKeeperError('DK_CORRUPT_DELTA', 'the compressed data decodes to another length than expected', {
+    expected,
+    actual,
+  });
+}
+
+/**
+ * Content size that the header of a frame announces; undefined when it announces
+ * none. Throws DK_CORRUPT_DELTA for anything the library could not open either.
+ */
+export function frameContentBytes(frame: Uint8Array): number | undefined {
+  const bad = (what: string): DiffKeeperError => new DiffKeeperError('DK_CORRUPT_DELTA', `not a zstd frame: ${what}`);
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (frame.length < 6) throw bad('too short');
+  if (view.getUint32(0, true) !== FRAME_MAGIC) throw bad('wrong magic');
+  const descriptor = view.getUint8(4);
+  if ((descriptor & 8) !== 0) throw bad('a reserved bit is set');
+  const single = (descriptor & 32) !== 0;
+  const sizeCode = descriptor >> 6;
+  const sizeBytes = sizeCode === 0 ? (single ? 1 : 0) : 1 << sizeCode;
+  const at = 5 + (single ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number);
+  if (frame.length < at + sizeBytes) throw bad('the header is cut off');
+  if (!single && 10 + (view.getUint8(5) >> 3) > WINDOW_LOG_MAX) throw bad('the window is too large');
+  if (sizeBytes === 0) return undefined;
+  if (sizeBytes === 1) return view.getUint8(at);
+  if (sizeBytes === 2) return view.getUint16(at, true) + 256;
+  if (sizeBytes === 4) return view.getUint32(at, true);
+  return Number(view.getBigUint64(at, true));
+}
