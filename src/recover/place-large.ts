@@ -4,15 +4,15 @@
  * only after its digest was compared. Two files at a time bound the memory:
  * 2 files x 2 steps x 4 MiB, and as much again for what the store gathers from.
  */
-import { close, ftruncate, write } from "node:fs";
-import { promisify } from "node:util";
-import type { BytePath } from "../core/core.js";
-import type { Extent, Version } from "../format/format.js";
-import type { VersionReader } from "../store/store.js";
-import { rowOf } from "./attribute-rows.js";
-import { digestMismatch } from "./place-small.js";
-import type { RecoverJob } from "./recover-job.js";
-import { RootedDirectory } from "./rooted-directory.js";
+import { close, ftruncate, write } from 'node:fs';
+import { promisify } from 'node:util';
+import type { BytePath } from '../core/core.js';
+import type { Extent, Version } from '../format/format.js';
+import type { VersionReader } from '../store/store.js';
+import { rowOf } from './attribute-rows.js';
+import { digestMismatch } from './place-small.js';
+import type { RecoverJob } from './recover-job.js';
+import { RootedDirectory } from './rooted-directory.js';
 
 const STEP_BYTES = 4 << 20;
 const FILES_AT_ONCE = 2;
@@ -23,195 +23,157 @@ const writeFd = promisify(write);
 
 /** Bytes for one place in the file. */
 interface Piece {
-	readonly position: number;
-	readonly bytes: Uint8Array;
+  readonly position: number;
+  readonly bytes: Uint8Array;
 }
 
 /** Writes large files, a few at a time. */
 export class LargeLane {
-	readonly #job: RecoverJob;
-	readonly #running = new Set<Promise<void>>();
-	#fatal: unknown;
+  readonly #job: RecoverJob;
+  readonly #running = new Set<Promise<void>>();
+  #fatal: unknown;
 
-	constructor(job: RecoverJob) {
-		this.#job = job;
-	}
+  constructor(job: RecoverJob) {
+    this.#job = job;
+  }
 
-	/** Starts a file as soon as there is room for it. Throws what ended an earlier one and the recover. */
-	async add(version: Version): Promise<void> {
-		while (this.#running.size >= FILES_AT_ONCE)
-			await Promise.race(this.#running);
-		this.#throwFatal();
-		const run: Promise<void> = placeLarge(this.#job, version)
-			.catch((error: unknown) => {
-				this.#fatal ??= error;
-			})
-			.finally(() => this.#running.delete(run));
-		this.#running.add(run);
-	}
+  /** Starts a file as soon as there is room for it. Throws what ended an earlier one and the recover. */
+  async add(version: Version): Promise<void> {
+    while (this.#running.size >= FILES_AT_ONCE) await Promise.race(this.#running);
+    this.#throwFatal();
+    const run: Promise<void> = placeLarge(this.#job, version)
+      .catch((error: unknown) => {
+        this.#fatal ??= error;
+      })
+      .finally(() => this.#running.delete(run));
+    this.#running.add(run);
+  }
 
-	async drain(): Promise<void> {
-		await this.settle();
-		this.#throwFatal();
-	}
+  async drain(): Promise<void> {
+    await this.settle();
+    this.#throwFatal();
+  }
 
-	/** Waits until no file is being written, whatever came of it. */
-	async settle(): Promise<void> {
-		await Promise.all(this.#running);
-	}
+  /** Waits until no file is being written, whatever came of it. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#running);
+  }
 
-	#throwFatal(): void {
-		if (this.#fatal !== undefined) throw this.#fatal;
-	}
+  #throwFatal(): void {
+    if (this.#fatal !== undefined) throw this.#fatal;
+  }
 }
 
 async function placeLarge(job: RecoverJob, version: Version): Promise<void> {
-	let reported = 0;
-	try {
-		job.check();
-		const { fd, temporary } = await job.engine.placeOpen(
-			job.root,
-			version.path,
-		);
-		let placed = false;
-		try {
-			for await (const bytes of writeSteps(job, version, fd)) {
-				reported += bytes;
-				job.progress(bytes);
-			}
-			const digest = await digestOf(job, fd, temporary);
-			if (version.digest?.equals(digest) !== true)
-				throw digestMismatch(version.path);
-			job.check();
-			await job.engine.placeCommit({
-				root: job.root,
-				fd,
-				temporary,
-				path: version.path,
-				row: rowOf(version, job.owner),
-				xattrs: version.xattrs,
-				owner: job.owner,
-			});
-			placed = true;
-			job.countWritten(version, version.size);
-		} finally {
-			await closeFd(fd);
-			if (!placed) removeTemporary(job, temporary);
-		}
-	} catch (error) {
-		job.progress(version.size - reported);
-		job.fail(version.path, error);
-	}
+  let reported = 0;
+  try {
+    job.check();
+    const { fd, temporary } = await job.engine.placeOpen(job.root, version.path);
+    let placed = false;
+    try {
+      for await (const bytes of writeSteps(job, version, fd)) {
+        reported += bytes;
+        job.progress(bytes);
+      }
+      const digest = await digestOf(job, fd, temporary);
+      if (version.digest?.equals(digest) !== true) throw digestMismatch(version.path);
+      job.check();
+      await job.engine.placeCommit({
+        root: job.root,
+        fd,
+        temporary,
+        path: version.path,
+        row: rowOf(version, job.owner),
+        xattrs: version.xattrs,
+        owner: job.owner,
+      });
+      placed = true;
+      job.countWritten(version, version.size);
+    } finally {
+      await closeFd(fd);
+      if (!placed) removeTemporary(job, temporary);
+    }
+  } catch (error) {
+    job.progress(version.size - reported);
+    job.fail(version.path, error);
+  }
 }
 
 /** Writes the content step by step; yields the bytes of each. */
-async function* writeSteps(
-	job: RecoverJob,
-	version: Version,
-	fd: number,
-): AsyncGenerator<number> {
-	const reader = job.store.reader(version);
-	if (version.sparse) await truncateFd(fd, version.size);
-	else job.engine.preallocate(fd, 0, version.size);
-	let next = load(reader, 0);
-	for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
-		const pieces = await next;
-		const after = offset + STEP_BYTES;
-		next = after < version.size ? load(reader, after) : Promise.resolve([]);
-		// When writing fails nobody awaits the prefetch any more.
-		next.catch(() => {});
-		job.check();
-		for (const piece of pieces) await writeAll(fd, piece);
-		yield Math.min(STEP_BYTES, version.size - offset);
-	}
+async function* writeSteps(job: RecoverJob, version: Version, fd: number): AsyncGenerator<number> {
+  const reader = job.store.reader(version);
+  if (version.sparse) await truncateFd(fd, version.size);
+  else job.engine.preallocate(fd, 0, version.size);
+  let next = load(reader, 0);
+  for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
+    const pieces = await next;
+    const after = offset + STEP_BYTES;
+    next = after < version.size ? load(reader, after) : Promise.resolve([]);
+    // When writing fails nobody awaits the prefetch any more.
+    next.catch(() => {});
+    job.check();
+    for (const piece of pieces) await writeAll(fd, piece);
+    yield Math.min(STEP_BYTES, version.size - offset);
+  }
 }
 
 /** Reads one step; of a sparse file only what is not a hole. */
 async function load(reader: VersionReader, offset: number): Promise<Piece[]> {
-	const { version } = reader;
-	const length = Math.min(STEP_BYTES, version.size - offset);
-	if (!version.sparse)
-		return [
-			{ position: offset, bytes: await readExactly(reader, offset, length) },
-		];
-	const pieces: Piece[] = [];
-	for (const { position, bytes } of dataRuns(
-		await reader.extents(offset, length),
-		offset,
-	)) {
-		pieces.push({
-			position,
-			bytes: await readExactly(reader, position, bytes),
-		});
-	}
-	return pieces;
+  const { version } = reader;
+  const length = Math.min(STEP_BYTES, version.size - offset);
+  if (!version.sparse) return [{ position: offset, bytes: await readExactly(reader, offset, length) }];
+  const pieces: Piece[] = [];
+  for (const { position, bytes } of dataRuns(await reader.extents(offset, length), offset)) {
+    pieces.push({
+      position,
+      bytes: await readExactly(reader, position, bytes),
+    });
+  }
+  return pieces;
 }
 
-async function readExactly(
-	reader: VersionReader,
-	offset: number,
-	length: number,
-): Promise<Uint8Array> {
-	const bytes = await reader.read(offset, length);
-	if (bytes.length !== length) throw digestMismatch(reader.version.path);
-	return bytes;
+async function readExactly(reader: VersionReader, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = await reader.read(offset, length);
+  if (bytes.length !== length) throw digestMismatch(reader.version.path);
+  return bytes;
 }
 
 /** Merges neighbouring extents that hold data, and leaves the zeros out. */
-export function dataRuns(
-	extents: readonly Extent[],
-	start: number,
-): { position: number; bytes: number }[] {
-	const runs: { position: number; bytes: number }[] = [];
-	let position = start;
-	for (const extent of extents) {
-		const last = runs.at(-1);
-		if (extent.digest !== null) {
-			if (last && last.position + last.bytes === position)
-				last.bytes += extent.length;
-			else runs.push({ position, bytes: extent.length });
-		}
-		position += extent.length;
-	}
-	return runs;
+export function dataRuns(extents: readonly Extent[], start: number): { position: number; bytes: number }[] {
+  const runs: { position: number; bytes: number }[] = [];
+  let position = start;
+  for (const extent of extents) {
+    const last = runs.at(-1);
+    if (extent.digest !== null) {
+      if (last && last.position + last.bytes === position) last.bytes += extent.length;
+      else runs.push({ position, bytes: extent.length });
+    }
+    position += extent.length;
+  }
+  return runs;
 }
 
 async function writeAll(fd: number, { position, bytes }: Piece): Promise<void> {
-	let done = 0;
-	while (done < bytes.length) {
-		const { bytesWritten } = await writeFd(
-			fd,
-			bytes,
-			done,
-			bytes.length - done,
-			position + done,
-		);
-		done += bytesWritten;
-	}
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await writeFd(fd, bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
 }
 
 /** Digest of what the descriptor's file holds now, read back from the system. */
-async function digestOf(
-	job: RecoverJob,
-	fd: number,
-	temporary: BytePath,
-): Promise<Buffer> {
-	const path =
-		RootedDirectory.descriptorPath(fd) ??
-		`${job.root}/${Buffer.from(temporary, "latin1").toString("utf8")}`;
-	return job.engine.digestFile(job.store.hashAlgo, path, job.signal);
+async function digestOf(job: RecoverJob, fd: number, temporary: BytePath): Promise<Buffer> {
+  const path = RootedDirectory.descriptorPath(fd) ?? `${job.root}/${Buffer.from(temporary, 'latin1').toString('utf8')}`;
+  return job.engine.digestFile(job.store.hashAlgo, path, job.signal);
 }
 
 function removeTemporary(job: RecoverJob, temporary: BytePath): void {
-	const directory = new RootedDirectory(job.root);
-	try {
-		directory.unlink(temporary);
-	} catch (error) {
-		job.logger.warn(
-			{ error: String(error) },
-			"a temporary file could not be removed",
-		);
-	} finally {
-		directory.close();
-	}
+  const directory = new RootedDirectory(job.root);
+  try {
+    directory.unlink(temporary);
+  } catch (error) {
+    job.logger.warn({ error: String(error) }, 'a temporary file could not be removed');
+  } finally {
+    directory.close();
+  }
 }

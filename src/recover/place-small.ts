@@ -2,230 +2,182 @@
  * Small lane: files of at most one blob's size and symbolic links. One batch is
  * read and verified while the batch before it is being placed.
  */
-import {
-	type BytePath,
-	DiffKeeperError,
-	LIMITS,
-	pathToText,
-} from "../core/core.js";
-import { STAT_COLUMNS } from "../engine/engine.js";
-import { type Digest, VERSION_TYPE, type Version } from "../format/format.js";
-import { fillRow } from "./attribute-rows.js";
-import type { RecoverJob } from "./recover-job.js";
+import { type BytePath, DiffKeeperError, LIMITS, pathToText } from '../core/core.js';
+import { STAT_COLUMNS } from '../engine/engine.js';
+import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import { fillRow } from './attribute-rows.js';
+import type { RecoverJob } from './recover-job.js';
 
 /** Entries with their verified content, ready to be placed. */
 interface Gathered {
-	readonly versions: Version[];
-	/** File content or link text per version. */
-	readonly contents: Uint8Array[];
+  readonly versions: Version[];
+  /** File content or link text per version. */
+  readonly contents: Uint8Array[];
 }
 
 /** Whether an entry travels in this lane. */
 export function isSmall(version: Version): boolean {
-	return (
-		version.type === VERSION_TYPE.symlink || version.size <= LIMITS.blobBytes
-	);
+  return version.type === VERSION_TYPE.symlink || version.size <= LIMITS.blobBytes;
 }
 
 /** Collects small entries into batches and places them. */
 export class SmallLane {
-	readonly #job: RecoverJob;
-	#waiting: Version[] = [];
-	#waitingBytes = 0;
-	#placing: Promise<void> = Promise.resolve();
+  readonly #job: RecoverJob;
+  #waiting: Version[] = [];
+  #waitingBytes = 0;
+  #placing: Promise<void> = Promise.resolve();
 
-	constructor(job: RecoverJob) {
-		this.#job = job;
-	}
+  constructor(job: RecoverJob) {
+    this.#job = job;
+  }
 
-	/** Takes an entry; may wait for a batch to be read. */
-	async add(version: Version): Promise<void> {
-		this.#waiting.push(version);
-		this.#waitingBytes += version.size;
-		if (
-			this.#waitingBytes >= LIMITS.batchBytes ||
-			this.#waiting.length >= LIMITS.batchFiles
-		)
-			await this.#flush();
-	}
+  /** Takes an entry; may wait for a batch to be read. */
+  async add(version: Version): Promise<void> {
+    this.#waiting.push(version);
+    this.#waitingBytes += version.size;
+    if (this.#waitingBytes >= LIMITS.batchBytes || this.#waiting.length >= LIMITS.batchFiles) await this.#flush();
+  }
 
-	/** Resolves when everything taken so far is in place; throws what ended the recover. */
-	async drain(): Promise<void> {
-		await this.#flush();
-		await this.#placing;
-	}
+  /** Resolves when everything taken so far is in place; throws what ended the recover. */
+  async drain(): Promise<void> {
+    await this.#flush();
+    await this.#placing;
+  }
 
-	/** Waits for native work under way, whatever comes of it. */
-	async settle(): Promise<void> {
-		await this.#placing.catch(() => {});
-	}
+  /** Waits for native work under way, whatever comes of it. */
+  async settle(): Promise<void> {
+    await this.#placing.catch(() => {});
+  }
 
-	async #flush(): Promise<void> {
-		const versions = this.#waiting;
-		this.#waiting = [];
-		this.#waitingBytes = 0;
-		if (versions.length === 0) return;
-		this.#job.check();
-		const gathered = await gather(this.#job, versions);
-		await this.#placing;
-		this.#job.check();
-		this.#placing = place(this.#job, gathered);
-		// The next flush awaits it; until then a failure must not count as unhandled.
-		this.#placing.catch(() => {});
-	}
+  async #flush(): Promise<void> {
+    const versions = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (versions.length === 0) return;
+    this.#job.check();
+    const gathered = await gather(this.#job, versions);
+    await this.#placing;
+    this.#job.check();
+    this.#placing = place(this.#job, gathered);
+    // The next flush awaits it; until then a failure must not count as unhandled.
+    this.#placing.catch(() => {});
+  }
 }
 
 /** Reads and verifies contents; what cannot be read goes to the damage log and out of the batch. */
-async function gather(
-	job: RecoverJob,
-	versions: readonly Version[],
-): Promise<Gathered> {
-	const contents = new Map<Version, Uint8Array>();
-	const whole: Version[] = [];
-	const toHash: Version[] = [];
-	for (const version of versions) {
-		if (version.recipe.kind === "whole" && version.type === VERSION_TYPE.file) {
-			whole.push(version);
-			continue;
-		}
-		toHash.push(version);
-		if (version.type === VERSION_TYPE.symlink)
-			contents.set(version, version.linkText);
-		else if (version.recipe.kind === "empty")
-			contents.set(version, new Uint8Array(0));
-		else await readPieces(job, version, contents);
-	}
-	await readWhole(job, whole, contents);
-	await verify(job, toHash, contents);
-	const kept = versions.filter((version) => contents.has(version));
-	for (const version of versions)
-		if (!contents.has(version)) job.progress(version.size);
-	return {
-		versions: kept,
-		contents: kept.map((version) => contents.get(version) as Uint8Array),
-	};
+async function gather(job: RecoverJob, versions: readonly Version[]): Promise<Gathered> {
+  const contents = new Map<Version, Uint8Array>();
+  const whole: Version[] = [];
+  const toHash: Version[] = [];
+  for (const version of versions) {
+    if (version.recipe.kind === 'whole' && version.type === VERSION_TYPE.file) {
+      whole.push(version);
+      continue;
+    }
+    toHash.push(version);
+    if (version.type === VERSION_TYPE.symlink) contents.set(version, version.linkText);
+    else if (version.recipe.kind === 'empty') contents.set(version, new Uint8Array(0));
+    else await readPieces(job, version, contents);
+  }
+  await readWhole(job, whole, contents);
+  await verify(job, toHash, contents);
+  const kept = versions.filter((version) => contents.has(version));
+  for (const version of versions) if (!contents.has(version)) job.progress(version.size);
+  return {
+    versions: kept,
+    contents: kept.map((version) => contents.get(version) as Uint8Array),
+  };
 }
 
 async function readWhole(
-	job: RecoverJob,
-	versions: readonly Version[],
-	contents: Map<Version, Uint8Array>,
+  job: RecoverJob,
+  versions: readonly Version[],
+  contents: Map<Version, Uint8Array>,
 ): Promise<void> {
-	if (versions.length === 0) return;
-	const blobs = await job.store.readBlobs(
-		versions.map((version) => version.digest as Digest),
-	);
-	for (const [index, version] of versions.entries()) {
-		const blob = blobs[index];
-		if (blob === undefined || blob instanceof Error)
-			job.fail(version.path, blob ?? missing(version.path));
-		else if (blob.length !== version.size)
-			job.fail(version.path, wrongSize(version, blob.length));
-		else contents.set(version, blob);
-	}
+  if (versions.length === 0) return;
+  const blobs = await job.store.readBlobs(versions.map((version) => version.digest as Digest));
+  for (const [index, version] of versions.entries()) {
+    const blob = blobs[index];
+    if (blob === undefined || blob instanceof Error) job.fail(version.path, blob ?? missing(version.path));
+    else if (blob.length !== version.size) job.fail(version.path, wrongSize(version, blob.length));
+    else contents.set(version, blob);
+  }
 }
 
-async function readPieces(
-	job: RecoverJob,
-	version: Version,
-	contents: Map<Version, Uint8Array>,
-): Promise<void> {
-	try {
-		const bytes = await job.store.reader(version).read(0, version.size);
-		if (bytes.length !== version.size) throw wrongSize(version, bytes.length);
-		contents.set(version, bytes);
-	} catch (error) {
-		job.fail(version.path, error);
-	}
+async function readPieces(job: RecoverJob, version: Version, contents: Map<Version, Uint8Array>): Promise<void> {
+  try {
+    const bytes = await job.store.reader(version).read(0, version.size);
+    if (bytes.length !== version.size) throw wrongSize(version, bytes.length);
+    contents.set(version, bytes);
+  } catch (error) {
+    job.fail(version.path, error);
+  }
 }
 
 /** Compares digests of what was not read as one verified blob; drops what differs. */
 async function verify(
-	job: RecoverJob,
-	versions: readonly Version[],
-	contents: Map<Version, Uint8Array>,
+  job: RecoverJob,
+  versions: readonly Version[],
+  contents: Map<Version, Uint8Array>,
 ): Promise<void> {
-	const present = versions.filter((version) => contents.has(version));
-	if (present.length === 0) return;
-	const pieces = present.map((version) => contents.get(version) as Uint8Array);
-	const lengths = Uint32Array.from(pieces, (piece) => piece.length);
-	const digests = await job.engine.digestMany(
-		job.store.hashAlgo,
-		Buffer.concat(pieces),
-		lengths,
-	);
-	for (const [index, version] of present.entries()) {
-		const right =
-			version.digest?.equals(digests.subarray(index * 32, index * 32 + 32)) ===
-			true;
-		if (right && pieces[index]?.length === version.size) continue;
-		contents.delete(version);
-		job.fail(version.path, digestMismatch(version.path));
-	}
+  const present = versions.filter((version) => contents.has(version));
+  if (present.length === 0) return;
+  const pieces = present.map((version) => contents.get(version) as Uint8Array);
+  const lengths = Uint32Array.from(pieces, (piece) => piece.length);
+  const digests = await job.engine.digestMany(job.store.hashAlgo, Buffer.concat(pieces), lengths);
+  for (const [index, version] of present.entries()) {
+    const right = version.digest?.equals(digests.subarray(index * 32, index * 32 + 32)) === true;
+    if (right && pieces[index]?.length === version.size) continue;
+    contents.delete(version);
+    job.fail(version.path, digestMismatch(version.path));
+  }
 }
 
-async function place(
-	job: RecoverJob,
-	{ versions, contents }: Gathered,
-): Promise<void> {
-	if (versions.length === 0) return;
-	const rows = new BigInt64Array(versions.length * STAT_COLUMNS);
-	for (const [index, version] of versions.entries())
-		fillRow(rows, index, version, { owner: job.owner });
-	const status = await job.engine.placeFiles({
-		root: job.root,
-		paths: versions.map((version) => version.path),
-		rows,
-		lengths: Uint32Array.from(contents, (content) => content.length),
-		data: Buffer.concat(contents),
-		xattrLengths: Uint32Array.from(
-			versions,
-			(version) => version.xattrs.length,
-		),
-		xattrs: Buffer.concat(versions.map((version) => version.xattrs)),
-		owner: job.owner,
-	});
-	let bytes = 0;
-	for (const [index, version] of versions.entries()) {
-		bytes += version.size;
-		const code = status[index] ?? 0;
-		if (code === 0)
-			job.countWritten(
-				version,
-				version.type === VERSION_TYPE.file ? version.size : 0,
-			);
-		else job.failStatus(version.path, code);
-	}
-	job.progress(bytes);
+async function place(job: RecoverJob, { versions, contents }: Gathered): Promise<void> {
+  if (versions.length === 0) return;
+  const rows = new BigInt64Array(versions.length * STAT_COLUMNS);
+  for (const [index, version] of versions.entries()) fillRow(rows, index, version, { owner: job.owner });
+  const status = await job.engine.placeFiles({
+    root: job.root,
+    paths: versions.map((version) => version.path),
+    rows,
+    lengths: Uint32Array.from(contents, (content) => content.length),
+    data: Buffer.concat(contents),
+    xattrLengths: Uint32Array.from(versions, (version) => version.xattrs.length),
+    xattrs: Buffer.concat(versions.map((version) => version.xattrs)),
+    owner: job.owner,
+  });
+  let bytes = 0;
+  for (const [index, version] of versions.entries()) {
+    bytes += version.size;
+    const code = status[index] ?? 0;
+    if (code === 0) job.countWritten(version, version.type === VERSION_TYPE.file ? version.size : 0);
+    else job.failStatus(version.path, code);
+  }
+  job.progress(bytes);
 }
 
 function missing(path: BytePath): DiffKeeperError {
-	return new DiffKeeperError(
-		"DK_CORRUPT_PACK",
-		`the content of ${pathToText(path)} is missing`,
-		{ path: pathToText(path) },
-	);
+  return new DiffKeeperError('DK_CORRUPT_PACK', `the content of ${pathToText(path)} is missing`, {
+    path: pathToText(path),
+  });
 }
 
 function wrongSize(version: Version, actual: number): DiffKeeperError {
-	const path = pathToText(version.path);
-	return new DiffKeeperError(
-		"DK_CORRUPT_RECIPE",
-		`${path} should have ${version.size} bytes but its content has ${actual}`,
-		{
-			path,
-			expected: version.size,
-			actual,
-		},
-	);
+  const path = pathToText(version.path);
+  return new DiffKeeperError(
+    'DK_CORRUPT_RECIPE',
+    `${path} should have ${version.size} bytes but its content has ${actual}`,
+    {
+      path,
+      expected: version.size,
+      actual,
+    },
+  );
 }
 
 /** The bytes that came together are not those that were captured. */
 export function digestMismatch(path: BytePath): DiffKeeperError {
-	const text = pathToText(path);
-	return new DiffKeeperError(
-		"DK_DIGEST_MISMATCH",
-		`the content of ${text} does not match its digest`,
-		{ path: text },
-	);
+  const text = pathToText(path);
+  return new DiffKeeperError('DK_DIGEST_MISMATCH', `the content of ${text} does not match its digest`, { path: text });
 }

@@ -1,17 +1,17 @@
 /** One file of one checkpoint as a stream, without touching any state directory. */
-import { Readable } from "node:stream";
-import { DiffKeeperError, isSafePath, pathFromText } from "../core/core.js";
-import { type Digest, VERSION_TYPE, type Version } from "../format/format.js";
-import type { Store } from "../store/store.js";
-import { digestMismatch } from "./place-small.js";
-import { entryAt, findCheckpoint } from "./select-entries.js";
-import { createStreamDigest } from "./stream-digest.js";
+import { Readable } from 'node:stream';
+import { DiffKeeperError, isSafePath, pathFromText } from '../core/core.js';
+import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import type { Store } from '../store/store.js';
+import { digestMismatch } from './place-small.js';
+import { entryAt, findCheckpoint } from './select-entries.js';
+import { createStreamDigest } from './stream-digest.js';
 
 const STEP_BYTES = 1 << 20;
 
 export interface ReadFileOptions {
-	/** Checkpoint sequence number or moment; default the newest. */
-	readonly at?: number | Date;
+  /** Checkpoint sequence number or moment; default the newest. */
+  readonly at?: number | Date;
 }
 
 /**
@@ -24,61 +24,46 @@ export interface ReadFileOptions {
  * DK_UNSUPPORTED (a directory), DK_CORRUPT_PACK, DK_CORRUPT_RECIPE or
  * DK_DIGEST_MISMATCH. Throws TypeError for a path that leads out of the directory.
  */
-export function readFileAt(
-	store: Store,
-	path: string,
-	options: ReadFileOptions = {},
-): Readable {
-	if (typeof path !== "string")
-		throw new TypeError(`path: expected a string, got ${typeof path}`);
-	const bytes = pathFromText(path.replace(/^(\.\/+)+/, ""));
-	if (!isSafePath(bytes))
-		throw new TypeError(
-			`path: expected a path below the state directory, got ${JSON.stringify(path)}`,
-		);
-	const content = streamContent(store, path, async () => {
-		const checkpoint = await findCheckpoint(store, options.at);
-		return entryAt(store, checkpoint, bytes);
-	});
-	return Readable.from(content, {
-		objectMode: false,
-		highWaterMark: STEP_BYTES,
-	});
+export function readFileAt(store: Store, path: string, options: ReadFileOptions = {}): Readable {
+  if (typeof path !== 'string') throw new TypeError(`path: expected a string, got ${typeof path}`);
+  const bytes = pathFromText(path.replace(/^(\.\/+)+/, ''));
+  if (!isSafePath(bytes))
+    throw new TypeError(`path: expected a path below the state directory, got ${JSON.stringify(path)}`);
+  const content = streamContent(store, path, async () => {
+    const checkpoint = await findCheckpoint(store, options.at);
+    return entryAt(store, checkpoint, bytes);
+  });
+  return Readable.from(content, {
+    objectMode: false,
+    highWaterMark: STEP_BYTES,
+  });
 }
 
 async function* streamContent(
-	store: Store,
-	path: string,
-	find: () => Promise<Version | undefined>,
+  store: Store,
+  path: string,
+  find: () => Promise<Version | undefined>,
 ): AsyncGenerator<Buffer> {
-	const version = await find();
-	if (version === undefined || version.type === VERSION_TYPE.removed) {
-		throw new DiffKeeperError(
-			"DK_NOT_FOUND",
-			`the checkpoint has no file ${path}`,
-			{ path },
-		);
-	}
-	if (version.type === VERSION_TYPE.directory) {
-		throw new DiffKeeperError("DK_UNSUPPORTED", `${path} is a directory`, {
-			path,
-		});
-	}
-	const digest = await createStreamDigest(store.hashAlgo);
-	if (version.type === VERSION_TYPE.symlink) {
-		digest.update(version.linkText);
-		yield version.linkText;
-	} else {
-		const reader = store.reader(version);
-		for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
-			const bytes = await reader.read(
-				offset,
-				Math.min(STEP_BYTES, version.size - offset),
-			);
-			digest.update(bytes);
-			yield bytes;
-		}
-	}
-	if (!digest.finish().equals(version.digest as Digest))
-		throw digestMismatch(version.path);
+  const version = await find();
+  if (version === undefined || version.type === VERSION_TYPE.removed) {
+    throw new DiffKeeperError('DK_NOT_FOUND', `the checkpoint has no file ${path}`, { path });
+  }
+  if (version.type === VERSION_TYPE.directory) {
+    throw new DiffKeeperError('DK_UNSUPPORTED', `${path} is a directory`, {
+      path,
+    });
+  }
+  const digest = await createStreamDigest(store.hashAlgo);
+  if (version.type === VERSION_TYPE.symlink) {
+    digest.update(version.linkText);
+    yield version.linkText;
+  } else {
+    const reader = store.reader(version);
+    for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
+      const bytes = await reader.read(offset, Math.min(STEP_BYTES, version.size - offset));
+      digest.update(bytes);
+      yield bytes;
+    }
+  }
+  if (!digest.finish().equals(version.digest as Digest)) throw digestMismatch(version.path);
 }

@@ -1,145 +1,140 @@
 /** State shared by the lanes of one recover. */
-import { getSystemErrorName } from "node:util";
+import { getSystemErrorName } from 'node:util';
 import {
-	type BytePath,
-	DiffKeeperError,
-	isDiffKeeperError,
-	type Logger,
-	pathParent,
-	pathToText,
-	systemCode,
-	throwIfAborted,
-} from "../core/core.js";
-import type { Engine } from "../engine/engine.js";
-import type { Version } from "../format/format.js";
-import type { Store } from "../store/store.js";
-import type { DamageLog } from "./damage-log.js";
-import type { Target } from "./target-tree.js";
+  type BytePath,
+  DiffKeeperError,
+  isDiffKeeperError,
+  type Logger,
+  pathParent,
+  pathToText,
+  systemCode,
+  throwIfAborted,
+} from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import type { Version } from '../format/format.js';
+import type { Store } from '../store/store.js';
+import type { DamageLog } from './damage-log.js';
+import type { Target } from './target-tree.js';
 
 /** What all lanes of one pass need to know, and where they count. */
 export class RecoverJob {
-	readonly store: Store;
-	readonly engine: Engine;
-	readonly target: Target;
-	readonly owner: boolean;
-	readonly damage: DamageLog;
-	readonly logger: Logger;
-	readonly signal: AbortSignal | undefined;
-	written = 0;
-	kept = 0;
-	removed = 0;
-	/** Content bytes written. */
-	bytes = 0;
-	/** Directories whose content was changed, so that their mtime has to be set again. */
-	readonly touched = new Set<BytePath>();
-	/** Files with several names that were right already, by the name that stands for the group. */
-	readonly keptLeaders = new Set<BytePath>();
-	readonly #progress: (bytes: number) => void;
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly target: Target;
+  readonly owner: boolean;
+  readonly damage: DamageLog;
+  readonly logger: Logger;
+  readonly signal: AbortSignal | undefined;
+  written = 0;
+  kept = 0;
+  removed = 0;
+  /** Content bytes written. */
+  bytes = 0;
+  /** Directories whose content was changed, so that their mtime has to be set again. */
+  readonly touched = new Set<BytePath>();
+  /** Files with several names that were right already, by the name that stands for the group. */
+  readonly keptLeaders = new Set<BytePath>();
+  readonly #progress: (bytes: number) => void;
 
-	constructor(options: {
-		readonly store: Store;
-		readonly target: Target;
-		readonly owner: boolean;
-		readonly damage: DamageLog;
-		readonly logger: Logger;
-		readonly signal: AbortSignal | undefined;
-		readonly progress: (bytes: number) => void;
-	}) {
-		this.store = options.store;
-		this.engine = options.store.engine;
-		this.target = options.target;
-		this.owner = options.owner;
-		this.damage = options.damage;
-		this.logger = options.logger;
-		this.signal = options.signal;
-		this.#progress = options.progress;
-	}
+  constructor(options: {
+    readonly store: Store;
+    readonly target: Target;
+    readonly owner: boolean;
+    readonly damage: DamageLog;
+    readonly logger: Logger;
+    readonly signal: AbortSignal | undefined;
+    readonly progress: (bytes: number) => void;
+  }) {
+    this.store = options.store;
+    this.engine = options.store.engine;
+    this.target = options.target;
+    this.owner = options.owner;
+    this.damage = options.damage;
+    this.logger = options.logger;
+    this.signal = options.signal;
+    this.#progress = options.progress;
+  }
 
-	get root(): string {
-		return this.target.root;
-	}
+  get root(): string {
+    return this.target.root;
+  }
 
-	/** Throws DK_ABORTED when the caller gave up. */
-	check(): void {
-		throwIfAborted(this.signal);
-	}
+  /** Throws DK_ABORTED when the caller gave up. */
+  check(): void {
+    throwIfAborted(this.signal);
+  }
 
-	/** Content bytes that are dealt with, whether written, kept or lost. */
-	progress(bytes: number): void {
-		this.#progress(bytes);
-	}
+  /** Content bytes that are dealt with, whether written, kept or lost. */
+  progress(bytes: number): void {
+    this.#progress(bytes);
+  }
 
-	touch(path: BytePath): void {
-		this.touched.add(pathParent(path));
-	}
+  touch(path: BytePath): void {
+    this.touched.add(pathParent(path));
+  }
 
-	countKept(version: Version): void {
-		this.kept += 1;
-		if (version.linkId !== 0n) this.keptLeaders.add(version.path);
-		this.progress(version.size);
-	}
+  countKept(version: Version): void {
+    this.kept += 1;
+    if (version.linkId !== 0n) this.keptLeaders.add(version.path);
+    this.progress(version.size);
+  }
 
-	countWritten(version: Version, bytes: number): void {
-		this.written += 1;
-		this.bytes += bytes;
-		this.touch(version.path);
-	}
+  countWritten(version: Version, bytes: number): void {
+    this.written += 1;
+    this.bytes += bytes;
+    this.touch(version.path);
+  }
 
-	/**
-	 * Notes that an entry could not be brought back, or throws when the trouble is
-	 * not this entry's alone: an abort, a full disk, a closed store.
-	 */
-	fail(path: BytePath, error: unknown): void {
-		if (isDiffKeeperError(error)) {
-			if (
-				error.code === "DK_ABORTED" ||
-				error.code === "DK_DISK_FULL" ||
-				error.code === "DK_STORE_CLOSED"
-			)
-				throw error;
-		} else if (isFullDisk(systemCode(error))) {
-			throw new DiffKeeperError(
-				"DK_DISK_FULL",
-				`no room left for ${pathToText(path)}`,
-				{ path: pathToText(path) },
-				error,
-			);
-		}
-		this.damage.addError(path, placeError(path, error));
-	}
+  /**
+   * Notes that an entry could not be brought back, or throws when the trouble is
+   * not this entry's alone: an abort, a full disk, a closed store.
+   */
+  fail(path: BytePath, error: unknown): void {
+    if (isDiffKeeperError(error)) {
+      if (error.code === 'DK_ABORTED' || error.code === 'DK_DISK_FULL' || error.code === 'DK_STORE_CLOSED') throw error;
+    } else if (isFullDisk(systemCode(error))) {
+      throw new DiffKeeperError(
+        'DK_DISK_FULL',
+        `no room left for ${pathToText(path)}`,
+        { path: pathToText(path) },
+        error,
+      );
+    }
+    this.damage.addError(path, placeError(path, error));
+  }
 
-	/** As `fail`, for a status of the engine: a negative errno. */
-	failStatus(path: BytePath, status: number): void {
-		const name = errnoName(status);
-		this.fail(
-			path,
-			Object.assign(new Error(`${name}: cannot write ${pathToText(path)}`), {
-				code: name,
-			}),
-		);
-	}
+  /** As `fail`, for a status of the engine: a negative errno. */
+  failStatus(path: BytePath, status: number): void {
+    const name = errnoName(status);
+    this.fail(
+      path,
+      Object.assign(new Error(`${name}: cannot write ${pathToText(path)}`), {
+        code: name,
+      }),
+    );
+  }
 }
 
 function isFullDisk(code: string): boolean {
-	return code === "ENOSPC" || code === "EDQUOT";
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 function errnoName(status: number): string {
-	try {
-		return getSystemErrorName(status);
-	} catch {
-		return `errno ${-status}`;
-	}
+  try {
+    return getSystemErrorName(status);
+  } catch {
+    return `errno ${-status}`;
+  }
 }
 
 /** A link in the way is a matter of safety, not of the disk: say so. */
 function placeError(path: BytePath, error: unknown): unknown {
-	const code = systemCode(error);
-	if (code !== "ELOOP" && code !== "EXDEV") return error;
-	return new DiffKeeperError(
-		"DK_UNSAFE_PATH",
-		`a symbolic link is in the way of ${pathToText(path)}`,
-		{ path: pathToText(path) },
-		error,
-	);
+  const code = systemCode(error);
+  if (code !== 'ELOOP' && code !== 'EXDEV') return error;
+  return new DiffKeeperError(
+    'DK_UNSAFE_PATH',
+    `a symbolic link is in the way of ${pathToText(path)}`,
+    { path: pathToText(path) },
+    error,
+  );
 }

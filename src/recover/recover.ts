@@ -3,41 +3,25 @@
  * Content is verified twice (every blob, then every file), the tree once (its
  * Merkle root). What is damaged is reported and left out; all else comes back.
  */
-import {
-	DiffKeeperError,
-	isDiffKeeperError,
-	type Logger,
-	silentLogger,
-	throwIfAborted,
-} from "../core/core.js";
-import { type Checkpoint, VERSION_TYPE } from "../format/format.js";
-import type { Store } from "../store/store.js";
-import { DamageLog } from "./damage-log.js";
-import { RecoverJob } from "./recover-job.js";
-import { type PassOptions, RecoverPass } from "./recover-pass.js";
-import { compileIgnores } from "./remove-extra.js";
-import {
-	entriesOf,
-	findCheckpoint,
-	refusal,
-	selectPaths,
-} from "./select-entries.js";
-import { openTarget } from "./target-tree.js";
-import type {
-	RecoverDamage,
-	RecoverOptions,
-	RecoverPlan,
-	RecoverReport,
-} from "./types.js";
+import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, throwIfAborted } from '../core/core.js';
+import { type Checkpoint, VERSION_TYPE } from '../format/format.js';
+import type { Store } from '../store/store.js';
+import { DamageLog } from './damage-log.js';
+import { RecoverJob } from './recover-job.js';
+import { type PassOptions, RecoverPass } from './recover-pass.js';
+import { compileIgnores } from './remove-extra.js';
+import { entriesOf, findCheckpoint, refusal, selectPaths } from './select-entries.js';
+import { openTarget } from './target-tree.js';
+import type { RecoverDamage, RecoverOptions, RecoverPlan, RecoverReport } from './types.js';
 
-export { readFileAt } from "./read-file-at.js";
-export * from "./types.js";
+export { readFileAt } from './read-file-at.js';
+export * from './types.js';
 
 /** What one attempt left behind. */
 interface Attempt {
-	readonly job: RecoverJob;
-	readonly entries: number;
-	readonly rootMatches: boolean | null;
+  readonly job: RecoverJob;
+  readonly entries: number;
+  readonly rootMatches: boolean | null;
 }
 
 /**
@@ -49,55 +33,40 @@ interface Attempt {
  * all that could be restored was; TypeError for wrong arguments. Damage does not
  * throw otherwise: look at `damaged` and `rootVerified`.
  */
-export async function recover(
-	store: Store,
-	stateDir: string,
-	options: RecoverOptions = {},
-): Promise<RecoverReport> {
-	const started = performance.now();
-	const logger = options.logger ?? silentLogger;
-	const under = selectPaths(options.paths);
-	throwIfAborted(options.signal);
-	const checkpoint = await findCheckpoint(store, options.at);
-	const pass: PassOptions = {
-		checkpoint,
-		under,
-		removeExtra: options.removeExtra ?? under === null,
-		ignores: compileIgnores(options.ignore ?? []),
-	};
-	const { job, entries, rootMatches } = await attemptTwice(
-		store,
-		stateDir,
-		options,
-		pass,
-	);
-	if (under !== null && under.length > 0 && entries === 0) {
-		throw new DiffKeeperError(
-			"DK_NOT_FOUND",
-			`checkpoint ${checkpoint.sequence} has none of these paths`,
-			{
-				path: options.paths?.[0] ?? "",
-			},
-		);
-	}
-	if (rootMatches === false) reportRoot(job, checkpoint, logger);
-	const rootVerified =
-		rootMatches === null ? null : rootMatches && job.damage.count === 0;
-	const facts = { timeMs: Date.now(), sequence: checkpoint.sequence };
-	await job.damage.write(store.quarantinePath, facts, logger);
-	if (options.strict && job.damage.count > 0)
-		throw partial(job.damage, checkpoint);
-	return {
-		checkpoint,
-		entries,
-		written: job.written,
-		kept: job.kept,
-		removed: job.removed,
-		bytes: job.bytes,
-		damaged: job.damage.entries,
-		rootVerified,
-		elapsedMs: performance.now() - started,
-	};
+export async function recover(store: Store, stateDir: string, options: RecoverOptions = {}): Promise<RecoverReport> {
+  const started = performance.now();
+  const logger = options.logger ?? silentLogger;
+  const under = selectPaths(options.paths);
+  throwIfAborted(options.signal);
+  const checkpoint = await findCheckpoint(store, options.at);
+  const pass: PassOptions = {
+    checkpoint,
+    under,
+    removeExtra: options.removeExtra ?? under === null,
+    ignores: compileIgnores(options.ignore ?? []),
+  };
+  const { job, entries, rootMatches } = await attemptTwice(store, stateDir, options, pass);
+  if (under !== null && under.length > 0 && entries === 0) {
+    throw new DiffKeeperError('DK_NOT_FOUND', `checkpoint ${checkpoint.sequence} has none of these paths`, {
+      path: options.paths?.[0] ?? '',
+    });
+  }
+  if (rootMatches === false) reportRoot(job, checkpoint, logger);
+  const rootVerified = rootMatches === null ? null : rootMatches && job.damage.count === 0;
+  const facts = { timeMs: Date.now(), sequence: checkpoint.sequence };
+  await job.damage.write(store.quarantinePath, facts, logger);
+  if (options.strict && job.damage.count > 0) throw partial(job.damage, checkpoint);
+  return {
+    checkpoint,
+    entries,
+    written: job.written,
+    kept: job.kept,
+    removed: job.removed,
+    bytes: job.bytes,
+    damaged: job.damage.entries,
+    rootVerified,
+    elapsedMs: performance.now() - started,
+  };
 }
 
 /**
@@ -105,45 +74,45 @@ export async function recover(
  * touches nothing. Throws as `recover` does for a missing checkpoint or wrong paths.
  */
 export async function planRecover(
-	store: Store,
-	options: Pick<RecoverOptions, "at" | "paths" | "signal"> = {},
+  store: Store,
+  options: Pick<RecoverOptions, 'at' | 'paths' | 'signal'> = {},
 ): Promise<RecoverPlan> {
-	const under = selectPaths(options.paths);
-	const checkpoint = await findCheckpoint(store, options.at);
-	return countEntries(store, { checkpoint, under, signal: options.signal });
+  const under = selectPaths(options.paths);
+  const checkpoint = await findCheckpoint(store, options.at);
+  return countEntries(store, { checkpoint, under, signal: options.signal });
 }
 
 async function countEntries(
-	store: Store,
-	options: {
-		readonly checkpoint: Checkpoint;
-		readonly under: PassOptions["under"];
-		readonly signal: AbortSignal | undefined;
-	},
+  store: Store,
+  options: {
+    readonly checkpoint: Checkpoint;
+    readonly under: PassOptions['under'];
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<RecoverPlan> {
-	const { checkpoint, under, signal } = options;
-	const damage = new DamageLog();
-	const counts = {
-		entries: 0,
-		directories: 0,
-		files: 0,
-		symlinks: 0,
-		bytes: 0,
-	};
-	for await (const batch of entriesOf(store, checkpoint, under)) {
-		throwIfAborted(signal);
-		for (const version of batch) {
-			if (version.type === VERSION_TYPE.removed) continue;
-			counts.entries += 1;
-			counts.bytes += version.size;
-			if (version.type === VERSION_TYPE.directory) counts.directories += 1;
-			else if (version.type === VERSION_TYPE.symlink) counts.symlinks += 1;
-			else counts.files += 1;
-			const refused = refusal(version, null);
-			if (refused) damage.addError(version.path, refused);
-		}
-	}
-	return { checkpoint, ...counts, damaged: damage.entries };
+  const { checkpoint, under, signal } = options;
+  const damage = new DamageLog();
+  const counts = {
+    entries: 0,
+    directories: 0,
+    files: 0,
+    symlinks: 0,
+    bytes: 0,
+  };
+  for await (const batch of entriesOf(store, checkpoint, under)) {
+    throwIfAborted(signal);
+    for (const version of batch) {
+      if (version.type === VERSION_TYPE.removed) continue;
+      counts.entries += 1;
+      counts.bytes += version.size;
+      if (version.type === VERSION_TYPE.directory) counts.directories += 1;
+      else if (version.type === VERSION_TYPE.symlink) counts.symlinks += 1;
+      else counts.files += 1;
+      const refused = refusal(version, null);
+      if (refused) damage.addError(version.path, refused);
+    }
+  }
+  return { checkpoint, ...counts, damaged: damage.entries };
 }
 
 /**
@@ -151,98 +120,80 @@ async function countEntries(
  * metadata that cannot be read or does not match its root is rebuilt once.
  */
 async function attemptTwice(
-	store: Store,
-	stateDir: string,
-	options: RecoverOptions,
-	pass: PassOptions,
+  store: Store,
+  stateDir: string,
+  options: RecoverOptions,
+  pass: PassOptions,
 ): Promise<Attempt> {
-	let first: Attempt | undefined;
-	let failure: unknown;
-	try {
-		first = await attempt(store, stateDir, options, pass);
-		if (first.rootMatches !== false) return first;
-	} catch (error) {
-		if (!isDiffKeeperError(error, "DK_CORRUPT_INDEX")) throw error;
-		failure = error;
-	}
-	const logger = options.logger ?? silentLogger;
-	logger.warn(
-		{ sequence: pass.checkpoint.sequence },
-		"the metadata does not match its checkpoint: rebuilding it from the packs",
-	);
-	try {
-		await store.rebuildIndex();
-	} catch (error) {
-		logger.warn({ error: String(error) }, "the metadata could not be rebuilt");
-		if (first) return first;
-		throw failure;
-	}
-	return attempt(store, stateDir, options, pass);
+  let first: Attempt | undefined;
+  let failure: unknown;
+  try {
+    first = await attempt(store, stateDir, options, pass);
+    if (first.rootMatches !== false && !first.job.damage.hasCode('DK_CORRUPT_INDEX')) return first;
+  } catch (error) {
+    if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
+    failure = error;
+  }
+  const logger = options.logger ?? silentLogger;
+  logger.warn(
+    { sequence: pass.checkpoint.sequence },
+    'the metadata does not match its checkpoint: rebuilding it from the packs',
+  );
+  try {
+    await store.rebuildIndex();
+  } catch (error) {
+    logger.warn({ error: String(error) }, 'the metadata could not be rebuilt');
+    if (first) return first;
+    throw failure;
+  }
+  return attempt(store, stateDir, options, pass);
 }
 
-async function attempt(
-	store: Store,
-	stateDir: string,
-	options: RecoverOptions,
-	pass: PassOptions,
-): Promise<Attempt> {
-	const target = await openTarget(store, stateDir, store.engine);
-	const job = new RecoverJob({
-		store,
-		target,
-		owner: options.owner ?? process.getuid?.() === 0,
-		damage: new DamageLog(),
-		logger: options.logger ?? silentLogger,
-		signal: options.signal,
-		progress: await progressOf(store, options, pass),
-	});
-	const result = await new RecoverPass(job, pass).run();
-	return { job, ...result };
+async function attempt(store: Store, stateDir: string, options: RecoverOptions, pass: PassOptions): Promise<Attempt> {
+  const target = await openTarget(store, stateDir, store.engine);
+  const job = new RecoverJob({
+    store,
+    target,
+    owner: options.owner ?? process.getuid?.() === 0,
+    damage: new DamageLog(),
+    logger: options.logger ?? silentLogger,
+    signal: options.signal,
+    progress: await progressOf(store, options, pass),
+  });
+  const result = await new RecoverPass(job, pass).run();
+  return { job, ...result };
 }
 
 /** Adds up bytes for the caller's callback; of a selection the total has to be counted first. */
-async function progressOf(
-	store: Store,
-	options: RecoverOptions,
-	pass: PassOptions,
-): Promise<(bytes: number) => void> {
-	const { onProgress, signal } = options;
-	if (!onProgress) return () => {};
-	const total = (
-		await countEntries(store, {
-			checkpoint: pass.checkpoint,
-			under: pass.under,
-			signal,
-		})
-	).bytes;
-	let done = 0;
-	return (bytes) => {
-		done += bytes;
-		onProgress(Math.min(done, total), total);
-	};
+async function progressOf(store: Store, options: RecoverOptions, pass: PassOptions): Promise<(bytes: number) => void> {
+  const { onProgress, signal } = options;
+  if (!onProgress) return () => {};
+  const total = (
+    await countEntries(store, {
+      checkpoint: pass.checkpoint,
+      under: pass.under,
+      signal,
+    })
+  ).bytes;
+  let done = 0;
+  return (bytes) => {
+    done += bytes;
+    onProgress(Math.min(done, total), total);
+  };
 }
 
-function reportRoot(
-	job: RecoverJob,
-	checkpoint: Checkpoint,
-	logger: Logger,
-): void {
-	const message = `the tree does not hash to the root of checkpoint ${checkpoint.sequence}: entries are missing or wrong; nothing was removed`;
-	job.damage.addRoot(message);
-	logger.error({ sequence: checkpoint.sequence }, message);
+function reportRoot(job: RecoverJob, checkpoint: Checkpoint, logger: Logger): void {
+  const message = `the tree does not hash to the root of checkpoint ${checkpoint.sequence}: entries are missing or wrong; nothing was removed`;
+  job.damage.addRoot(message);
+  logger.error({ sequence: checkpoint.sequence }, message);
 }
 
 function partial(damage: DamageLog, checkpoint: Checkpoint): DiffKeeperError {
-	const named = damage.entries
-		.slice(0, 3)
-		.map((entry: RecoverDamage) => `${entry.path || "tree"} (${entry.code})`);
-	const more =
-		damage.count > named.length
-			? ` and ${damage.count - named.length} more`
-			: "";
-	return new DiffKeeperError(
-		"DK_PARTIAL",
-		`checkpoint ${checkpoint.sequence} could not be recovered whole: ${named.join(", ")}${more}; the rest is in place`,
-		{ path: damage.entries[0]?.path ?? "", expected: 0, actual: damage.count },
-	);
+  const named = damage.entries.slice(0, 3).map((entry: RecoverDamage) => `${entry.path || 'tree'} (${entry.code})`);
+  const more = damage.count > named.length ? ` and ${damage.count - named.length} more` : '';
+  return new DiffKeeperError(
+    'DK_PARTIAL',
+    `checkpoint ${checkpoint.sequence} could not be recovered whole: ${named.join(', ')}${more}; the rest is in place`,
+    { path: damage.entries[0]?.path ?? '', expected: 0, actual: damage.count },
+  );
 }

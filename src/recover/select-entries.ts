@@ -1,145 +1,100 @@
 /** Which checkpoint, which paths, and which of the entries found may be used at all. Pure apart from reading metadata. */
 import {
-	type BytePath,
-	DiffKeeperError,
-	isSafePath,
-	isWithin,
-	LIMITS,
-	pathFromText,
-	pathParent,
-	pathToText,
-} from "../core/core.js";
-import {
-	type Checkpoint,
-	hasSafePath,
-	VERSION_TYPE,
-	type Version,
-} from "../format/format.js";
-import type { Store } from "../store/store.js";
+  type BytePath,
+  DiffKeeperError,
+  isSafePath,
+  isWithin,
+  LIMITS,
+  pathFromText,
+  pathParent,
+  pathToText,
+} from '../core/core.js';
+import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
+import type { Store } from '../store/store.js';
 
 /** Throws DK_NOT_FOUND when there is no such checkpoint. */
-export async function findCheckpoint(
-	store: Store,
-	at: number | Date | undefined,
-): Promise<Checkpoint> {
-	if (at !== undefined) return store.checkpointAt(at);
-	if (store.newest === null)
-		throw new DiffKeeperError(
-			"DK_NOT_FOUND",
-			"the store has no checkpoint yet",
-			{ path: store.path },
-		);
-	return store.newest;
+export async function findCheckpoint(store: Store, at: number | Date | undefined): Promise<Checkpoint> {
+  if (at !== undefined) return store.checkpointAt(at);
+  if (store.newest === null)
+    throw new DiffKeeperError('DK_NOT_FOUND', 'the store has no checkpoint yet', { path: store.path });
+  return store.newest;
 }
 
 /**
  * Paths as bytes, without those that lie below another one; null for everything.
  * Throws TypeError for a path that is absolute or leads out of the directory.
  */
-export function selectPaths(
-	paths: readonly string[] | undefined,
-): BytePath[] | null {
-	if (paths === undefined) return null;
-	const wanted = new Set<BytePath>();
-	for (const text of paths) {
-		if (typeof text !== "string")
-			throw new TypeError(`paths: expected strings, got ${typeof text}`);
-		const path = pathFromText(
-			text.replace(/^(\.\/+)+/, "").replace(/\/+$/, ""),
-		);
-		if (path === "" || path === ".") return null;
-		if (!isSafePath(path))
-			throw new TypeError(
-				`paths: expected a path below the state directory, got ${JSON.stringify(text)}`,
-			);
-		wanted.add(path);
-	}
-	return [...wanted].filter((path) => {
-		for (let up = path; up !== ""; ) {
-			up = pathParent(up);
-			if (up !== "" && wanted.has(up)) return false;
-		}
-		return true;
-	});
+export function selectPaths(paths: readonly string[] | undefined): BytePath[] | null {
+  if (paths === undefined) return null;
+  const wanted = new Set<BytePath>();
+  for (const text of paths) {
+    if (typeof text !== 'string') throw new TypeError(`paths: expected strings, got ${typeof text}`);
+    const path = pathFromText(text.replace(/^(\.\/+)+/, '').replace(/\/+$/, ''));
+    if (path === '' || path === '.') return null;
+    if (!isSafePath(path))
+      throw new TypeError(`paths: expected a path below the state directory, got ${JSON.stringify(text)}`);
+    wanted.add(path);
+  }
+  return [...wanted].filter((path) => {
+    for (let up = path; up !== ''; ) {
+      up = pathParent(up);
+      if (up !== '' && wanted.has(up)) return false;
+    }
+    return true;
+  });
 }
 
 /** Entries of the checkpoint, in batches. */
 export function entriesOf(
-	store: Store,
-	checkpoint: Checkpoint,
-	under: readonly BytePath[] | null,
+  store: Store,
+  checkpoint: Checkpoint,
+  under: readonly BytePath[] | null,
 ): AsyncIterable<Version[]> {
-	const newest = store.newest?.sequence === checkpoint.sequence;
-	const at = newest ? {} : { at: checkpoint.sequence };
-	return store.entries(under === null ? at : { ...at, under });
+  const newest = store.newest?.sequence === checkpoint.sequence;
+  const at = newest ? {} : { at: checkpoint.sequence };
+  return store.entries(under === null ? at : { ...at, under });
 }
 
 /** One entry of the checkpoint; undefined when it does not have it. */
-export async function entryAt(
-	store: Store,
-	checkpoint: Checkpoint,
-	path: BytePath,
-): Promise<Version | undefined> {
-	if (store.newest?.sequence === checkpoint.sequence)
-		return (await store.heads([path]))[0];
-	for await (const { sequence, version } of store.versions(path)) {
-		if (sequence <= checkpoint.sequence)
-			return version.type === VERSION_TYPE.removed ? undefined : version;
-	}
-	return undefined;
+export async function entryAt(store: Store, checkpoint: Checkpoint, path: BytePath): Promise<Version | undefined> {
+  if (store.newest?.sequence === checkpoint.sequence) return (await store.heads([path]))[0];
+  for await (const { sequence, version } of store.versions(path)) {
+    if (sequence <= checkpoint.sequence) return version.type === VERSION_TYPE.removed ? undefined : version;
+  }
+  return undefined;
 }
 
 /** Why an entry must not be restored; undefined when it may. Whatever the metadata says, nothing leaves the target. */
-export function refusal(
-	version: Version,
-	storeInside: BytePath | null,
-): DiffKeeperError | undefined {
-	const path = pathToText(version.path);
-	if (!hasSafePath(version)) {
-		return new DiffKeeperError(
-			"DK_UNSAFE_PATH",
-			`the path ${JSON.stringify(path)} leads out of the directory`,
-			{ path },
-		);
-	}
-	if (storeInside !== null && isWithin(version.path, storeInside)) {
-		return new DiffKeeperError(
-			"DK_UNSAFE_PATH",
-			`${path} would be written into the store itself`,
-			{ path },
-		);
-	}
-	const trouble = inconsistency(version);
-	return trouble === null
-		? undefined
-		: new DiffKeeperError("DK_CORRUPT_RECORD", `the entry ${path} ${trouble}`, {
-				path,
-			});
+export function refusal(version: Version, storeInside: BytePath | null): DiffKeeperError | undefined {
+  const path = pathToText(version.path);
+  if (!hasSafePath(version)) {
+    return new DiffKeeperError('DK_UNSAFE_PATH', `the path ${JSON.stringify(path)} leads out of the directory`, {
+      path,
+    });
+  }
+  if (storeInside !== null && isWithin(version.path, storeInside)) {
+    return new DiffKeeperError('DK_UNSAFE_PATH', `${path} would be written into the store itself`, { path });
+  }
+  const trouble = inconsistency(version);
+  return trouble === null
+    ? undefined
+    : new DiffKeeperError('DK_CORRUPT_RECORD', `the entry ${path} ${trouble}`, {
+        path,
+      });
 }
 
 function inconsistency(version: Version): string | null {
-	const { type, size, digest, recipe } = version;
-	if (version.xattrs.length > LIMITS.xattrBytes)
-		return "has too many extended attributes";
-	if (type === VERSION_TYPE.directory) return null;
-	if (type !== VERSION_TYPE.file && type !== VERSION_TYPE.symlink)
-		return `has the unknown type ${type}`;
-	if (!Number.isSafeInteger(size) || size < 0 || size > LIMITS.fileBytes)
-		return `has the impossible size ${size}`;
-	if (digest === null || digest.length !== 32) return "has no digest";
-	if (type === VERSION_TYPE.symlink) {
-		if (
-			version.linkText.length === 0 ||
-			version.linkText.length > LIMITS.pathBytes
-		)
-			return "has no usable link text";
-		return version.linkText.length === size
-			? null
-			: "has a link text of another length";
-	}
-	if (recipe.kind === "empty" && size !== 0)
-		return `has ${size} bytes but no content`;
-	if (recipe.kind === "whole" && size > LIMITS.blobBytes)
-		return "is too large for one blob";
-	return null;
+  const { type, size, digest, recipe } = version;
+  if (version.xattrs.length > LIMITS.xattrBytes) return 'has too many extended attributes';
+  if (type === VERSION_TYPE.directory) return null;
+  if (type !== VERSION_TYPE.file && type !== VERSION_TYPE.symlink) return `has the unknown type ${type}`;
+  if (!Number.isSafeInteger(size) || size < 0 || size > LIMITS.fileBytes) return `has the impossible size ${size}`;
+  if (digest === null || digest.length !== 32) return 'has no digest';
+  if (type === VERSION_TYPE.symlink) {
+    if (version.linkText.length === 0 || version.linkText.length > LIMITS.pathBytes) return 'has no usable link text';
+    return version.linkText.length === size ? null : 'has a link text of another length';
+  }
+  if (recipe.kind === 'empty' && size !== 0) return `has ${size} bytes but no content`;
+  if (recipe.kind === 'whole' && size > LIMITS.blobBytes) return 'is too large for one blob';
+  return null;
 }

@@ -1,0 +1,205 @@
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { planRecover, recover } from '../../src/recover/recover.js';
+import { engines, Fixture, listTree, noise, PIECE, packFile } from './tree-fixture.js';
+
+/** Turns one byte inside the record of a blob around. */
+function flipByte(file: string, offset: number): void {
+  const fd = openSync(file, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(fd, byte, 0, 1, offset);
+  byte[0] = (byte[0] ?? 0) ^ 0xff;
+  writeSync(fd, byte, 0, 1, offset);
+  closeSync(fd);
+}
+
+describe.each(engines())('damage with the %s engine', (_name, engine) => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await Fixture.create(engine);
+  });
+  afterEach(() => fixture.remove());
+
+  async function damageBlob(content: Uint8Array): Promise<void> {
+    const digest = engine.digest(fixture.store.hashAlgo, content);
+    const [info] = await fixture.store.blobInfos([digest]);
+    if (info === undefined) throw new Error('no such blob');
+    await fixture.reopen(engine);
+    flipByte(packFile(fixture.store, info.pack), info.offset + info.recordBytes - 8);
+  }
+
+  test('one damaged small file is reported, all others come back', async () => {
+    const bad = noise(5000, 'bad');
+    await fixture.commit({
+      a: { content: 'x' },
+      bad: { content: bad },
+      z: { content: noise(5000, 'z') },
+      big: { content: noise(2 * PIECE) },
+    });
+    await damageBlob(bad);
+    mkdirSync(fixture.target);
+    writeFileSync(fixture.at('bad'), 'what was there');
+    const report = await recover(fixture.store, fixture.target);
+    expect(report.damaged).toHaveLength(1);
+    expect(report.damaged[0]).toMatchObject({ kind: 'entry', path: 'bad' });
+    expect(report.damaged[0]?.code).toMatch(/^DK_CORRUPT/);
+    expect(report).toMatchObject({ rootVerified: false, written: 3 });
+    expect(readFileSync(fixture.at('bad'), 'utf8')).toBe('what was there');
+    expect(listTree(fixture.target)).toEqual(['a', 'bad', 'big', 'z']);
+    const lines = readFileSync(join(fixture.store.quarantinePath, 'recover.jsonl'), 'utf8').trim().split('\n');
+    expect(JSON.parse(lines[0] as string)).toMatchObject({ path: 'bad', sequence: 1 });
+  });
+
+  test('a damaged large file leaves nothing partial; strict fails after the rest is in place', async () => {
+    const content = noise(6 * PIECE);
+    await fixture.commit({
+      a: { content: 'x' },
+      big: { content, linkId: 4n },
+      other: { content, linkId: 4n },
+      'z\xff': { content: 'y' },
+    });
+    await damageBlob(content.subarray(5 * PIECE));
+    const failed = recover(fixture.store, fixture.target, { strict: true });
+    await expect(failed).rejects.toMatchObject({ code: 'DK_PARTIAL', facts: { actual: 2 } });
+    expect(listTree(fixture.target)).toEqual(['a', 'z\xff']);
+  });
+
+  test('a recipe that yields other bytes is caught by the digest of the file', async () => {
+    const { recipe } = await recipeOf(noise(2 * PIECE, 'other'));
+    const { recipe: small } = await recipeOf(Buffer.concat([noise(1000, 'p'), Buffer.alloc(1000)]));
+    await fixture.commit({
+      big: { content: noise(2 * PIECE), forge: { recipe } },
+      small: { content: noise(2000), forge: { recipe: small } },
+      link: { type: 'symlink', content: 'there', forge: { linkText: Buffer.from('other') } },
+    });
+    const report = await recover(fixture.store, fixture.target);
+    expect(report.damaged.map(({ path, code }) => [path, code]).sort()).toEqual([
+      ['big', 'DK_DIGEST_MISMATCH'],
+      ['link', 'DK_DIGEST_MISMATCH'],
+      ['small', 'DK_DIGEST_MISMATCH'],
+    ]);
+    expect(listTree(fixture.target)).toEqual([]);
+  });
+
+  async function recipeOf(content: Buffer) {
+    await fixture.commit({ donor: { content, sparse: true } });
+    const [version] = await fixture.store.heads(['donor']);
+    await fixture.commit({ donor: null });
+    if (version === undefined) throw new Error('no donor');
+    return version;
+  }
+
+  test('hostile paths of a forged version are refused', async () => {
+    await fixture.commit({
+      good: { content: 'x' },
+      h1: { content: 'evil', forge: { path: '../escaped' } },
+      h2: { content: 'evil', forge: { path: '/escaped' } },
+      h3: { content: 'evil', forge: { path: 'a/../../escaped' } },
+      h4: { type: 'directory', forge: { path: 'a//b' } },
+      h5: { content: 'evil', forge: { path: '' } },
+    });
+    const plan = await planRecover(fixture.store);
+    const report = await recover(fixture.store, fixture.target);
+    expect(new Set(report.damaged.map(({ code }) => code))).toEqual(new Set(['DK_UNSAFE_PATH']));
+    expect(report.damaged).toEqual(plan.damaged);
+    expect(report.damaged).toHaveLength(5);
+    expect(listTree(fixture.target)).toEqual(['good']);
+    expect(existsSync(join(fixture.directory, 'escaped'))).toBe(false);
+  });
+
+  test('an entry below a symbolic link of the same checkpoint is refused', async () => {
+    const outside = join(fixture.directory, 'outside');
+    mkdirSync(outside);
+    await fixture.commit({
+      a: { type: 'symlink', content: outside },
+      'a/file': { content: 'evil' },
+      'a/big': { content: noise(2 * PIECE) },
+    });
+    const report = await recover(fixture.store, fixture.target);
+    expect(listTree(outside)).toEqual([]);
+    expect(report.damaged.length).toBeGreaterThan(0);
+    expect(report.rootVerified).toBe(false);
+  });
+
+  test('a symbolic link planted in the target is replaced, not followed', async () => {
+    const outside = join(fixture.directory, 'outside');
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'precious'), 'precious');
+    mkdirSync(fixture.target);
+    symlinkSync(outside, join(fixture.target, 'd'));
+    symlinkSync(join(outside, 'precious'), join(fixture.target, 'file'));
+    await fixture.commit({ d: { type: 'directory' }, 'd/in': { content: 'x' }, file: { content: 'mine' } });
+    const report = await recover(fixture.store, fixture.target);
+    expect(report).toMatchObject({ damaged: [], rootVerified: true });
+    expect(listTree(outside)).toEqual(['precious']);
+    expect(readFileSync(join(outside, 'precious'), 'utf8')).toBe('precious');
+    expect(listTree(fixture.target)).toEqual(['d', 'd/in', 'file']);
+    expect(readFileSync(fixture.at('file'), 'utf8')).toBe('mine');
+  });
+
+  test('an abort ends quickly and leaves no temporary file', async () => {
+    const content = noise(24 * PIECE);
+    await fixture.commit({ a: { content: 'x' }, big: { content } });
+    const controller = new AbortController();
+    const run = recover(fixture.store, fixture.target, {
+      signal: controller.signal,
+      onProgress: (done) => {
+        if (done > 4 * PIECE) controller.abort();
+      },
+    });
+    await expect(run).rejects.toMatchObject({ code: 'DK_ABORTED' });
+    expect(listTree(fixture.target).filter((path) => path !== 'a')).toEqual([]);
+    await expect(recover(fixture.store, fixture.target, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'DK_ABORTED',
+    });
+  });
+
+  test('lost metadata is rebuilt from the packs, and until then nothing is removed', async () => {
+    await fixture.commit({ a: { content: 'x' }, b: { content: 'y' } });
+    await recover(fixture.store, fixture.target);
+    const losing = loseEntry(fixture, 'b');
+    const report = await recover(losing, fixture.target);
+    expect(report).toMatchObject({ rootVerified: true, damaged: [], kept: 2, removed: 0 });
+    const lost = loseEntry(fixture, 'b', () => Promise.reject(new Error('read only')));
+    const second = await recover(lost, fixture.target);
+    expect(second.damaged).toMatchObject([{ kind: 'root', code: 'DK_DIGEST_MISMATCH' }]);
+    expect(second).toMatchObject({ rootVerified: false, removed: 0 });
+    expect(listTree(fixture.target)).toEqual(['a', 'b']);
+    await expect(recover(lost, fixture.target, { strict: true })).rejects.toMatchObject({ code: 'DK_PARTIAL' });
+  });
+});
+
+/** The store, with one key hidden until the index is rebuilt. */
+function loseEntry(fixture: Fixture, lost: string, rebuild?: () => Promise<never>): Fixture['store'] {
+  let hidden = true;
+  const { store } = fixture;
+  return new Proxy(store, {
+    get(target, name) {
+      if (name === 'rebuildIndex') {
+        return async () => {
+          if (rebuild) return rebuild();
+          hidden = false;
+          return target.rebuildIndex();
+        };
+      }
+      if (name === 'entries') {
+        return async function* (options: object) {
+          for await (const batch of target.entries(options)) yield batch.filter(({ path }) => !hidden || path !== lost);
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}

@@ -1,0 +1,268 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { planRecover, recover } from '../../src/recover/recover.js';
+import { engines, Fixture, facts, listTree, MTIME, noise, PIECE, type Tree } from './tree-fixture.js';
+
+const SPARSE = Buffer.concat([noise(8192, 'a'), Buffer.alloc(6 * PIECE), noise(5000, 'b')]);
+const SMALL_SPARSE = Buffer.concat([noise(4096, 'c'), Buffer.alloc(65536), noise(4096, 'd')]);
+const USER_XATTR = Buffer.concat([Buffer.from([9]), Buffer.from('user.note'), Buffer.from([3, 1, 0, 255])]);
+
+const TREE: Tree = {
+  '': { type: 'directory', mode: 0o750 },
+  'a.txt': { content: 'hello', mode: 0o640 },
+  empty: { mode: 0o444 },
+  'not-utf8-\xff\xfe': { content: 'bytes', mtimeNs: 1n },
+  link: { type: 'symlink', content: '../nowhere/\xff' },
+  run: { content: '#!/bin/sh\n', mode: 0o755, mtimeNs: 1_700_000_000_999_999_999n },
+  dir: { type: 'directory', mode: 0o711, mtimeNs: 1_500_000_000_000_000_001n },
+  'dir/void': { type: 'directory', mode: 0o500 },
+  'dir/deep': { type: 'directory', mode: 0o555, mtimeNs: 5_000_000_000n },
+  'dir/deep/er.bin': { content: noise(3 * PIECE + 17) },
+  'dir/deep/medium': { content: noise(70_000) },
+  one: { content: 'shared', linkId: 7n },
+  'dir/two': { content: 'shared', linkId: 7n },
+  three: { content: 'shared' },
+  sparse: { content: SPARSE, sparse: true },
+  'small-sparse': { content: SMALL_SPARSE, sparse: true },
+};
+
+describe.each(engines())('recover with the %s engine', (_name, engine) => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await Fixture.create(engine);
+  });
+  afterEach(() => fixture.remove());
+
+  function expectTree(tree: Tree): void {
+    for (const [path, entry] of Object.entries(tree)) {
+      if (entry === null || path === '') continue;
+      const at = fixture.at(path);
+      const found = facts(at);
+      expect(found.mtimeNs, path).toBe(entry.mtimeNs ?? MTIME);
+      const content = Buffer.from(entry.content ?? '');
+      if (entry.type === 'symlink') {
+        expect(found.link).toBe(content.toString('latin1'));
+        continue;
+      }
+      expect(found.mode, path).toBe(entry.mode ?? (entry.type === 'directory' ? 0o755 : 0o644));
+      if (entry.type !== 'directory') expect(readFileSync(at).equals(content), path).toBe(true);
+    }
+  }
+
+  test('every type and attribute comes back bit by bit', async () => {
+    const checkpoint = await fixture.commit(TREE);
+    const report = await recover(fixture.store, fixture.target);
+    expect(report.damaged).toEqual([]);
+    expect(report).toMatchObject({ rootVerified: true, entries: 16, written: 12, kept: 0, removed: 0 });
+    expect(report.checkpoint.sequence).toBe(checkpoint.sequence);
+    expectTree(TREE);
+    expect(listTree(fixture.target)).toEqual(
+      Object.keys(TREE)
+        .filter((path) => path !== '')
+        .sort(),
+    );
+    expect(facts(fixture.target).mode).toBe(0o750);
+    expect(facts(fixture.at('one')).ino).toBe(facts(fixture.at('dir/two')).ino);
+    expect(facts(fixture.at('one')).ino).not.toBe(facts(fixture.at('three')).ino);
+    expect(facts(fixture.at('sparse')).blocks).toBeLessThan(64);
+    if (engine.info.kind === 'native') expect(facts(fixture.at('small-sparse')).blocks).toBeLessThan(64);
+  });
+
+  test('a second run touches nothing', async () => {
+    await fixture.commit(TREE);
+    await recover(fixture.store, fixture.target);
+    const paths = listTree(fixture.target);
+    const before = paths.map((path) => facts(fixture.at(path)).ctimeNs);
+    const report = await recover(fixture.store, fixture.target);
+    expect(report).toMatchObject({ rootVerified: true, written: 0, kept: 12, removed: 0, bytes: 0 });
+    const moved = paths.filter((path, index) => facts(fixture.at(path)).ctimeNs !== before[index]);
+    expect(moved).toEqual([]);
+  });
+
+  test('what differs is written again, also when size and time look right', async () => {
+    await fixture.commit(TREE);
+    await recover(fixture.store, fixture.target);
+    const seconds = Number(MTIME) / 1e9;
+    writeFileSync(fixture.at('a.txt'), 'HELLO');
+    utimesSync(fixture.at('a.txt'), seconds, seconds);
+    chmodSync(fixture.at('run'), 0o600);
+    rmSync(fixture.at('link'));
+    symlinkSync('elsewhere', fixture.at('link'));
+    rmSync(fixture.at('dir/two'));
+    writeFileSync(fixture.at('dir/two'), 'shared');
+    chmodSync(fixture.at('dir/deep/er.bin'), 0o600);
+    writeFileSync(fixture.at('dir/deep/er.bin'), noise(3 * PIECE + 17, 'other'));
+    const report = await recover(fixture.store, fixture.target);
+    expect(report).toMatchObject({ rootVerified: true, damaged: [] });
+    expect(report.written).toBe(5);
+    expectTree(TREE);
+    expect(facts(fixture.at('one')).ino).toBe(facts(fixture.at('dir/two')).ino);
+  });
+
+  test('past checkpoints, by number and by time; removed files do not come back', async () => {
+    const first = await fixture.commit({ a: { content: 'one' }, b: { content: 'keep' } });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await fixture.commit({ a: { content: 'two' }, b: null, c: { content: 'new' } });
+    await recover(fixture.store, fixture.target);
+    expect(listTree(fixture.target)).toEqual(['a', 'c']);
+    const past = await recover(fixture.store, fixture.target, { at: first.sequence });
+    expect(past).toMatchObject({ rootVerified: true, removed: 1, written: 2 });
+    expect(listTree(fixture.target)).toEqual(['a', 'b']);
+    expect(readFileSync(fixture.at('a'), 'utf8')).toBe('one');
+    await recover(fixture.store, join(fixture.directory, 'other'), { at: new Date(first.timeMs) });
+    expect(listTree(join(fixture.directory, 'other'))).toEqual(['a', 'b']);
+    await expect(recover(fixture.store, fixture.target, { at: 99 })).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
+  });
+
+  test('an empty store has nothing to recover', async () => {
+    await expect(recover(fixture.store, fixture.target)).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
+    expect(existsSync(fixture.target)).toBe(false);
+  });
+
+  test('a selection brings back only what it names, and the directories above', async () => {
+    await fixture.commit(TREE);
+    const report = await recover(fixture.store, fixture.target, { paths: ['./dir/deep/', 'a.txt', 'dir/deep/medium'] });
+    expect(report).toMatchObject({ rootVerified: null, damaged: [], entries: 4, removed: 0 });
+    expect(listTree(fixture.target)).toEqual(['a.txt', 'dir', 'dir/deep', 'dir/deep/er.bin', 'dir/deep/medium']);
+    expect(facts(fixture.at('dir'))).toMatchObject({ mode: 0o711, mtimeNs: 1_500_000_000_000_000_001n });
+    writeFileSync(fixture.at('mine'), 'x');
+    await recover(fixture.store, fixture.target, { paths: ['empty'] });
+    expect(existsSync(fixture.at('mine'))).toBe(true);
+  });
+
+  test('selected paths that the checkpoint lacks are named; none at all is an error', async () => {
+    await fixture.commit({ a: { content: 'x' } });
+    const report = await recover(fixture.store, fixture.target, { paths: ['a', 'nope'] });
+    expect(report.damaged).toMatchObject([{ path: 'nope', code: 'DK_NOT_FOUND' }]);
+    await expect(recover(fixture.store, fixture.target, { paths: ['nope'] })).rejects.toMatchObject({
+      code: 'DK_NOT_FOUND',
+    });
+    await expect(recover(fixture.store, fixture.target, { paths: ['../a'] })).rejects.toBeInstanceOf(TypeError);
+    await expect(recover(fixture.store, fixture.target, { paths: ['/a'] })).rejects.toBeInstanceOf(TypeError);
+  });
+
+  test('extra entries go, are kept on request, and ignored ones stay', async () => {
+    await fixture.commit({ a: { content: 'x' }, d: { type: 'directory' } });
+    const plant = () => {
+      mkdirSync(join(fixture.target, 'd/extra/inner'), { recursive: true });
+      mkdirSync(join(fixture.target, 'logs'), { recursive: true });
+      writeFileSync(join(fixture.target, 'd/extra/inner/file'), 'x');
+      writeFileSync(join(fixture.target, 'logs/keep.log'), 'x');
+      chmodSync(join(fixture.target, 'd/extra/inner'), 0o500);
+      if (!existsSync(join(fixture.target, 'out'))) symlinkSync(fixture.directory, join(fixture.target, 'out'));
+    };
+    plant();
+    await recover(fixture.store, fixture.target, { removeExtra: false });
+    expect(listTree(fixture.target)).toEqual([
+      'a',
+      'd',
+      'd/extra',
+      'd/extra/inner',
+      'd/extra/inner/file',
+      'logs',
+      'logs/keep.log',
+      'out',
+    ]);
+    const report = await recover(fixture.store, fixture.target, { ignore: ['*.log'] });
+    expect(report).toMatchObject({ removed: 4, damaged: [] });
+    expect(listTree(fixture.target)).toEqual(['a', 'd', 'logs', 'logs/keep.log']);
+    expect(facts(fixture.at('d')).mtimeNs).toBe(MTIME);
+    expect(existsSync(join(fixture.directory, 'store'))).toBe(true);
+  });
+
+  test('types that changed places: directory to file, file to directory', async () => {
+    await fixture.commit({
+      x: { content: 'file' },
+      y: { type: 'directory' },
+      'y/in': { content: 'in' },
+      z: { type: 'symlink', content: 'y' },
+    });
+    mkdirSync(join(fixture.target, 'x/full/of'), { recursive: true });
+    mkdirSync(join(fixture.target, 'z/things'), { recursive: true });
+    writeFileSync(join(fixture.target, 'x/full/of/stuff'), 'x');
+    writeFileSync(join(fixture.target, 'y'), 'x');
+    const report = await recover(fixture.store, fixture.target);
+    expect(report).toMatchObject({ damaged: [], rootVerified: true });
+    expect(listTree(fixture.target)).toEqual(['x', 'y', 'y/in', 'z']);
+    expect(readFileSync(fixture.at('x'), 'utf8')).toBe('file');
+  });
+
+  test('a directory in the way is left alone when nothing may be removed', async () => {
+    await fixture.commit({ x: { content: 'file' }, y: { content: 'other' } });
+    mkdirSync(join(fixture.target, 'x/full'), { recursive: true });
+    const report = await recover(fixture.store, fixture.target, { removeExtra: false });
+    expect(report.damaged).toMatchObject([{ path: 'x', code: 'DK_IO' }]);
+    expect(listTree(fixture.target)).toEqual(['x', 'x/full', 'y']);
+  });
+
+  test.runIf(engine.info.kind === 'native')('extended attributes', async () => {
+    await fixture.commit({
+      a: { content: 'x', xattrs: USER_XATTR },
+      d: { type: 'directory', xattrs: USER_XATTR },
+      'd/b': { content: noise(2 * PIECE), xattrs: USER_XATTR },
+    });
+    await recover(fixture.store, fixture.target);
+    const read = async () => {
+      const batch = await engine.readFiles({
+        root: fixture.target,
+        paths: ['a', 'd'],
+        fileBytesMax: 100,
+        totalBytesMax: 1000,
+        algo: 'blake3',
+      });
+      return batch.xattrs;
+    };
+    expect((await read()).equals(Buffer.concat([USER_XATTR, USER_XATTR]))).toBe(true);
+    const again = await recover(fixture.store, fixture.target);
+    expect(again).toMatchObject({ written: 0, kept: 2 });
+  });
+
+  test('a store inside the state directory is never touched', async () => {
+    await fixture.commit({ a: { content: 'x' }, 'store/meta/x': { content: 'evil' } });
+    const report = await recover(fixture.store, fixture.directory);
+    expect(report.damaged).toMatchObject([{ path: 'store/meta/x', code: 'DK_UNSAFE_PATH' }]);
+    expect(readFileSync(join(fixture.directory, 'a'), 'utf8')).toBe('x');
+    expect(existsSync(join(fixture.directory, 'store/meta/x'))).toBe(false);
+    await expect(recover(fixture.store, fixture.store.path)).rejects.toMatchObject({ code: 'DK_STATE_DIR' });
+    writeFileSync(join(fixture.directory, 'plain'), '');
+    await expect(recover(fixture.store, join(fixture.directory, 'plain'))).rejects.toMatchObject({
+      code: 'DK_STATE_DIR',
+    });
+  });
+
+  test('progress ends at the total; the plan tells it beforehand', async () => {
+    await fixture.commit(TREE);
+    const plan = await planRecover(fixture.store);
+    expect(plan).toMatchObject({ entries: 16, directories: 4, files: 11, symlinks: 1, damaged: [] });
+    for (const run of [0, 1]) {
+      const seen: number[] = [];
+      await recover(fixture.store, fixture.target, {
+        onProgress: (done, total) => {
+          expect(total).toBe(plan.bytes);
+          seen.push(done);
+        },
+      });
+      expect(seen.at(-1), `run ${run}`).toBe(plan.bytes);
+      expect([...seen].sort((one, other) => one - other)).toEqual(seen);
+    }
+  });
+
+  test('set-id bits come back only together with the owner', async () => {
+    await fixture.commit({ s: { content: 'x', mode: 0o4755 } });
+    await recover(fixture.store, fixture.target, { owner: false });
+    expect(facts(fixture.at('s')).mode).toBe(0o755);
+    if (process.getuid?.() !== 0) return;
+    await recover(fixture.store, fixture.target, { owner: true });
+    expect(facts(fixture.at('s')).mode).toBe(0o4755);
+  });
+});
