@@ -7,10 +7,12 @@
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::JobChannel::Open(env);
   dk::RegisterDigest(env, exports);
+  dk::RegisterDigestFile(env, exports);
   dk::RegisterZstd(env, exports);
   dk::RegisterXor(env, exports);
   dk::RegisterChunk(env, exports);
   dk::RegisterBlobs(env, exports);
+  dk::RegisterBlobsDecode(env, exports);
   dk::RegisterSystem(env, exports);
   if (dk::RegisterPages) dk::RegisterPages(env, exports);
   if (dk::RegisterPlace) dk::RegisterPlace(env, exports);

@@ -6,10 +6,12 @@
 namespace dk {
 
 void RegisterDigest(Napi::Env env, Napi::Object exports);
+void RegisterDigestFile(Napi::Env env, Napi::Object exports);
 void RegisterZstd(Napi::Env env, Napi::Object exports);
 void RegisterXor(Napi::Env env, Napi::Object exports);
 void RegisterChunk(Napi::Env env, Napi::Object exports);
 void RegisterBlobs(Napi::Env env, Napi::Object exports);
+void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
 __attribute__((weak)) void RegisterPages(Napi::Env env, Napi::Object exports);
 __attribute__((weak)) void RegisterPlace(Napi::Env env, Napi::Object exports);

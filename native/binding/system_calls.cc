@@ -1,0 +1,64 @@
+// preallocate, and info about what is inside.
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "binding/args.h"
+#include "binding/register.h"
+#include "binding/worker.h"
+#include "blake3/blake3_face.h"
+#include "common/cpu.h"
+#include "common/errno_name.h"
+#include "common/thread_pool.h"
+#include "xxhash/xxhash_face.h"
+#include "zstd/zstd_face.h"
+
+namespace dk {
+namespace {
+
+constexpr uint64_t kOffsetMax = (uint64_t{1} << 53) - 1;
+
+// Quick (the blocks are only marked), hence on the calling thread.
+Napi::Value Preallocate(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int fd = static_cast<int>(TakeInteger(info[0], "fd", 0, 0x7fffffff));
+  const uint64_t offset = TakeInteger(info[1], "offset", 0, kOffsetMax);
+  const uint64_t bytes = TakeInteger(info[2], "bytes", 0, kOffsetMax);
+#if defined(__linux__) && defined(FALLOC_FL_KEEP_SIZE)
+  if (bytes == 0) return env.Undefined();
+  int result;
+  do {
+    result = fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  } while (result != 0 && errno == EINTR);
+  // Not every file system can: then blocks are found when they are written, as ever.
+  if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+    const int error = errno;
+    throw MakeError(env, ErrnoName(error), std::string(ErrnoName(error)) + ": cannot preallocate");
+  }
+#else
+  (void)fd, (void)offset, (void)bytes;
+#endif
+  return env.Undefined();
+}
+
+Napi::Value Info(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object versions = Napi::Object::New(env);
+  versions.Set("zstd", zstd::Version());
+  versions.Set("blake3", blake3::Version());
+  versions.Set("xxhash", xxhash::Version());
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("simd", CpuSimdName());
+  result.Set("threads", Napi::Number::New(env, static_cast<double>(PoolThreads())));
+  result.Set("versions", versions);
+  return result;
+}
+
+}  // namespace
+
+void RegisterSystem(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "preallocate", Preallocate);
+  Export(env, exports, "info", Info);
+}
+
+}  // namespace dk

@@ -1,0 +1,119 @@
+// Two lessons are built in. A prefix needs a window that reaches all of it, and
+// for large inputs long-distance matching, or the library only indexes the end of
+// the prefix: megabytes instead of kilobytes. And contexts grow with the largest
+// job they ever had, so a large one is given back instead of kept.
+#include "zstd/zstd_face.h"
+
+#include <algorithm>
+#include <memory>
+
+#define ZSTD_STATIC_LINKING_ONLY
+#include "zstd/vendor/zstd.h"
+
+namespace dk::zstd {
+namespace {
+
+constexpr size_t kLongDistanceFrom = 1 << 20;
+// A context above this size is freed after use: a level 3 context is about 1.5 MiB.
+constexpr size_t kKeptContextBytes = 16 << 20;
+constexpr int kWindowLogMax = 31;
+
+struct FreeCompressor {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+};
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+thread_local std::unique_ptr<ZSTD_CCtx, FreeCompressor> t_compressor;
+thread_local std::unique_ptr<ZSTD_DCtx, FreeDecompressor> t_decompressor;
+
+bool Good(size_t result) { return !ZSTD_isError(result); }
+
+Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
+  bool good = Good(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters)) &&
+              Good(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, settings.level)) &&
+              Good(ZSTD_CCtx_setPledgedSrcSize(context, length));
+  if (settings.dictionary.length > 0) {
+    good = good && Good(ZSTD_CCtx_loadDictionary_byReference(context, settings.dictionary.data,
+                                                             settings.dictionary.length));
+  }
+  if (settings.context.length > 0) {
+    const size_t reach = settings.context.length + length;
+    if (reach > kLongDistanceFrom) {
+      int window_log = ZSTD_WINDOWLOG_MIN;
+      while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
+      good = good &&
+             Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching,
+                                         ZSTD_ps_enable)) &&
+             Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
+    }
+    // A prefix is always raw content to the library, whatever its first bytes are.
+    good = good && Good(ZSTD_CCtx_refPrefix(context, settings.context.data, settings.context.length));
+  }
+  return good ? Status::kOk : Status::kArgument;
+}
+
+}  // namespace
+
+size_t Bound(size_t length) {
+  const size_t bound = ZSTD_compressBound(length);
+  return Good(bound) ? bound : 0;
+}
+
+Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity,
+                size_t* written) {
+  if (settings.level < 1 || settings.level > 19) return Status::kArgument;
+  if (settings.context.length > 0 && settings.dictionary.length > 0) return Status::kArgument;
+  if (!t_compressor) t_compressor.reset(ZSTD_createCCtx());
+  if (!t_compressor) return Status::kMemory;
+  ZSTD_CCtx* context = t_compressor.get();
+  const Status configured = Configure(context, source.length, settings);
+  if (configured != Status::kOk) return configured;
+  const size_t result = ZSTD_compress2(context, out, capacity, source.data, source.length);
+  // Forget the references: their memory belongs to the caller.
+  ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
+  if (ZSTD_sizeof_CCtx(context) > kKeptContextBytes) t_compressor.reset();
+  if (!Good(result)) return Status::kMemory;
+  *written = result;
+  return Status::kOk;
+}
+
+Status Decompress(Span frame, Span context, Span dictionary, uint8_t* out, size_t length) {
+  uint64_t declared = 0;
+  if (ZSTD_findFrameCompressedSize(frame.data, frame.length) != frame.length) {
+    return Status::kCorrupt;
+  }
+  // Before any work: a frame that declares another length cannot be right.
+  if (ContentSize(frame, &declared) && declared != length) return Status::kCorrupt;
+  if (!t_decompressor) t_decompressor.reset(ZSTD_createDCtx());
+  if (!t_decompressor) return Status::kMemory;
+  ZSTD_DCtx* decoder = t_decompressor.get();
+  ZSTD_DCtx_reset(decoder, ZSTD_reset_session_and_parameters);
+  bool good = true;
+  if (context.length > 0) good = Good(ZSTD_DCtx_refPrefix(decoder, context.data, context.length));
+  if (dictionary.length > 0) {
+    good = Good(ZSTD_DCtx_loadDictionary_byReference(decoder, dictionary.data, dictionary.length));
+  }
+  size_t result = 0;
+  if (good) result = ZSTD_decompressDCtx(decoder, out, length, frame.data, frame.length);
+  ZSTD_DCtx_reset(decoder, ZSTD_reset_session_and_parameters);
+  return good && Good(result) && result == length ? Status::kOk : Status::kCorrupt;
+}
+
+bool ContentSize(Span frame, uint64_t* size) {
+  const unsigned long long declared = ZSTD_getFrameContentSize(frame.data, frame.length);
+  if (declared == ZSTD_CONTENTSIZE_UNKNOWN || declared == ZSTD_CONTENTSIZE_ERROR) return false;
+  if (ZSTD_findFrameCompressedSize(frame.data, frame.length) != frame.length) return false;
+  *size = declared;
+  return true;
+}
+
+bool LooksLikeDictionary(Span context) {
+  return context.length >= 4 && context.data[0] == 0x37 && context.data[1] == 0xa4 &&
+         context.data[2] == 0x30 && context.data[3] == 0xec;
+}
+
+const char* Version() { return ZSTD_versionString(); }
+
+}  // namespace dk::zstd

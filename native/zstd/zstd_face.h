@@ -1,0 +1,44 @@
+// zstd in one shot, over whole buffers, with older bytes as prefix or a trained dictionary.
+// Contexts are kept per thread. Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/status.h"
+
+namespace dk::zstd {
+
+struct Span {
+  const uint8_t* data = nullptr;
+  size_t length = 0;
+};
+
+struct Settings {
+  int level = 3;    // 1 .. 19
+  Span context;     // raw bytes that the decoder will have too
+  Span dictionary;  // trained dictionary (or raw content, which has the same effect); not with a context
+};
+
+// Room that Compress may need for `length` bytes; 0 when no frame can hold them.
+size_t Bound(size_t length);
+
+// Writes one frame with its content size and without a checksum. kMemory when it
+// does not fit `capacity` (which may be below the bound on purpose) or memory is short.
+Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity,
+                size_t* written);
+
+// Decodes exactly one frame that fills exactly `length` bytes at `out`, else kCorrupt.
+Status Decompress(Span frame, Span context, Span dictionary, uint8_t* out, size_t length);
+
+// Content size that the one frame in `frame` declares; false when it declares none,
+// the header is damaged or other bytes follow the frame.
+bool ContentSize(Span frame, uint64_t* size);
+
+// Whether other decoders would take these bytes for a trained dictionary instead of plain
+// older bytes: they start with the dictionary magic number.
+bool LooksLikeDictionary(Span context);
+
+const char* Version();
+
+}  // namespace dk::zstd
