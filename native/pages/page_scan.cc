@@ -1,0 +1,245 @@
+// Method: waves of blocks. The blocks of a wave are read, hashed and compared
+// on the pool; then they are taken in order. A thread reads every unchanged
+// block into the same buffer, which therefore stays in its cache: such a file
+// costs one copy out of the page cache and one pass of XXH3. BLAKE3 runs only
+// over groups with a changed page.
+#include "pages/page_scan.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/thread_pool.h"
+#include "pages/xattr_list.h"
+#include "xxhash/xxhash_face.h"
+
+namespace dk::pages {
+namespace {
+
+constexpr size_t kGroupBytes = blake3::kGroupBytes;
+constexpr size_t kGroupPages = kGroupBytes / kPageBytes;
+constexpr size_t kBlockPages = kBlockBytes / kPageBytes;
+static_assert(kBlockPages == 64, "the page marks of a block are the bits of one word");
+// Blocks in flight: enough that the start and the end of a wave do not show.
+constexpr size_t kWaveBlocks = 32;
+// A step ends after this much of the file, so that the caller hears from us.
+constexpr uint64_t kStepBytes = 64 << 20;
+
+bool IsZero(const uint8_t* data, size_t length) {
+  return data[0] == 0 && std::memcmp(data, data + 1, length - 1) == 0;
+}
+
+}  // namespace
+
+PageScan::PageScan(DigestAlgo algo, const uint8_t seed[kSeedBytes], const PageSource& source)
+    : algo_(algo), seed_(xxhash::Hash64(seed, kSeedBytes)), source_(source) {
+  if (algo == DigestAlgo::kSha256) sha256_ = std::make_unique<sha256::Hasher>();
+}
+
+int PageScan::Open(const std::string& root, const std::string& path) {
+  const int root_fd = OpenRoot(root);
+  if (root_fd < 0) return root_fd;
+  const FileDescriptor held(root_fd);
+  if (!IsSafePath(path)) return -EINVAL;
+  // Looked at before it is opened: opening a device or a pipe can have effects.
+  const int look = OpenBeneath(root_fd, path, O_PATH);
+  if (look < 0) return look;
+  const FileDescriptor looked(look);
+  struct stat status;
+  if (::fstat(look, &status) != 0) return -errno;
+  if (S_ISDIR(status.st_mode)) return -EISDIR;
+  if (S_ISLNK(status.st_mode)) return -ELOOP;
+  if (!S_ISREG(status.st_mode)) return -EINVAL;
+  const int fd = OpenForReading(root_fd, path, 0);
+  if (fd < 0) return fd;
+  file_.Reset(fd);
+  if (::fstat(fd, &status) != 0) return -errno;
+  if (!S_ISREG(status.st_mode)) return -EINVAL;
+  row_ = RowOf(status);
+  done_ = size() == 0;
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  return 0;
+}
+
+int PageScan::Next(size_t data_bytes_max, PageStep* step) {
+  if (file_.get() < 0) return -EBADF;
+  const size_t room = std::max(data_bytes_max, kBlockBytes);
+  const uint64_t end = std::min(size(), at_ + kStepBytes);
+  while (at_ < end && !torn_ && step->data.size() + kBlockBytes <= room) {
+    const size_t count = PlanWave(end, (room - step->data.size()) / kBlockBytes);
+    ParallelFor(count, [this](size_t i) { ScanBlock(&blocks_[i]); });
+    for (size_t i = 0; i < count; ++i) {
+      const int status = TakeBlock(&blocks_[i], step);
+      if (status != 0) return status;
+      if (torn_) break;
+    }
+  }
+  if (at_ >= size() || torn_) done_ = true;
+  step->done = done_;
+  return 0;
+}
+
+// Lays out the next blocks and makes room in the tables, which grow with what
+// was really read: a sparse giant must not claim memory for its length.
+size_t PageScan::PlanWave(uint64_t end, size_t room) {
+  const uint64_t left = (end - at_ + kBlockBytes - 1) / kBlockBytes;
+  const size_t count = static_cast<size_t>(std::min<uint64_t>({left, room, kWaveBlocks}));
+  if (blocks_.size() < count) blocks_.resize(count);
+  uint64_t offset = at_;
+  for (size_t i = 0; i < count; ++i) {
+    Block& block = blocks_[i];
+    block.offset = offset;
+    block.length = static_cast<size_t>(std::min<uint64_t>(kBlockBytes, size() - offset));
+    block.error = 0;
+    block.torn = false;
+    block.changed = block.zero = 0;
+    offset += block.length;
+  }
+  pages_.resize((offset + kPageBytes - 1) / kPageBytes * kPageHashBytes);
+  if (algo_ == DigestAlgo::kBlake3) groups_.resize(offset / kGroupBytes * kDigestBytes);
+  return count;
+}
+
+void PageScan::BorrowBuffer(Block* block) {
+  if (!block->bytes.empty()) return;
+  {
+    const std::lock_guard<std::mutex> lock(buffers_mutex_);
+    if (!buffers_.empty()) {
+      block->bytes = std::move(buffers_.back());
+      buffers_.pop_back();
+    }
+  }
+  block->bytes.resize(kBlockBytes);
+}
+
+void PageScan::ReturnBuffer(Block* block) {
+  const std::lock_guard<std::mutex> lock(buffers_mutex_);
+  buffers_.push_back(std::move(block->bytes));
+  block->bytes.clear();
+}
+
+void PageScan::ScanBlock(Block* block) {
+  BorrowBuffer(block);
+  ReadBlock(block);
+  if (block->error != 0 || block->torn) return;
+  ComparePages(block);
+  if (algo_ == DigestAlgo::kBlake3) HashGroups(*block);
+  const bool needed = block->changed != block->zero || algo_ == DigestAlgo::kSha256;
+  if (!needed) ReturnBuffer(block);
+}
+
+void PageScan::ReadBlock(Block* block) {
+  size_t done = 0;
+  while (done < block->length) {
+    const ssize_t bytes = ::pread(file_.get(), block->bytes.data() + done, block->length - done,
+                                  static_cast<off_t>(block->offset + done));
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) {
+      block->error = -errno;
+      return;
+    }
+    if (bytes == 0) {
+      block->torn = true;  // shorter than it was when it was opened
+      return;
+    }
+    done += static_cast<size_t>(bytes);
+  }
+}
+
+bool PageScan::IsSourcePage(uint64_t page, size_t length, const uint8_t* hash) const {
+  if (page >= source_.pages_bytes / kPageHashBytes) return false;
+  const uint64_t offset = page * kPageBytes;
+  if (offset >= source_.file_bytes) return false;
+  if (std::min<uint64_t>(kPageBytes, source_.file_bytes - offset) != length) return false;
+  return std::memcmp(source_.pages + page * kPageHashBytes, hash, kPageHashBytes) == 0;
+}
+
+void PageScan::ComparePages(Block* block) {
+  const uint64_t first = block->offset / kPageBytes;
+  for (size_t at = 0, i = 0; at < block->length; at += kPageBytes, ++i) {
+    const uint8_t* bytes = block->bytes.data() + at;
+    const size_t length = std::min(kPageBytes, block->length - at);
+    uint8_t* hash = pages_.data() + (first + i) * kPageHashBytes;
+    xxhash::Hash128(bytes, length, seed_, hash);
+    if (IsSourcePage(first + i, length, hash)) continue;
+    block->changed |= uint64_t{1} << i;
+    if (IsZero(bytes, length)) block->zero |= uint64_t{1} << i;
+  }
+}
+
+// A group keeps its value when it was full before and none of its pages changed.
+bool PageScan::KeepsGroup(const Block& block, uint64_t group) const {
+  if (group >= source_.groups_bytes / kDigestBytes) return false;
+  if ((group + 1) * kGroupBytes > source_.file_bytes) return false;
+  const size_t shift = static_cast<size_t>(group - block.offset / kGroupBytes) * kGroupPages;
+  return ((block.changed >> shift) & ((uint64_t{1} << kGroupPages) - 1)) == 0;
+}
+
+void PageScan::HashGroups(const Block& block) {
+  const uint64_t first = block.offset / kGroupBytes;
+  const size_t full = block.length / kGroupBytes;
+  for (size_t i = 0; i < full; ++i) {
+    const uint64_t group = first + i;
+    uint8_t* value = groups_.data() + group * kDigestBytes;
+    if (KeepsGroup(block, group)) {
+      std::memcpy(value, source_.groups + group * kDigestBytes, kDigestBytes);
+    } else {
+      blake3::GroupValue(block.bytes.data() + i * kGroupBytes, group, value);
+    }
+  }
+  // Only one block reaches the end of the file, so only one thread comes here.
+  if (block.offset + block.length != size()) return;
+  const size_t from = size() == kGroupBytes ? 0 : full * kGroupBytes;
+  tail_.assign(block.bytes.data() + from, block.bytes.data() + block.length);
+}
+
+// In file order: appends what the block changed to the step.
+int PageScan::TakeBlock(Block* block, PageStep* step) {
+  if (block->error != 0) return block->error;
+  if (block->torn) {
+    torn_ = true;
+    return 0;
+  }
+  if (sha256_) sha256_->Update(block->bytes.data(), block->length);
+  for (size_t at = 0, i = 0; at < block->length; at += kPageBytes, ++i) {
+    if (((block->changed >> i) & 1) == 0) continue;
+    const bool zero = ((block->zero >> i) & 1) != 0;
+    const size_t length = std::min(kPageBytes, block->length - at);
+    const uint64_t offset = block->offset + at;
+    PageRange* last = step->ranges.empty() ? nullptr : &step->ranges.back();
+    if (last != nullptr && last->zero == zero && last->offset + last->length == offset) {
+      last->length += length;
+    } else {
+      step->ranges.push_back(PageRange{offset, length, zero});
+    }
+    if (!zero) {
+      const uint8_t* bytes = block->bytes.data() + at;
+      step->data.insert(step->data.end(), bytes, bytes + length);
+    }
+  }
+  if (!block->bytes.empty()) ReturnBuffer(block);
+  at_ = block->offset + block->length;
+  return 0;
+}
+
+int PageScan::Finish(PageOutcome* outcome) {
+  if (file_.get() < 0) return -EBADF;
+  if (!done_) return -EBUSY;
+  outcome->xattrs = ReadXattrs(file_.get());
+  struct stat status;
+  if (::fstat(file_.get(), &status) != 0) return -errno;
+  outcome->row = RowOf(status);
+  outcome->torn = torn_ || !SameContent(row_, outcome->row);
+  // The digest of what was read would name bytes that the file never held at one moment.
+  if (torn_) return 0;
+  if (sha256_) {
+    sha256_->Finish(outcome->digest);
+    return 0;
+  }
+  const size_t count = size() == kGroupBytes ? 0 : groups_.size() / kDigestBytes;
+  const bool rooted = blake3::RootFromGroups(groups_.data(), count, tail_.data(), tail_.size(),
+                                             outcome->digest);
+  return rooted ? 0 : -EIO;
+}
+
+}  // namespace dk::pages

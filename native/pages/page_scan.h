@@ -1,0 +1,117 @@
+// Scans one large file against the page table of its source version: which
+// pages differ, the new table, and the digest of the whole, in one pass.
+//
+//   file    | block 256 KiB      | block              | ... | rest |
+//   groups  | 64K | 64K | 64K | 64K | ...             a BLAKE3 value per full group
+//   pages   |4K|4K|4K| ...                            an XXH3-128 per page, the last one over its actual bytes
+//
+// Not for several threads at once; the calls spread over the pool themselves.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "pages/beneath.h"
+#include "pages/content_digest.h"
+#include "pages/stat_row.h"
+
+namespace dk::pages {
+
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kPageHashBytes = 16;
+constexpr size_t kBlockBytes = 256 << 10;
+constexpr size_t kSeedBytes = 16;
+
+// Read-only memory of the caller, which must outlive the scan.
+struct PageSource {
+  const uint8_t* pages = nullptr;
+  size_t pages_bytes = 0;
+  const uint8_t* groups = nullptr;
+  size_t groups_bytes = 0;
+  uint64_t file_bytes = 0;
+};
+
+struct PageRange {
+  uint64_t offset;
+  uint64_t length;
+  bool zero;
+};
+
+struct PageStep {
+  // Ascending, whole pages but at the end of file; data and zero ranges are never merged.
+  std::vector<PageRange> ranges;
+  // Bytes of the ranges that are not zero.
+  std::vector<uint8_t> data;
+  bool done = false;
+};
+
+struct PageOutcome {
+  StatRow row{};
+  bool torn = false;
+  uint8_t digest[kDigestBytes] = {};
+  std::string xattrs;
+};
+
+class PageScan {
+ public:
+  PageScan(DigestAlgo algo, const uint8_t seed[kSeedBytes], const PageSource& source);
+
+  // 0 or a negative errno; -EISDIR, -EINVAL... when it is no regular file. Never follows a symbolic link.
+  int Open(const std::string& root, const std::string& path);
+  const StatRow& row() const { return row_; }
+
+  // 0 or a negative errno. At most `data_bytes_max` (at least 256 KiB) of changed bytes are handed out.
+  int Next(size_t data_bytes_max, PageStep* step);
+  // After a step that was done. 0 or a negative errno (-EBUSY when steps are missing).
+  int Finish(PageOutcome* outcome);
+  void Close() { file_.Reset(); }
+
+  // Complete after Finish.
+  std::vector<uint8_t>& pages() { return pages_; }
+  std::vector<uint8_t>& groups() { return groups_; }
+
+ private:
+  struct Block {
+    uint64_t offset = 0;
+    size_t length = 0;
+    int error = 0;
+    bool torn = false;
+    uint64_t changed = 0;  // one bit per page
+    uint64_t zero = 0;     // of the changed ones
+    std::vector<uint8_t> bytes;
+  };
+
+  uint64_t size() const { return static_cast<uint64_t>(row_[kSize]); }
+  size_t PlanWave(uint64_t end, size_t room);
+  void ScanBlock(Block* block);
+  void ReadBlock(Block* block);
+  void ComparePages(Block* block);
+  void HashGroups(const Block& block);
+  bool IsSourcePage(uint64_t page, size_t length, const uint8_t* hash) const;
+  bool KeepsGroup(const Block& block, uint64_t group) const;
+  int TakeBlock(Block* block, PageStep* step);
+  void BorrowBuffer(Block* block);
+  void ReturnBuffer(Block* block);
+
+  const DigestAlgo algo_;
+  const uint64_t seed_;
+  const PageSource source_;
+  FileDescriptor file_;
+  StatRow row_{};
+  uint64_t at_ = 0;
+  bool torn_ = false;
+  bool done_ = false;
+  std::vector<uint8_t> pages_;
+  std::vector<uint8_t> groups_;
+  // Bytes that no group value stands for: those behind the last full group, or a whole file of one group.
+  std::vector<uint8_t> tail_;
+  std::unique_ptr<sha256::Hasher> sha256_;
+  std::vector<Block> blocks_;
+  std::mutex buffers_mutex_;
+  std::vector<std::vector<uint8_t>> buffers_;
+};
+
+}  // namespace dk::pages
