@@ -1,5 +1,5 @@
 /** Newest version of every live path, straight from the metadata. */
-import { type BytePath, pathName, pathParent } from '../core/core.js';
+import type { BytePath } from '../core/core.js';
 import { ByteReader, ByteWriter, decodeVersionBody, encodeVersionBody, type Version } from '../format/format.js';
 import type { Meta } from './meta.js';
 import { childRange, deepRange, headKey, headPath, KEY_LETTER, type KeyRange, prefixRange } from './meta-keys.js';
@@ -54,11 +54,4 @@ export class Heads {
     yield* this.#range(childRange(KEY_LETTER.head, path));
     yield* this.#range(deepRange(KEY_LETTER.head, path));
   }
-}
-
-/** The key ranges of versions at and below a path (all paths for the empty one). */
-export function versionRangesUnder(path: BytePath): KeyRange[] {
-  if (path === '') return [prefixRange(Buffer.from([KEY_LETTER.version]))];
-  const own = prefixRange(Buffer.from(`v${pathParent(path)}\0${pathName(path)}\0`, 'latin1'));
-  return [own, childRange(KEY_LETTER.version, path), deepRange(KEY_LETTER.version, path)];
 }

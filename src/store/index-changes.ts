@@ -31,13 +31,28 @@ export function decodeVersionPlace(bytes: Buffer): { readonly place: RecordPlace
   return { place: decodePlace(reader), index: reader.varint() };
 }
 
-export function checkpointChanges(checkpoint: Checkpoint, place: RecordPlace, record: Buffer): MetaChange {
-  const value = encodePlace(new ByteWriter(record.length + 24), place).bytes(record).finish();
-  return { key: checkpointKey(checkpoint.sequence), value: Buffer.from(value) };
+/** Value of a checkpoint key: its place, the places of its records of versions, its record. */
+export function checkpointChanges(
+  checkpoint: Checkpoint,
+  place: RecordPlace,
+  parts: readonly RecordPlace[],
+  record: Uint8Array,
+): MetaChange {
+  const writer = encodePlace(new ByteWriter(record.length + 64 + parts.length * 12), place).varint(parts.length);
+  for (const part of parts) encodePlace(writer, part);
+  return { key: checkpointKey(checkpoint.sequence), value: writer.bytes(record).finish() };
 }
 
-export function decodeStoredCheckpoint(bytes: Buffer): CheckpointRecord & { readonly place: RecordPlace } {
+export interface StoredCheckpoint extends CheckpointRecord {
+  readonly place: RecordPlace;
+  readonly partPlaces: readonly RecordPlace[];
+}
+
+export function decodeStoredCheckpoint(bytes: Buffer): StoredCheckpoint {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'checkpoint');
   const place = decodePlace(reader);
-  return { ...decodeCheckpoint(reader.bytes(reader.left)), place };
+  const count = reader.varint(reader.left);
+  const partPlaces: RecordPlace[] = [];
+  for (let index = 0; index < count; index += 1) partPlaces.push(decodePlace(reader));
+  return { ...decodeCheckpoint(reader.bytes(reader.left)), place, partPlaces };
 }

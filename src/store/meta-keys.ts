@@ -78,3 +78,14 @@ export function childRange(letter: number, directory: BytePath): KeyRange {
 export function deepRange(letter: number, directory: BytePath): KeyRange {
   return prefixRange(Buffer.concat([Buffer.from([letter]), Buffer.from(`${directory}/`, 'latin1')]));
 }
+
+/** Versions of exactly this path. */
+export function ownVersionRange(path: BytePath): KeyRange {
+  return prefixRange(Buffer.from(`v${pathParent(path)}\0${pathName(path)}\0`, 'latin1'));
+}
+
+/** The key ranges of versions at and below a path (all paths for the empty one). */
+export function versionRangesUnder(path: BytePath): KeyRange[] {
+  if (path === '') return [prefixRange(Buffer.from([KEY_LETTER.version]))];
+  return [ownVersionRange(path), childRange(KEY_LETTER.version, path), deepRange(KEY_LETTER.version, path)];
+}

@@ -128,4 +128,18 @@ export class Meta {
       await iterator.close();
     }
   }
+
+  /** Keys of a range, whatever state their values are in. */
+  async *rangeKeys(range: KeyRange): AsyncGenerator<Buffer[]> {
+    const iterator = this.#level.keys({ ...range });
+    try {
+      for (;;) {
+        const keys = (await iterator.nextv(1000)) as Buffer[];
+        if (keys.length === 0) return;
+        yield keys;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
 }

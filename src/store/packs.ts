@@ -145,6 +145,15 @@ export class Packs {
     }
   }
 
+  /** Removes packs without a single byte: an abandoned beginning. */
+  async removeEmpty(): Promise<void> {
+    for (const pack of await this.list()) {
+      if ((await this.length(pack)) > 0) continue;
+      await this.#forget(pack);
+      await unlinkDurable(this.file(pack));
+    }
+  }
+
   async #forget(pack: number): Promise<void> {
     const reader = this.#readers.get(pack);
     this.#readers.delete(pack);

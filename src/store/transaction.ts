@@ -144,11 +144,13 @@ export class StoreTransaction implements Transaction {
     const totals = await this.#totals(versions);
     const { root, changes } = await tree.apply(this.#versions, newest === null);
     const parts: Digest[] = [];
+    const partPlaces: RecordPlace[] = [];
     const placed: MetaChange[] = [];
     for (const part of splitVersions(versions)) {
       const bytes = encodeVersionsRecord(this.#sequence, part);
       const { place, digest } = await this.#appendMeta(RECORD.versions, bytes);
       parts.push(digest);
+      partPlaces.push(place);
       placed.push(...versionChanges(part, place));
     }
     const checkpoint: Checkpoint = {
@@ -166,8 +168,9 @@ export class StoreTransaction implements Transaction {
     const { pack, length } = packs.position;
     const state: NewestState = { sequence: checkpoint.sequence, pack, length, checkpointDigest: digest };
     const newestChange = { key: NEWEST_KEY, value: encodeNewest(state) };
+    const checkpointChange = checkpointChanges(checkpoint, place, partPlaces, bytes);
     return {
-      changes: [...writer.changes, ...placed, ...changes, checkpointChanges(checkpoint, place, bytes), newestChange],
+      changes: [...writer.changes, ...placed, ...changes, checkpointChange, newestChange],
       outcome: { kind: 'committed', checkpoint, state },
     };
   }

@@ -184,6 +184,8 @@ export interface Store {
   readBlobs(digests: readonly Digest[]): Promise<(Buffer | Error)[]>;
   reader(version: Version): VersionReader;
 
+  /** After a failed metadata write: opens the metadata again and rolls forward. A failed commit does it by itself. */
+  reopen(): Promise<void>;
   stats(): Promise<StoreStats>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Rebuilds the metadata from the packs alone. */

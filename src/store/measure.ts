@@ -1,0 +1,52 @@
+/** Figures of a store. */
+import * as path from 'node:path';
+import { directoryBytes, LIMITS } from '../core/core.js';
+import { RECORD } from '../format/format.js';
+import { decodeBlobInfo } from './blob-index.js';
+import type { History } from './history.js';
+import type { Meta } from './meta.js';
+import { KEY_LETTER, prefixRange } from './meta-keys.js';
+import type { Packs } from './packs.js';
+import type { Store, StoreStats } from './types.js';
+
+export async function measureStore(
+  store: Store,
+  parts: { readonly meta: Meta; readonly packs: Packs; readonly history: History },
+): Promise<StoreStats> {
+  const depths: number[] = [];
+  let blobs = 0;
+  for await (const entries of parts.meta.range(prefixRange(Buffer.from([KEY_LETTER.blob])))) {
+    for (const [key, value] of entries) {
+      const info = decodeBlobInfo(value, key.subarray(1));
+      if (info.kind !== RECORD.blob) continue;
+      blobs += 1;
+      const depth = Math.min(info.depth, LIMITS.chainDepthMax);
+      while (depths.length <= depth) depths.push(0);
+      depths[depth] = (depths[depth] as number) + 1;
+    }
+  }
+  let checkpoints = 0;
+  let versions = 0;
+  let originalBytes = 0;
+  for await (const checkpoint of parts.history.checkpoints(-1)) {
+    checkpoints += 1;
+    versions += checkpoint.changed;
+    originalBytes += checkpoint.changedBytes;
+  }
+  let packBytes = 0;
+  for (const pack of await parts.packs.list()) packBytes += await parts.packs.length(pack);
+  return {
+    path: store.path,
+    id: store.id,
+    hashAlgo: store.hashAlgo,
+    checkpoints,
+    entries: store.newest?.entries ?? 0,
+    treeBytes: store.newest?.treeBytes ?? 0,
+    versions,
+    blobs,
+    packBytes,
+    metaBytes: await directoryBytes(path.join(store.path, 'meta')),
+    originalBytes,
+    depths,
+  };
+}

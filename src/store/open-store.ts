@@ -1,0 +1,101 @@
+/** Opens a store: marker, metadata, tail; and the object that ties the parts together. */
+import { rename } from 'node:fs/promises';
+import * as path from 'node:path';
+import {
+  type Clock,
+  isDiffKeeperError,
+  type Logger,
+  makeDirectory,
+  silentLogger,
+  systemClock,
+} from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { loadEngine } from '../engine/load.js';
+import type { Checksum, Marker } from '../format/format.js';
+import { Meta } from './meta.js';
+import { OpenedStore } from './opened-store.js';
+import {
+  beginCreation,
+  explainMissing,
+  finishCreation,
+  lockedError,
+  readMarker,
+  type StorePaths,
+  storePaths,
+  writeOwner,
+} from './store-files.js';
+import type { Store, StoreOptions } from './types.js';
+
+/** Options with every default in place. */
+export interface OpenFacts {
+  readonly paths: StorePaths;
+  readonly marker: Marker;
+  readonly engine: Engine;
+  readonly checksum: Checksum;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly snapshotInterval: number;
+  readonly level: number;
+}
+
+/**
+ * Opens a store for reading and writing; one process at a time owns it.
+ *
+ * @throws DK_NO_STORE, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; RangeError for a bad option
+ */
+export async function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
+  checkRange('snapshotInterval', options.snapshotInterval ?? 10, 1, 64);
+  checkRange('level', options.level ?? 3, 1, 19);
+  const engine = options.engine ?? loadEngine();
+  const clock = options.clock ?? systemClock;
+  const logger = options.logger ?? silentLogger;
+  const checksum: Checksum = (bytes) => engine.xxh3(bytes);
+  const paths = storePaths(root);
+  let marker = await readMarker(paths);
+  const fresh = marker === null;
+  if (fresh) {
+    if (options.create !== true) throw await explainMissing(paths);
+    await beginCreation(paths);
+  }
+  const { meta, rebuild } = await openMeta(paths, { fresh, checksum, logger });
+  try {
+    marker ??= await finishCreation(paths, options.hashAlgo ?? 'blake3', clock.nowMs());
+    await writeOwner(paths, clock.nowMs());
+    await makeDirectory(paths.cache);
+    await makeDirectory(paths.quarantine);
+    const { snapshotInterval = 10, level = 3 } = options;
+    const facts: OpenFacts = { paths, marker, engine, checksum, clock, logger, snapshotInterval, level };
+    const store = new OpenedStore(facts, meta);
+    await store.start(rebuild);
+    return store;
+  } catch (error) {
+    await meta.close().catch(() => {});
+    throw error;
+  }
+}
+
+function checkRange(name: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`${name} must be a whole number from ${min} to ${max}, came ${value}`);
+  }
+}
+
+/** Metadata that is lost or does not open is put aside and rebuilt from the packs: it is only an index. */
+async function openMeta(
+  paths: StorePaths,
+  options: { readonly fresh: boolean; readonly checksum: Checksum; readonly logger: Logger },
+): Promise<{ readonly meta: Meta; readonly rebuild: boolean }> {
+  const { fresh, checksum, logger } = options;
+  try {
+    return { meta: await Meta.open(paths.meta, { create: fresh, checksum }), rebuild: false };
+  } catch (error) {
+    if (isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw await lockedError(paths, error);
+    if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
+    logger.warn({ reason: error.message }, 'the metadata does not open: rebuilding it from the packs');
+  }
+  await makeDirectory(paths.quarantine);
+  await rename(paths.meta, path.join(paths.quarantine, `meta-${Date.now()}`)).catch((error: unknown) => {
+    logger.debug({ error: String(error) }, 'no metadata directory to put aside');
+  });
+  return { meta: await Meta.open(paths.meta, { create: true, checksum }), rebuild: true };
+}

@@ -1,0 +1,101 @@
+/** Rebuilds the whole metadata from the packs alone. */
+import { type BytePath, LIMITS } from '../core/core.js';
+import { PACK_HEADER_BYTES, type Version } from '../format/format.js';
+import { encodeNewest, type NewestState } from './blob-index.js';
+import type { Heads } from './heads.js';
+import type { MetaChange } from './meta.js';
+import { KEY_LETTER, NEWEST_KEY, prefixRange } from './meta-keys.js';
+import { scanPack } from './pack-scan.js';
+import { Replay, type ReplayedCheckpoint } from './replay.js';
+import type { TailParts } from './tail.js';
+import type { DamageReport } from './types.js';
+
+export interface RebuildResult {
+  readonly state: NewestState | null;
+  readonly checkpoints: number;
+  readonly records: number;
+  readonly damage: readonly DamageReport[];
+}
+
+const WRITE_BATCH = 10_000;
+
+/** The metadata must be empty or may be stale: everything that the packs do not say is removed. */
+export async function rebuildMetadata(parts: TailParts, heads: Heads): Promise<RebuildResult> {
+  await clearMetadata(parts);
+  const replay = new Replay(parts.engine, parts.algo);
+  const damage: DamageReport[] = [];
+  let last: ReplayedCheckpoint | null = null;
+  let checkpoints = 0;
+  for (const pack of await parts.packs.list()) {
+    const end = await parts.packs.length(pack);
+    for await (const scanned of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
+      const found = await replay.add(scanned, pack);
+      if (!found) continue;
+      checkpoints += 1;
+      last = found;
+      if (found.missingParts > 0) damage.push(missingParts(found));
+      await writeInBatches(parts, found.changes);
+    }
+  }
+  await writeInBatches(parts, replay.takeBlobs());
+  for (const item of replay.damage) {
+    const where = `${parts.packs.file(item.pack)} at byte ${item.offset}`;
+    damage.push({ kind: 'record', where, message: item.message, affected: [] });
+  }
+  const state = last ? await finishRebuild(parts, heads, last, damage) : null;
+  return { state, checkpoints, records: replay.records, damage };
+}
+
+function missingParts(found: ReplayedCheckpoint): DamageReport {
+  const { sequence } = found.checkpoint;
+  const message = `${found.missingParts} of ${found.parts.length} records of versions are lost`;
+  return { kind: 'checkpoint', where: `checkpoint ${sequence}`, message, affected: [] };
+}
+
+async function clearMetadata(parts: TailParts): Promise<void> {
+  parts.tree.clear();
+  for (const letter of Object.values(KEY_LETTER)) {
+    for await (const entries of parts.meta.rangeKeys(prefixRange(Buffer.from([letter])))) {
+      await parts.meta.write(
+        entries.map((key) => ({ key, value: null })),
+        false,
+      );
+    }
+  }
+}
+
+async function writeInBatches(parts: TailParts, changes: readonly MetaChange[]): Promise<void> {
+  for (let first = 0; first < changes.length; first += WRITE_BATCH) {
+    await parts.meta.write(changes.slice(first, first + WRITE_BATCH), false);
+  }
+}
+
+/** Directory digests, root check, and the newest state last: only then is the index whole. */
+async function finishRebuild(
+  parts: TailParts,
+  heads: Heads,
+  last: ReplayedCheckpoint,
+  damage: DamageReport[],
+): Promise<NewestState> {
+  const all = new Map<BytePath, Version>();
+  for await (const batch of heads.all()) for (const version of batch) all.set(version.path, version);
+  const { root, changes } = await parts.tree.apply(all, true);
+  if (!root.equals(last.checkpoint.root)) {
+    damage.push({
+      kind: 'root',
+      where: `checkpoint ${last.checkpoint.sequence}`,
+      message: 'the tree root differs from what the packs give',
+      affected: [],
+    });
+  }
+  const state: NewestState = {
+    sequence: last.checkpoint.sequence,
+    pack: last.place.pack,
+    length: last.place.offset + last.place.recordBytes,
+    checkpointDigest: last.digest,
+  };
+  await writeInBatches(parts, changes);
+  await parts.meta.write([{ key: NEWEST_KEY, value: encodeNewest(state) }], true);
+  if (all.size > LIMITS.batchFiles) parts.tree.clear();
+  return state;
+}

@@ -1,0 +1,114 @@
+/** The directory of a store: layout, marker, creation, lock facts. */
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import * as path from 'node:path';
+import {
+  DiffKeeperError,
+  fromSystemError,
+  makeDirectory,
+  systemCode,
+  writeFileAdvisory,
+  writeFileDurable,
+} from '../core/core.js';
+import type { HashAlgo } from '../engine/engine.js';
+import { decodeMarker, encodeMarker, MARKER_NAME, type Marker, STORE_FORMAT } from '../format/format.js';
+
+export interface StorePaths {
+  readonly root: string;
+  readonly marker: string;
+  readonly meta: string;
+  readonly packs: string;
+  readonly cache: string;
+  readonly quarantine: string;
+  readonly lock: string;
+}
+
+export function storePaths(root: string): StorePaths {
+  const full = path.resolve(root);
+  return {
+    root: full,
+    marker: path.join(full, MARKER_NAME),
+    meta: path.join(full, 'meta'),
+    packs: path.join(full, 'packs'),
+    cache: path.join(full, 'cache'),
+    quarantine: path.join(full, 'quarantine'),
+    lock: path.join(full, 'owner.json'),
+  };
+}
+
+/** The marker, or null when there is none. */
+export async function readMarker(paths: StorePaths): Promise<Marker | null> {
+  try {
+    return decodeMarker(await readFile(paths.marker), paths.root);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (code.startsWith('DK_')) throw error;
+    throw fromSystemError(error, 'read', paths.marker);
+  }
+}
+
+/** Why this path cannot be opened as a store, as an error. */
+export async function explainMissing(paths: StorePaths): Promise<DiffKeeperError> {
+  const facts = await stat(paths.root).catch(() => null);
+  const reason = !facts ? 'it does not exist' : facts.isDirectory() ? 'it has no marker file' : 'it is not a directory';
+  return new DiffKeeperError('DK_NO_STORE', `${paths.root} is not a DiffKeeper store: ${reason}`, { path: paths.root });
+}
+
+/** Makes an empty store's directories; the marker comes last, by `finishCreation`. Throws DK_NO_STORE, DK_IO. */
+export async function beginCreation(paths: StorePaths): Promise<void> {
+  try {
+    await makeDirectory(paths.root);
+    const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json']);
+    const strange = (await readdir(paths.root)).find((name) => !known.has(name) && !name.endsWith('.tmp'));
+    const packed = await readdir(paths.packs).catch(() => []);
+    if (strange !== undefined || packed.length > 0) {
+      throw new DiffKeeperError(
+        'DK_NO_STORE',
+        `${paths.root} is not a DiffKeeper store and not empty (it has ${strange ?? 'packs without a marker'})`,
+        { path: paths.root },
+      );
+    }
+    for (const directory of [paths.meta, paths.packs, paths.cache, paths.quarantine]) await makeDirectory(directory);
+  } catch (error) {
+    throw fromSystemError(error, 'create a store at', paths.root);
+  }
+}
+
+export async function finishCreation(paths: StorePaths, hashAlgo: HashAlgo, nowMs: number): Promise<Marker> {
+  const marker: Marker = {
+    format: STORE_FORMAT,
+    id: randomBytes(16).toString('hex'),
+    hashAlgo,
+    seed: randomBytes(16).toString('hex'),
+    created: new Date(nowMs).toISOString(),
+  };
+  await writeFileDurable(paths.marker, encodeMarker(marker));
+  return marker;
+}
+
+/** Says who owns the store; only read when LevelDB's lock says that somebody does, so it is never stale. */
+export async function writeOwner(paths: StorePaths, nowMs: number): Promise<void> {
+  const owner = { pid: process.pid, host: hostname(), since: new Date(nowMs).toISOString() };
+  await writeFileAdvisory(paths.lock, Buffer.from(`${JSON.stringify(owner)}\n`));
+}
+
+export async function lockedError(paths: StorePaths, cause: unknown): Promise<DiffKeeperError> {
+  let pid: number | undefined;
+  let since = '';
+  try {
+    const owner = JSON.parse(await readFile(paths.lock, 'utf8')) as { pid?: unknown; since?: unknown };
+    if (typeof owner.pid === 'number') pid = owner.pid;
+    if (typeof owner.since === 'string') since = ` since ${owner.since}`;
+  } catch {
+    // Without the owner file the message is shorter, the error the same.
+  }
+  const who = pid === undefined ? 'another process' : `process ${pid}`;
+  return new DiffKeeperError(
+    'DK_STORE_LOCKED',
+    `the store ${paths.root} is in use by ${who}${since}`,
+    pid === undefined ? { path: paths.root } : { path: paths.root, pid },
+    cause,
+  );
+}

@@ -1,0 +1,178 @@
+/** Checks a whole store: records, digests, recipes, roots; tells which versions damage reaches. */
+import { type BytePath, throwIfAborted } from '../core/core.js';
+import {
+  type Checkpoint,
+  type Digest,
+  decodeExtents,
+  PACK_HEADER_BYTES,
+  RECORD,
+  type Version,
+} from '../format/format.js';
+import type { BlobStore } from './blob-store.js';
+import type { Heads } from './heads.js';
+import { scanPack } from './pack-scan.js';
+import { packName } from './packs.js';
+import { Replay } from './replay.js';
+import type { TailParts } from './tail.js';
+import { computeTreeRoot } from './tree-root.js';
+import type { DamageReport, VerifyOptions, VerifyReport } from './types.js';
+
+const CHECK_BATCH = 64;
+
+interface Named {
+  readonly path: BytePath;
+  readonly sequence: number;
+}
+
+/** What verification learned while walking the packs. */
+class Findings {
+  readonly damage: DamageReport[] = [];
+  readonly blobs: Digest[] = [];
+  readonly recipes: Digest[] = [];
+  readonly versions: Version[] = [];
+  readonly bad = new Map<string, string>();
+  records = 0;
+  checkpoints = 0;
+  bytes = 0;
+}
+
+export async function verifyStore(
+  parts: TailParts & { readonly blobs: BlobStore; readonly heads: Heads; readonly newest: Checkpoint | null },
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  const findings = new Findings();
+  const packs = await parts.packs.list();
+  let total = 0;
+  for (const pack of packs) total += await parts.packs.length(pack);
+  const readData = options.readData ?? true;
+  const allBytes = readData ? total * 2 : total;
+  for (const pack of packs) {
+    throwIfAborted(options.signal);
+    await walkPack(parts, pack, findings);
+    options.onProgress?.(findings.bytes, allBytes);
+  }
+  await checkBlobs(parts, findings, readData, (done) => options.onProgress?.(total + done * total, allBytes), options);
+  checkVersions(findings);
+  await checkRoot(parts, findings);
+  return {
+    packs: packs.length,
+    records: findings.records,
+    blobs: findings.blobs.length,
+    versions: findings.versions.length,
+    checkpoints: findings.checkpoints,
+    bytes: findings.bytes,
+    damage: findings.damage,
+  };
+}
+
+async function walkPack(parts: TailParts, pack: number, findings: Findings): Promise<void> {
+  const replay = new Replay(parts.engine, parts.algo);
+  const end = await parts.packs.length(pack);
+  try {
+    for await (const scanned of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
+      if (scanned.kind === 'record') {
+        const { kind, digest } = scanned.record.head;
+        if (kind === RECORD.blob) findings.blobs.push(digest);
+        if (kind === RECORD.recipe) findings.recipes.push(digest);
+      }
+      const found = await replay.add(scanned, pack);
+      if (!found) continue;
+      findings.checkpoints += 1;
+      findings.versions.push(...found.versions);
+    }
+  } catch (error) {
+    findings.damage.push({ kind: 'pack', where: packName(pack), message: messageOf(error), affected: [] });
+  }
+  for (const { offset, message } of replay.damage) {
+    findings.damage.push({ kind: 'record', where: `${packName(pack)} at byte ${offset}`, message, affected: [] });
+  }
+  findings.records += replay.records;
+  findings.bytes += end;
+}
+
+async function checkBlobs(
+  parts: { readonly blobs: BlobStore },
+  findings: Findings,
+  readData: boolean,
+  onShare: (share: number) => void,
+  options: VerifyOptions,
+): Promise<void> {
+  const all = readData ? [...findings.recipes, ...findings.blobs] : findings.recipes;
+  for (let first = 0; first < all.length; first += CHECK_BATCH) {
+    throwIfAborted(options.signal);
+    const digests = all.slice(first, first + CHECK_BATCH);
+    const blobs = await parts.blobs.read(digests);
+    for (const [index, blob] of blobs.entries()) {
+      if (Buffer.isBuffer(blob)) continue;
+      findings.bad.set((digests[index] as Digest).toString('hex'), blob.message);
+    }
+    onShare((first + digests.length) / all.length);
+  }
+  await checkReachable(parts, findings);
+}
+
+/** Every blob that a version needs must be there; recipes are walked once each. */
+async function checkReachable(parts: { readonly blobs: BlobStore }, findings: Findings): Promise<void> {
+  const present = new Set([...findings.blobs, ...findings.recipes].map((digest) => digest.toString('hex')));
+  for (const recipe of findings.recipes) {
+    const name = recipe.toString('hex');
+    if (findings.bad.has(name)) continue;
+    const [bytes] = await parts.blobs.read([recipe]);
+    if (!Buffer.isBuffer(bytes)) continue;
+    for (const { digest } of decodeExtents(bytes)) {
+      const blob = digest?.toString('hex');
+      if (blob === undefined || (present.has(blob) && !findings.bad.has(blob))) continue;
+      findings.bad.set(name, `it needs blob ${blob}, which is damaged or missing`);
+      break;
+    }
+  }
+  for (const version of findings.versions) {
+    for (const digest of directBlobs(version)) {
+      const name = digest.toString('hex');
+      if (!present.has(name) && !findings.bad.has(name)) findings.bad.set(name, 'it is missing');
+    }
+  }
+}
+
+function directBlobs(version: Version): Digest[] {
+  const { recipe, digest } = version;
+  if (recipe.kind === 'whole' && digest) return [digest];
+  if (recipe.kind === 'regions') return [...recipe.regions];
+  if (recipe.kind !== 'inline') return [];
+  return recipe.extents.flatMap((extent) => (extent.digest ? [extent.digest] : []));
+}
+
+function checkVersions(findings: Findings): void {
+  const affected = new Map<string, Named[]>();
+  for (const version of findings.versions) {
+    for (const digest of directBlobs(version)) {
+      const name = digest.toString('hex');
+      if (!findings.bad.has(name)) continue;
+      const named = affected.get(name) ?? [];
+      named.push({ path: version.path, sequence: version.sequence });
+      affected.set(name, named);
+    }
+  }
+  for (const [name, message] of findings.bad) {
+    findings.damage.push({ kind: 'blob', where: name, message, affected: affected.get(name) ?? [] });
+  }
+}
+
+async function checkRoot(
+  parts: TailParts & { readonly heads: Heads; readonly newest: Checkpoint | null },
+  findings: Findings,
+): Promise<void> {
+  if (!parts.newest) return;
+  const where = `checkpoint ${parts.newest.sequence}`;
+  try {
+    const root = await computeTreeRoot(parts.engine, parts.algo, parts.heads.all());
+    if (root.equals(parts.newest.root)) return;
+    findings.damage.push({ kind: 'root', where, message: 'the tree root differs from the metadata', affected: [] });
+  } catch (error) {
+    findings.damage.push({ kind: 'root', where, message: messageOf(error), affected: [] });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
