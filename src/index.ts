@@ -1,0 +1,60 @@
+/** The public API of DiffKeeper: re-exports only, described in `docs/api.md`. */
+export { capture, openCaptureSession, watch } from './capture/capture.js';
+export type {
+  CaptureOptions,
+  CaptureProgress,
+  CaptureReport,
+  CaptureRun,
+  CaptureSession,
+  CaptureSkip,
+  StateWatcher,
+  WatchOptions,
+  WatchState,
+} from './capture/capture.js';
+export {
+  DiffKeeperError,
+  ERROR_CODES,
+  isDiffKeeperError,
+  LIMITS,
+  pathFromText,
+  pathToText,
+} from './core/core.js';
+export type { BytePath, Clock, ErrorCode, ErrorFacts, Logger } from './core/core.js';
+export { diff, digest, inspectDelta, patch } from './delta/delta.js';
+export type {
+  DeltaChoice,
+  DeltaEngineName,
+  DeltaInfo,
+  DiffOptions,
+  DigestOptions,
+  PatchOptions,
+} from './delta/delta.js';
+export type { Engine, EngineInfo, HashAlgo } from './engine/engine.js';
+export { engineInfo, loadEngine } from './engine/load.js';
+export { VERSION_TYPE } from './format/format.js';
+export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
+export { planRecover, readFileAt, recover } from './recover/recover.js';
+export type {
+  ReadFileOptions,
+  RecoverDamage,
+  RecoverOptions,
+  RecoverPlan,
+  RecoverReport,
+} from './recover/recover.js';
+export { EXIT_CODES, runSidecar } from './sidecar/sidecar.js';
+export type { Consistency, RecoverMode, SidecarOptions } from './sidecar/sidecar.js';
+export { openStore } from './store/store.js';
+export type {
+  BlobInfo,
+  BlobInput,
+  CommitFacts,
+  DamageReport,
+  Store,
+  StoreOptions,
+  StoreStats,
+  Transaction,
+  VerifyOptions,
+  VerifyReport,
+  VersionReader,
+  VersionSummary,
+} from './store/store.js';

@@ -1,0 +1,121 @@
+/** Before the application starts: recover the newest state, or keep what is there. */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import * as path from 'node:path';
+import { capture } from '../capture/capture.js';
+import { DiffKeeperError, type Logger, fromSystemError, systemCode, unlinkDurable, writeFileDurable } from '../core/core.js';
+import { type RecoverReport, recover } from '../recover/recover.js';
+import type { Store } from '../store/store.js';
+import type { RecoverMode } from './types.js';
+
+export interface PrepareOptions {
+  readonly store: Store;
+  readonly stateDir: string;
+  readonly mode: RecoverMode;
+  readonly allowDamaged: boolean;
+  /** Look through the directory once more after a recover, so that the first freeze point finds a warm index. */
+  readonly warm: boolean;
+  readonly ignore: readonly string[];
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** File that stands in the store while a recover into this state directory is under way. */
+function markerPath(options: PrepareOptions): string {
+  const name = createHash('sha256').update(options.stateDir).digest('hex').slice(0, 16);
+  return path.join(options.store.path, `recovering-${name}`);
+}
+
+/** Checkpoint that an interrupted recover was restoring; null when the last one ended well. */
+async function interruptedSequence(options: PrepareOptions): Promise<number | null> {
+  const marker = markerPath(options);
+  try {
+    const sequence = Number((await readFile(marker, 'utf8')).trim());
+    // A marker that says nothing usable still says that the directory is half done.
+    return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : (options.store.newest?.sequence ?? null);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null;
+    throw fromSystemError(error, 'read', marker);
+  }
+}
+
+/** Whether a directory holds nothing of the application: our own store and a file system's `lost+found` do not count. */
+async function holdsNothing(directory: string, storePath: string): Promise<boolean> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const full = path.join(directory, entry.name);
+    if (full === storePath || entry.name === 'lost+found') continue;
+    const aroundStore = entry.isDirectory() && storePath.startsWith(`${full}${path.sep}`);
+    if (!aroundStore || !(await holdsNothing(full, storePath))) return false;
+  }
+  return true;
+}
+
+/** Makes the state directory when it is missing; true when there is nothing in it. Throws DK_STATE_DIR. */
+async function openStateDir(options: PrepareOptions): Promise<boolean> {
+  const { stateDir, store } = options;
+  try {
+    await mkdir(stateDir, { recursive: true });
+    return await holdsNothing(stateDir, path.resolve(store.path));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DiffKeeperError('DK_STATE_DIR', `cannot use the state directory ${stateDir}: ${reason}`, { path: stateDir }, error);
+  }
+}
+
+async function captureFirst(options: PrepareOptions, tag?: string): Promise<void> {
+  const { store, stateDir, ignore, logger, signal } = options;
+  const report = await capture(store, stateDir, { ignore, logger, signal, ...(tag === undefined ? {} : { tag }) });
+  const { added, changed, removed, elapsedMs } = report;
+  const sequence = report.checkpoint?.sequence ?? store.newest?.sequence;
+  logger.info({ sequence, added, changed, removed, elapsedMs }, 'took what is in the state directory');
+}
+
+async function recoverInto(options: PrepareOptions, sequence: number): Promise<RecoverReport> {
+  const { store, stateDir, ignore, logger, signal, allowDamaged } = options;
+  const marker = markerPath(options);
+  // Killed half way, the directory would look like the newest state at the next start: the marker says it is not.
+  await writeFileDurable(marker, Buffer.from(`${sequence}\n`));
+  const report = await recover(store, stateDir, { at: sequence, ignore, logger, signal });
+  for (const damage of report.damaged) {
+    logger.error({ path: damage.path, code: damage.code }, `could not be recovered: ${damage.message}`);
+  }
+  if (report.damaged.length > 0 && !allowDamaged) {
+    throw new DiffKeeperError(
+      'DK_PARTIAL',
+      `checkpoint ${sequence} could not be recovered whole (${report.damaged.length} damaged): the application was not started`,
+      { path: report.damaged[0]?.path ?? '', actual: report.damaged.length },
+    );
+  }
+  await unlinkDurable(marker);
+  const { written, kept, removed, bytes, elapsedMs } = report;
+  logger.info({ sequence, written, kept, removed, bytes, elapsedMs }, 'recovered the state directory');
+  return report;
+}
+
+/** Brings the state directory into the state in which the application may start. */
+export async function prepareState(options: PrepareOptions): Promise<void> {
+  const { store, mode, logger } = options;
+  const empty = await openStateDir(options);
+  const newest = store.newest;
+  if (newest === null || mode === 'never') {
+    if (!empty) await captureFirst(options);
+    // The user said that what is there counts: it is no longer a half-done recover.
+    await unlinkDurable(markerPath(options));
+    return;
+  }
+  const half = await interruptedSequence(options);
+  if (half !== null) {
+    logger.warn({ sequence: half }, 'the last recover was interrupted: recovering again');
+    await recoverInto(options, half);
+  } else if (mode === 'always') {
+    if (!empty) await captureFirst(options, 'before-recover');
+    await recoverInto(options, newest.sequence);
+  } else if (empty) {
+    await recoverInto(options, newest.sequence);
+  } else {
+    logger.info({}, 'the state directory is not empty: it is taken as the newest state');
+    await captureFirst(options);
+    return;
+  }
+  if (options.warm) await captureFirst(options);
+}

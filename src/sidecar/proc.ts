@@ -1,0 +1,128 @@
+/**
+ * Reads `/proc`: which processes belong to the application, whether they stand
+ * still, and which files they have mapped for writing. Synchronous on purpose:
+ * the application may be stopped while this runs, and each read takes microseconds.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { type BytePath, pathFromText } from '../core/core.js';
+
+/** Name of the variable that marks the environment of the application's processes. */
+export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
+
+interface ProcessFacts {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** Clock ticks since boot. */
+  readonly startTicks: number;
+}
+
+/** A split of the processes of the machine, taken at one moment. */
+export interface ProcessSurvey {
+  /** Processes that belong to the application, by process id. */
+  readonly members: ReadonlySet<number>;
+  /** All other processes: a process does not become a member later, so these need no second look. */
+  readonly others: ReadonlySet<number>;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    // The process ended, or is not ours to look at.
+    return '';
+  }
+}
+
+/** Fields of a stat line. The name (field 2) may hold anything, so the line is cut after its last parenthesis. */
+function statFields(path: string): string[] | undefined {
+  const line = readText(path);
+  const close = line.lastIndexOf(')');
+  return close < 0 ? undefined : line.slice(close + 2).split(' ');
+}
+
+function processFacts(pid: number): ProcessFacts | undefined {
+  const fields = statFields(`/proc/${pid}/stat`);
+  if (fields === undefined) return undefined;
+  return {
+    pid,
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    startTicks: Number(fields[19]),
+  };
+}
+
+function processIds(): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+/**
+ * A process belongs to the application when its parent does, when it is in the leader's group or session, or, for a
+ * daemon that left all of these behind, when it carries the mark in its environment.
+ */
+function belongs(facts: ProcessFacts, leader: ProcessFacts, mark: string, members: Set<number>): boolean {
+  if (members.has(facts.parent) || facts.group === leader.pid || facts.session === leader.pid) return true;
+  // Only a process that lost its parent can have hidden its descent: this keeps environ reads rare.
+  if (facts.startTicks < leader.startTicks || (facts.parent > 1 && facts.parent !== process.pid)) return false;
+  return `\0${readText(`/proc/${facts.pid}/environ`)}`.includes(`\0${MARK_VARIABLE}=${mark}\0`);
+}
+
+/** Sorts all processes into members and others; with `before`, looks only at what is new since then. */
+export function surveyProcesses(leaderPid: number, mark: string, before?: ProcessSurvey): ProcessSurvey {
+  const members = new Set<number>(before?.members);
+  const others = new Set<number>(before?.others);
+  const leader = processFacts(leaderPid) ?? { pid: leaderPid, parent: 0, group: 0, session: 0, startTicks: 0 };
+  let open: ProcessFacts[] = [];
+  for (const pid of processIds()) {
+    if (members.has(pid) || others.has(pid) || pid === process.pid) continue;
+    const facts = processFacts(pid);
+    if (facts !== undefined) open.push(facts);
+  }
+  // Parents may come after their children in the listing: repeat until nothing is added.
+  for (let grown = true; grown; ) {
+    const rest = open.filter((facts) => {
+      const member = facts.pid === leaderPid || belongs(facts, leader, mark, members);
+      if (member) members.add(facts.pid);
+      return !member;
+    });
+    grown = rest.length < open.length;
+    open = rest;
+  }
+  for (const facts of open) others.add(facts.pid);
+  return { members, others };
+}
+
+/** States in which a thread cannot write: stopped, traced, ended. */
+const STILL = new Set(['T', 't', 'Z', 'X', 'x']);
+
+/** Whether every thread of a process stands still; an ended process does. */
+export function standsStill(pid: number): boolean {
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return true;
+  }
+  return threads.every((thread) => {
+    const state = statFields(`/proc/${pid}/task/${thread}/stat`)?.[0];
+    return state === undefined || STILL.has(state);
+  });
+}
+
+/**
+ * Paths below `root` that a process has mapped shared and writable, relative to it. Stores through such a mapping
+ * need not move the file's times.
+ */
+export function mappedWritable(pid: number, root: string): BytePath[] {
+  const prefix = `${pathFromText(root)}/`;
+  const found = new Set<BytePath>();
+  for (const line of readText(`/proc/${pid}/maps`).split('\n')) {
+    const match = /^\S+ .w.s \S+ \S+ \d+ +(\/.*)$/.exec(line);
+    const name = match?.[1]?.replaceAll('\\012', '\n');
+    if (name === undefined || !name.startsWith(prefix) || name.endsWith(' (deleted)')) continue;
+    found.add(name.slice(prefix.length));
+  }
+  return [...found];
+}

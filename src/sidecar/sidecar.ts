@@ -1,0 +1,197 @@
+/** Door of the room `sidecar`: recover, start the application, capture while it runs, end as it did. */
+import { randomUUID } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import * as path from 'node:path';
+import { DiffKeeperError, type Logger, isDiffKeeperError, silentLogger, systemClock } from '../core/core.js';
+import { type Store, openStore } from '../store/store.js';
+import { type Child, type Watchdog, spawnFailureCode, startChild, startWatchdog } from './child.js';
+import { EXIT_CODES, signalExitCode } from './exit-codes.js';
+import { Freezer } from './freeze.js';
+import { Keeper } from './keeper.js';
+import { prepareState } from './prepare.js';
+import { MARK_VARIABLE } from './proc.js';
+import { SignalRelay } from './signals.js';
+import type { SidecarOptions } from './types.js';
+
+export { EXIT_CODES } from './exit-codes.js';
+export type { Consistency, RecoverMode, SidecarOptions } from './types.js';
+
+const INTERVAL_MS = 1000;
+
+/** One run: everything that its steps share. */
+interface Run {
+  readonly options: SidecarOptions;
+  readonly store: Store;
+  /** Real path: symbolic links on the way are resolved once, so that mapped files can be compared with it. */
+  readonly stateDir: string;
+  readonly logger: Logger;
+  readonly relay: SignalRelay;
+  /** Fires when we are asked to end. */
+  readonly stop: StopRequest;
+}
+
+/** Asked to end: by a signal before the child ran, or by the caller. */
+class StopRequest {
+  readonly controller = new AbortController();
+  signalName: NodeJS.Signals | undefined;
+
+  request(name?: NodeJS.Signals): void {
+    this.signalName ??= name;
+    this.controller.abort();
+  }
+}
+
+/**
+ * Runs a command beside its state directory and returns the exit code: the child's own, 128 + N when signal N ended
+ * it, 126 when it cannot be executed, 127 when it was not found. Without a child: 0 when asked to end.
+ *
+ * Throws when the application could not be started because of us: DK_NO_STORE, DK_STORE_LOCKED, DK_STATE_DIR,
+ * DK_PARTIAL (damaged state), DK_DISK_FULL ...; TypeError and RangeError for wrong options. Once the child runs,
+ * trouble is logged and never stops it.
+ */
+export async function runSidecar(options: SidecarOptions): Promise<number> {
+  checkOptions(options);
+  const logger = options.logger ?? silentLogger;
+  const stop = new StopRequest();
+  const relay = new SignalRelay((name) => stop.request(name));
+  const onAbort = (): void => stop.request();
+  options.signal?.addEventListener('abort', onAbort);
+  if (options.signal?.aborted) onAbort();
+  let store: Store | undefined;
+  try {
+    store = await openStoreOf(options, logger);
+    const stateDir = path.resolve(options.stateDir);
+    await prepareState({
+      store,
+      stateDir,
+      mode: options.recover ?? 'auto',
+      allowDamaged: options.allowDamaged ?? false,
+      warm: options.consistency === 'freeze',
+      ignore: options.ignore ?? [],
+      logger,
+      signal: stop.controller.signal,
+    });
+    const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop };
+    return options.exec === false ? await runAlone(run) : await runWithChild(run);
+  } catch (error) {
+    if (isDiffKeeperError(error, 'DK_ABORTED') && stop.controller.signal.aborted) return stoppedCode(stop);
+    throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+    relay.close();
+    if (typeof options.store === 'string') await store?.close();
+  }
+}
+
+function checkOptions(options: SidecarOptions): void {
+  if (typeof options.stateDir !== 'string' || options.stateDir === '') {
+    throw new TypeError('stateDir must be a path');
+  }
+  if (options.exec !== false && (options.command === undefined || options.command.length === 0)) {
+    throw new TypeError('command must name a program, or exec must be false');
+  }
+  for (const name of ['checkpointIntervalMs', 'maxLagMs'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
+      throw new RangeError(`${name} must be a positive number of milliseconds, got ${value}`);
+    }
+  }
+  if (options.consistency === 'freeze' && process.platform !== 'linux') {
+    throw new DiffKeeperError('DK_UNSUPPORTED', `freeze points need Linux; this is ${process.platform}`);
+  }
+}
+
+async function openStoreOf(options: SidecarOptions, logger: Logger): Promise<Store> {
+  if (typeof options.store !== 'string') return options.store;
+  return openStore(options.store, { ...options.storeOptions, create: true, logger });
+}
+
+/** 128 + N when a signal asked us to end, 0 when the caller did. */
+function stoppedCode(stop: StopRequest): number {
+  return stop.signalName === undefined ? EXIT_CODES.ok : signalExitCode(stop.signalName);
+}
+
+function keeperOf(run: Run, freezer?: Freezer): Keeper {
+  const { options, logger } = run;
+  const frozen = freezer !== undefined;
+  const interval = frozen ? options.checkpointIntervalMs : options.maxLagMs;
+  return new Keeper(run.store, run.stateDir, {
+    ignore: options.ignore ?? [],
+    maxLagMs: interval ?? INTERVAL_MS,
+    logger,
+    ...(options.chunkBytes === undefined ? {} : { chunkBytes: options.chunkBytes }),
+    ...(options.deltaEngine === undefined ? {} : { deltaEngine: options.deltaEngine }),
+    ...(frozen ? { freeze: () => freezer.freeze() } : {}),
+  });
+}
+
+async function runAlone(run: Run): Promise<number> {
+  const keeper = keeperOf(run);
+  keeper.start();
+  run.logger.info({ stateDir: run.stateDir }, 'watching without a child');
+  // A timer keeps the event loop alive: nothing else may be open while watching is being retried.
+  const alive = setInterval(() => {}, 1 << 30);
+  const { signal } = run.stop.controller;
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+  run.relay.detach();
+  clearInterval(alive);
+  return (await keeper.finish()) ? EXIT_CODES.ok : EXIT_CODES.failed;
+}
+
+async function runWithChild(run: Run): Promise<number> {
+  const { options, logger, stop, relay } = run;
+  if (stop.controller.signal.aborted) return stoppedCode(stop);
+  const freeze = options.consistency === 'freeze';
+  const mark = randomUUID();
+  let child: Child;
+  try {
+    child = await startChild({
+      command: options.command ?? [],
+      ownGroup: freeze,
+      env: { ...(options.env ?? process.env), [MARK_VARIABLE]: mark },
+      cwd: options.cwd,
+    });
+  } catch (error) {
+    logger.error({}, error instanceof Error ? error.message : String(error));
+    return spawnFailureCode(error);
+  }
+  const onStop = (): void => void child.signal(stop.signalName ?? 'SIGTERM');
+  relay.attach((name, group) => void child.signal(name, group), { sharesGroup: !freeze });
+  stop.controller.signal.addEventListener('abort', onStop);
+  // Asked to end while the child was being started.
+  if (stop.controller.signal.aborted) onStop();
+  logger.info({ pid: child.pid, consistency: options.consistency ?? 'file' }, `started ${options.command?.[0]}`);
+  const { freezer, watchdog } = freeze ? await freezing(run, child, mark) : {};
+  const keeper = keeperOf(run, freezer);
+  keeper.start();
+  const end = await child.ended;
+  relay.detach();
+  stop.controller.signal.removeEventListener('abort', onStop);
+  logger.info({ exitCode: end.exitCode, signal: end.signalName }, 'the application has ended');
+  await keeper.finish();
+  await freezer?.release();
+  watchdog?.dismiss();
+  return end.exitCode;
+}
+
+/** What freeze points need. Without a watchdog nothing is ever stopped: files are then kept one by one. */
+async function freezing(
+  run: Run,
+  child: Child,
+  mark: string,
+): Promise<{ readonly freezer?: Freezer; readonly watchdog?: Watchdog }> {
+  if (process.stdin.isTTY) {
+    run.logger.info({}, 'freeze points: job control (Ctrl-Z, background) is not passed on to the application');
+  }
+  try {
+    const watchdog = await startWatchdog(child.pid);
+    const root = run.stateDir;
+    return { watchdog, freezer: new Freezer({ leader: child.pid, mark, root, watchdog, clock: systemClock }) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    run.logger.error({ error: reason }, 'degraded: no freeze points; each file is consistent in itself only');
+    return {};
+  }
+}

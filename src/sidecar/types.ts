@@ -1,0 +1,58 @@
+/** Public types of the room `sidecar`. */
+import type { CaptureOptions } from '../capture/types.js';
+import type { Logger } from '../core/core.js';
+import type { Store, StoreOptions } from '../store/store.js';
+
+/** `file`: each file is consistent in itself; `freeze`: all files are of one instant. */
+export type Consistency = 'file' | 'freeze';
+
+/**
+ * What happens to the state directory before the application starts. `auto` recovers into a missing or empty
+ * directory and otherwise takes what is there as the newest state; `always` keeps what is there as a checkpoint
+ * tagged `before-recover` and then recovers the newest checkpoint before it; `never` leaves the directory alone.
+ */
+export type RecoverMode = 'auto' | 'always' | 'never';
+
+export interface SidecarOptions {
+  /** Directory that is kept. Made when it is missing. */
+  readonly stateDir: string;
+  /** Path of a store (created when missing, closed at the end) or an open one (left open). */
+  readonly store: string | Store;
+  /** Program and its arguments; never given to a shell. May be empty only when `exec` is false. */
+  readonly command?: readonly string[];
+  /** Default `file`. */
+  readonly consistency?: Consistency;
+  /** Freeze mode: time between two checkpoints while something changes, ms. Default 1000. */
+  readonly checkpointIntervalMs?: number;
+  /** File mode: a change is durable at the latest after this time, ms. Default 1000. */
+  readonly maxLagMs?: number;
+  /** gitignore patterns, relative to the state directory. */
+  readonly ignore?: readonly string[];
+  /** Default `auto`. */
+  readonly recover?: RecoverMode;
+  /** Start although files of the checkpoint could not be brought back. Default false. */
+  readonly allowDamaged?: boolean;
+  /** False: keep the directory without a child until SIGINT or SIGTERM (or `signal`). Default true. */
+  readonly exec?: boolean;
+  /** Largest piece of a file handled at once, bytes. Default 4 MiB. */
+  readonly chunkBytes?: number;
+  /** Default `auto`. */
+  readonly deltaEngine?: CaptureOptions['deltaEngine'];
+  /** How a store is made or opened, when `store` is a path. */
+  readonly storeOptions?: Omit<StoreOptions, 'create' | 'logger'>;
+  /** Environment of the child. Default: our own. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Working directory of the child. Default: our own. */
+  readonly cwd?: string;
+  /** Asks the child to end (SIGTERM); the final capture still takes place. */
+  readonly signal?: AbortSignal;
+  readonly logger?: Logger;
+}
+
+/** How a child ended. */
+export interface ChildEnd {
+  /** Exit code, or 128 + signal number. */
+  readonly exitCode: number;
+  /** Name of the signal that ended it; null when it exited by itself. */
+  readonly signalName: NodeJS.Signals | null;
+}
