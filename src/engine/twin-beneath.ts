@@ -11,9 +11,9 @@ import { ENTRY, STAT, STAT_COLUMNS } from './engine.js';
 /** Status of an entry as node:fs gives it with bigint. */
 export type EntryStats = Awaited<ReturnType<typeof lookAt>>;
 
-/** Absolute path of an entry, as bytes. */
+/** Absolute path of an entry, as bytes. The root itself is what a symbolic link to it leads to: that is the user's choice. */
 export function fullPath(root: string, path: BytePath): Buffer {
-  return path === '' ? Buffer.from(root) : Buffer.concat([Buffer.from(`${root}/`), pathBytes(path)]);
+  return path === '' ? Buffer.from(`${root}/.`) : Buffer.concat([Buffer.from(`${root}/`), pathBytes(path)]);
 }
 
 /** Status without following a symbolic link. */

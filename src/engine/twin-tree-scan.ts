@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { type BytePath, isWithin, pathJoin, systemCode } from '../core/core.js';
 import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from './engine.js';
 import { type EntryStats, failedRow, fullPath, lookAt, ParentCheck, statRow } from './twin-beneath.js';
-import { type Remembered, walkOrder } from './twin-stat-file.js';
+import type { Remembered } from './twin-stat-file.js';
 
 /** The read side of an index. */
 export interface RememberedTree {
@@ -48,16 +48,16 @@ class TreeScan {
   }
 
   /** Compares one entry that may be anywhere; true when it is a directory. */
-  async compareAt(path: BytePath, withBelow: boolean): Promise<boolean> {
+  async compareAt(path: BytePath): Promise<boolean> {
     this.#scanned += 1;
     try {
       await this.#parents.check(path);
       const stats = await lookAt(this.root, path);
-      this.#compare(path, stats, withBelow);
+      this.#compare(path, stats);
       return stats.isDirectory();
     } catch (error) {
       if (!isGone(error)) this.#report(path, failedRow(error));
-      else this.#gone(path, withBelow);
+      else this.#gone(path);
       return false;
     }
   }
@@ -65,13 +65,13 @@ class TreeScan {
   async listAll(directories: readonly BytePath[]): Promise<void> {
     for (const directory of directories) {
       if ([...this.skip].some((skipped) => isWithin(directory, skipped))) continue;
-      if (await this.compareAt(directory, true)) this.#enqueue(directory);
+      if (await this.compareAt(directory)) this.#enqueue(directory);
     }
     for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) await this.#list(next);
   }
 
   result(): TreeChanges {
-    const paths = [...this.#changes.keys()].sort(walkOrder);
+    const paths = [...this.#changes.keys()].sort();
     const kinds = new Uint8Array(paths.length);
     const rows = new BigInt64Array(paths.length * STAT_COLUMNS);
     for (const [i, path] of paths.entries()) {
@@ -96,7 +96,7 @@ class TreeScan {
         name.toString('latin1'),
       );
     } catch (error) {
-      if (isGone(error)) this.#gone(directory, true);
+      if (isGone(error)) this.#gone(directory);
       else this.#report(directory, failedRow(error));
       return;
     }
@@ -104,7 +104,7 @@ class TreeScan {
     for (let at = 0; at < names.length; at += SIDE_BY_SIDE) {
       await Promise.all(names.slice(at, at + SIDE_BY_SIDE).map((name) => this.#compareChild(directory, name, missing)));
     }
-    for (const name of missing) this.#gone(pathJoin(directory, name), true);
+    for (const name of missing) this.#gone(pathJoin(directory, name));
   }
 
   /** Takes the name off `missing` unless the entry vanished in the meantime. */
@@ -119,7 +119,7 @@ class TreeScan {
       const stats = await lookAt(this.root, path);
       missing.delete(name);
       const known = this.tree.find(path)?.row[STAT.type] === BigInt(ENTRY.directory);
-      this.#compare(path, stats, true);
+      this.#compare(path, stats);
       if (stats.isDirectory() && (known ? this.enter.recursive : this.enter.added)) this.#enqueue(path);
     } catch (error) {
       if (isGone(error)) return;
@@ -128,12 +128,12 @@ class TreeScan {
     }
   }
 
-  #compare(path: BytePath, stats: EntryStats, withBelow: boolean): void {
+  #compare(path: BytePath, stats: EntryStats): void {
     const row = statRow(stats);
     const before = this.tree.find(path);
     if (before?.trusted && COMPARED.every((column) => before.row[column] === row[column])) return;
     this.#report(path, row);
-    if (withBelow && !stats.isDirectory()) this.#goneBelow(path);
+    if (!stats.isDirectory()) this.#goneBelow(path);
   }
 
   #report(path: BytePath, row: BigInt64Array): void {
@@ -141,21 +141,23 @@ class TreeScan {
     this.#changes.set(path, { kind, row });
   }
 
-  #gone(path: BytePath, withBelow: boolean): void {
+  #gone(path: BytePath): void {
     if (this.skip.has(path)) return;
     // Seen a moment ago and gone now, never remembered: as if it had not been there.
     if (this.tree.find(path) === undefined) this.#changes.delete(path);
     else this.#changes.set(path, { kind: CHANGE.removed, row: new BigInt64Array(STAT_COLUMNS) });
-    if (withBelow) this.#goneBelow(path);
+    this.#goneBelow(path);
   }
 
   #goneBelow(path: BytePath): void {
-    for (const name of this.tree.children(path)) this.#gone(pathJoin(path, name), true);
+    for (const name of this.tree.children(path)) this.#gone(pathJoin(path, name));
   }
 }
 
 /** See `StatIndex.scan`. */
 export async function scanTree(tree: RememberedTree, options: Parameters<StatIndex['scan']>[0]): Promise<TreeChanges> {
+  // A root that is gone is an error, not a tree of removals.
+  await lookAt(options.root, '');
   const scan = new TreeScan(tree, options.root, new Set(options.skip), {
     recursive: options.recursive,
     added: options.enterAdded,
@@ -169,9 +171,10 @@ export async function scanListed(
   tree: RememberedTree,
   options: Parameters<StatIndex['scanPaths']>[0],
 ): Promise<TreeChanges> {
+  await lookAt(options.root, '');
   const scan = new TreeScan(tree, options.root, new Set(), { recursive: false, added: false });
   for (let at = 0; at < options.paths.length; at += SIDE_BY_SIDE) {
-    await Promise.all(options.paths.slice(at, at + SIDE_BY_SIDE).map((path) => scan.compareAt(path, false)));
+    await Promise.all(options.paths.slice(at, at + SIDE_BY_SIDE).map((path) => scan.compareAt(path)));
   }
   return scan.result();
 }

@@ -1,0 +1,121 @@
+/**
+ * Checks of arguments, shared by both engines so that a wrong call fails alike on
+ * either. Wrong types are TypeError, wrong values RangeError, paths that leave
+ * the root DK_UNSAFE_PATH.
+ */
+import { type BytePath, DiffKeeperError, isSafePath, pathToText } from '../core/core.js';
+import { type CutOptions, type DecodeBatch, type EncodeBatch, type PlaceBatch, STAT_COLUMNS } from './engine.js';
+
+const CUT_BYTES_MIN = 64;
+const CUT_BYTES_MAX = 2 ** 30;
+const LEVEL_MAX = 19;
+
+/** Fails unless the value is a Uint8Array (a Buffer is one). */
+export function checkBytes(value: unknown, name: string): void {
+  if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${typeof value}`);
+}
+
+/** Fails unless the value is text that can name a file. */
+export function checkFilePath(value: unknown, name: string): void {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${typeof value}`);
+  if (value === '' || value.includes('\0')) throw new RangeError(`${name} must be a path without NUL, not ${JSON.stringify(value)}`);
+}
+
+/** Fails unless the value is a digest algorithm. */
+export function checkAlgo(value: unknown): void {
+  if (value !== 'blake3' && value !== 'sha256') {
+    throw new TypeError(`algo must be 'blake3' or 'sha256', not ${String(value)}`);
+  }
+}
+
+/** Fails unless the value is an integer from `least` to `most`. */
+export function checkInteger(value: unknown, name: string, least: number, most: number): void {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, not ${typeof value}`);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RangeError(`${name} must be an integer from ${least} to ${most}, not ${value}`);
+  }
+}
+
+/** Fails unless the value is a zstd level. */
+export function checkLevel(value: unknown): void {
+  checkInteger(value, 'level', 1, LEVEL_MAX);
+}
+
+/** Fails unless the path lies below the root; the empty path is the root itself. */
+export function checkBytePath(path: BytePath): void {
+  if (typeof path !== 'string') throw new TypeError(`a path must be a string, not ${typeof path}`);
+  if (path === '' || isSafePath(path)) return;
+  throw new DiffKeeperError('DK_UNSAFE_PATH', `the path ${JSON.stringify(pathToText(path))} does not stay below the root`, {
+    path: pathToText(path),
+  });
+}
+
+/** As `checkBytePath`, for something that cannot be the root. */
+export function checkEntryPath(path: BytePath): void {
+  checkBytePath(path);
+  if (path === '') throw new DiffKeeperError('DK_UNSAFE_PATH', 'the empty path is the root, not an entry below it');
+}
+
+/** Fails unless the lengths add up to the bytes. */
+export function checkPieces(bytes: Uint8Array, lengths: Uint32Array, name: string): void {
+  checkBytes(bytes, name);
+  if (!(lengths instanceof Uint32Array)) throw new TypeError(`the lengths of ${name} must be a Uint32Array`);
+  const sum = lengths.reduce((total, length) => total + length, 0);
+  if (sum !== bytes.length) throw new RangeError(`the lengths of ${name} add up to ${sum}, not to its ${bytes.length} bytes`);
+}
+
+function checkCount(actual: number, expected: number, name: string): void {
+  if (actual !== expected) throw new RangeError(`${name} must have ${expected} elements, not ${actual}`);
+}
+
+/** Fails unless there is one stat row per entry. */
+export function checkRows(rows: BigInt64Array, count: number): void {
+  if (!(rows instanceof BigInt64Array)) throw new TypeError('rows must be a BigInt64Array');
+  checkCount(rows.length, count * STAT_COLUMNS, 'rows');
+}
+
+/** Fails unless the sizes are in order and within what the mask can express. */
+export function checkCut(options: CutOptions): void {
+  checkInteger(options.minBytes, 'minBytes', CUT_BYTES_MIN, CUT_BYTES_MAX);
+  checkInteger(options.averageBytes, 'averageBytes', options.minBytes, CUT_BYTES_MAX);
+  checkInteger(options.maxBytes, 'maxBytes', options.averageBytes, CUT_BYTES_MAX);
+}
+
+/** Fails unless all parts of the batch describe the same items. */
+export function checkEncodeBatch(batch: EncodeBatch): void {
+  checkPieces(batch.targets, batch.targetLengths, 'targets');
+  checkPieces(batch.contexts, batch.contextLengths, 'contexts');
+  const count = batch.targetLengths.length;
+  checkCount(batch.contextLengths.length, count, 'contextLengths');
+  checkBytes(batch.tries, 'tries');
+  checkCount(batch.tries.length, count, 'tries');
+  checkLevel(batch.level);
+}
+
+/** Fails unless all parts of the batch describe the same items and the result fits a buffer. */
+export function checkDecodeBatch(batch: DecodeBatch, bytesMax: number): void {
+  checkPieces(batch.payloads, batch.payloadLengths, 'payloads');
+  checkPieces(batch.contexts, batch.contextLengths, 'contexts');
+  checkBytes(batch.codecs, 'codecs');
+  checkBytes(batch.digests, 'digests');
+  checkAlgo(batch.algo);
+  const count = batch.codecs.length;
+  checkCount(batch.payloadLengths.length, count, 'payloadLengths');
+  checkCount(batch.contextLengths.length, count, 'contextLengths');
+  checkCount(batch.decodedLengths.length, count, 'decodedLengths');
+  checkCount(batch.digests.length, count * 32, 'digests');
+  const decoded = batch.decodedLengths.reduce((total, length) => total + length, 0);
+  if (decoded > bytesMax) throw new RangeError(`decodedLengths add up to ${decoded}, more than ${bytesMax}`);
+}
+
+/** Fails unless all parts of the batch describe the same items and every path stays below the root. */
+export function checkPlaceBatch(batch: PlaceBatch): void {
+  checkFilePath(batch.root, 'root');
+  const count = batch.paths.length;
+  batch.paths.forEach(checkBytePath);
+  checkRows(batch.rows, count);
+  checkPieces(batch.data, batch.lengths, 'data');
+  checkPieces(batch.xattrs, batch.xattrLengths, 'xattrs');
+  checkCount(batch.lengths.length, count, 'lengths');
+  checkCount(batch.xattrLengths.length, count, 'xattrLengths');
+}

@@ -1,0 +1,151 @@
+/** The native addon as an `Engine`: packs paths, turns raw errors into ours, keeps the caller's stack. */
+import {
+  type BytePath,
+  DiffKeeperError,
+  ERROR_CODES,
+  type ErrorCode,
+  packPaths,
+  pathBytes,
+  pathFromBytes,
+  systemCode,
+  throwIfAborted,
+  unpackPaths,
+} from '../core/core.js';
+import type { Engine, FileScan, StatIndex, TreeChanges } from './engine.js';
+import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
+
+const NO_OPTIONS = {};
+
+function isOurCode(code: string): code is ErrorCode {
+  return (ERROR_CODES as readonly string[]).includes(code);
+}
+
+/** Ours for DK_ codes; system errors and wrong arguments stay what they are. */
+function translate(error: unknown): unknown {
+  const code = systemCode(error);
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError || !isOurCode(code)) {
+    return error;
+  }
+  return new DiffKeeperError(code, error.message, {}, error);
+}
+
+/** Waits for a native job. Its error comes from another thread without a stack, so it gets the caller's. */
+async function crossing<T>(job: () => Promise<T>): Promise<T> {
+  const at = new Error();
+  try {
+    return await job();
+  } catch (raw) {
+    const error = translate(raw);
+    if (error instanceof Error) {
+      const frames = at.stack?.split('\n').slice(2).join('\n') ?? '';
+      error.stack = `${error.name}: ${error.message}\n${frames}`;
+    }
+    throw error;
+  }
+}
+
+/** Settles early when the signal fires. The job itself runs on and its result is dropped. */
+async function abortable<T>(job: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  throwIfAborted(signal);
+  if (signal === undefined) return crossing(job);
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new DiffKeeperError('DK_ABORTED', 'the operation was aborted', {}, signal.reason));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([crossing(job), aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function treeChanges(raw: RawChanges): TreeChanges {
+  return { paths: unpackPaths(raw.paths, raw.count), kinds: raw.kinds, rows: raw.rows, scanned: raw.scanned };
+}
+
+function wrapIndex(raw: RawStatIndex): StatIndex {
+  return {
+    get count() {
+      return raw.count;
+    },
+    load: (bytes) => raw.load(bytes),
+    save: () => raw.save(),
+    put: (paths, rows, trusted) => raw.put(packPaths(paths), paths.length, rows, trusted),
+    remove: (paths) => raw.remove(packPaths(paths), paths.length),
+    get: (path) => raw.get(pathBytes(path)),
+    scan: async (options) =>
+      treeChanges(
+        await crossing(() =>
+          raw.scan({
+            root: options.root,
+            directories: packPaths(options.directories),
+            directoryCount: options.directories.length,
+            recursive: options.recursive,
+            enterAdded: options.enterAdded,
+            skip: packPaths(options.skip),
+            skipCount: options.skip.length,
+          }),
+        ),
+      ),
+    scanPaths: async ({ root, paths }) =>
+      treeChanges(await crossing(() => raw.scanPaths({ root, paths: packPaths(paths), pathCount: paths.length }))),
+  };
+}
+
+function wrapScan(raw: FileScan): FileScan {
+  return {
+    row: raw.row,
+    next: (dataBytesMax) => crossing(() => raw.next(dataBytesMax)),
+    finish: () => crossing(() => raw.finish()),
+    close: () => crossing(() => raw.close()),
+  };
+}
+
+type FileVerbs = Pick<
+  Engine,
+  'createStatIndex' | 'readFiles' | 'openFileScan' | 'placeFiles' | 'placeOpen' | 'placeCommit' | 'placeLink' | 'preallocate'
+>;
+
+function wrapFiles(raw: RawAddon): FileVerbs {
+  const packed = (paths: readonly BytePath[]) => ({ paths: packPaths(paths), pathCount: paths.length });
+  return {
+    createStatIndex: () => wrapIndex(raw.createStatIndex()),
+    readFiles: (options) => crossing(() => raw.readFiles({ ...options, ...packed(options.paths) })),
+    openFileScan: async (options) =>
+      wrapScan(await crossing(() => raw.openFileScan({ ...options, path: pathBytes(options.path) }))),
+    placeFiles: (batch) => crossing(() => raw.placeFiles({ ...batch, ...packed(batch.paths) })),
+    async placeOpen(root, path) {
+      const { fd, temporary } = await crossing(() => raw.placeOpen(root, pathBytes(path)));
+      return { fd, temporary: pathFromBytes(temporary) };
+    },
+    placeCommit: (options) =>
+      crossing(() =>
+        raw.placeCommit({ ...options, temporary: pathBytes(options.temporary), path: pathBytes(options.path) }),
+      ),
+    placeLink: (root, existing, path) => crossing(() => raw.placeLink(root, pathBytes(existing), pathBytes(path))),
+    preallocate: (fd, offset, bytes) => raw.preallocate(fd, offset, bytes),
+  };
+}
+
+/** Makes the engine of a loaded addon. @param path file it was loaded from */
+export function wrapAddon(raw: RawAddon, path: string): Engine {
+  const { simd, threads, versions } = raw.info();
+  return {
+    info: { kind: 'native', simd, threads, versions, path },
+    digest: (algo, data) => raw.digest(algo, data),
+    digestAsync: (algo, data) => crossing(() => raw.digestAsync(algo, data)),
+    digestMany: (algo, data, lengths) => crossing(() => raw.digestMany(algo, data, lengths)),
+    digestFile: (algo, file, signal) => abortable(() => raw.digestFile(algo, file), signal),
+    merkleRoot: (algo, leaves) => raw.merkleRoot(algo, leaves),
+    xxh3: (data, seed = 0n) => raw.xxh3(data, seed),
+    compress: (data, options) => crossing(() => raw.compress(data, options ?? NO_OPTIONS)),
+    decompress: (data, options) => crossing(() => raw.decompress(data, options)),
+    xorDiff: (source, target, level) => crossing(() => raw.xorDiff(source, target, level)),
+    xorPatch: (source, payload, targetBytes) => crossing(() => raw.xorPatch(source, payload, targetBytes)),
+    cut: (data, options) => crossing(() => raw.cut(data, options)),
+    encodeBlobs: (batch) => crossing(() => raw.encodeBlobs(batch)),
+    decodeBlobs: (batch) => crossing(() => raw.decodeBlobs(batch)),
+    ...wrapFiles(raw),
+  };
+}

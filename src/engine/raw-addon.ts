@@ -1,0 +1,128 @@
+/**
+ * What the addon exports, before it becomes an `Engine`. Lists of paths cross as
+ * one NUL-joined buffer and a count; everything else is as in the interface.
+ */
+import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, FileBatch, HashAlgo } from './engine.js';
+import type { CompressOptions, CutOptions, FileScan } from './engine.js';
+
+/** Changes as they cross. */
+export interface RawChanges {
+  readonly paths: Buffer;
+  readonly count: number;
+  readonly kinds: Uint8Array;
+  readonly rows: BigInt64Array;
+  readonly scanned: number;
+}
+
+export interface RawStatIndex {
+  readonly count: number;
+  load(bytes: Uint8Array): boolean;
+  save(): Buffer;
+  put(paths: Buffer, count: number, rows: BigInt64Array, trusted: Uint8Array): void;
+  remove(paths: Buffer, count: number): void;
+  get(path: Buffer): BigInt64Array | undefined;
+  scan(options: {
+    root: string;
+    directories: Buffer;
+    directoryCount: number;
+    recursive: boolean;
+    enterAdded: boolean;
+    skip: Buffer;
+    skipCount: number;
+  }): Promise<RawChanges>;
+  scanPaths(options: { root: string; paths: Buffer; pathCount: number }): Promise<RawChanges>;
+}
+
+export interface RawAddon {
+  info(): { readonly simd: string; readonly threads: number; readonly versions: Record<string, string> };
+  digest(algo: HashAlgo, data: Uint8Array): Buffer;
+  digestAsync(algo: HashAlgo, data: Uint8Array): Promise<Buffer>;
+  digestMany(algo: HashAlgo, data: Uint8Array, lengths: Uint32Array): Promise<Buffer>;
+  digestFile(algo: HashAlgo, path: string): Promise<Buffer>;
+  merkleRoot(algo: HashAlgo, leaves: Uint8Array): Buffer;
+  xxh3(data: Uint8Array, seed: bigint): bigint;
+  compress(data: Uint8Array, options: CompressOptions): Promise<Buffer>;
+  decompress(
+    data: Uint8Array,
+    options: { readonly decodedBytes: number; readonly context?: Uint8Array; readonly dictionary?: Uint8Array },
+  ): Promise<Buffer>;
+  xorDiff(source: Uint8Array, target: Uint8Array, level: number): Promise<Buffer>;
+  xorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
+  encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
+  decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
+  createStatIndex(): RawStatIndex;
+  readFiles(options: {
+    root: string;
+    paths: Buffer;
+    pathCount: number;
+    fileBytesMax: number;
+    totalBytesMax: number;
+    algo: HashAlgo;
+  }): Promise<FileBatch>;
+  openFileScan(options: {
+    root: string;
+    path: Buffer;
+    algo: HashAlgo;
+    seed: Uint8Array;
+    pages: Uint8Array;
+    groups: Uint8Array;
+    sourceBytes: number;
+  }): Promise<FileScan>;
+  placeFiles(batch: {
+    root: string;
+    paths: Buffer;
+    pathCount: number;
+    rows: BigInt64Array;
+    lengths: Uint32Array;
+    data: Uint8Array;
+    xattrLengths: Uint32Array;
+    xattrs: Uint8Array;
+    owner: boolean;
+  }): Promise<Int32Array>;
+  placeOpen(root: string, path: Buffer): Promise<{ readonly fd: number; readonly temporary: Buffer }>;
+  placeCommit(options: {
+    root: string;
+    fd: number;
+    temporary: Buffer;
+    path: Buffer;
+    row: BigInt64Array;
+    xattrs: Uint8Array;
+    owner: boolean;
+  }): Promise<void>;
+  placeLink(root: string, existing: Buffer, path: Buffer): Promise<void>;
+  preallocate(fd: number, offset: number, bytes: number): void;
+}
+
+const NAMES: readonly (keyof RawAddon)[] = [
+  'info',
+  'digest',
+  'digestAsync',
+  'digestMany',
+  'digestFile',
+  'merkleRoot',
+  'xxh3',
+  'compress',
+  'decompress',
+  'xorDiff',
+  'xorPatch',
+  'cut',
+  'encodeBlobs',
+  'decodeBlobs',
+  'createStatIndex',
+  'readFiles',
+  'openFileScan',
+  'placeFiles',
+  'placeOpen',
+  'placeCommit',
+  'placeLink',
+  'preallocate',
+];
+
+/** Fails with the missing names unless all functions are there: a file from another version may load. */
+export function checkAddon(addon: unknown): RawAddon {
+  const exported = (typeof addon === 'object' && addon !== null ? addon : {}) as Record<string, unknown>;
+  const missing = NAMES.filter((name) => typeof exported[name] !== 'function');
+  if (missing.length > 0) throw new Error(`the addon lacks ${missing.join(', ')}: it belongs to another version`);
+  return addon as RawAddon;
+}

@@ -1,0 +1,69 @@
+/**
+ * The engine in TypeScript: for machines without the addon, and as the second
+ * opinion that the native engine is tested against. Slower by an order of
+ * magnitude. Known limits: no extended attributes, mtime to the microsecond,
+ * parents are checked but not held while placing, at most 1 GiB per zstd call.
+ */
+import type { Engine, EngineInfo } from './engine.js';
+import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
+import { cutPieces } from './twin-cut.js';
+import { openFileScan } from './twin-file-scan.js';
+import { digestBytes, digestFile, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
+import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
+import { readFiles } from './twin-read.js';
+import { TwinStatIndex } from './twin-stat-index.js';
+import { xorDiffNow, xorPatchNow } from './twin-xor.js';
+import { xxh3 } from './twin-xxh3.js';
+import { compressNow, decompressNow, warmZstd } from './twin-zstd.js';
+
+const DEFAULT_LEVEL = 3;
+
+/** Makes the engine. @param fallbackReason why the addon is not used, shown by `engineInfo` */
+export function createTwin(fallbackReason?: string): Engine {
+  // Digests work without it, only slower; whoever needs it awaits it and sees the failure.
+  warmHashes().catch(() => undefined);
+  const info: EngineInfo = {
+    kind: 'typescript',
+    simd: 'none',
+    threads: 0,
+    versions: { zstd: '1.5', node: process.versions.node },
+    ...(fallbackReason === undefined ? {} : { fallbackReason }),
+  };
+  return {
+    info,
+    digest: digestBytes,
+    digestAsync: digestLong,
+    digestMany: digestPieces,
+    digestFile,
+    merkleRoot,
+    xxh3,
+    async compress(data, options = {}) {
+      await warmZstd();
+      return compressNow(data, { ...options, level: options.level ?? DEFAULT_LEVEL });
+    },
+    async decompress(data, options) {
+      await warmZstd();
+      return decompressNow(data, options);
+    },
+    async xorDiff(source, target, level) {
+      await warmZstd();
+      return xorDiffNow(source, target, level);
+    },
+    async xorPatch(source, payload, targetBytes) {
+      await warmZstd();
+      return xorPatchNow(source, payload, targetBytes);
+    },
+    cut: cutPieces,
+    encodeBlobs,
+    decodeBlobs,
+    createStatIndex: () => new TwinStatIndex(),
+    readFiles,
+    openFileScan,
+    placeFiles,
+    placeOpen,
+    placeCommit,
+    placeLink,
+    // Node has no call that reserves blocks.
+    preallocate() {},
+  };
+}
