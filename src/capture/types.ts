@@ -1,6 +1,6 @@
 /** Public types of the room `capture`. */
 import type { Clock, Logger } from '../core/core.js';
-import type { Checkpoint, Version } from '../format/format.js';
+import type { Checkpoint } from '../format/format.js';
 
 export interface CaptureOptions {
   /** gitignore patterns, relative to the state directory. The store is always ignored when it lies inside. */
@@ -40,6 +40,8 @@ export interface CaptureReport {
   readonly storedBytes: number;
   /** Entries left out: special files, unreadable or ever-changing files (tried again at the next capture). */
   readonly skipped: readonly CaptureSkip[];
+  /** Large files that never held still and were taken as they were read (only with `takeUnsettled`). */
+  readonly unsettled: readonly string[];
   readonly elapsedMs: number;
 }
 
@@ -57,8 +59,13 @@ export interface CaptureRun {
   readonly signal?: AbortSignal;
   /** Paths (bytes) that must be read again whatever their stat says (memory-mapped files). */
   readonly rescan?: readonly string[];
-  /** Only look at these paths; absent = everything. */
+  /** Only look at these paths (bytes) and list the directories among them; absent = everything. */
   readonly marks?: readonly string[];
+  /**
+   * A large file that changes during three readings in a row is taken as it was read instead of being left out:
+   * its bytes are real but may stem from slightly different moments. Default false.
+   */
+  readonly takeUnsettled?: boolean;
   /**
    * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
    * memory or in the pack, before anything is made durable, and gives the pause in milliseconds.
@@ -82,6 +89,8 @@ export interface WatchOptions extends CaptureOptions {
 /** Emits `checkpoint` (CaptureReport), `state` (WatchState, reason), `error` (Error). */
 export interface StateWatcher {
   readonly state: WatchState;
+  /** Changes that no event announced and a full scan found: 0 on a healthy system. */
+  readonly missedChanges: number;
   on(event: 'checkpoint', listener: (report: CaptureReport) => void): this;
   on(event: 'state', listener: (state: WatchState, reason: string) => void): this;
   on(event: 'error', listener: (error: Error) => void): this;
@@ -89,10 +98,4 @@ export interface StateWatcher {
   flush(options?: { readonly tag?: string; readonly force?: boolean }): Promise<CaptureReport>;
   /** Last capture, then stop. */
   close(options?: { readonly finalCapture?: boolean }): Promise<void>;
-}
-
-/** What a capture decided about one entry. */
-export interface Taken {
-  readonly version: Version;
-  readonly readBytes: number;
 }

@@ -1,0 +1,161 @@
+/** What one capture has decided so far: the checkpoint in the making and what the stat index will be told. */
+import { type BytePath, pathToText, throwIfAborted } from '../core/core.js';
+import { type Engine, STAT, STAT_COLUMNS, type StatIndex, TRY } from '../engine/engine.js';
+import type { Version } from '../format/format.js';
+import type { Store, Transaction } from '../store/store.js';
+import { type Entry, rowValue } from './entry-version.js';
+import type { PageTables } from './page-tables.js';
+import type { CaptureOptions, CaptureSkip } from './types.js';
+
+/** The kernel stamps files with a clock that ticks every 1-10 ms: two writes closer than this can look alike. */
+const RACY_NS = 20_000_000n;
+/** A modification time further ahead than this was set by hand and says nothing about writes. */
+const AHEAD_NS = 2_000_000_000n;
+/** Rows handed to the index in one call. */
+const PUT_ROWS = 8192;
+
+export interface CaptureSetting {
+  readonly store: Store;
+  readonly root: string;
+  readonly options: CaptureOptions;
+  readonly tables: PageTables;
+  readonly tx: Transaction;
+  readonly signal: AbortSignal | undefined;
+  readonly takeUnsettled: boolean;
+  /** Wall clock (ms) of the kernel when the scan began. */
+  readonly scanStartMs: number;
+  readonly filesTotal: number;
+}
+
+export class CaptureWork {
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly root: string;
+  readonly tables: PageTables;
+  readonly tx: Transaction;
+  readonly takeUnsettled: boolean;
+  readonly chunkBytes: number;
+  /** TRY bits that `deltaEngine` leaves; undefined = all. */
+  readonly tries: number | undefined;
+  /** XOR was asked for: give it a chance wherever sizes are equal. */
+  readonly preferXor: boolean;
+  readonly skipped: CaptureSkip[] = [];
+  readonly unsettled: string[] = [];
+  /** Entries left to a later capture. */
+  readonly left: BytePath[] = [];
+  /** Those of them that only did not hold still. */
+  readonly again: BytePath[] = [];
+  /** Paths that got a version or a removal. */
+  readonly written: BytePath[] = [];
+  added = 0;
+  changed = 0;
+  removed = 0;
+  readBytes = 0;
+  readonly #setting: CaptureSetting;
+  readonly #paths: BytePath[] = [];
+  readonly #rows: BigInt64Array[] = [];
+  readonly #trusted: number[] = [];
+  readonly #gone: BytePath[] = [];
+  #filesDone = 0;
+
+  constructor(setting: CaptureSetting) {
+    this.#setting = setting;
+    this.store = setting.store;
+    this.engine = setting.store.engine;
+    this.root = setting.root;
+    this.tables = setting.tables;
+    this.tx = setting.tx;
+    this.takeUnsettled = setting.takeUnsettled;
+    const { chunkBytes = 4 << 20, deltaEngine = 'auto' } = setting.options;
+    this.chunkBytes = chunkBytes;
+    this.preferXor = deltaEngine === 'xor';
+    this.tries =
+      deltaEngine === 'zstd' ? TRY.zstd | TRY.zstdContext : deltaEngine === 'xor' ? TRY.zstd | TRY.xor : undefined;
+  }
+
+  checkAborted(): void {
+    throwIfAborted(this.#setting.signal);
+  }
+
+  /**
+   * Leaves the entry to a later capture. `reason` null: it is simply not there any more, which is not worth a
+   * report. `again`: look as soon as possible, because it only did not hold still.
+   */
+  skip(path: BytePath, reason: string | null, again = false): void {
+    if (reason !== null) this.skipped.push({ path: pathToText(path), reason });
+    this.left.push(path);
+    if (again) this.again.push(path);
+    this.#step(0);
+  }
+
+  /** Leaves out what is never kept (a socket, for example). The index remembers it, so it is reported once. */
+  exclude(entry: Entry, head: Version | undefined, reason: string): void {
+    this.skipped.push({ path: pathToText(entry.path), reason });
+    if (head) this.#removal(entry.path);
+    this.settle(entry, 0);
+  }
+
+  /** The entry is as the store has it (or never will be there): the index may remember it. */
+  settle(entry: Entry, bytes: number): void {
+    this.#paths.push(entry.path);
+    this.#rows.push(entry.row);
+    this.#trusted.push(this.#isRacy(entry.row) ? 0 : 1);
+    this.#step(bytes);
+  }
+
+  /** The entry gets a version. */
+  write(entry: Entry, version: Version, head: Version | undefined): void {
+    this.tx.put(version);
+    this.written.push(entry.path);
+    if (head) this.changed += 1;
+    else this.added += 1;
+    this.settle(entry, version.size);
+  }
+
+  /** The entry is gone; `head` says whether the store knew it. */
+  erase(path: BytePath, head: Version | undefined): void {
+    this.#gone.push(path);
+    if (head) this.#removal(path);
+  }
+
+  #removal(path: BytePath): void {
+    this.tx.remove(path);
+    this.written.push(path);
+    this.removed += 1;
+  }
+
+  /** After the commit: tells the index what is known now. */
+  apply(index: StatIndex): void {
+    // Removal takes everything below with it, so it goes first.
+    if (this.#gone.length > 0) index.remove(this.#gone);
+    for (let first = 0; first < this.#paths.length; first += PUT_ROWS) {
+      const paths = this.#paths.slice(first, first + PUT_ROWS);
+      const rows = new BigInt64Array(paths.length * STAT_COLUMNS);
+      for (const [i] of paths.entries()) {
+        const row = this.#rows[first + i];
+        if (row) rows.set(row, i * STAT_COLUMNS);
+      }
+      index.put(paths, rows, Uint8Array.from(this.#trusted.slice(first, first + PUT_ROWS)));
+    }
+  }
+
+  #step(bytes: number): void {
+    this.readBytes += bytes;
+    this.#filesDone += 1;
+    const { onProgress } = this.#setting.options;
+    if (!onProgress || (this.#filesDone % 64 !== 0 && bytes < 1 << 20)) return;
+    onProgress({
+      filesDone: this.#filesDone,
+      filesTotal: Math.max(this.#setting.filesTotal, this.#filesDone),
+      bytesDone: this.readBytes,
+    });
+  }
+
+  #isRacy(row: BigInt64Array): boolean {
+    const start = BigInt(Math.floor(this.#setting.scanStartMs)) * 1_000_000n;
+    const mtime = rowValue(row, STAT.mtimeNs);
+    if (rowValue(row, STAT.ctimeNs) > start - RACY_NS) return true;
+    return mtime > start - RACY_NS && mtime < start + AHEAD_NS;
+  }
+}
+

@@ -1,0 +1,128 @@
+/** Large lane: one file at a time, against its page table, with bounded memory. */
+import { DiffKeeperError, isDiffKeeperError, LIMITS, pathToText } from '../core/core.js';
+import { type FileScan, STAT, type ScanResult, type ScanStep } from '../engine/engine.js';
+import { VERSION_TYPE, type Version } from '../format/format.js';
+import type { CaptureWork } from './capture-work.js';
+import { EMPTY_RECIPE, type Entry, NO_BYTES, rowSize, rowValue, sameContent, sameVersion, versionOf } from './entry-version.js';
+import { LargeWriter, TornFileError } from './large-writer.js';
+import type { PageTable } from './page-tables.js';
+import { reasonOfError } from './skip-reason.js';
+
+/** Readings of a file that changes under our hands, before it is left for the next capture. */
+const ATTEMPTS = 3;
+
+type Outcome = 'taken' | 'torn' | { readonly skip: string | null };
+
+export async function takeLargeEntry(work: CaptureWork, entry: Entry): Promise<void> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const outcome = await takeOnce(work, entry, work.takeUnsettled && attempt === ATTEMPTS);
+    if (outcome === 'taken') return;
+    if (outcome !== 'torn') {
+      work.skip(entry.path, outcome.skip);
+      return;
+    }
+  }
+  work.skip(entry.path, 'it kept changing while it was read', true);
+}
+
+async function takeOnce(work: CaptureWork, entry: Entry, acceptTorn: boolean): Promise<Outcome> {
+  const [head] = await work.store.heads([entry.path]);
+  const source = head?.type === VERSION_TYPE.file && head.size > 0 ? head : undefined;
+  const table = source && (await work.tables.find(source));
+  let scan: FileScan;
+  try {
+    scan = await openScan(work, entry, table);
+  } catch (error) {
+    return { skip: reasonOfError(error) };
+  }
+  try {
+    return await takeScan(work, { entry, head, source, table, acceptTorn }, scan);
+  } catch (error) {
+    if (error instanceof TornFileError) return 'torn';
+    throw error;
+  } finally {
+    await scan.close();
+  }
+}
+
+function openScan(work: CaptureWork, entry: Entry, table: PageTable | undefined): Promise<FileScan> {
+  return work.engine.openFileScan({
+    root: work.root,
+    path: entry.path,
+    algo: work.store.hashAlgo,
+    seed: work.store.seed,
+    pages: table?.pages ?? NO_BYTES,
+    groups: table?.groups ?? NO_BYTES,
+    sourceBytes: table?.size ?? 0,
+  });
+}
+
+interface LargeCase {
+  readonly entry: Entry;
+  readonly head: Version | undefined;
+  readonly source: Version | undefined;
+  readonly table: PageTable | undefined;
+  readonly acceptTorn: boolean;
+}
+
+async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Promise<Outcome> {
+  const { source, table } = large;
+  const reader = source && work.store.reader(source);
+  const writer = new LargeWriter(work, { ...(reader && { source: reader }), compare: table === undefined });
+  for (;;) {
+    work.checkAborted();
+    const step = await nextStep(scan, work.chunkBytes);
+    if (typeof step === 'string') return { skip: step };
+    await writer.take(step);
+    if (step.done) break;
+  }
+  const result = await scan.finish();
+  const entry: Entry = { path: large.entry.path, row: result.row };
+  // What was handed out is what the file measured when it was opened.
+  const size = rowSize(result.torn ? scan.row : result.row);
+  if (size > LIMITS.fileBytes) return { skip: `it is larger than ${LIMITS.fileBytes} bytes` };
+  if (result.torn && !large.acceptTorn) return 'torn';
+  const slots = await writer.finish(size);
+  const version = largeVersion(entry, { size, ...result }, slots.some((slot) => slot.digest === null));
+  if (result.torn) work.unsettled.push(pathToText(entry.path));
+  work.tables.stage(
+    entry.path,
+    { digest: result.digest, size, pages: result.pages, groups: result.groups },
+    writer.changedBytes,
+  );
+  const { head } = large;
+  if (sameVersion(head, version)) work.settle(entry, size);
+  else if (head && sameContent(head, version)) work.write(entry, { ...version, recipe: head.recipe }, head);
+  else {
+    const recipe = await work.tx.storeRecipe({ extents: slots, size, digest: result.digest, ...(source && { source }) });
+    work.write(entry, { ...version, recipe }, head);
+  }
+  return 'taken';
+}
+
+/** The next step, or why the file cannot be read; errors of the engine's own go up. */
+async function nextStep(scan: FileScan, chunkBytes: number): Promise<ScanStep | string> {
+  try {
+    return await scan.next(chunkBytes);
+  } catch (error) {
+    if (isDiffKeeperError(error)) throw error;
+    const reason = reasonOfError(error);
+    if (reason === null) throw new TornFileError('it vanished');
+    return reason;
+  }
+}
+
+function largeVersion(entry: Entry, result: ScanResult & { readonly size: number }, hasZeros: boolean): Version {
+  const { size } = result;
+  const sparse = hasZeros && Number(rowValue(entry.row, STAT.blocks)) * 512 < size;
+  if (result.digest.length !== 32) throw new DiffKeeperError('DK_IO', 'the page scan returned no digest');
+  return versionOf(entry, {
+    type: VERSION_TYPE.file,
+    size,
+    digest: result.digest,
+    linkText: NO_BYTES,
+    xattrs: result.xattrs,
+    sparse,
+    recipe: EMPTY_RECIPE,
+  });
+}

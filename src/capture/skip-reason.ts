@@ -1,0 +1,33 @@
+/** Words for why an entry was left out. */
+import { getSystemErrorMap } from 'node:util';
+import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+
+/** The entry vanished between scan and reading: the next scan, or its own event, says so. Not worth a report. */
+const VANISHED = new Set(['ENOENT', 'ENOTDIR']);
+/** It became something else meanwhile, for example a symbolic link. */
+const REPLACED = new Set(['ELOOP', 'EISDIR', 'EMLINK', 'EAGAIN']);
+/** Trouble of the machine, not of one entry: the capture as a whole fails and is tried again. */
+const FATAL = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** Reason for a negative errno; null when the entry simply is not there any more. */
+export function reasonOf(errno: number): string | null {
+  const [name, text] = getSystemErrorMap().get(errno) ?? [`errno ${-errno}`, 'unknown error'];
+  if (FATAL.has(name)) {
+    throw new DiffKeeperError('DK_IO', `cannot read the state directory: ${text} (${name})`, { name });
+  }
+  return describe(name, text);
+}
+
+/** As `reasonOf`, for a thrown system error; rethrows what is not the fault of one entry. */
+export function reasonOfError(error: unknown): string | null {
+  const name = systemCode(error);
+  if (!/^E[A-Z0-9]+$/.test(name)) throw error;
+  if (FATAL.has(name)) throw fromSystemError(error, 'read', 'the state directory');
+  return describe(name, error instanceof Error ? error.message : name);
+}
+
+function describe(name: string, text: string): string | null {
+  if (VANISHED.has(name)) return null;
+  if (REPLACED.has(name)) return 'it was replaced while it was read';
+  return `cannot be read: ${text} (${name})`;
+}

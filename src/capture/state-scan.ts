@@ -1,0 +1,163 @@
+/** Finds what changed in the state directory: stat against the index, never against file contents. */
+import { type BytePath, DiffKeeperError, isWithin, pathParent } from '../core/core.js';
+import { CHANGE, ENTRY, STAT, type StatIndex, type TreeChanges } from '../engine/engine.js';
+import { rowAt, rowType, rowValue } from './entry-version.js';
+import type { IgnoreRules } from './ignore-rules.js';
+
+export interface ScanFindings {
+  /** Added and changed entries with their stat rows (type may be a negative errno). */
+  readonly found: Map<BytePath, BigInt64Array>;
+  /** Entries that are gone. */
+  readonly removed: Set<BytePath>;
+  /** Directories that are gone or became something else: everything the store has below them is gone too. */
+  readonly droppedTrees: BytePath[];
+  /** The whole directory was looked at. */
+  readonly full: boolean;
+  scanned: number;
+}
+
+export interface StateScanOptions {
+  readonly index: StatIndex;
+  readonly root: string;
+  readonly rules: IgnoreRules | null;
+  /** Neither reported nor entered. */
+  readonly skip: readonly BytePath[];
+  /** Device and inode of the store directory, which may also be mounted somewhere below the state directory. */
+  readonly store: { readonly dev: bigint; readonly ino: bigint };
+}
+
+export class StateScan {
+  readonly #options: StateScanOptions;
+
+  constructor(options: StateScanOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at everything. */
+  async full(): Promise<ScanFindings> {
+    const findings = emptyFindings(true);
+    await this.#enter(findings, [''], true);
+    return findings;
+  }
+
+  /** Looks at these paths, lists the directories among them and enters what is new below. */
+  async marked(marks: readonly BytePath[]): Promise<ScanFindings> {
+    const { index, root } = this.#options;
+    const findings = emptyFindings(false);
+    const wanted = marks.filter((path) => !this.#isSkipped(path));
+    const paths = withParents(wanted);
+    if (paths.length > 0) this.#absorb(findings, await index.scanPaths({ root, paths }));
+    this.#forgetBelowLeaves(findings);
+    // Other names of the same file are not marked, but their link group changed with it.
+    for (const row of findings.found.values()) {
+      if (rowType(row) === ENTRY.file && rowValue(row, STAT.nlink) > 1n) return this.full();
+    }
+    await this.#enter(findings, this.#newDirectories(findings, new Set()), true);
+    const listed = wanted.filter((path) => path === '' || this.#isKnownDirectory(path, findings));
+    if (listed.length > 0) await this.#enter(findings, listed, false);
+    return findings;
+  }
+
+  /** Lists directories, and level by level those that turn up new and are not ignored. */
+  async #enter(findings: ScanFindings, directories: readonly BytePath[], recursive: boolean): Promise<void> {
+    const { index, root, rules, skip } = this.#options;
+    const entered = new Set<BytePath>();
+    for (let level = directories; level.length > 0; ) {
+      for (const directory of level) entered.add(directory);
+      const first = level === directories;
+      const enterAdded = rules === null && (recursive || !first);
+      const changes = await index.scan({ root, directories: level, recursive: recursive || !first, enterAdded, skip });
+      this.#absorb(findings, changes);
+      level = this.#newDirectories(findings, entered, enterAdded ? changes : undefined);
+    }
+  }
+
+  /**
+   * Found directories that nobody has listed yet. `listed`: what a scan that enters added directories by itself
+   * has just reported, so that only an entry that became a directory is left to enter.
+   */
+  #newDirectories(findings: ScanFindings, entered: Set<BytePath>, listed?: TreeChanges): BytePath[] {
+    if (listed) {
+      for (const [i, path] of listed.paths.entries()) {
+        if (listed.kinds[i] === CHANGE.added) entered.add(path);
+      }
+    }
+    const fresh: BytePath[] = [];
+    for (const [path, row] of findings.found) {
+      if (rowType(row) !== ENTRY.directory || entered.has(path)) continue;
+      const known = this.#options.index.get(path);
+      if (!known || rowType(known) !== ENTRY.directory) fresh.push(path);
+    }
+    return fresh;
+  }
+
+  #absorb(findings: ScanFindings, changes: TreeChanges): void {
+    const { index, root, rules, store } = this.#options;
+    findings.scanned += changes.scanned;
+    const foreign: BytePath[] = [];
+    for (const [i, path] of changes.paths.entries()) {
+      const row = rowAt(changes.rows, i);
+      if (path === '') {
+        if (rowType(row) < 0) throw new DiffKeeperError('DK_STATE_DIR', `cannot list ${root}`, { path: root });
+        continue;
+      }
+      const gone = changes.kinds[i] === CHANGE.removed;
+      const directory = !gone && rowType(row) === ENTRY.directory;
+      const known = index.get(path);
+      if (known && rowType(known) === ENTRY.directory && !directory && (gone || rowType(row) > 0)) {
+        findings.droppedTrees.push(path);
+      }
+      if (gone) {
+        findings.removed.add(path);
+        findings.found.delete(path);
+        continue;
+      }
+      if (directory && rowValue(row, STAT.ino) === store.ino && rowValue(row, STAT.dev) === store.dev) foreign.push(path);
+      if (this.#isSkipped(path) || rules?.ignores(path, directory)) {
+        if (known) findings.removed.add(path);
+        continue;
+      }
+      findings.found.set(path, row);
+      findings.removed.delete(path);
+    }
+    for (const directory of foreign) {
+      for (const path of [...findings.found.keys()]) if (isWithin(path, directory)) findings.found.delete(path);
+    }
+  }
+
+  #isSkipped(path: BytePath): boolean {
+    return this.#options.skip.some((skipped) => isWithin(path, skipped));
+  }
+
+  #isKnownDirectory(path: BytePath, findings: ScanFindings): boolean {
+    const known = this.#options.index.get(path);
+    if (!known || rowType(known) !== ENTRY.directory || findings.removed.has(path)) return false;
+    const row = findings.found.get(path);
+    return row === undefined || rowType(row) === ENTRY.directory;
+  }
+
+  /** A mark may lead through a symbolic link that took a directory's place: what lies behind it is not ours. */
+  #forgetBelowLeaves(findings: ScanFindings): void {
+    for (const path of [...findings.found.keys()]) {
+      for (let parent = pathParent(path); parent !== ''; parent = pathParent(parent)) {
+        const row = findings.found.get(parent) ?? this.#options.index.get(parent);
+        if (row && rowType(row) === ENTRY.directory && !findings.removed.has(parent)) continue;
+        findings.found.delete(path);
+        break;
+      }
+    }
+  }
+}
+
+function emptyFindings(full: boolean): ScanFindings {
+  return { found: new Map(), removed: new Set(), droppedTrees: [], full, scanned: 0 };
+}
+
+/** The paths and all directories above them: a name that came or went also changed its directory. */
+function withParents(paths: readonly BytePath[]): BytePath[] {
+  const all = new Set<BytePath>();
+  for (const path of paths) {
+    for (let at = path; at !== '' && !all.has(at); at = pathParent(at)) all.add(at);
+  }
+  return [...all];
+}
