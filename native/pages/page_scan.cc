@@ -31,8 +31,8 @@ bool IsZero(const uint8_t* data, size_t length) {
 
 }  // namespace
 
-PageScan::PageScan(DigestAlgo algo, const uint8_t seed[kSeedBytes], const PageSource& source)
-    : algo_(algo), seed_(xxhash::Hash64(seed, kSeedBytes)), source_(source) {
+PageScan::PageScan(DigestAlgo algo, const uint8_t seed[kSeedBytes])
+    : algo_(algo), seed_(xxhash::Hash64(seed, kSeedBytes)) {
   if (algo == DigestAlgo::kSha256) sha256_ = std::make_unique<sha256::Hasher>();
 }
 
@@ -61,8 +61,15 @@ int PageScan::Open(const std::string& root, const std::string& path) {
   return 0;
 }
 
-int PageScan::Next(size_t data_bytes_max, PageStep* step) {
+void PageScan::Close() {
+  file_.Reset();
+  std::vector<Block>().swap(blocks_);
+  std::vector<std::vector<uint8_t>>().swap(buffers_);
+}
+
+int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* step) {
   if (file_.get() < 0) return -EBADF;
+  source_ = source;
   const size_t room = std::max(data_bytes_max, kBlockBytes);
   const uint64_t end = std::min(size(), at_ + kStepBytes);
   while (at_ < end && !torn_ && step->data.size() + kBlockBytes <= room) {

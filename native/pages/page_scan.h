@@ -25,7 +25,7 @@ constexpr size_t kPageHashBytes = 16;
 constexpr size_t kBlockBytes = 256 << 10;
 constexpr size_t kSeedBytes = 16;
 
-// Read-only memory of the caller, which must outlive the scan.
+// The tables of the source version. Memory of the caller.
 struct PageSource {
   const uint8_t* pages = nullptr;
   size_t pages_bytes = 0;
@@ -57,17 +57,19 @@ struct PageOutcome {
 
 class PageScan {
  public:
-  PageScan(DigestAlgo algo, const uint8_t seed[kSeedBytes], const PageSource& source);
+  PageScan(DigestAlgo algo, const uint8_t seed[kSeedBytes]);
 
   // 0 or a negative errno; -EISDIR, -EINVAL... when it is no regular file. Never follows a symbolic link.
   int Open(const std::string& root, const std::string& path);
   const StatRow& row() const { return row_; }
+  bool IsOpen() const { return file_.get() >= 0; }
 
-  // 0 or a negative errno. At most `data_bytes_max` (at least 256 KiB) of changed bytes are handed out.
-  int Next(size_t data_bytes_max, PageStep* step);
+  // 0 or a negative errno. `source` must stay readable during the call. At most `data_bytes_max` (at least 256 KiB) of changed bytes are handed out.
+  int Next(const PageSource& source, size_t data_bytes_max, PageStep* step);
   // After a step that was done. 0 or a negative errno (-EBUSY when steps are missing).
   int Finish(PageOutcome* outcome);
-  void Close() { file_.Reset(); }
+  // Gives everything back but the tables.
+  void Close();
 
   // Complete after Finish.
   std::vector<uint8_t>& pages() { return pages_; }
@@ -98,7 +100,7 @@ class PageScan {
 
   const DigestAlgo algo_;
   const uint64_t seed_;
-  const PageSource source_;
+  PageSource source_;  // valid during Next
   FileDescriptor file_;
   StatRow row_{};
   uint64_t at_ = 0;

@@ -73,12 +73,7 @@ StatTable::Node StatTable::Find(std::string_view path) const {
 bool StatTable::Put(std::string_view path, const StatRow& row, bool trusted) {
   const int64_t type = row[kType];
   if (type < kFile || type > kSpecial) {
-    const Node known = Find(path);
-    if (known != kNone && IsPresent(known)) {
-      nodes_[known].type = 0;
-      --present_;
-      PruneEmpty(known);
-    }
+    Remove(path);
     return true;
   }
   Node node = kRoot;

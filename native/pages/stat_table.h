@@ -32,7 +32,7 @@ class StatTable {
   size_t count() const { return present_; }
 
   // `path` is safe or '' for the root. A row whose type is no entry type makes
-  // the path forgotten. False when the table is full (2^32 nodes or bytes of names).
+  // the path, and what is below it, forgotten. False when the table is full (2^32 nodes or bytes of names).
   bool Put(std::string_view path, const StatRow& row, bool trusted);
   // Forgets the path and everything below it.
   void Remove(std::string_view path);

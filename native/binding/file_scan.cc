@@ -1,0 +1,191 @@
+// openFileScan: one large file against its page table, step by step.
+#include <algorithm>
+#include <memory>
+
+#include "binding/args.h"
+#include "binding/columns.h"
+#include "binding/worker.h"
+#include "pages/page_scan.h"
+
+namespace dk {
+namespace {
+
+constexpr uint64_t kOffsetMax = (uint64_t{1} << 53) - 1;
+constexpr uint64_t kDataBytesMax = uint64_t{1} << 30;
+
+// A scan between its calls. Jobs and the functions of the handle share it; one job at a time.
+struct ScanState {
+  ScanState(pages::DigestAlgo algo, const uint8_t* seed) : scan(algo, seed) {}
+
+  pages::PageScan scan;
+  bool busy = false;
+  // The tables stay in JavaScript's memory: they are taken anew for every step,
+  // since between two calls their owner may have given the memory away.
+  Napi::ObjectReference pages;
+  Napi::ObjectReference groups;
+  size_t pages_bytes = 0;
+  size_t groups_bytes = 0;
+  uint64_t source_bytes = 0;
+};
+using State = std::shared_ptr<ScanState>;
+
+// Marks the state as in use from the call to the end of the job.
+class ScanJob : public Worker {
+ public:
+  ScanJob(Napi::Env env, State state) : Worker(env), state_(std::move(state)) {
+    if (state_->busy) ThrowType(env, "a call of this file scan is still running");
+    state_->busy = true;
+  }
+  ~ScanJob() override { state_->busy = false; }
+
+ protected:
+  const State state_;
+};
+
+class StepJob : public ScanJob {
+ public:
+  StepJob(const Napi::CallbackInfo& info, const State& state)
+      : ScanJob(info.Env(), state),
+        data_bytes_max_(TakeInteger(info[0], "dataBytesMax", 1, kDataBytesMax)) {
+    if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
+    pages_ = Take(state->pages, state->pages_bytes, "pages");
+    groups_ = Take(state->groups, state->groups_bytes, "groups");
+  }
+
+ protected:
+  void Execute() override {
+    pages::PageSource source;
+    source.pages = pages_.data;
+    source.pages_bytes = pages_.length;
+    source.groups = groups_.data;
+    source.groups_bytes = groups_.length;
+    source.file_bytes = state_->source_bytes;
+    const int status = state_->scan.Next(source, data_bytes_max_, &step_);
+    if (status != 0) FailErrno(-status, "read the file");
+  }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    const size_t count = step_.ranges.size();
+    Napi::Float64Array ranges = Napi::Float64Array::New(env, count * 2);
+    Napi::Uint8Array zero = Napi::Uint8Array::New(env, count);
+    for (size_t i = 0; i < count; ++i) {
+      ranges[i * 2] = static_cast<double>(step_.ranges[i].offset);
+      ranges[i * 2 + 1] = static_cast<double>(step_.ranges[i].length);
+      zero[i] = step_.ranges[i].zero ? 1 : 0;
+    }
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("ranges", ranges);
+    object.Set("zero", zero);
+    object.Set("data", MoveToBuffer(env, std::move(step_.data)));
+    object.Set("done", Napi::Boolean::New(env, step_.done));
+    return object;
+  }
+
+ private:
+  Bytes Take(const Napi::ObjectReference& from, size_t length, const char* name) {
+    const Bytes bytes = TakeBytes(from.Value(), name, this);
+    if (bytes.length != length) {
+      ThrowType(from.Env(), std::string(name) + " was detached while the file is scanned");
+    }
+    return bytes;
+  }
+
+  const size_t data_bytes_max_;
+  Bytes pages_;
+  Bytes groups_;
+  pages::PageStep step_;
+};
+
+class FinishJob : public ScanJob {
+ public:
+  FinishJob(const Napi::CallbackInfo& info, const State& state) : ScanJob(info.Env(), state) {
+    if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
+  }
+
+ protected:
+  void Execute() override {
+    const int status = state_->scan.Finish(&outcome_);
+    if (status != 0) FailErrno(-status, "finish the scan");
+  }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("row", RowsToArray(env, &outcome_.row, 1));
+    object.Set("torn", Napi::Boolean::New(env, outcome_.torn));
+    object.Set("pages", MoveToBuffer(env, std::move(state_->scan.pages())));
+    object.Set("groups", MoveToBuffer(env, std::move(state_->scan.groups())));
+    object.Set("digest", CopyToBuffer(env, outcome_.digest, sizeof outcome_.digest));
+    object.Set("xattrs", MoveToBuffer(env, std::move(outcome_.xattrs)));
+    state_->pages.Reset();
+    state_->groups.Reset();
+    return object;
+  }
+
+ private:
+  pages::PageOutcome outcome_;
+};
+
+class CloseJob : public ScanJob {
+ public:
+  CloseJob(const Napi::CallbackInfo& info, const State& state) : ScanJob(info.Env(), state) {
+    state->pages.Reset();
+    state->groups.Reset();
+  }
+
+ protected:
+  void Execute() override { state_->scan.Close(); }
+  Napi::Value Resolve(Napi::Env env) override { return env.Undefined(); }
+};
+
+template <typename Job>
+Napi::Value Start(const Napi::CallbackInfo& info, const State& state) {
+  auto job = std::make_unique<Job>(info, state);
+  return job.release()->Queue();
+}
+
+class OpenJob : public Worker {
+ public:
+  explicit OpenJob(const Napi::CallbackInfo& info) : Worker(info.Env()) {
+    const Napi::Object options = TakeObject(info[0], "options");
+    root_ = TakeString(options.Get("root"), "root");
+    path_ = TakePath(options.Get("path"), "path");
+    const Bytes seed = TakeBytes(options.Get("seed"), "seed");
+    if (seed.length != pages::kSeedBytes) ThrowRange(info.Env(), "seed must be 16 bytes");
+    state_ = std::make_shared<ScanState>(TakeDigestAlgo(options.Get("algo")), seed.data);
+    state_->source_bytes = TakeInteger(options.Get("sourceBytes"), "sourceBytes", 0, kOffsetMax);
+    state_->pages_bytes = TakeBytes(options.Get("pages"), "pages").length;
+    state_->groups_bytes = TakeBytes(options.Get("groups"), "groups").length;
+    state_->pages = Napi::Persistent(options.Get("pages").As<Napi::Object>());
+    state_->groups = Napi::Persistent(options.Get("groups").As<Napi::Object>());
+  }
+
+ protected:
+  void Execute() override {
+    const int status = state_->scan.Open(root_, path_);
+    if (status != 0) FailErrno(-status, "open '" + path_ + "' for scanning");
+  }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    using Info = const Napi::CallbackInfo&;
+    const State state = state_;
+    Napi::Object handle = Napi::Object::New(env);
+    handle.Set("row", RowsToArray(env, &state->scan.row(), 1));
+    Export(env, handle, "next", [state](Info info) { return Start<StepJob>(info, state); });
+    Export(env, handle, "finish", [state](Info info) { return Start<FinishJob>(info, state); });
+    Export(env, handle, "close", [state](Info info) { return Start<CloseJob>(info, state); });
+    return handle;
+  }
+
+ private:
+  std::string root_;
+  std::string path_;
+  State state_;
+};
+
+}  // namespace
+
+void RegisterFileScan(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "openFileScan", RunJob<OpenJob>);
+}
+
+}  // namespace dk
