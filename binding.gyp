@@ -12,7 +12,7 @@
       "cflags_cc!": ["-fno-exceptions", "-std=gnu++20"],
       "cflags_cc": [
         "-O3", "-std=c++17", "-fexceptions", "-fvisibility=hidden",
-        "-include <(module_root_dir)/native/common/glibc_compat.h"
+        "-include <(module_root_dir)/native/common/glibc_floor.h"
       ],
       "conditions": [
         ["target_arch=='x64'", {
