@@ -58,6 +58,7 @@ export async function openStore(root: string, options: StoreOptions = {}): Promi
     await beginCreation(paths);
   }
   const { meta, rebuild } = await openMeta(paths, { fresh, checksum, logger });
+  let store: OpenedStore | undefined;
   try {
     marker ??= await finishCreation(paths, options.hashAlgo ?? 'blake3', clock.nowMs());
     await writeOwner(paths, clock.nowMs());
@@ -65,11 +66,11 @@ export async function openStore(root: string, options: StoreOptions = {}): Promi
     await makeDirectory(paths.quarantine);
     const { snapshotInterval = 10, level = 3 } = options;
     const facts: OpenFacts = { paths, marker, engine, checksum, clock, logger, snapshotInterval, level };
-    const store = new OpenedStore(facts, meta);
+    store = new OpenedStore(facts, meta);
     await store.start(rebuild);
     return store;
   } catch (error) {
-    await meta.close().catch(() => {});
+    await (store ?? meta).close().catch(() => {});
     throw error;
   }
 }
