@@ -24,3 +24,21 @@ export function textBytes(length: number, seed: number): Buffer {
   }
   return bytes;
 }
+
+/** Property tests repeat exactly: a failure that nobody can repeat helps nobody. */
+export const RUNS = { seed: 20_251, numRuns: 40 } as const;
+
+/** A target that shares most of its bytes with the source: edits, an insertion, another length. */
+export function editedBytes(source: Buffer, seed: number): Buffer {
+  const edited = Buffer.from(source);
+  for (let i = 0; i < 10 && edited.length > 0; i += 1) {
+    const at = patternBytes(4, seed + i).readUInt32LE(0) % edited.length;
+    edited[at] = ((edited[at] as number) + 1) & 255;
+  }
+  return Buffer.concat([edited.subarray(0, edited.length >> 1), patternBytes(37, seed), edited.subarray(edited.length >> 1)]);
+}
+
+/** Lengths as the batches want them. */
+export function lengthsOf(parts: readonly Uint8Array[]): Uint32Array {
+  return Uint32Array.from(parts, (part) => part.length);
+}

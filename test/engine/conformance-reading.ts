@@ -1,0 +1,188 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, open, symlink, truncate, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Engine, ENTRY, type HashAlgo, type ScanResult, STAT } from '../../src/engine/engine.js';
+import { patternBytes } from './samples.js';
+import { rowAt, withTree } from './tree.js';
+
+const SEED = patternBytes(16, 77);
+const STEP_BYTES = 1 << 20;
+const SIZES = [0, 1, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_072, 262_144, 262_145, (1 << 20) + 1];
+
+/** Everything a whole scan hands out. */
+interface Scanned extends ScanResult {
+  readonly ranges: [number, number, number][];
+  readonly data: Buffer;
+}
+
+interface Source {
+  readonly pages: Uint8Array;
+  readonly groups: Uint8Array;
+  readonly sourceBytes: number;
+}
+
+const NOTHING: Source = { pages: Buffer.alloc(0), groups: Buffer.alloc(0), sourceBytes: 0 };
+
+export async function scanAll(engine: Engine, root: string, path: string, algo: HashAlgo, source = NOTHING): Promise<Scanned> {
+  const scan = await engine.openFileScan({ root, path, algo, seed: SEED, ...source });
+  try {
+    const ranges: [number, number, number][] = [];
+    const data: Buffer[] = [];
+    for (;;) {
+      const step = await scan.next(STEP_BYTES);
+      for (let i = 0; i < step.zero.length; i += 1) {
+        ranges.push([step.ranges[2 * i] as number, step.ranges[2 * i + 1] as number, step.zero[i] as number]);
+      }
+      data.push(step.data);
+      if (step.done) break;
+    }
+    return { ...(await scan.finish()), ranges, data: Buffer.concat(data) };
+  } finally {
+    await scan.close();
+  }
+}
+
+function describeBatches(engine: Engine): void {
+  it('reads files and links with their digests', () =>
+    withTree(async (root) => {
+      await mkdir(join(root, 'd'));
+      await writeFile(join(root, 'd/file'), patternBytes(10_000, 1));
+      await writeFile(join(root, 'empty'), '');
+      await writeFile(join(root, 'large'), patternBytes(30_000, 1));
+      await symlink('d/file', join(root, 'link'));
+      await symlink('d', join(root, 'dlink'));
+      execFileSync('mkfifo', [join(root, 'fifo')]);
+      const paths = ['d/file', 'empty', 'large', 'link', 'd', 'fifo', 'none', 'dlink/file'];
+      const batch = await engine.readFiles({ root, paths, fileBytesMax: 20_000, totalBytesMax: 1 << 20, algo: 'sha256' });
+      expect(batch.done).toBe(paths.length);
+      expect([...batch.status]).toEqual([0, 0, 2, 0, 0, 0, -constants.errno.ENOENT, -constants.errno.ELOOP]);
+      expect([...batch.lengths]).toEqual([10_000, 0, 0, 6, 0, 0, 0, 0]);
+      expect(batch.data.equals(Buffer.concat([patternBytes(10_000, 1), Buffer.from('d/file')]))).toBe(true);
+      const types = paths.map((_, i) => Number(rowAt(batch.rows, i)[STAT.type]));
+      expect(types.slice(0, 6)).toEqual([ENTRY.file, ENTRY.file, ENTRY.file, ENTRY.symlink, ENTRY.directory, ENTRY.special]);
+      expect(rowAt(batch.rows, 2)[STAT.size]).toBe(30_000n);
+      expect(batch.digests.subarray(0, 32)).toEqual(engine.digest('sha256', patternBytes(10_000, 1)));
+      expect(batch.digests.subarray(96, 128)).toEqual(engine.digest('sha256', Buffer.from('d/file')));
+    }));
+
+  it('stops at the byte limit after at least one', () =>
+    withTree(async (root) => {
+      const paths = ['0', '1', '2', '3'];
+      for (const path of paths) await writeFile(join(root, path), patternBytes(1000, 1));
+      const read = (totalBytesMax: number) =>
+        engine.readFiles({ root, paths, fileBytesMax: 5000, totalBytesMax, algo: 'blake3' });
+      const some = await read(2500);
+      expect(some.done).toBeGreaterThanOrEqual(2);
+      expect(some.done).toBeLessThan(4);
+      expect(some.lengths.length).toBe(some.done);
+      expect((await read(1)).done).toBe(1);
+      expect((await read(4000)).done).toBe(4);
+    }));
+
+  it('refuses paths that leave the root', () =>
+    withTree(async (root) => {
+      for (const path of ['../x', '/etc/passwd', 'a/../../x', 'a//b']) {
+        const read = engine.readFiles({ root, paths: [path], fileBytesMax: 1, totalBytesMax: 1, algo: 'blake3' });
+        await expect(read, path).rejects.toMatchObject({ code: 'DK_UNSAFE_PATH' });
+      }
+    }));
+}
+
+function describeFirstScans(engine: Engine): void {
+  it.each(['blake3', 'sha256'] as const)('hands out a new file whole, at every size (%s)', (algo) =>
+    withTree(async (root) => {
+      for (const size of SIZES) {
+        const content = patternBytes(size, 5);
+        await writeFile(join(root, 'file'), content);
+        const scanned = await scanAll(engine, root, 'file', algo);
+        expect(scanned.torn).toBe(false);
+        expect(scanned.data.equals(content), `${size}`).toBe(true);
+        expect(scanned.digest.toString('hex'), `${size}`).toBe((await engine.digestAsync(algo, content)).toString('hex'));
+        expect(scanned.pages.length).toBe(Math.ceil(size / 4096) * 16);
+        expect(scanned.groups.length).toBe(algo === 'blake3' ? Math.floor(size / 65_536) * 32 : 0);
+        const again = await scanAll(engine, root, 'file', algo, { ...scanned, sourceBytes: size });
+        expect(again.ranges, `${size}`).toEqual([]);
+        expect(again.digest.equals(scanned.digest)).toBe(true);
+        expect(again.pages.equals(scanned.pages)).toBe(true);
+        expect(again.groups.equals(scanned.groups)).toBe(true);
+      }
+    }),
+  );
+
+  it('reports zeros without data', () =>
+    withTree(async (root) => {
+      const content = Buffer.concat([patternBytes(8192, 1), Buffer.alloc(300_000), patternBytes(5000, 2)]);
+      await writeFile(join(root, 'file'), content);
+      const scanned = await scanAll(engine, root, 'file', 'blake3');
+      const rebuilt = Buffer.alloc(content.length, 1);
+      let at = 0;
+      for (const [offset, length, zero] of scanned.ranges) {
+        if (zero === 1) rebuilt.fill(0, offset, offset + length);
+        else at += scanned.data.copy(rebuilt, offset, at, at + length);
+      }
+      expect(rebuilt.equals(content)).toBe(true);
+      expect(scanned.data.length).toBeLessThan(30_000);
+    }));
+}
+
+function describeLaterScans(engine: Engine): void {
+  it('finds exactly the changed pages, also when the file grew or shrank', () =>
+    withTree(async (root) => {
+      const content = patternBytes(1_000_000, 6);
+      await writeFile(join(root, 'file'), content);
+      const first = await scanAll(engine, root, 'file', 'blake3');
+      const source = { ...first, sourceBytes: content.length };
+      const file = await open(join(root, 'file'), 'r+');
+      await file.write(Buffer.from('x'), 0, 1, 500_000);
+      await file.close();
+      content[500_000] = 120;
+      const second = await scanAll(engine, root, 'file', 'blake3', source);
+      expect(second.ranges).toEqual([[499_712, 4096, 0]]);
+      expect(second.data.equals(content.subarray(499_712, 503_808))).toBe(true);
+      expect(second.digest.equals(await engine.digestAsync('blake3', content))).toBe(true);
+      for (const size of [1_200_000, 700_001, 65_536, 5]) {
+        await truncate(join(root, 'file'), size);
+        const resized = Buffer.concat([content, Buffer.alloc(200_000)]).subarray(0, size);
+        const scanned = await scanAll(engine, root, 'file', 'blake3', { ...second, sourceBytes: content.length });
+        expect(scanned.digest.equals(await engine.digestAsync('blake3', resized)), `${size}`).toBe(true);
+        expect(scanned.pages.length).toBe(Math.ceil(size / 4096) * 16);
+        const fresh = await scanAll(engine, root, 'file', 'blake3');
+        expect(scanned.pages.equals(fresh.pages)).toBe(true);
+        expect(scanned.groups.equals(fresh.groups)).toBe(true);
+        await writeFile(join(root, 'file'), content);
+      }
+    }));
+
+  it('notices a change during the scan', () =>
+    withTree(async (root) => {
+      await writeFile(join(root, 'file'), patternBytes(100_000, 6));
+      const scan = await engine.openFileScan({ root, path: 'file', algo: 'blake3', seed: SEED, ...NOTHING });
+      expect((await scan.next(STEP_BYTES)).done).toBe(true);
+      await writeFile(join(root, 'file'), patternBytes(100_001, 7));
+      expect((await scan.finish()).torn).toBe(true);
+      await scan.close();
+    }));
+
+  it('opens regular files only, and follows no link', () =>
+    withTree(async (root) => {
+      await mkdir(join(root, 'd'));
+      await writeFile(join(root, 'd/file'), 'x');
+      await symlink('d/file', join(root, 'link'));
+      await symlink('d', join(root, 'dlink'));
+      execFileSync('mkfifo', [join(root, 'fifo')]);
+      for (const path of ['d', 'link', 'dlink/file', 'fifo', 'none']) {
+        const opened = engine.openFileScan({ root, path, algo: 'blake3', seed: SEED, ...NOTHING });
+        await expect(opened, path).rejects.toMatchObject({ code: expect.stringMatching(/^E[A-Z]+$/) });
+      }
+    }));
+}
+
+export function describeReading(engine: Engine): void {
+  describe('reading', () => {
+    describeBatches(engine);
+    describeFirstScans(engine);
+    describeLaterScans(engine);
+  });
+}

@@ -1,0 +1,24 @@
+/** The one suite that every implementation of `Engine` must pass. */
+import { describe } from 'vitest';
+import type { Engine } from '../../src/engine/engine.js';
+import { describeCoding } from './conformance-coding.js';
+import { describeHashing } from './conformance-hashing.js';
+import { describePlacing } from './conformance-placing.js';
+import { describeReading } from './conformance-reading.js';
+import { describeStatIndex } from './conformance-stat-index.js';
+
+/** What an implementation cannot do on Node alone. */
+export interface Abilities {
+  /** Sets times to the nanosecond instead of the microsecond. */
+  readonly exactTimes: boolean;
+}
+
+export function describeEngine(name: string, engine: Engine, abilities: Abilities): void {
+  describe(`${name} engine`, () => {
+    describeHashing(engine);
+    describeCoding(engine);
+    describeStatIndex(engine);
+    describeReading(engine);
+    describePlacing(engine, abilities.exactTimes);
+  });
+}
