@@ -18,7 +18,8 @@ export function checkBytes(value: unknown, name: string): void {
 /** Fails unless the value is text that can name a file. */
 export function checkFilePath(value: unknown, name: string): void {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${typeof value}`);
-  if (value === '' || value.includes('\0')) throw new RangeError(`${name} must be a path without NUL, not ${JSON.stringify(value)}`);
+  if (value === '' || value.includes('\0'))
+    throw new RangeError(`${name} must be a path without NUL, not ${JSON.stringify(value)}`);
 }
 
 /** Fails unless the value is a digest algorithm. */
@@ -45,9 +46,13 @@ export function checkLevel(value: unknown): void {
 export function checkBytePath(path: BytePath): void {
   if (typeof path !== 'string') throw new TypeError(`a path must be a string, not ${typeof path}`);
   if (path === '' || isSafePath(path)) return;
-  throw new DiffKeeperError('DK_UNSAFE_PATH', `the path ${JSON.stringify(pathToText(path))} does not stay below the root`, {
-    path: pathToText(path),
-  });
+  throw new DiffKeeperError(
+    'DK_UNSAFE_PATH',
+    `the path ${JSON.stringify(pathToText(path))} does not stay below the root`,
+    {
+      path: pathToText(path),
+    },
+  );
 }
 
 /** As `checkBytePath`, for something that cannot be the root. */
@@ -61,7 +66,8 @@ export function checkPieces(bytes: Uint8Array, lengths: Uint32Array, name: strin
   checkBytes(bytes, name);
   if (!(lengths instanceof Uint32Array)) throw new TypeError(`the lengths of ${name} must be a Uint32Array`);
   const sum = lengths.reduce((total, length) => total + length, 0);
-  if (sum !== bytes.length) throw new RangeError(`the lengths of ${name} add up to ${sum}, not to its ${bytes.length} bytes`);
+  if (sum !== bytes.length)
+    throw new RangeError(`the lengths of ${name} add up to ${sum}, not to its ${bytes.length} bytes`);
 }
 
 function checkCount(actual: number, expected: number, name: string): void {

@@ -24,10 +24,7 @@ const SCAN_BLOCK_BYTES = 256 << 10;
 const SEED_BYTES = 16;
 
 type Hashing = Pick<Engine, 'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'merkleRoot' | 'xxh3'>;
-type Coding = Pick<
-  Engine,
-  'compress' | 'decompress' | 'xorDiff' | 'xorPatch' | 'cut' | 'encodeBlobs' | 'decodeBlobs'
->;
+type Coding = Pick<Engine, 'compress' | 'decompress' | 'xorDiff' | 'xorPatch' | 'cut' | 'encodeBlobs' | 'decodeBlobs'>;
 type Files = Pick<
   Engine,
   | 'createStatIndex'

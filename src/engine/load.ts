@@ -43,7 +43,7 @@ export function engineInfo(): EngineInfo {
 }
 
 function chooseEngine(): Engine {
-  const wanted = process.env['DIFFKEEPER_ENGINE'] ?? '';
+  const wanted = process.env.DIFFKEEPER_ENGINE ?? '';
   if (wanted === 'typescript') return loadTwin('DIFFKEEPER_ENGINE=typescript asks for it');
   if (wanted !== '' && wanted !== 'native') {
     throw new DiffKeeperError('DK_CONFIG', `DIFFKEEPER_ENGINE must be 'native' or 'typescript', not '${wanted}'`);
@@ -51,7 +51,7 @@ function chooseEngine(): Engine {
   try {
     return loadNative();
   } catch (error) {
-    if (wanted === 'native' || process.env['DIFFKEEPER_REQUIRE_NATIVE'] === '1') throw error;
+    if (wanted === 'native' || process.env.DIFFKEEPER_REQUIRE_NATIVE === '1') throw error;
     const reason = error instanceof Error ? error.message : String(error);
     process.emitWarning(`${reason}\nThe slower TypeScript engine is used instead.`, {
       type: 'DiffKeeperWarning',

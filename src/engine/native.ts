@@ -104,7 +104,14 @@ function wrapScan(raw: FileScan): FileScan {
 
 type FileVerbs = Pick<
   Engine,
-  'createStatIndex' | 'readFiles' | 'openFileScan' | 'placeFiles' | 'placeOpen' | 'placeCommit' | 'placeLink' | 'preallocate'
+  | 'createStatIndex'
+  | 'readFiles'
+  | 'openFileScan'
+  | 'placeFiles'
+  | 'placeOpen'
+  | 'placeCommit'
+  | 'placeLink'
+  | 'preallocate'
 >;
 
 function wrapFiles(raw: RawAddon): FileVerbs {

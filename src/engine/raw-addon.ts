@@ -2,8 +2,17 @@
  * What the addon exports, before it becomes an `Engine`. Lists of paths cross as
  * one NUL-joined buffer and a count; everything else is as in the interface.
  */
-import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, FileBatch, HashAlgo } from './engine.js';
-import type { CompressOptions, CutOptions, FileScan } from './engine.js';
+import type {
+  CompressOptions,
+  CutOptions,
+  DecodeBatch,
+  DecodedBatch,
+  EncodeBatch,
+  EncodedBatch,
+  FileBatch,
+  FileScan,
+  HashAlgo,
+} from './engine.js';
 
 /** Changes as they cross. */
 export interface RawChanges {

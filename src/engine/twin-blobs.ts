@@ -26,7 +26,8 @@ function isIncompressible(data: Uint8Array): boolean {
   const counts = new Uint32Array(256);
   for (let sample = 0; sample < 4; sample += 1) {
     const start = Math.floor(((data.length - SAMPLE_BYTES) * sample) / 3);
-    for (let i = start; i < start + SAMPLE_BYTES; i += 1) counts[data[i] as number] = (counts[data[i] as number] as number) + 1;
+    for (let i = start; i < start + SAMPLE_BYTES; i += 1)
+      counts[data[i] as number] = (counts[data[i] as number] as number) + 1;
   }
   let bits = 0;
   for (const count of counts) {
@@ -89,7 +90,12 @@ export async function encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch> {
 }
 
 /** Decoded bytes of one payload, or undefined when it does not decode. */
-function decodeOne(codec: number, payload: Uint8Array, decodedBytes: number, context: Uint8Array): Uint8Array | undefined {
+function decodeOne(
+  codec: number,
+  payload: Uint8Array,
+  decodedBytes: number,
+  context: Uint8Array,
+): Uint8Array | undefined {
   try {
     if (codec === CODEC.raw) return payload.length === decodedBytes ? payload : undefined;
     if (codec === CODEC.zstd) return decompressNow(payload, { decodedBytes });

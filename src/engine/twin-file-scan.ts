@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type BytePath, LIMITS } from '../core/core.js';
-import { type Engine, ENTRY, type FileScan, type ScanResult, type ScanStep, STAT } from './engine.js';
+import { ENTRY, type Engine, type FileScan, type ScanResult, type ScanStep, STAT } from './engine.js';
 import { fullPath, ParentCheck, sameContent, statRow, systemError } from './twin-beneath.js';
 import { blake3, GROUP_BYTES, groupValue, rootFromGroups } from './twin-blake3.js';
 import { PAGE_VALUE_BYTES, type PageHash, pageHash } from './twin-pages.js';

@@ -18,7 +18,7 @@ import {
 import { chmod, chown, lchown, link, lutimes, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { type BytePath, LIMITS, pathJoin, pathParent, systemCode } from '../core/core.js';
-import { type Engine, ENTRY, type PlaceBatch, STAT, STAT_COLUMNS } from './engine.js';
+import { ENTRY, type Engine, type PlaceBatch, STAT, STAT_COLUMNS } from './engine.js';
 import { fullPath, lookAt, negativeErrno, ParentCheck, systemError } from './twin-beneath.js';
 
 const openFd = promisify(openCallback);

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open, readlink } from 'node:fs/promises';
 import { type BytePath, systemCode } from '../core/core.js';
-import { type Engine, ENTRY, type FileBatch, STAT, STAT_COLUMNS } from './engine.js';
+import { ENTRY, type Engine, type FileBatch, STAT, STAT_COLUMNS } from './engine.js';
 import { failedRow, fullPath, lookAt, negativeErrno, ParentCheck, sameContent, statRow } from './twin-beneath.js';
 import { digestBytes, warmHashes } from './twin-hash.js';
 

@@ -81,8 +81,7 @@ function upTo16(data: Buffer, seed: bigint): bigint {
     return h ^ (h >> 28n);
   }
   if (n > 0) {
-    const word =
-      ((data[0] as number) << 16) | ((data[n >> 1] as number) << 24) | (data[n - 1] as number) | (n << 8);
+    const word = ((data[0] as number) << 16) | ((data[n >> 1] as number) << 24) | (data[n - 1] as number) | (n << 8);
     const flip = u64(BigInt((SECRET.readUInt32LE(0) ^ SECRET.readUInt32LE(4)) >>> 0) + seed);
     return avalanche64(BigInt(word >>> 0) ^ flip);
   }

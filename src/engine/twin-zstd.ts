@@ -80,7 +80,8 @@ export function decompressNow(
   const announced = frameContentBytes(data);
   if (announced !== undefined && announced !== decodedBytes) throw lengthMismatch(decodedBytes, announced);
   const context = options.context ?? NO_BYTES;
-  const prefix = options.dictionary ?? (looksLikeDictionary(context) ? Buffer.concat([Buffer.alloc(1), context]) : context);
+  const prefix =
+    options.dictionary ?? (looksLikeDictionary(context) ? Buffer.concat([Buffer.alloc(1), context]) : context);
   checkMemory(data.length, decodedBytes, prefix.length);
   const handle = createDCtx();
   let decoded: Buffer;

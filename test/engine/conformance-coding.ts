@@ -51,7 +51,9 @@ function describeZstd(engine: Engine): void {
       const bad = Buffer.from(frame);
       bad[at] = (bad[at] as number) ^ 0x55;
       // Without a checksum a flip may decode; it must keep the length then, and never crash.
-      const decoded = await engine.decompress(bad, { decodedBytes: 3000 }).catch((error: { code?: string }) => error.code);
+      const decoded = await engine
+        .decompress(bad, { decodedBytes: 3000 })
+        .catch((error: { code?: string }) => error.code);
       if (typeof decoded !== 'object') expect(decoded).toBe('DK_CORRUPT_DELTA');
       else expect((decoded as Buffer).length).toBe(3000);
     }

@@ -11,7 +11,9 @@ import { patternBytes, RUNS } from './samples.js';
 const ALGOS: HashAlgo[] = ['blake3', 'sha256'];
 
 function reference(algo: HashAlgo, data: Uint8Array): string {
-  return algo === 'blake3' ? Buffer.from(blake3(data)).toString('hex') : createHash('sha256').update(data).digest('hex');
+  return algo === 'blake3'
+    ? Buffer.from(blake3(data)).toString('hex')
+    : createHash('sha256').update(data).digest('hex');
 }
 
 /** RFC 6962, written down as it reads. */
@@ -46,7 +48,9 @@ export function describeHashing(engine: Engine): void {
       const digests = await engine.digestMany(algo, data, lengths);
       let at = 0;
       for (const [i, length] of lengths.entries()) {
-        expect(digests.subarray(i * 32, i * 32 + 32).toString('hex')).toBe(reference(algo, data.subarray(at, at + length)));
+        expect(digests.subarray(i * 32, i * 32 + 32).toString('hex')).toBe(
+          reference(algo, data.subarray(at, at + length)),
+        );
         at += length;
       }
       await expect(engine.digestMany(algo, data, Uint32Array.of(4999))).rejects.toThrow(RangeError);
@@ -59,14 +63,18 @@ export function describeHashing(engine: Engine): void {
       expect((await engine.digestFile(algo, join(folder, 'file'))).toString('hex')).toBe(reference(algo, data));
       await expect(engine.digestFile(algo, join(folder, 'none'))).rejects.toMatchObject({ code: 'ENOENT' });
       const aborted = AbortSignal.abort();
-      await expect(engine.digestFile(algo, join(folder, 'file'), aborted)).rejects.toMatchObject({ code: 'DK_ABORTED' });
+      await expect(engine.digestFile(algo, join(folder, 'file'), aborted)).rejects.toMatchObject({
+        code: 'DK_ABORTED',
+      });
       await rm(folder, { recursive: true });
     });
 
     it.each(ALGOS)('%s Merkle root is RFC 6962 shaped', (algo) => {
       for (let count = 0; count <= 20; count += 1) {
         const leaves = Array.from({ length: count }, (_, i) => patternBytes(32, i + 1));
-        expect(engine.merkleRoot(algo, Buffer.concat(leaves)).toString('hex'), `${count}`).toBe(referenceRoot(algo, leaves));
+        expect(engine.merkleRoot(algo, Buffer.concat(leaves)).toString('hex'), `${count}`).toBe(
+          referenceRoot(algo, leaves),
+        );
       }
       expect(() => engine.merkleRoot(algo, Buffer.alloc(33))).toThrow(RangeError);
     });

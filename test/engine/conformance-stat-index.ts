@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { pathBytes } from '../../src/core/core.js';
-import { type Engine, ENTRY, STAT, type StatIndex, type TreeChanges } from '../../src/engine/engine.js';
+import { ENTRY, type Engine, STAT, type StatIndex, type TreeChanges } from '../../src/engine/engine.js';
 import { rowAt, withTree } from './tree.js';
 
 const KIND_NAMES = ['', 'added', 'changed', 'removed'];
@@ -36,7 +36,9 @@ function describeScans(engine: Engine): void {
       await fill(root);
       const index = engine.createStatIndex();
       const first = await remember(index, root);
-      expect(listed(first)).toEqual(['', 'a', 'a/b', 'a/b/two', 'a/one', 'c', 'c/three', 'link'].map((p) => `added ${p}`));
+      expect(listed(first)).toEqual(
+        ['', 'a', 'a/b', 'a/b/two', 'a/one', 'c', 'c/three', 'link'].map((p) => `added ${p}`),
+      );
       expect(index.count).toBe(8);
       const stats = await lstat(join(root, 'a/one'), { bigint: true });
       const row = rowAt(first.rows, first.paths.indexOf('a/one'));
@@ -62,7 +64,16 @@ function describeScans(engine: Engine): void {
       await mkdir(join(root, 'new'));
       await writeFile(join(root, 'new/file'), '');
       const scan = (options: object) => index.scan({ root, ...ALL, ...options });
-      const below = ['changed ', 'changed a', 'removed a/b', 'removed a/b/two', 'changed a/one', 'changed c/three', 'removed link', 'added new'];
+      const below = [
+        'changed ',
+        'changed a',
+        'removed a/b',
+        'removed a/b/two',
+        'changed a/one',
+        'changed c/three',
+        'removed link',
+        'added new',
+      ];
       expect(listed(await scan({}))).toEqual([...below, 'added new/file']);
       expect(listed(await scan({ enterAdded: false }))).toEqual(below);
       expect(listed(await scan({ directories: ['c'], recursive: false }))).toEqual(['changed c/three']);
@@ -81,7 +92,9 @@ function describeScans(engine: Engine): void {
       await writeFile(join(root, 'a'), 'file now');
       const changes = await index.scan({ root, ...ALL });
       expect(listed(changes)).toEqual(['changed ', 'changed a', 'removed a/b', 'removed a/b/two', 'removed a/one']);
-      expect(listed(await index.scanPaths({ root, paths: ['a/one', 'c/three', 'nothing'] }))).toEqual(['removed a/one']);
+      expect(listed(await index.scanPaths({ root, paths: ['a/one', 'c/three', 'nothing'] }))).toEqual([
+        'removed a/one',
+      ]);
     }));
 
   it('looks at exactly the given paths', () =>

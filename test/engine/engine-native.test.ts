@@ -20,7 +20,7 @@ if (native instanceof Error) {
     it('says what is missing and what to type, where it is not required', () => {
       expect(isDiffKeeperError(native, 'DK_NATIVE_MISSING')).toBe(true);
       expect(native.message).toContain('npm run build:native');
-      expect(process.env['DIFFKEEPER_REQUIRE_NATIVE']).not.toBe('1');
+      expect(process.env.DIFFKEEPER_REQUIRE_NATIVE).not.toBe('1');
     });
   });
 } else {

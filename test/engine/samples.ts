@@ -35,7 +35,11 @@ export function editedBytes(source: Buffer, seed: number): Buffer {
     const at = patternBytes(4, seed + i).readUInt32LE(0) % edited.length;
     edited[at] = ((edited[at] as number) + 1) & 255;
   }
-  return Buffer.concat([edited.subarray(0, edited.length >> 1), patternBytes(37, seed), edited.subarray(edited.length >> 1)]);
+  return Buffer.concat([
+    edited.subarray(0, edited.length >> 1),
+    patternBytes(37, seed),
+    edited.subarray(edited.length >> 1),
+  ]);
 }
 
 /** Lengths as the batches want them. */

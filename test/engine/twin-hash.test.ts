@@ -6,7 +6,9 @@ import { blake3, GROUP_BYTES, groupValue, rootFromGroups } from '../../src/engin
 import { xxh3 } from '../../src/engine/twin-xxh3.js';
 import { patternBytes } from './samples.js';
 
-const BLAKE3_LENGTHS = [0, 1, 3, 4, 63, 64, 65, 1023, 1024, 1025, 2048, 2049, 3073, 5120, 65535, 65536, 65537, 131072, 200_001];
+const BLAKE3_LENGTHS = [
+  0, 1, 3, 4, 63, 64, 65, 1023, 1024, 1025, 2048, 2049, 3073, 5120, 65535, 65536, 65537, 131072, 200_001,
+];
 
 describe('twin blake3', () => {
   it('equals an independent implementation at block, chunk and group borders', () => {
@@ -31,7 +33,11 @@ describe('twin blake3', () => {
 
 describe('twin xxh3', () => {
   it('equals an independent implementation for every short length and at stripe and block borders', async () => {
-    const seeds: [number, number][] = [[0, 0], [1, 0], [0x89abcdef, 0xfedcba98]];
+    const seeds: [number, number][] = [
+      [0, 0],
+      [1, 0],
+      [0x89abcdef, 0xfedcba98],
+    ];
     for (const [low, high] of seeds) {
       const hasher = await createXXHash3(low, high);
       const seed = BigInt(low) | (BigInt(high) << 32n);
