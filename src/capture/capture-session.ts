@@ -19,7 +19,7 @@ export interface CaptureObserver {
   /** After the scan, before bytes are taken. */
   scanned(findings: ScanFindings): void;
   /** After the commit: paths that got a version or a removal, and paths to look at again soon. */
-  taken(written: readonly BytePath[], again: readonly BytePath[]): void;
+  taken(written: readonly BytePath[], again: readonly BytePath[], full: boolean): void;
 }
 
 export class StateSession implements CaptureSession {
@@ -265,6 +265,6 @@ export class StateSession implements CaptureSession {
       this.#unindexed.clear();
     }
     for (const path of work.left) if (this.#index.get(path) === undefined) this.#unindexed.add(path);
-    this.#observer?.taken(work.written, work.again);
+    this.#observer?.taken(work.written, work.again, findings.full);
   }
 }

@@ -3,20 +3,25 @@
  * still or when the maximum lag is near, and proves by full scans that no event was missed.
  */
 import { EventEmitter } from 'node:events';
-import { type BytePath, type Clock, DiffKeeperError, isWithin, systemClock, systemCode } from '../core/core.js';
-import { ENTRY } from '../engine/engine.js';
+import {
+  type BytePath,
+  type Clock,
+  DiffKeeperError,
+  isDiffKeeperError,
+  silentLogger,
+  systemClock,
+} from '../core/core.js';
 import type { Store } from '../store/store.js';
 import { StateSession } from './capture-session.js';
-import { rowType } from './entry-version.js';
-import { MarkSet } from './mark-set.js';
-import { MissedChanges } from './missed-changes.js';
+import type { MarkSet } from './mark-set.js';
 import type { ScanFindings } from './state-scan.js';
-import type { CaptureReport, CaptureRun, StateWatcher, WatchOptions, WatchState } from './types.js';
-import { DirectoryWatcher } from './watcher.js';
+import type { CaptureReport, StateWatcher, WatchOptions, WatchState } from './types.js';
+import { WatchCoverage } from './watch-coverage.js';
+import { checkWatchOptions, type WatchTimes } from './watch-settings.js';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
-/** Scans may use at most this share of the time. */
+/** Full scans wait at least this many times as long as one takes. */
 const SCAN_SHARE = 10;
 
 interface FlushRequest {
@@ -34,28 +39,226 @@ interface WatchEvents {
 
 export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher {
   readonly #options: WatchOptions;
+  readonly #times: WatchTimes;
   readonly #clock: Clock;
-  readonly #maxLagMs: number;
-  readonly #settleMs: number;
-  readonly #rescanMs: number;
-  readonly #missed = new MissedChanges();
+  /** Both are set by `start`, which alone makes loops. */
   #session!: StateSession;
-  #watcher!: DirectoryWatcher;
+  #coverage!: WatchCoverage;
   #state: WatchState = 'starting';
   #reason = '';
-  #marks = new MarkSet();
-  /** Watched directories whose names came, went or changed hands. */
-  #stale = new Set<BytePath>();
   /** Why events cannot be relied upon; empty when they can. */
   #watchTrouble = '';
-  #armedIdentity = '';
+  /** What the capture in progress knows from events. */
+  #announced: MarkSet | undefined;
   #requests: FlushRequest[] = [];
-  #arming: Promise<void> = Promise.resolve();
   #nextFullMs = 0;
+  #tickMs = 0;
+  #scanMs = 0;
+  #captureMs = 0;
   #failures = 0;
   #retryMs = 0;
   #closing = false;
   #wake: () => void = () => {};
   #running: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
+
+  private constructor(options: WatchOptions) {
+    super();
+    this.#options = options;
+    this.#times = checkWatchOptions(options);
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** See `watch`. */
+  static async start(store: Store, stateDir: string, options: WatchOptions): Promise<WatchLoop> {
+    const loop = new WatchLoop(options);
+    const session = await StateSession.open(store, stateDir, options, {
+      scanned: (findings) => loop.#scanned(findings),
+      taken: (written, again, full) => loop.#taken(written, again, full),
+    });
+    loop.#session = session;
+    loop.#coverage = new WatchCoverage(session, loop.#clock, {
+      marked: () => loop.#wake(),
+      troubled: (reason) => loop.#watchFailed(reason),
+    });
+    await loop.#coverage.start();
+    options.signal?.addEventListener('abort', () => void loop.close({ finalCapture: false }).catch(() => {}), {
+      once: true,
+    });
+    // Listeners that the caller adds right after `await watch(...)` hear of the first capture, too.
+    setImmediate(() => {
+      loop.#running = loop.#closing ? Promise.resolve() : loop.#run();
+    });
+    return loop;
+  }
+
+  get state(): WatchState {
+    return this.#state;
+  }
+
+  get missedChanges(): number {
+    return this.#coverage.missedChanges;
+  }
+
+  flush(options: { readonly tag?: string; readonly force?: boolean } = {}): Promise<CaptureReport> {
+    if (this.#closing) return Promise.reject(new DiffKeeperError('DK_STORE_CLOSED', 'this watcher is closed'));
+    return new Promise((resolve, reject) => {
+      this.#requests.push({ ...options, resolve, reject });
+      this.#wake();
+    });
+  }
+
+  close(options: { readonly finalCapture?: boolean } = {}): Promise<void> {
+    this.#closed ??= this.#closeNow(options.finalCapture ?? true);
+    return this.#closed;
+  }
+
+  async #closeNow(finalCapture: boolean): Promise<void> {
+    this.#closing = true;
+    this.#wake();
+    await this.#running;
+    for (const { reject } of this.#requests.splice(0)) {
+      reject(new DiffKeeperError('DK_STORE_CLOSED', 'the watcher was closed'));
+    }
+    try {
+      if (finalCapture) await this.#capture(true, []);
+    } finally {
+      await this.#coverage.close();
+      await this.#session.close();
+      this.#setState('closed', '');
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closing) {
+      const delay = this.#dueMs() - this.#clock.steadyMs();
+      if (delay > 0) await this.#sleep(delay);
+      else await this.#tick();
+    }
+  }
+
+  /** When there is something to do. */
+  #dueMs(): number {
+    if (this.#requests.length > 0) return 0;
+    if (this.#failures > 0) return this.#retryMs;
+    const { maxLagMs, settleMs } = this.#times;
+    const { marks, unwatchable } = this.#coverage;
+    let due = this.#nextFullMs;
+    if (!marks.empty) due = Math.min(due, marks.lastMs + settleMs, marks.firstMs + this.#patienceMs());
+    if (unwatchable.size > 0) due = Math.min(due, this.#tickMs + maxLagMs);
+    return due;
+  }
+
+  /** How long marks may wait for quiet, so that the capture itself still ends within the lag. */
+  #patienceMs(): number {
+    const { maxLagMs } = this.#times;
+    return Math.max(0, Math.min(maxLagMs / 2, maxLagMs - this.#captureMs));
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Math.min(ms, 1 << 30));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+
+  async #tick(): Promise<void> {
+    const requests = this.#requests.splice(0);
+    this.#tickMs = this.#clock.steadyMs();
+    try {
+      await this.#coverage.rearm();
+      const { marks, unwatchable } = this.#coverage;
+      for (const directory of unwatchable) marks.add(directory, this.#tickMs);
+      const full = requests.length > 0 || marks.overflowed || this.#tickMs >= this.#nextFullMs;
+      const report = await this.#capture(full, requests);
+      for (const { resolve } of requests) resolve(report);
+    } catch (error) {
+      for (const { reject } of requests) reject(error);
+      this.#captureFailed(error);
+    }
+  }
+
+  /** Captures what is marked, or everything. */
+  async #capture(full: boolean, requests: readonly FlushRequest[]): Promise<CaptureReport> {
+    const startMs = this.#clock.steadyMs();
+    const marks = this.#coverage.takeMarks();
+    this.#announced = marks;
+    const tag = requests.find((request) => request.tag !== undefined)?.tag;
+    const { freeze } = this.#options;
+    let report: CaptureReport;
+    try {
+      report = await this.#session.capture({
+        ...(!full && { marks: [...marks.paths] }),
+        ...(tag !== undefined && { tag }),
+        ...(freeze && { freeze }),
+        force: requests.some((request) => request.force),
+        takeUnsettled: !marks.empty && startMs - marks.firstMs >= this.#patienceMs(),
+      });
+    } catch (error) {
+      this.#coverage.marks.merge(marks);
+      throw error;
+    }
+    const replaced = await this.#coverage.settle();
+    this.#captureMs = this.#clock.steadyMs() - startMs;
+    if (full) this.#nextFullMs = this.#clock.steadyMs() + this.#fullEveryMs();
+    if (replaced) this.#nextFullMs = 0;
+    this.#failures = 0;
+    if (report.checkpoint) this.emit('checkpoint', report);
+    if (!this.#closing) this.#setState(this.#watchTrouble === '' ? 'watching' : 'degraded', this.#watchTrouble);
+    return report;
+  }
+
+  #fullEveryMs(): number {
+    const { maxLagMs, rescanMs } = this.#times;
+    return Math.max(this.#watchTrouble === '' ? rescanMs : maxLagMs, SCAN_SHARE * this.#scanMs);
+  }
+
+  #scanned(findings: ScanFindings): void {
+    if (findings.full) this.#scanMs = this.#clock.steadyMs() - this.#tickMs;
+    this.#coverage.scanned(findings);
+  }
+
+  #taken(written: readonly BytePath[], again: readonly BytePath[], full: boolean): void {
+    const announced = this.#announced;
+    if (!announced) return;
+    // The very first scan finds what was there before anybody watched, and a lost watch announces nothing.
+    if (full && this.#state === 'watching') this.#coverage.suspect(written, announced);
+    if (again.length === 0) return;
+    const { marks } = this.#coverage;
+    const nowMs = this.#clock.steadyMs();
+    for (const path of again) marks.add(path, nowMs);
+    // It has waited since it was marked first: the lag counts from there.
+    if (!announced.empty) marks.firstMs = Math.min(marks.firstMs, announced.firstMs);
+  }
+
+  #watchFailed(reason: string): void {
+    this.#watchTrouble = reason;
+    this.#nextFullMs = Math.min(this.#nextFullMs, this.#clock.steadyMs() + this.#times.maxLagMs);
+    if (this.#state === 'watching') this.#setState('degraded', reason);
+    this.#wake();
+  }
+
+  #captureFailed(error: unknown): void {
+    const failure = error instanceof Error ? error : new Error(String(error));
+    this.#failures += 1;
+    const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures - 1, 10));
+    this.#retryMs = this.#clock.steadyMs() + pause;
+    // What was marked is kept; a full scan also finds what happened meanwhile, for example to the directory itself.
+    this.#nextFullMs = 0;
+    if (isDiffKeeperError(error, 'DK_ABORTED') && this.#closing) return;
+    this.#setState('degraded', `capture failed, trying again: ${failure.message}`);
+    if (this.listenerCount('error') > 0) this.emit('error', failure);
+    else (this.#options.logger ?? silentLogger).error({ error: failure.message }, 'capture failed, trying again');
+  }
+
+  #setState(state: WatchState, reason: string): void {
+    if (state === this.#state && reason === this.#reason) return;
+    this.#state = state;
+    this.#reason = reason;
+    this.emit('state', state, reason);
+  }
 }

@@ -1,0 +1,133 @@
+/** What events announced since the last capture, and which directories they can come from. */
+import { type BytePath, type Clock, isWithin } from '../core/core.js';
+import { ENTRY } from '../engine/engine.js';
+import type { StateSession } from './capture-session.js';
+import { rowType } from './entry-version.js';
+import { MarkSet } from './mark-set.js';
+import { MissedChanges } from './missed-changes.js';
+import type { ScanFindings } from './state-scan.js';
+import { describeTrouble } from './watch-settings.js';
+import { DirectoryWatcher } from './watcher.js';
+
+export interface CoverageEvents {
+  /** The first mark since the last capture was set. */
+  marked(): void;
+  /** Events no longer cover everything. */
+  troubled(reason: string): void;
+}
+
+export class WatchCoverage {
+  readonly #session: StateSession;
+  readonly #clock: Clock;
+  readonly #events: CoverageEvents;
+  readonly #watcher: DirectoryWatcher;
+  readonly #missed = new MissedChanges();
+  #marks = new MarkSet();
+  /** Watched directories whose names came, went or changed hands. */
+  #stale = new Set<BytePath>();
+  #arming: Promise<void> = Promise.resolve();
+  #identity: string;
+
+  constructor(session: StateSession, clock: Clock, events: CoverageEvents) {
+    this.#session = session;
+    this.#clock = clock;
+    this.#events = events;
+    this.#identity = session.identity;
+    this.#watcher = new DirectoryWatcher(session.root, {
+      changed: (path, renamed) => this.#changed(path, renamed),
+      unnamed: (directory) => this.#mark(directory),
+      failed: (error) => events.troubled(describeTrouble(error)),
+      ignores: (directory) => this.#ignores(directory, true),
+    });
+  }
+
+  get marks(): MarkSet {
+    return this.#marks;
+  }
+
+  get missedChanges(): number {
+    return this.#missed.count(this.#clock.steadyMs());
+  }
+
+  /** Directories that must be listed now and then, because they cannot be watched. */
+  get unwatchable(): ReadonlySet<BytePath> {
+    return this.#watcher.unwatchable;
+  }
+
+  /** Watches the whole state directory. */
+  async start(): Promise<void> {
+    await this.#watcher.arm('');
+  }
+
+  /** Hands over the marks and begins a new set. */
+  takeMarks(): MarkSet {
+    const marks = this.#marks;
+    this.#marks = new MarkSet();
+    return marks;
+  }
+
+  /** A scan reports: new directories are watched while the capture goes on. */
+  scanned(findings: ScanFindings): void {
+    for (const path of findings.removed) if (this.#watcher.has(path)) this.#stale.add(path);
+    const fresh: BytePath[] = [];
+    for (const [path, row] of findings.found) {
+      if (rowType(row) === ENTRY.directory && !this.#watcher.has(path)) fresh.push(path);
+    }
+    if (fresh.length > 0) this.#arming = this.#arming.then(() => this.#arm(fresh));
+  }
+
+  /** A full scan that nobody asked for wrote these; what the marks did not announce was missed by the events. */
+  suspect(written: readonly BytePath[], marks: MarkSet): void {
+    if (!marks.overflowed) this.#missed.suspect(written, marks.paths, this.#clock.steadyMs());
+  }
+
+  /** Before a capture: watches anew the directories that changed hands. */
+  async rearm(): Promise<void> {
+    await this.#arming;
+    const stale = this.#stale;
+    if (stale.size === 0) return;
+    this.#stale = new Set();
+    this.#watcher.disarm(stale);
+    await this.#arm([...stale]);
+  }
+
+  /** After a capture: every directory found is watched; true when the state directory itself was replaced. */
+  async settle(): Promise<boolean> {
+    await this.#arming;
+    if (this.#session.identity === this.#identity) return false;
+    this.#identity = this.#session.identity;
+    await this.#watcher.restart();
+    await this.#watcher.arm('');
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await this.#arming;
+    await this.#watcher.close();
+  }
+
+  /** What happened in a directory before it was watched is unknown, so each is listed once more. */
+  async #arm(directories: readonly BytePath[]): Promise<void> {
+    for (const directory of directories) {
+      for (const fresh of await this.#watcher.arm(directory)) this.#mark(fresh);
+    }
+  }
+
+  #changed(path: BytePath, renamed: boolean): void {
+    if (this.#ignores(path, false)) return;
+    if (renamed && this.#watcher.has(path)) this.#stale.add(path);
+    this.#missed.clear(path);
+    this.#mark(path);
+  }
+
+  #mark(path: BytePath): void {
+    const first = this.#marks.empty;
+    this.#marks.add(path, this.#clock.steadyMs());
+    if (first) this.#events.marked();
+  }
+
+  #ignores(path: BytePath, directory: boolean): boolean {
+    if (this.#session.skipped.some((skipped) => isWithin(path, skipped))) return true;
+    return path !== '' && (this.#session.rules?.ignores(path, directory) ?? false);
+  }
+}

@@ -1,0 +1,35 @@
+/** Checked times of a watcher, and words for its troubles. */
+import { systemCode } from '../core/core.js';
+import type { WatchOptions } from './types.js';
+
+export interface WatchTimes {
+  readonly maxLagMs: number;
+  readonly settleMs: number;
+  readonly rescanMs: number;
+}
+
+/** Fills in defaults; throws RangeError. */
+export function checkWatchOptions(options: WatchOptions): WatchTimes {
+  const { maxLagMs = 1000, settleMs = 50, rescanMs = 10_000 } = options;
+  for (const [name, value, min] of [
+    ['maxLagMs', maxLagMs, 1],
+    ['settleMs', settleMs, 0],
+    ['rescanMs', rescanMs, 1],
+  ] as const) {
+    if (!Number.isFinite(value) || value < min) throw new RangeError(`${name} must be at least ${min}, got ${value}`);
+  }
+  return { maxLagMs, settleMs, rescanMs };
+}
+
+/** Why the watcher no longer sees everything, and what to do about it. */
+export function describeTrouble(error: Error): string {
+  switch (systemCode(error)) {
+    case 'ENOSPC':
+      return 'too many directories for the inotify limit: raise fs.inotify.max_user_watches; scanning instead';
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'too many open files or inotify instances: raise fs.inotify.max_user_instances, fs.inotify.max_user_watches or the limit of open files; scanning instead';
+    default:
+      return `a directory cannot be watched (${error.message}); scanning instead`;
+  }
+}
