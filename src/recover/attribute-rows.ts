@@ -38,9 +38,20 @@ export function rowOf(version: Version, owner: boolean): BigInt64Array {
   return row;
 }
 
+/** What can be set on this machine, and so what can be compared. */
+export interface AttributeRules {
+  /** Owner and group are restored. */
+  readonly owner: boolean;
+  /** Times closer than this count as equal, ns: Node sets no nanoseconds, so the twin is off by up to one microsecond. */
+  readonly mtimeStepNs: bigint;
+}
+
 /** Whether an entry found in the target has the type and the attributes of the version. Content is not looked at. */
-export function attributesEqual(row: BigInt64Array, version: Version, owner: boolean): boolean {
-  if (Number(row[STAT.type]) !== version.type || row[STAT.mtimeNs] !== version.mtimeNs) return false;
+export function attributesEqual(row: BigInt64Array, version: Version, rules: AttributeRules): boolean {
+  const { owner, mtimeStepNs } = rules;
+  if (Number(row[STAT.type]) !== version.type) return false;
+  const apart = (row[STAT.mtimeNs] ?? 0n) - version.mtimeNs;
+  if (apart >= mtimeStepNs || -apart >= mtimeStepNs) return false;
   if (owner && (row[STAT.uid] !== BigInt(version.uid) || row[STAT.gid] !== BigInt(version.gid))) return false;
   if (version.type === VERSION_TYPE.directory) return Number(row[STAT.mode]) === wantedMode(version, owner);
   if (row[STAT.size] !== BigInt(version.size)) return false;

@@ -14,7 +14,7 @@ export async function findRight(job: RecoverJob, versions: readonly Version[]): 
   const small: Version[] = [];
   for (const version of versions) {
     const row = job.target.listing?.get(version.path);
-    if (row === undefined || !attributesEqual(row, version, job.owner)) continue;
+    if (row === undefined || !attributesEqual(row, version, job.rules)) continue;
     if (isSmall(version)) small.push(version);
     else if (await largeIsRight(job, version)) right.add(version);
   }

@@ -3,7 +3,7 @@
  * with their own attributes, because each entry placed inside moves the mtime.
  */
 import { chmod, chown, lutimes } from 'node:fs/promises';
-import { LIMITS } from '../core/core.js';
+import { type BytePath, LIMITS, pathParent } from '../core/core.js';
 import { STAT, STAT_COLUMNS } from '../engine/engine.js';
 import type { Version } from '../format/format.js';
 import { attributesEqual, fillRow, isDirectoryRow, wantedMode } from './attribute-rows.js';
@@ -11,15 +11,48 @@ import type { RecoverJob } from './recover-job.js';
 
 const WRITABLE = 0o700;
 
-/** Makes directories that are missing, in the way of nothing, or not writable for us. */
-export async function openDirectories(job: RecoverJob, versions: readonly Version[]): Promise<void> {
-  const wanted = versions.filter((version) => {
-    const row = job.target.listing?.get(version.path);
-    if (version.path === '') return false;
-    return row === undefined || !isDirectoryRow(row) || (Number(row[STAT.mode]) & WRITABLE) !== WRITABLE;
-  });
-  for (const version of wanted) job.touch(version.path);
-  for (const version of await place(job, wanted, WRITABLE)) job.touched.add(version.path);
+/** Directories of the checkpoint that still have to be made writable before something is placed below them. */
+export class ClosedDirectories {
+  readonly #job: RecoverJob;
+  readonly #closed = new Map<BytePath, Version>();
+
+  constructor(job: RecoverJob) {
+    this.#job = job;
+  }
+
+  /** Makes directories that are missing; notes those that are there but not writable for us. */
+  async make(versions: readonly Version[]): Promise<void> {
+    const missing: Version[] = [];
+    for (const version of versions) {
+      if (version.path === '') continue;
+      const row = this.#job.target.listing?.get(version.path);
+      if (row === undefined || !isDirectoryRow(row)) missing.push(version);
+      else if ((Number(row[STAT.mode]) & WRITABLE) !== WRITABLE) this.#closed.set(version.path, version);
+    }
+    await this.openAbove(missing);
+    for (const version of await place(this.#job, missing, WRITABLE)) {
+      this.#job.touch(version.path);
+      this.#job.touched.add(version.path);
+    }
+  }
+
+  /** Makes what lies above these entries writable, top down. Nothing to do is the rule, and cheap. */
+  async openAbove(versions: readonly Version[]): Promise<void> {
+    if (this.#closed.size === 0) return;
+    const wanted = new Map<BytePath, Version>();
+    for (const version of versions) {
+      for (let up = pathParent(version.path); up !== ''; up = pathParent(up)) {
+        const closed = this.#closed.get(up);
+        if (closed) wanted.set(up, closed);
+      }
+    }
+    // One by one and by length: a parent is shorter than what lies in it, and must be open first.
+    for (const path of [...wanted.keys()].sort((one, other) => one.length - other.length)) {
+      this.#closed.delete(path);
+      this.#job.touched.add(path);
+      await place(this.#job, [wanted.get(path) as Version], WRITABLE);
+    }
+  }
 }
 
 /** Gives directories their own attributes, deepest first: a parent may be closed to us afterwards. */
@@ -44,7 +77,7 @@ function isRight(job: RecoverJob, version: Version): boolean {
   // The scan does not tell extended attributes, so a directory with some is always set again.
   if (job.touched.has(version.path) || version.xattrs.length > 0) return false;
   const row = job.target.listing?.get(version.path);
-  return row !== undefined && attributesEqual(row, version, job.owner);
+  return row !== undefined && attributesEqual(row, version, job.rules);
 }
 
 async function place(job: RecoverJob, versions: readonly Version[], extraMode: number): Promise<Version[]> {

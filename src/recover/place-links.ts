@@ -2,6 +2,7 @@
 import { type BytePath, DiffKeeperError, pathToText } from '../core/core.js';
 import { STAT } from '../engine/engine.js';
 import { VERSION_TYPE, type Version } from '../format/format.js';
+import type { ClosedDirectories } from './place-directories.js';
 import type { RecoverJob } from './recover-job.js';
 
 interface Follower {
@@ -29,7 +30,7 @@ export class LinkGroups {
   }
 
   /** Links the further names. Call when all files are in place. */
-  async place(job: RecoverJob): Promise<void> {
+  async place(job: RecoverJob, closed: ClosedDirectories): Promise<void> {
     for (const { version, leader } of this.#followers) {
       job.check();
       job.progress(version.size);
@@ -38,6 +39,7 @@ export class LinkGroups {
       } else if (job.keptLeaders.has(leader) && isLinked(job, version.path, leader)) {
         job.kept += 1;
       } else {
+        await closed.openAbove([version]);
         await link(job, version, leader);
       }
     }

@@ -13,6 +13,7 @@ import {
 import type { Engine } from '../engine/engine.js';
 import type { Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
+import type { AttributeRules } from './attribute-rows.js';
 import type { DamageLog } from './damage-log.js';
 import type { Target } from './target-tree.js';
 
@@ -22,6 +23,7 @@ export class RecoverJob {
   readonly engine: Engine;
   readonly target: Target;
   readonly owner: boolean;
+  readonly rules: AttributeRules;
   readonly damage: DamageLog;
   readonly logger: Logger;
   readonly signal: AbortSignal | undefined;
@@ -49,6 +51,7 @@ export class RecoverJob {
     this.engine = options.store.engine;
     this.target = options.target;
     this.owner = options.owner;
+    this.rules = { owner: options.owner, mtimeStepNs: this.engine.info.kind === 'native' ? 1n : 1000n };
     this.damage = options.damage;
     this.logger = options.logger;
     this.signal = options.signal;

@@ -13,7 +13,7 @@ import { computeTreeRoot } from '../store/store.js';
 import { isDirectoryRow } from './attribute-rows.js';
 import { BatchRelay } from './batch-relay.js';
 import { findRight } from './compare-target.js';
-import { closeDirectories, openDirectories } from './place-directories.js';
+import { ClosedDirectories, closeDirectories } from './place-directories.js';
 import { LargeLane } from './place-large.js';
 import { LinkGroups } from './place-links.js';
 import { isSmall, SmallLane } from './place-small.js';
@@ -41,6 +41,7 @@ export class RecoverPass {
   readonly #small: SmallLane;
   readonly #large: LargeLane;
   readonly #links = new LinkGroups();
+  readonly #closed: ClosedDirectories;
   readonly #directories: Version[] = [];
   /** Files where the target has a directory that must be emptied first. */
   readonly #blocked: Version[] = [];
@@ -54,6 +55,7 @@ export class RecoverPass {
     this.#options = options;
     this.#small = new SmallLane(job);
     this.#large = new LargeLane(job);
+    this.#closed = new ClosedDirectories(job);
     this.#extra = new Set(options.removeExtra ? job.target.listing?.paths() : []);
     this.#unmatched = new Set(options.under);
   }
@@ -63,9 +65,10 @@ export class RecoverPass {
       const rootMatches = await this.#restoreEntries();
       await this.#drain();
       if (rootMatches !== false) await removeExtra(this.#job, this.#withinSelection(), this.#options.ignores);
+      await this.#closed.openAbove(this.#blocked);
       for (const version of this.#blocked) await this.#send(version);
       await this.#drain();
-      await this.#links.place(this.#job);
+      await this.#links.place(this.#job, this.#closed);
       await this.#addParents();
       await closeDirectories(this.#job, this.#directories);
       for (const path of this.#unmatched)
@@ -125,14 +128,17 @@ export class RecoverPass {
       } else if (version.type === VERSION_TYPE.directory) directories.push(version);
       else if (!this.#links.take(version)) files.push(version);
     }
-    await openDirectories(this.#job, directories);
+    await this.#closed.make(directories);
     for (const version of directories) this.#directories.push(version);
     const right = target.listing === null ? null : await findRight(this.#job, files);
+    const wrong: Version[] = [];
     for (const version of files) {
       if (right?.has(version)) this.#job.countKept(version);
       else if (this.#isBlocked(version)) this.#blocked.push(version);
-      else await this.#send(version);
+      else wrong.push(version);
     }
+    await this.#closed.openAbove(wrong);
+    for (const version of wrong) await this.#send(version);
   }
 
   /** Notes that the checkpoint has this path. */

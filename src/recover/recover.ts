@@ -14,7 +14,7 @@ import { entriesOf, findCheckpoint, refusal, selectPaths } from './select-entrie
 import { openTarget } from './target-tree.js';
 import type { RecoverDamage, RecoverOptions, RecoverPlan, RecoverReport } from './types.js';
 
-export { readFileAt } from './read-file-at.js';
+export { type ReadFileOptions, readFileAt } from './read-file-at.js';
 export * from './types.js';
 
 /** What one attempt left behind. */
