@@ -17,6 +17,8 @@ import { xxh3 } from './twin-xxh3.js';
 import { compressNow, decompressNow, warmZstd } from './twin-zstd.js';
 
 const DEFAULT_LEVEL = 3;
+/** Exact versions that package.json pins; a test holds the two together. */
+const TWIN_VERSIONS = { 'zstd-wasm': '0.0.27', 'hash-wasm': '4.13.0' };
 
 /** Makes the engine. @param fallbackReason why the addon is not used, shown by `engineInfo` */
 export function createTwin(fallbackReason?: string): Engine {
@@ -26,7 +28,7 @@ export function createTwin(fallbackReason?: string): Engine {
     kind: 'typescript',
     simd: 'none',
     threads: 0,
-    versions: { zstd: '1.5', node: process.versions.node },
+    versions: TWIN_VERSIONS,
     ...(fallbackReason === undefined ? {} : { fallbackReason }),
   };
   return {

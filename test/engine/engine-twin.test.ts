@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadTwin } from '../../src/engine/load.js';
 import { describeEngine } from './conformance.js';
@@ -13,5 +14,13 @@ describe('typescript engine', () => {
       fallbackReason: 'because',
     });
     expect(loadTwin().info.fallbackReason).toBeUndefined();
+  });
+
+  it('tells the versions that the package pins', () => {
+    const { dependencies } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(loadTwin().info.versions).toEqual({
+      'zstd-wasm': dependencies['@bokuweb/zstd-wasm'],
+      'hash-wasm': dependencies['hash-wasm'],
+    });
   });
 });
