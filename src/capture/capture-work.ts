@@ -92,7 +92,10 @@ export class CaptureWork {
   exclude(entry: Entry, head: Version | undefined, reason: string): void {
     this.skipped.push({ path: pathToText(entry.path), reason });
     if (head) this.#removal(entry.path);
-    this.settle(entry, 0);
+    this.#paths.push(entry.path);
+    this.#rows.push(entry.row);
+    this.#trusted.push(1);
+    this.#step(0);
   }
 
   /** The entry is as the store has it (or never will be there): the index may remember it. */

@@ -1,0 +1,173 @@
+import { closeSync, ftruncateSync, openSync, readdirSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { CaptureOptions } from '../../src/capture/types.js';
+import { engines, letTheClockTick, MIB, noise, StateFixture } from './state-fixture.js';
+
+let fixture: StateFixture;
+afterEach(async () => {
+  await fixture?.close();
+});
+
+/** Overwrites bytes in place. */
+function patch(name: string, offset: number, bytes: Uint8Array): void {
+  const fd = openSync(fixture.path(name), 'r+');
+  writeSync(fd, bytes, 0, bytes.length, offset);
+  closeSync(fd);
+}
+
+describe.each(engines())('capture of large files (%s)', (_name, engine) => {
+  it('stores about the changed pages of a change in place', async () => {
+    fixture = await StateFixture.create(engine);
+    fixture.write('big', noise(6 * MIB, 1));
+    const first = await fixture.capture();
+    expect(first.storedBytes).toBeLessThan(6.1 * MIB);
+    await fixture.expectKept();
+    for (let i = 0; i < 20; i += 1) patch('big', 300_000 * i + 77, noise(100, 50 + i));
+    const second = await fixture.capture();
+    expect(second).toMatchObject({ added: 0, changed: 1 });
+    expect(second.storedBytes).toBeLessThan(12_000);
+    await fixture.expectKept();
+    expect(await fixture.capture()).toMatchObject({ checkpoint: null });
+  });
+
+  it('finds the old pieces again behind an insertion', async () => {
+    fixture = await StateFixture.create(engine);
+    const bytes = noise(8 * MIB, 2);
+    fixture.write('big', bytes);
+    await fixture.capture();
+    fixture.write('big', Buffer.concat([bytes.subarray(0, 3 * MIB), Buffer.from('inserted'), bytes.subarray(3 * MIB)]));
+    const report = await fixture.capture();
+    expect(report.storedBytes).toBeLessThan(1.5 * MIB);
+    await fixture.expectKept();
+  });
+
+  it('follows growing, shrinking, emptying and becoming small', async () => {
+    fixture = await StateFixture.create(engine);
+    const bytes = noise(3 * MIB, 3);
+    fixture.write('big', bytes.subarray(0, 2 * MIB + 123));
+    await fixture.capture();
+    fixture.write('big', bytes);
+    expect((await fixture.capture()).storedBytes).toBeLessThan(MIB + 10_000);
+    await fixture.expectKept();
+    truncateSync(fixture.path('big'), MIB + 5);
+    expect((await fixture.capture()).storedBytes).toBeLessThan(10_000);
+    await fixture.expectKept();
+    truncateSync(fixture.path('big'), 1000);
+    expect((await fixture.capture()).storedBytes).toBeLessThan(3000);
+    await fixture.expectKept();
+    fixture.write('big', bytes);
+    expect((await fixture.capture()).storedBytes).toBeLessThan(1.2 * MIB);
+    await fixture.expectKept();
+    truncateSync(fixture.path('big'), 0);
+    await fixture.capture();
+    await fixture.expectKept();
+  });
+
+  it('keeps the holes of a sparse file', async () => {
+    fixture = await StateFixture.create(engine);
+    fixture.write('sparse', '');
+    const fd = openSync(fixture.path('sparse'), 'r+');
+    writeSync(fd, noise(5000, 4), 0, 5000, 9 * MIB + 1);
+    ftruncateSync(fd, 20 * MIB);
+    closeSync(fd);
+    const report = await fixture.capture();
+    expect(report.storedBytes).toBeLessThan(20_000);
+    expect((await fixture.head('sparse'))?.sparse).toBe(true);
+    await fixture.expectKept();
+    patch('sparse', 2 * MIB, noise(10_000, 5));
+    expect((await fixture.capture()).storedBytes).toBeLessThan(16_000);
+    await fixture.expectKept();
+    patch('sparse', 9 * MIB, Buffer.alloc(8192));
+    expect((await fixture.capture()).storedBytes).toBeLessThan(4000);
+    await fixture.expectKept();
+  });
+
+  it('writes only attributes when only attributes changed', async () => {
+    fixture = await StateFixture.create(engine);
+    fixture.write('big', noise(MIB, 6));
+    await fixture.capture();
+    const before = await fixture.head('big');
+    await letTheClockTick();
+    fixture.write('big', noise(MIB, 6));
+    const report = await fixture.capture();
+    expect(report.changed).toBe(1);
+    expect(report.storedBytes).toBeLessThan(1500);
+    expect((await fixture.head('big'))?.recipe).toEqual(before?.recipe);
+  });
+
+  it('is right, and as small, after the page tables were lost', async () => {
+    fixture = await StateFixture.create(engine);
+    fixture.write('big', noise(5 * MIB, 7));
+    await fixture.capture();
+    patch('big', 2 * MIB, noise(50, 8));
+    await fixture.capture();
+    await fixture.reopen('pages');
+    patch('big', 4 * MIB + 9, noise(50, 9));
+    expect((await fixture.capture()).storedBytes).toBeLessThan(6000);
+    await fixture.expectKept();
+    await fixture.reopen();
+    const pages = join(fixture.store.cachePath, 'pages');
+    expect(readdirSync(pages)).toHaveLength(1);
+    rmSync(join(fixture.store.cachePath, 'stat.idx'));
+    await letTheClockTick();
+    expect(await fixture.capture()).toMatchObject({ checkpoint: null });
+    rmSync(fixture.path('big'));
+    await fixture.capture();
+    expect(readdirSync(pages)).toHaveLength(0);
+  });
+
+  it('keeps many versions readable under random page writes', async () => {
+    fixture = await StateFixture.create(engine);
+    fixture.write('db', noise(3 * MIB, 10));
+    await fixture.capture();
+    for (let round = 0; round < 14; round += 1) {
+      for (let i = 0; i < 6; i += 1) patch('db', ((round * 7919 + i * 104_729) % 760) * 4096, noise(4096, round * 10 + i));
+      await fixture.capture();
+    }
+    await fixture.expectKept();
+    expect((await fixture.store.verify()).damage).toEqual([]);
+  });
+});
+
+describe('capture of large files', () => {
+  it.each<CaptureOptions['deltaEngine']>(['zstd', 'xor'])('restricts deltas to %s', async (deltaEngine) => {
+    fixture = await StateFixture.create(engines()[0]?.[1] as never, { ...(deltaEngine && { deltaEngine }) });
+    fixture.write('big', noise(2 * MIB, 1));
+    fixture.write('small', noise(10_000, 2));
+    await fixture.capture();
+    patch('big', MIB, noise(20, 3));
+    patch('small', 5000, noise(20, 4));
+    expect((await fixture.capture()).storedBytes).toBeLessThan(2500);
+    await fixture.expectKept();
+  });
+
+  it('leaves out a file that never holds still, unless it must be taken', async () => {
+    fixture = await StateFixture.create(engines()[0]?.[1] as never);
+    fixture.write('busy', noise(40 * MIB, 1));
+    fixture.write('calm', 'x');
+    const writer = setInterval(() => patch('busy', 39 * MIB, noise(64, Date.now())), 1);
+    try {
+      const report = await fixture.capture();
+      expect(report.skipped).toEqual([{ path: 'busy', reason: 'it kept changing while it was read' }]);
+      expect(report.added).toBe(1);
+      const forced = await fixture.capture({ takeUnsettled: true });
+      expect(forced).toMatchObject({ added: 1, skipped: [], unsettled: ['busy'] });
+    } finally {
+      clearInterval(writer);
+    }
+    await letTheClockTick();
+    await fixture.capture();
+    await fixture.expectKept();
+  });
+
+  it('finds writes through a mapping only when told to look', async () => {
+    fixture = await StateFixture.create(engines()[0]?.[1] as never);
+    fixture.write('mapped', noise(MIB, 1));
+    await letTheClockTick();
+    await fixture.capture();
+    expect((await fixture.capture({ rescan: ['mapped'] })).readBytes).toBe(MIB);
+    expect((await fixture.capture({ marks: [], rescan: ['mapped'] })).readBytes).toBe(MIB);
+    expect((await fixture.capture()).readBytes).toBe(0);
+  });
+});
