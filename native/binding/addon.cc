@@ -14,8 +14,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterBlobs(env, exports);
   dk::RegisterBlobsDecode(env, exports);
   dk::RegisterSystem(env, exports);
-  if (dk::RegisterPages) dk::RegisterPages(env, exports);
-  if (dk::RegisterPlace) dk::RegisterPlace(env, exports);
+  dk::RegisterPages(env, exports);
+  dk::RegisterPlace(env, exports);
   return exports;
 }
 

@@ -45,11 +45,11 @@ uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, 
 // UTF-8; refuses a NUL inside.
 std::string TakeString(Napi::Value value, const char* name);
 
-// Zeroed memory from the C library that can be handed to JavaScript without a copy.
+// Memory from the C library that can be handed to JavaScript without a copy.
 class Output {
  public:
   Output() = default;
-  // Throws std::bad_alloc.
+  // NOT zeroed: write every byte, or Shrink, before handing it out. Throws std::bad_alloc.
   explicit Output(size_t length);
   uint8_t* data() { return data_.get(); }
   const uint8_t* data() const { return data_.get(); }

@@ -142,13 +142,13 @@ class EncodeJob : public Worker {
       total += length;
     }
     out_ = Output(total);
-    uint8_t* at = out_.data();
-    for (size_t i = 0; i < payloads.size(); ++i) {
+    std::vector<size_t> starts(payloads.size());
+    for (size_t i = 1; i < starts.size(); ++i) starts[i] = starts[i - 1] + lengths_[i - 1];
+    ParallelFor(payloads.size(), [&](size_t i) {
       const bool raw = payloads[i].codec == Codec::kRaw;
       const uint8_t* from = raw ? targets_.At(i).data : payloads[i].bytes.data();
-      if (lengths_[i] > 0) memcpy(at, from, lengths_[i]);
-      at += lengths_[i];
-    }
+      if (lengths_[i] > 0) memcpy(out_.data() + starts[i], from, lengths_[i]);
+    });
   }
 
   Pieces targets_;

@@ -13,7 +13,7 @@ void RegisterChunk(Napi::Env env, Napi::Object exports);
 void RegisterBlobs(Napi::Env env, Napi::Object exports);
 void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
-__attribute__((weak)) void RegisterPages(Napi::Env env, Napi::Object exports);
-__attribute__((weak)) void RegisterPlace(Napi::Env env, Napi::Object exports);
+void RegisterPages(Napi::Env env, Napi::Object exports);
+void RegisterPlace(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <new>
+#include <string>
 
 extern "C" {
 
@@ -32,4 +33,9 @@ namespace std {
 // Called by containers that are asked for an impossible size, since GCC 11.
 __attribute__((weak)) void __throw_bad_array_new_length() { throw bad_array_new_length(); }
 }  // namespace std
+
+// What std::string::shrink_to_fit() calls since GCC 11, under the name the compiler gives it.
+extern "C" void dk_string_shrink(std::string* text) __asm__(
+    "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE7reserveEv");
+void dk_string_shrink(std::string* text) { std::string(*text).swap(*text); }
 #endif
