@@ -78,12 +78,7 @@ export function fromSystemError(error: unknown, action: string, path: string): D
   const code = systemCode(error);
   const full = code === 'ENOSPC' || code === 'EDQUOT';
   const reason = error instanceof Error ? error.message : String(error);
-  return new DiffKeeperError(
-    full ? 'DK_DISK_FULL' : 'DK_IO',
-    `cannot ${action} ${path}: ${reason}`,
-    { path },
-    error,
-  );
+  return new DiffKeeperError(full ? 'DK_DISK_FULL' : 'DK_IO', `cannot ${action} ${path}: ${reason}`, { path }, error);
 }
 
 /** Throws DK_ABORTED when the signal has fired. */

@@ -150,7 +150,10 @@ export async function directoryBytes(directory: string): Promise<number> {
   for (const entry of names) {
     const full = path.join(directory, entry.name);
     if (entry.isDirectory()) total += await directoryBytes(full);
-    else total += await stat(full).then((facts) => facts.size).catch(() => 0);
+    else
+      total += await stat(full)
+        .then((facts) => facts.size)
+        .catch(() => 0);
   }
   return total;
 }

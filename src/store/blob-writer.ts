@@ -1,6 +1,6 @@
 /** Codes blobs in batches and appends their records: the write half of a transaction. */
 import { LIMITS } from '../core/core.js';
-import { type Codec, CODEC, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
+import { CODEC, type Codec, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
 import { type Checksum, type Digest, encodeExtents, encodeRecord, mergeExtents, RECORD } from '../format/format.js';
 import { encodeBlobInfo } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';

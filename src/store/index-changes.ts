@@ -3,8 +3,8 @@ import {
   ByteReader,
   ByteWriter,
   type Checkpoint,
-  decodeCheckpoint,
   type CheckpointRecord,
+  decodeCheckpoint,
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';

@@ -1,14 +1,7 @@
 /** Opens a store: marker, metadata, tail; and the object that ties the parts together. */
 import { rename } from 'node:fs/promises';
 import * as path from 'node:path';
-import {
-  type Clock,
-  isDiffKeeperError,
-  type Logger,
-  makeDirectory,
-  silentLogger,
-  systemClock,
-} from '../core/core.js';
+import { type Clock, isDiffKeeperError, type Logger, makeDirectory, silentLogger, systemClock } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';

@@ -162,7 +162,7 @@ export class Packs {
 
   async #reader(pack: number): Promise<FileHandle> {
     const known = this.#readers.get(pack);
-    if (known) {
+    if (known !== undefined) {
       this.#readers.delete(pack);
       this.#readers.set(pack, known);
       return known;

@@ -2,8 +2,8 @@
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import {
   type Digest,
-  encodeExtents,
   type Extent,
+  encodeExtents,
   extentsBytes,
   mergeExtents,
   type Recipe,

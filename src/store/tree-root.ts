@@ -46,7 +46,12 @@ export function deepestFirst(directories: Iterable<BytePath>): BytePath[] {
 /** Leaf of the state directory itself. */
 export function rootDigest(engine: Engine, algo: HashAlgo, root: Version | undefined, content: Uint8Array): Digest {
   const writer = new ByteWriter(64);
-  writer.u8(0).varint(0).u8(VERSION_TYPE.directory).varint(root?.mode ?? 0).bytes(content);
+  writer
+    .u8(0)
+    .varint(0)
+    .u8(VERSION_TYPE.directory)
+    .varint(root?.mode ?? 0)
+    .bytes(content);
   return engine.digest(algo, writer.finish());
 }
 

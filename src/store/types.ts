@@ -189,6 +189,10 @@ export interface Store {
   stats(): Promise<StoreStats>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Rebuilds the metadata from the packs alone. */
-  rebuildIndex(): Promise<{ readonly checkpoints: number; readonly records: number; readonly damage: readonly DamageReport[] }>;
+  rebuildIndex(): Promise<{
+    readonly checkpoints: number;
+    readonly records: number;
+    readonly damage: readonly DamageReport[];
+  }>;
   close(): Promise<void>;
 }

@@ -95,7 +95,11 @@ describe('extents', () => {
         const length = b % (total - offset + 1);
         const slices = sliceExtents(extents, offset, length);
         expect(extentsBytes(slices)).toBe(length);
-        const again = [...sliceExtents(extents, 0, offset), ...slices, ...sliceExtents(extents, offset + length, total - offset - length)];
+        const again = [
+          ...sliceExtents(extents, 0, offset),
+          ...slices,
+          ...sliceExtents(extents, offset + length, total - offset - length),
+        ];
         expect(mergeExtents(again)).toEqual(mergeExtents(extents));
       }),
     );
@@ -111,7 +115,13 @@ describe('extents', () => {
     }
     expect(codeOf(() => decodeExtents(Buffer.concat([good, Buffer.of(0)])))).toBe('DK_CORRUPT_RECIPE');
     expect(codeOf(() => decodeExtents(Buffer.from([0xff, 0xff, 0xff, 0x7f])))).toBe('DK_CORRUPT_RECIPE');
-    const outside = new ByteWriter().varint(1).bytes(digestOf(1)).varint(1).varint(1).varint(LIMITS.blobBytes).varint(1);
+    const outside = new ByteWriter()
+      .varint(1)
+      .bytes(digestOf(1))
+      .varint(1)
+      .varint(1)
+      .varint(LIMITS.blobBytes)
+      .varint(1);
     expect(codeOf(() => decodeExtents(outside.finish()))).toBe('DK_CORRUPT_RECIPE');
     expect(codeOf(() => sliceExtents([{ digest: null, offset: 0, length: 4 }], 2, 3))).toBe('DK_CORRUPT_RECIPE');
   });
@@ -170,13 +180,27 @@ describe('versions', () => {
 describe('records', () => {
   const payload = Buffer.from('payload');
   const record = encodeRecord(
-    { kind: RECORD.blob, codec: 1, depth: 3, digest: digestOf(9), decodedBytes: 100, contextList: Buffer.from('ctx'), payload },
+    {
+      kind: RECORD.blob,
+      codec: 1,
+      depth: 3,
+      digest: digestOf(9),
+      decodedBytes: 100,
+      contextList: Buffer.from('ctx'),
+      payload,
+    },
     checksum,
   );
 
   it('round trip', () => {
     const { head, contextList, payload: found } = decodeRecord(record, 0, checksum);
-    expect(head).toMatchObject({ kind: RECORD.blob, codec: 1, depth: 3, decodedBytes: 100, recordBytes: record.length });
+    expect(head).toMatchObject({
+      kind: RECORD.blob,
+      codec: 1,
+      depth: 3,
+      decodedBytes: 100,
+      recordBytes: record.length,
+    });
     expect(contextList.toString()).toBe('ctx');
     expect(found.toString()).toBe('payload');
   });
