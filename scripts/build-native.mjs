@@ -1,10 +1,11 @@
+#!/usr/bin/env node
 // Builds build/Release/diffkeeper.node with cmake-js; returns at once when it is
 // newer than everything it is made of.
 //
 //   --sanitize   own code with ASan and UBSan, into build/sanitize/ (load with libasan preloaded)
 //   --force      builds even when nothing looks newer
 //
-// prebuildify also calls this file in place of node-gyp (see the script `prebuild`):
+// prebuildify also calls this file in place of node-gyp (see the script `prebuilds`):
 // the words it passes along (rebuild --target=...) are not needed for Node-API.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
