@@ -10,6 +10,7 @@
 #include "binding/columns.h"
 #include "binding/register.h"
 #include "binding/worker.h"
+#include "pages/beneath.h"
 #include "pages/stat_table.h"
 #include "pages/tree_scan.h"
 
@@ -179,6 +180,10 @@ void RegisterPages(Napi::Env env, Napi::Object exports) {
   RegisterStatIndex(env, exports);
   RegisterReadFiles(env, exports);
   RegisterFileScan(env, exports);
+  // For tests: what happens on a kernel without openat2.
+  Export(env, exports, "useComponentWalk", [](const Napi::CallbackInfo& info) {
+    pages::UseComponentWalk(info[0].ToBoolean());
+  });
 }
 
 }  // namespace dk
