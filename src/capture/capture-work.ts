@@ -161,4 +161,3 @@ export class CaptureWork {
     return mtime > start - RACY_NS && mtime < start + AHEAD_NS;
   }
 }
-

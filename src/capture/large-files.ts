@@ -1,9 +1,18 @@
 /** Large lane: one file at a time, against its page table, with bounded memory. */
 import { DiffKeeperError, isDiffKeeperError, LIMITS, pathToText } from '../core/core.js';
-import { type FileScan, STAT, type ScanResult, type ScanStep } from '../engine/engine.js';
+import { type FileScan, type ScanResult, type ScanStep, STAT } from '../engine/engine.js';
 import { VERSION_TYPE, type Version } from '../format/format.js';
 import type { CaptureWork } from './capture-work.js';
-import { EMPTY_RECIPE, type Entry, NO_BYTES, rowSize, rowValue, sameContent, sameVersion, versionOf } from './entry-version.js';
+import {
+  EMPTY_RECIPE,
+  type Entry,
+  NO_BYTES,
+  rowSize,
+  rowValue,
+  sameContent,
+  sameVersion,
+  versionOf,
+} from './entry-version.js';
 import { LargeWriter, TornFileError } from './large-writer.js';
 import type { PageTable } from './page-tables.js';
 import { reasonOfError } from './skip-reason.js';
@@ -83,7 +92,11 @@ async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Pr
   if (size > LIMITS.fileBytes) return { skip: `it is larger than ${LIMITS.fileBytes} bytes` };
   if (result.torn && !large.acceptTorn) return 'torn';
   const slots = await writer.finish(size);
-  const version = largeVersion(entry, { size, ...result }, slots.some((slot) => slot.digest === null));
+  const version = largeVersion(
+    entry,
+    { size, ...result },
+    slots.some((slot) => slot.digest === null),
+  );
   if (result.torn) work.unsettled.push(pathToText(entry.path));
   work.tables.stage(
     entry.path,
@@ -94,7 +107,12 @@ async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Pr
   if (sameVersion(head, version)) work.settle(entry, size);
   else if (head && sameContent(head, version)) work.write(entry, { ...version, recipe: head.recipe }, head);
   else {
-    const recipe = await work.tx.storeRecipe({ extents: slots, size, digest: result.digest, ...(source && { source }) });
+    const recipe = await work.tx.storeRecipe({
+      extents: slots,
+      size,
+      digest: result.digest,
+      ...(source && { source }),
+    });
     work.write(entry, { ...version, recipe }, head);
   }
   return 'taken';

@@ -12,7 +12,8 @@ export class MissedChanges {
   suspect(written: readonly BytePath[], marks: ReadonlySet<BytePath>, nowMs: number): void {
     const announced = new Set<BytePath>();
     // A directory changes with its names, without an event of its own.
-    for (const mark of marks) for (let at = mark; at !== '' && !announced.has(at); at = pathParent(at)) announced.add(at);
+    for (const mark of marks)
+      for (let at = mark; at !== '' && !announced.has(at); at = pathParent(at)) announced.add(at);
     for (const path of written) {
       if (this.#suspects.size >= LIMITS.watchMarks) return;
       if (!announced.has(path) && !announced.has(pathParent(path))) this.#suspects.set(path, nowMs);

@@ -5,7 +5,16 @@ import { ENTRY, type FileBatch } from '../engine/engine.js';
 import { type Digest, type Recipe, VERSION_TYPE, type Version } from '../format/format.js';
 import type { BlobContext, BlobInput } from '../store/store.js';
 import type { CaptureWork } from './capture-work.js';
-import { EMPTY_RECIPE, type Entry, NO_BYTES, rowAt, rowType, sameContent, sameVersion, versionOf } from './entry-version.js';
+import {
+  EMPTY_RECIPE,
+  type Entry,
+  NO_BYTES,
+  rowAt,
+  rowType,
+  sameContent,
+  sameVersion,
+  versionOf,
+} from './entry-version.js';
 import { reasonOf } from './skip-reason.js';
 
 /** Readings of a file that changes under our hands, before it is left for the next capture. */
@@ -84,7 +93,13 @@ function sortBatch(
     else if (status < 0) {
       work.skip(path, reasonOf(status));
     } else {
-      read.push({ path, row: row.slice(), bytes, xattrs, digest: Buffer.from(batch.digests.subarray(i * 32, i * 32 + 32)) });
+      read.push({
+        path,
+        row: row.slice(),
+        bytes,
+        xattrs,
+        digest: Buffer.from(batch.digests.subarray(i * 32, i * 32 + 32)),
+      });
     }
   }
   return read;
@@ -152,10 +167,7 @@ async function storeGroup(work: CaptureWork, group: readonly Change[]): Promise<
 }
 
 /** The older bytes of each changed file, where there are some of a useful size. */
-async function gatherContexts(
-  work: CaptureWork,
-  group: readonly Change[],
-): Promise<(BlobContext | undefined)[]> {
+async function gatherContexts(work: CaptureWork, group: readonly Change[]): Promise<(BlobContext | undefined)[]> {
   const wholes: { readonly at: number; readonly digest: Digest }[] = [];
   const contexts: (BlobContext | undefined)[] = group.map(() => undefined);
   for (const [at, { head, version }] of group.entries()) {

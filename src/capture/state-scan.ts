@@ -112,7 +112,8 @@ export class StateScan {
         findings.found.delete(path);
         continue;
       }
-      if (directory && rowValue(row, STAT.ino) === store.ino && rowValue(row, STAT.dev) === store.dev) foreign.push(path);
+      if (directory && rowValue(row, STAT.ino) === store.ino && rowValue(row, STAT.dev) === store.dev)
+        foreign.push(path);
       if (this.#isSkipped(path) || rules?.ignores(path, directory)) {
         if (known) findings.removed.add(path);
         continue;

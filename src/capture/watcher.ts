@@ -138,7 +138,9 @@ export class DirectoryWatcher {
       fresh.push(directory);
       await this.#watcher.watchDirectory(this.#absolute(directory));
     }
-    const path = isText ? this.#absolute(directory) : Buffer.concat([Buffer.from(`${this.#root}/`), pathBytes(directory)]);
+    const path = isText
+      ? this.#absolute(directory)
+      : Buffer.concat([Buffer.from(`${this.#root}/`), pathBytes(directory)]);
     // A directory that vanished meanwhile has nothing to watch; its own removal is an event of its parent.
     const entries = await readdir(path, { withFileTypes: true, encoding: 'latin1' }).catch(() => []);
     for (const entry of entries) {

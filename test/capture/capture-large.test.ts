@@ -122,7 +122,8 @@ describe.each(engines())('capture of large files (%s)', (_name, engine) => {
     fixture.write('db', noise(3 * MIB, 10));
     await fixture.capture();
     for (let round = 0; round < 14; round += 1) {
-      for (let i = 0; i < 6; i += 1) patch('db', ((round * 7919 + i * 104_729) % 760) * 4096, noise(4096, round * 10 + i));
+      for (let i = 0; i < 6; i += 1)
+        patch('db', ((round * 7919 + i * 104_729) % 760) * 4096, noise(4096, round * 10 + i));
       await fixture.capture();
     }
     await fixture.expectKept();

@@ -1,5 +1,15 @@
-import { chmodSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { capture, openCaptureSession } from '../../src/capture/capture.js';
@@ -34,7 +44,8 @@ describe.each(engines())('capture of small entries (%s)', (_name, engine) => {
 
   it('takes each kind of change and nothing else', async () => {
     fixture = await StateFixture.create(engine);
-    for (const name of ['same', 'bytes', 'mode', 'touched', 'gone', 'd/inner']) fixture.write(name, `content of ${name}`);
+    for (const name of ['same', 'bytes', 'mode', 'touched', 'gone', 'd/inner'])
+      fixture.write(name, `content of ${name}`);
     symlinkSync('one', fixture.path('link'));
     await fixture.capture();
     fixture.write('bytes', 'other content');
@@ -198,7 +209,10 @@ describe('capture', () => {
   it('refuses a missing directory, one inside the store, and wrong options', async () => {
     fixture = await StateFixture.create(engines()[0]?.[1] as never);
     const code = async (promise: Promise<unknown>): Promise<boolean> =>
-      promise.then(() => false, (error: unknown) => isDiffKeeperError(error, 'DK_STATE_DIR'));
+      promise.then(
+        () => false,
+        (error: unknown) => isDiffKeeperError(error, 'DK_STATE_DIR'),
+      );
     expect(await code(capture(fixture.store, fixture.path('missing')))).toBe(true);
     expect(await code(capture(fixture.store, fixture.store.path))).toBe(true);
     expect(await code(capture(fixture.store, fixture.store.cachePath))).toBe(true);
@@ -241,7 +255,9 @@ describe('capture', () => {
     const report = await fixture.capture({ freeze });
     expect(report.checkpoint).toMatchObject({ frozen: true, pauseMs: 12 });
     fixture.write('a', '2');
-    await expect(fixture.capture({ freeze, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'DK_ABORTED' });
+    await expect(fixture.capture({ freeze, signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'DK_ABORTED',
+    });
     expect(calls).toEqual(['freeze', 'thaw at 0', 'freeze', 'thaw at 1']);
   });
 });

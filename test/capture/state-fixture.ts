@@ -1,5 +1,14 @@
 /** A state directory and a store for one test, and the oracle: the newest tree must be the directory, byte for byte. */
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,7 +60,10 @@ export class StateFixture {
     readonly storePath: string,
   ) {}
 
-  static async create(engine: Engine, options: CaptureOptions & { readonly inside?: string } = {}): Promise<StateFixture> {
+  static async create(
+    engine: Engine,
+    options: CaptureOptions & { readonly inside?: string } = {},
+  ): Promise<StateFixture> {
     const { inside, ...rest } = options;
     const fixture = new StateFixture(engine, '');
     mkdirSync(fixture.state);
@@ -96,7 +108,9 @@ export class StateFixture {
   async expectKept(ignored: readonly BytePath[] = []): Promise<void> {
     const kept = new Map<BytePath, Version>();
     for await (const batch of this.store.entries()) for (const version of batch) kept.set(version.path, version);
-    const onDisk = listTree(this.state, '').filter((path) => !ignored.some((gone) => path === gone || path.startsWith(`${gone}/`)));
+    const onDisk = listTree(this.state, '').filter(
+      (path) => !ignored.some((gone) => path === gone || path.startsWith(`${gone}/`)),
+    );
     expect([...kept.keys()].sort()).toEqual(onDisk.sort());
     for (const path of onDisk) await this.#expectSame(path, kept.get(path) as Version);
   }
