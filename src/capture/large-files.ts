@@ -90,7 +90,7 @@ async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Pr
   // What was handed out is what the file measured when it was opened.
   const size = rowSize(result.torn ? scan.row : result.row);
   if (size > LIMITS.fileBytes) return { skip: `it is larger than ${LIMITS.fileBytes} bytes` };
-  if (result.torn && !large.acceptTorn) return 'torn';
+  if (result.torn && !(large.acceptTorn && namesContent(result.digest))) return 'torn';
   const slots = await writer.finish(size);
   const version = largeVersion(
     entry,
@@ -143,4 +143,9 @@ function largeVersion(entry: Entry, result: ScanResult & { readonly size: number
     sparse,
     recipe: EMPTY_RECIPE,
   });
+}
+
+/** The scan of a file that was cut while it was read hands out less than the whole and an empty digest. */
+function namesContent(digest: Buffer): boolean {
+  return digest.some((byte) => byte !== 0);
 }

@@ -146,9 +146,8 @@ class TwinFileScan implements FileScan {
 
   async finish(): Promise<ScanResult> {
     const row = statRow(await this.file.stat({ bigint: true }));
-    const digest =
-      this.#sha?.digest() ??
-      (this.#size === 0 ? blake3(this.#tail) : rootFromGroups(this.#groups, this.#leadGroups, this.#tail));
+    // As the native scan: the digest of a file cut while it was read names nothing.
+    const digest = this.#torn ? Buffer.alloc(32) : (this.#sha?.digest() ?? this.#contentDigest());
     return {
       row,
       torn: this.#torn || !sameContent(this.row, row),
@@ -157,6 +156,11 @@ class TwinFileScan implements FileScan {
       digest,
       xattrs: Buffer.alloc(0),
     };
+  }
+
+  #contentDigest(): Buffer {
+    if (this.#size === 0) return blake3(this.#tail);
+    return rootFromGroups(this.#groups, this.#leadGroups, this.#tail);
   }
 
   async close(): Promise<void> {

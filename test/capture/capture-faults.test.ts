@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openCaptureSession, watch } from '../../src/capture/capture.js';
+import type { StateWatcher, WatchState } from '../../src/capture/types.js';
 import { describeTrouble } from '../../src/capture/watch-settings.js';
 import { DiffKeeperError } from '../../src/core/core.js';
 import type { Store, Transaction } from '../../src/store/store.js';
@@ -42,11 +43,18 @@ function fullStore(store: Store, step: 'storeBlobs' | 'commit', full: () => bool
   });
 }
 
+async function becomes(watcher: StateWatcher, state: WatchState): Promise<void> {
+  while (watcher.state !== state) await sleep(5);
+}
+
 describe.each(['storeBlobs', 'commit'] as const)('a disk that is full at %s', (step) => {
   it('fails the capture, which the next one makes good', async () => {
     fixture = await StateFixture.create(ENGINE);
     let full = true;
-    const session = await openCaptureSession(fullStore(fixture.store, step, () => full), fixture.state);
+    const session = await openCaptureSession(
+      fullStore(fixture.store, step, () => full),
+      fixture.state,
+    );
     fixture.write('small', 'content');
     fixture.write('large', noise(MIB, 1));
     await expect(session.capture()).rejects.toMatchObject({ code: 'DK_DISK_FULL' });
@@ -70,12 +78,12 @@ describe.each(['storeBlobs', 'commit'] as const)('a disk that is full at %s', (s
     const watcher = await watch(store, fixture.state, { rescanMs: 600_000, settleMs: 10 });
     const states: string[] = [];
     watcher.on('state', (state, reason) => states.push(`${state} ${reason}`.trim()));
-    while (watcher.state !== 'watching') await sleep(5);
+    await becomes(watcher, 'watching');
     full = true;
     fixture.write('a', 'kept in the end');
-    while (watcher.state !== 'degraded') await sleep(5);
+    await becomes(watcher, 'degraded');
     full = false;
-    while (watcher.state !== 'watching') await sleep(5);
+    await becomes(watcher, 'watching');
     expect(states).toEqual(['watching', 'degraded capture failed, trying again: no space left on device', 'watching']);
     await watcher.close({ finalCapture: false });
     await fixture.expectKept();
