@@ -1,5 +1,5 @@
 /** The public API of DiffKeeper: re-exports only, described in `docs/api.md`. */
-export { capture, openCaptureSession, watch } from './capture/capture.js';
+
 export type {
   CaptureOptions,
   CaptureProgress,
@@ -11,6 +11,8 @@ export type {
   WatchOptions,
   WatchState,
 } from './capture/capture.js';
+export { capture, openCaptureSession, watch } from './capture/capture.js';
+export type { BytePath, Clock, ErrorCode, ErrorFacts, Logger } from './core/core.js';
 export {
   DiffKeeperError,
   ERROR_CODES,
@@ -19,8 +21,6 @@ export {
   pathFromText,
   pathToText,
 } from './core/core.js';
-export type { BytePath, Clock, ErrorCode, ErrorFacts, Logger } from './core/core.js';
-export { diff, digest, inspectDelta, patch } from './delta/delta.js';
 export type {
   DeltaChoice,
   DeltaEngineName,
@@ -29,21 +29,20 @@ export type {
   DigestOptions,
   PatchOptions,
 } from './delta/delta.js';
+export { diff, digest, inspectDelta, patch } from './delta/delta.js';
 export type { Engine, EngineInfo, HashAlgo } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
-export { VERSION_TYPE } from './format/format.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
-export { planRecover, readFileAt, recover } from './recover/recover.js';
+export { VERSION_TYPE } from './format/format.js';
 export type {
-  ReadFileOptions,
   RecoverDamage,
   RecoverOptions,
   RecoverPlan,
   RecoverReport,
 } from './recover/recover.js';
-export { EXIT_CODES, runSidecar } from './sidecar/sidecar.js';
+export { planRecover, readFileAt, recover } from './recover/recover.js';
 export type { Consistency, RecoverMode, SidecarOptions } from './sidecar/sidecar.js';
-export { openStore } from './store/store.js';
+export { EXIT_CODES, runSidecar } from './sidecar/sidecar.js';
 export type {
   BlobInfo,
   BlobInput,
@@ -58,3 +57,4 @@ export type {
   VersionReader,
   VersionSummary,
 } from './store/store.js';
+export { openStore } from './store/store.js';

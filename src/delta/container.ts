@@ -51,11 +51,7 @@ function writeVarint(value: number): Buffer {
 }
 
 /** Reads one varint that must end before `end`, be minimal and a safe integer. */
-function readVarint(
-  data: Uint8Array,
-  start: number,
-  end: number,
-): { readonly value: number; readonly next: number } {
+function readVarint(data: Uint8Array, start: number, end: number): { readonly value: number; readonly next: number } {
   let value = 0;
   let scale = 1;
   for (let index = 0; index < VARINT_BYTES_MAX; index += 1) {
@@ -75,13 +71,7 @@ function readVarint(
 
 /** Bytes of a container. */
 export function encodeContainer(engine: Engine, parts: DeltaParts): Buffer {
-  const head = Buffer.from([
-    ...MAGIC,
-    VERSION,
-    parts.engineNumber,
-    HASH_ALGOS.indexOf(parts.hashAlgo),
-    0,
-  ]);
+  const head = Buffer.from([...MAGIC, VERSION, parts.engineNumber, HASH_ALGOS.indexOf(parts.hashAlgo), 0]);
   const lengths = [writeVarint(parts.sourceBytes), writeVarint(parts.targetBytes)];
   const body = [head, ...lengths, parts.sourceDigest, parts.targetDigest, parts.payload];
   const out = Buffer.concat([...body, Buffer.alloc(CHECKSUM_BYTES)]);

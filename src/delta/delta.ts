@@ -77,17 +77,13 @@ function checkDiffOptions(choice: string, level: number, hashAlgo: unknown): voi
 }
 
 /** Bytes that turn `source` into `target` with `patch`. Never longer than `target` plus 96 bytes. Throws DK_ABORTED. */
-export async function diff(
-  source: Uint8Array,
-  target: Uint8Array,
-  options: DiffOptions = {},
-): Promise<Buffer> {
+export async function diff(source: Uint8Array, target: Uint8Array, options: DiffOptions = {}): Promise<Buffer> {
   const { engine: choice = 'auto', level = LEVEL_DEFAULT, hashAlgo = 'blake3', signal } = options;
   checkBytes(source, 'source');
   checkBytes(target, 'target');
   checkDiffOptions(choice, level, hashAlgo);
   throwIfAborted(signal);
-  const engine = await loadEngine();
+  const engine = loadEngine();
   const [sourceDigest, targetDigest] = await Promise.all([
     engine.digestAsync(hashAlgo, source),
     engine.digestAsync(hashAlgo, target),
@@ -140,11 +136,7 @@ async function checkSource(engine: Engine, parts: DeltaParts, source: Uint8Array
  * (damaged), DK_SOURCE_MISMATCH (wrong source), DK_LIMIT (target longer than allowed), DK_DIGEST_MISMATCH (decodes to
  * other bytes), DK_UNSUPPORTED (made by a newer release), DK_ABORTED.
  */
-export async function patch(
-  source: Uint8Array,
-  delta: Uint8Array,
-  options: PatchOptions = {},
-): Promise<Buffer> {
+export async function patch(source: Uint8Array, delta: Uint8Array, options: PatchOptions = {}): Promise<Buffer> {
   const { signal, targetBytesMax = TARGET_BYTES_MAX } = options;
   checkBytes(source, 'source');
   checkBytes(delta, 'delta');
@@ -152,7 +144,7 @@ export async function patch(
     throw new RangeError(`targetBytesMax must be a whole number of bytes, got ${targetBytesMax}`);
   }
   throwIfAborted(signal);
-  const engine = await loadEngine();
+  const engine = loadEngine();
   const parts = decodeContainer(engine, delta);
   const decoder = engineOf(parts);
   if (parts.targetBytes > targetBytesMax) {
@@ -187,7 +179,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
 /** What `delta` says about itself; checks its checksum, decodes nothing. Throws DK_CORRUPT_DELTA, DK_UNSUPPORTED. */
 export async function inspectDelta(delta: Uint8Array): Promise<DeltaInfo> {
   checkBytes(delta, 'delta');
-  const parts = decodeContainer(await loadEngine(), delta);
+  const parts = decodeContainer(loadEngine(), delta);
   return {
     engine: engineOf(parts).name,
     hashAlgo: parts.hashAlgo,
@@ -205,6 +197,6 @@ export async function digest(data: Uint8Array, options: DigestOptions = {}): Pro
   const { hashAlgo = 'blake3' } = options;
   checkBytes(data, 'data');
   checkHashAlgo(hashAlgo);
-  const engine = await loadEngine();
+  const engine = loadEngine();
   return engine.digestAsync(hashAlgo, data);
 }

@@ -67,10 +67,8 @@ const zstdPrefix: DeltaEngine = {
   name: 'zstd-prefix',
   choices: ['auto', 'zstd'],
   worthTrying: (source, target) => source.length > 0 && target.length > 0,
-  encode: (engine, job) =>
-    engine.compress(job.target, { level: job.level, context: job.source }),
-  decode: (engine, job) =>
-    engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
+  encode: (engine, job) => engine.compress(job.target, { level: job.level, context: job.source }),
+  decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
 };
 
 /** All engines, cheapest to decode first. */

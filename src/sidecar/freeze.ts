@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
 import type { Watchdog } from './child.js';
-import { type ProcessSurvey, mappedWritable, standsStill, surveyProcesses } from './proc.js';
+import { mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
 
 /** Time given to all processes to stop, ms: a thread inside a slow disk write stops only after it. */
 const STOP_WAIT_MS = 200;

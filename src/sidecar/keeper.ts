@@ -1,5 +1,5 @@
 /** Keeps the state directory while the application runs. Its troubles are logged and never stop the application. */
-import { type StateWatcher, type WatchOptions, capture, watch } from '../capture/capture.js';
+import { capture, type StateWatcher, type WatchOptions, watch } from '../capture/capture.js';
 import type { Logger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 

@@ -1,9 +1,16 @@
 /** Before the application starts: recover the newest state, or keep what is there. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { capture } from '../capture/capture.js';
-import { DiffKeeperError, type Logger, fromSystemError, systemCode, unlinkDurable, writeFileDurable } from '../core/core.js';
+import {
+  DiffKeeperError,
+  fromSystemError,
+  type Logger,
+  systemCode,
+  unlinkDurable,
+  writeFileDurable,
+} from '../core/core.js';
 import { type RecoverReport, recover } from '../recover/recover.js';
 import type { Store } from '../store/store.js';
 import type { RecoverMode } from './types.js';
@@ -58,7 +65,12 @@ async function openStateDir(options: PrepareOptions): Promise<boolean> {
     return await holdsNothing(stateDir, path.resolve(store.path));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new DiffKeeperError('DK_STATE_DIR', `cannot use the state directory ${stateDir}: ${reason}`, { path: stateDir }, error);
+    throw new DiffKeeperError(
+      'DK_STATE_DIR',
+      `cannot use the state directory ${stateDir}: ${reason}`,
+      { path: stateDir },
+      error,
+    );
   }
 }
 

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import * as path from 'node:path';
-import { DiffKeeperError, type Logger, isDiffKeeperError, silentLogger, systemClock } from '../core/core.js';
-import { type Store, openStore } from '../store/store.js';
-import { type Child, type Watchdog, spawnFailureCode, startChild, startWatchdog } from './child.js';
+import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, systemClock } from '../core/core.js';
+import { openStore, type Store } from '../store/store.js';
+import { type Child, spawnFailureCode, startChild, startWatchdog, type Watchdog } from './child.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
 import { Freezer } from './freeze.js';
 import { Keeper } from './keeper.js';

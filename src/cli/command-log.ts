@@ -1,0 +1,67 @@
+/** `log`: checkpoints, or the versions of one path; newest first. */
+import { DiffKeeperError, EXIT_CODES, pathFromText, type Store, VERSION_TYPE, type VersionSummary } from '../index.js';
+import type { CommandContext } from './context.js';
+import { parseCount } from './moment.js';
+import { pathFacts } from './output.js';
+import { checkpointFacts, innerPath, withStore } from './store-access.js';
+import { showBytes, showTime } from './units.js';
+
+const LIMIT = 20;
+
+export async function run(context: CommandContext): Promise<number> {
+  const limit = parseCount('--limit', context.local.limit, LIMIT);
+  const [word] = context.words;
+  const path = word === undefined ? undefined : innerPath(word);
+  return withStore(context, {}, async (store) => {
+    if (path === undefined) await logCheckpoints(context, store, limit);
+    else await logVersions(context, store, { path, limit });
+    return EXIT_CODES.ok;
+  });
+}
+
+async function logCheckpoints({ output }: CommandContext, store: Store, limit: number): Promise<void> {
+  for await (const checkpoint of store.checkpoints(limit === 0 ? {} : { limit })) {
+    const { sequence, timeMs, changed, removed, changedBytes, storedBytes, frozen, pauseMs, tag } = checkpoint;
+    output.record('checkpoint', checkpointFacts(checkpoint));
+    const extra = `${frozen ? `  frozen ${pauseMs.toFixed(1)} ms` : ''}${tag === '' ? '' : `  "${tag}"`}`;
+    output.line(
+      `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${changed} written, ${removed} removed, ` +
+        `${showBytes(changedBytes)} of content, ${showBytes(storedBytes)} stored${extra}`,
+    );
+  }
+}
+
+function describe({ version }: VersionSummary): string {
+  const mode = version.mode.toString(8).padStart(4, '0');
+  if (version.type === VERSION_TYPE.removed) return 'removed';
+  if (version.type === VERSION_TYPE.directory) return `directory ${mode}`;
+  const kind = version.type === VERSION_TYPE.symlink ? 'link' : 'file';
+  return `${kind} ${mode}  ${showBytes(version.size).padStart(8)}  ${version.digest?.toString('hex').slice(0, 16) ?? ''}`;
+}
+
+async function logVersions(
+  { output }: CommandContext,
+  store: Store,
+  options: { readonly path: string; readonly limit: number },
+): Promise<void> {
+  let shown = 0;
+  for await (const summary of store.versions(pathFromText(options.path))) {
+    if (options.limit > 0 && shown >= options.limit) return;
+    shown += 1;
+    const { sequence, timeMs, version } = summary;
+    const type = Object.entries(VERSION_TYPE).find(([, value]) => value === version.type)?.[0];
+    output.record('version', {
+      ...pathFacts(version.path),
+      sequence,
+      time: new Date(timeMs).toISOString(),
+      entry: type,
+      mode: version.mode,
+      size: version.size,
+      digest: version.digest?.toString('hex') ?? null,
+    });
+    output.line(`${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${describe(summary)}`);
+  }
+  if (shown === 0) {
+    throw new DiffKeeperError('DK_NOT_FOUND', `the store has no version of ${options.path}`, { path: options.path });
+  }
+}

@@ -1,0 +1,55 @@
+/** `recover`: brings the state back. */
+import { EXIT_CODES, planRecover, recover, type Store } from '../index.js';
+import type { CommandContext } from './context.js';
+import { parseMoment } from './moment.js';
+import { startProgress } from './progress.js';
+import { checkpointFacts, innerPath, withStore } from './store-access.js';
+import { count, showBytes, showDuration, showTime } from './units.js';
+
+/** What the user selected: a moment and paths. */
+interface Selection {
+  readonly at?: number | Date;
+  readonly paths?: readonly string[];
+}
+
+export async function run(context: CommandContext): Promise<number> {
+  const at = parseMoment(context.local.at, Date.now());
+  const paths = context.words.filter((word) => word !== undefined).map(innerPath);
+  const selection = { ...(at === undefined ? {} : { at }), ...(paths.length === 0 ? {} : { paths }) };
+  return withStore(context, {}, (store) =>
+    context.local.dryRun === true ? plan(context, store, selection) : restore(context, store, selection),
+  );
+}
+
+async function plan({ output, signal }: CommandContext, store: Store, selection: Selection): Promise<number> {
+  const { checkpoint, ...facts } = await planRecover(store, { ...selection, signal });
+  output.record('plan', { ...facts, checkpoint: checkpointFacts(checkpoint) });
+  output.line(
+    `checkpoint ${checkpoint.sequence} of ${showTime(checkpoint.timeMs)}: ${count(facts.files, 'file')}, ` +
+      `${count(facts.directories, 'directory')}, ${count(facts.symlinks, 'link')}, ${showBytes(facts.bytes)}`,
+  );
+  return facts.damaged.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
+}
+
+async function restore(context: CommandContext, store: Store, selection: Selection): Promise<number> {
+  const { settings, local, output, logger, signal } = context;
+  const progress = await startProgress(output, 'recovering');
+  const report = await recover(store, settings.stateDir, {
+    ...selection,
+    strict: local.strict === true,
+    ignore: settings.ignore,
+    ...(local.keepExtra === true ? { removeExtra: false } : {}),
+    signal,
+    logger,
+    ...(output.terminal ? { onProgress: progress.update } : {}),
+  }).finally(progress.stop);
+  const { checkpoint, ...facts } = report;
+  output.record('recover', { ...facts, checkpoint: checkpointFacts(checkpoint) });
+  const root = facts.rootVerified === true ? ', tree root verified' : '';
+  output.line(
+    `checkpoint ${checkpoint.sequence} of ${showTime(checkpoint.timeMs)}: ${facts.written} written, ${facts.kept} right already, ` +
+      `${facts.removed} removed, ${showBytes(facts.bytes)} in ${showDuration(facts.elapsedMs)}${root}`,
+  );
+  for (const { path, code, message } of facts.damaged) output.note(`damaged: ${path || 'tree'}: ${message} (${code})`);
+  return facts.damaged.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
+}

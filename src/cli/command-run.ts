@@ -1,0 +1,29 @@
+/** `run`: the sidecar. */
+import { runSidecar } from '../index.js';
+import type { CommandContext } from './context.js';
+import { argumentError } from './failure.js';
+import { captureOptions, storeOptions } from './store-access.js';
+
+export async function run(context: CommandContext): Promise<number> {
+  const { settings, command, logger } = context;
+  if (settings.exec && (command === null || command.length === 0)) {
+    throw argumentError('command', 'nothing to run; write it after "--", or give --no-exec to watch without a command');
+  }
+  if (!settings.exec && command !== null) {
+    throw argumentError('command', '--no-exec starts nothing, but a command was given');
+  }
+  return runSidecar({
+    stateDir: settings.stateDir,
+    store: settings.store,
+    command: command ?? [],
+    exec: settings.exec,
+    consistency: settings.consistency,
+    checkpointIntervalMs: settings.checkpointInterval,
+    maxLagMs: settings.maxLag,
+    recover: settings.recover,
+    allowDamaged: settings.allowDamaged,
+    storeOptions: storeOptions(settings),
+    logger,
+    ...captureOptions(settings),
+  });
+}

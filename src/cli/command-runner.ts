@@ -1,0 +1,65 @@
+/** Runs one command: settings, log, output, interruption, errors. Loaded once it is clear that a command runs. */
+import { constants } from 'node:os';
+import { EXIT_CODES, isDiffKeeperError } from '../index.js';
+import type { CommandFacts } from './command-table.js';
+import { failureCode, failureFacts, failureText } from './failure.js';
+import { createLogger } from './log-lines.js';
+import { createOutput } from './output.js';
+import { resolveSettings } from './settings.js';
+
+export interface Invocation {
+  readonly facts: CommandFacts;
+  readonly words: readonly (string | undefined)[];
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly command: readonly string[] | null;
+}
+
+/** First interruption: asks the command to end. Second: ends at once. */
+class Interruption {
+  readonly controller = new AbortController();
+  signalName: 'SIGINT' | 'SIGTERM' | undefined;
+  readonly #receive = (name: 'SIGINT' | 'SIGTERM'): void => {
+    if (this.signalName !== undefined) process.exit(this.exitCode);
+    this.signalName = name;
+    this.controller.abort();
+  };
+
+  listen(): void {
+    process.on('SIGINT', this.#receive);
+    process.on('SIGTERM', this.#receive);
+  }
+
+  get exitCode(): number {
+    return EXIT_CODES.signalBase + constants.signals[this.signalName ?? 'SIGINT'];
+  }
+}
+
+/** Runs the command and gives the exit code; never throws. */
+export async function runCommand(invocation: Invocation): Promise<number> {
+  const { facts, words, flags, command } = invocation;
+  const runMode = facts.name === 'run';
+  const interruption = new Interruption();
+  // In run mode signals belong to the child.
+  if (!runMode) interruption.listen();
+  let debug = flags.debug === 'true';
+  let output = createOutput(flags.json === 'true');
+  try {
+    const settings = await resolveSettings({ flags, env: process.env, keys: facts.options });
+    debug = settings.debug;
+    output = createOutput(settings.json);
+    const level = debug ? 'debug' : runMode ? 'info' : 'warn';
+    const logger = await createLogger({ level, form: settings.logFormat });
+    const { run } = await facts.load();
+    const { signal } = interruption.controller;
+    return await run({ settings, words, local: flags, command, output, logger, signal });
+  } catch (error) {
+    const aborted = isDiffKeeperError(error, 'DK_ABORTED') || (error instanceof Error && error.name === 'AbortError');
+    if (interruption.signalName !== undefined && aborted) {
+      output.note('interrupted');
+      return interruption.exitCode;
+    }
+    output.record('error', failureFacts(error));
+    output.note(failureText(error, debug));
+    return failureCode(error, runMode);
+  }
+}

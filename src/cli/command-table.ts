@@ -1,0 +1,163 @@
+/** Every command: what help says, which options apply, and where the code is. Code is loaded only for the one that runs. */
+import type { CommandModule } from './context.js';
+import type { OptionKey } from './option-table.js';
+
+/** An option of one command alone; not in the environment, not in the configuration file. */
+export interface LocalOption {
+  /** As commander wants it. */
+  readonly flags: string;
+  readonly help: string;
+  readonly many?: boolean;
+}
+
+export interface CommandFacts {
+  readonly name: string;
+  readonly help: string;
+  readonly arguments?: string;
+  readonly options: readonly OptionKey[];
+  readonly local?: readonly LocalOption[];
+  readonly examples: readonly string[];
+  readonly load: () => Promise<CommandModule>;
+}
+
+const GENERAL: readonly OptionKey[] = ['debug', 'logFormat', 'json'];
+const STORE: readonly OptionKey[] = ['store', ...GENERAL];
+const WRITE: readonly OptionKey[] = [
+  'stateDir',
+  ...STORE,
+  'enableDiff',
+  'diffLibrary',
+  'chunkSize',
+  'hashAlgo',
+  'dedupScope',
+  'snapshotInterval',
+  'level',
+  'ignore',
+];
+const AT: LocalOption = { flags: '--at <moment>', help: 'checkpoint number, ISO time, or such as "10m", "2h ago"' };
+const LIMIT: LocalOption = { flags: '--limit <n>', help: 'how many to show, newest; 0 = all (default: 20)' };
+
+export const COMMAND_TABLE: readonly CommandFacts[] = [
+  {
+    name: 'run',
+    help: 'recover, start a command, capture while it runs, exit as it did (the default command)',
+    options: [...WRITE, 'consistency', 'checkpointInterval', 'maxLag', 'recover', 'allowDamaged', 'exec'],
+    examples: [
+      'diffkeeper --state-dir=./data --store=./keep -- node app.js',
+      'diffkeeper --consistency=freeze --checkpoint-interval=500ms -- postgres -D /data',
+      'diffkeeper --state-dir=./data --store=./keep --no-exec',
+    ],
+    load: () => import('./command-run.js'),
+  },
+  {
+    name: 'capture',
+    help: 'take what changed, once',
+    options: WRITE,
+    local: [
+      { flags: '--tag <text>', help: 'text kept with the checkpoint' },
+      { flags: '--force', help: 'commit a checkpoint even when nothing changed' },
+    ],
+    examples: ['diffkeeper capture --state-dir=./data --store=./keep --tag="before the upgrade"'],
+    load: () => import('./command-capture.js'),
+  },
+  {
+    name: 'watch',
+    help: 'capture changes until interrupted; starts and recovers nothing',
+    options: [...WRITE, 'maxLag'],
+    examples: ['diffkeeper watch --state-dir=./data --store=./keep --max-lag=2s'],
+    load: () => import('./command-watch.js'),
+  },
+  {
+    name: 'recover',
+    help: 'bring the state back: newest, at a moment, or only some paths',
+    arguments: '[paths...]',
+    options: ['stateDir', ...STORE, 'ignore'],
+    local: [
+      AT,
+      { flags: '--strict', help: 'fail when anything is damaged' },
+      { flags: '--keep-extra', help: 'leave entries alone that the checkpoint does not have' },
+      { flags: '--dry-run', help: 'say what would come back; touch nothing' },
+    ],
+    examples: [
+      'diffkeeper recover --store=./keep --state-dir=./restored',
+      'diffkeeper recover --store=./keep --state-dir=./restored --at="10m ago" config db/main.sqlite',
+    ],
+    load: () => import('./command-recover.js'),
+  },
+  {
+    name: 'log',
+    help: 'list checkpoints, or the versions of one path',
+    arguments: '[path]',
+    options: STORE,
+    local: [LIMIT],
+    examples: ['diffkeeper log --store=./keep', 'diffkeeper log --store=./keep config/app.json'],
+    load: () => import('./command-log.js'),
+  },
+  {
+    name: 'timeline',
+    help: 'draw what happened, newest last',
+    options: STORE,
+    local: [LIMIT, { flags: '--names <n>', help: 'names shown per checkpoint (default: 3)' }],
+    examples: ['diffkeeper timeline --store=./keep --limit=50'],
+    load: () => import('./command-timeline.js'),
+  },
+  {
+    name: 'cat',
+    help: 'write one file, as it was, to stdout',
+    arguments: '<path>',
+    options: ['store', 'debug', 'logFormat'],
+    local: [AT],
+    examples: ['diffkeeper cat --store=./keep --at=2h config/app.json'],
+    load: () => import('./command-cat.js'),
+  },
+  {
+    name: 'verify',
+    help: 'check every record, blob, recipe and root',
+    options: STORE,
+    local: [{ flags: '--no-read-data', help: 'check structure only; decode no content' }],
+    examples: ['diffkeeper verify --store=./keep'],
+    load: () => import('./command-verify.js'),
+  },
+  {
+    name: 'stats',
+    help: 'what is stored and what it saves',
+    options: STORE,
+    examples: ['diffkeeper stats --store=./keep'],
+    load: () => import('./command-stats.js'),
+  },
+  {
+    name: 'engine',
+    help: 'which engine runs, native or TypeScript',
+    options: GENERAL,
+    examples: ['diffkeeper engine --json'],
+    load: () => import('./command-engine.js'),
+  },
+  {
+    name: 'delta',
+    help: 'make a delta of two files, or inspect one',
+    arguments: '[source] [target] [output]',
+    options: [...GENERAL, 'diffLibrary', 'hashAlgo', 'level'],
+    local: [
+      { flags: '--inspect <file>', help: 'say what a delta holds' },
+      { flags: '--force', help: 'replace the output' },
+    ],
+    examples: ['diffkeeper delta app-1.bin app-2.bin app.dkd', 'diffkeeper delta --inspect app.dkd'],
+    load: () => import('./command-delta.js'),
+  },
+  {
+    name: 'patch',
+    help: 'apply a delta to its source',
+    arguments: '<source> <delta> <output>',
+    options: GENERAL,
+    local: [{ flags: '--force', help: 'replace the output' }],
+    examples: ['diffkeeper patch app-1.bin app.dkd app-2.bin'],
+    load: () => import('./command-patch.js'),
+  },
+  {
+    name: 'repair',
+    help: 'rebuild the metadata from the packs alone',
+    options: STORE,
+    examples: ['diffkeeper repair --store=./keep'],
+    load: () => import('./command-repair.js'),
+  },
+];

@@ -1,0 +1,50 @@
+/** Turns an error into words for people and an exit code. */
+import { DiffKeeperError, type ErrorCode, EXIT_CODES, isDiffKeeperError } from '../index.js';
+
+/** What to do about it, where there is something short to say. */
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  DK_STORE_LOCKED: 'end that process first, or use another store',
+  DK_NO_STORE: 'check --store (or DIFFKEEPER_STORE); run, capture and watch make a store',
+  DK_CORRUPT_INDEX: 'run "diffkeeper repair" to rebuild the metadata from the packs',
+  DK_NATIVE_MISSING: 'run "npm run build:native", or set DIFFKEEPER_ENGINE=typescript',
+  DK_STORE_FORMAT_NEWER: 'use the release of DiffKeeper that wrote the store, or a newer one',
+};
+
+const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
+  DK_ARGUMENT: EXIT_CODES.usage,
+  DK_CONFIG: EXIT_CODES.usage,
+  DK_UNSUPPORTED: EXIT_CODES.usage,
+  DK_PARTIAL: EXIT_CODES.partial,
+  DK_STORE_LOCKED: EXIT_CODES.locked,
+};
+
+/** Exit code for an error; in run mode everything but wrong usage is 125, since other codes belong to the child. */
+export function failureCode(error: unknown, runMode: boolean): number {
+  const code = isDiffKeeperError(error) ? (EXIT_BY_CODE[error.code] ?? EXIT_CODES.failed) : EXIT_CODES.failed;
+  return runMode && code !== EXIT_CODES.usage ? EXIT_CODES.runFailed : code;
+}
+
+/** Lines for stderr. */
+export function failureText(error: unknown, debug: boolean): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const lines = [isDiffKeeperError(error) ? `diffkeeper: ${message} (${error.code})` : `diffkeeper: ${message}`];
+  const hint = isDiffKeeperError(error) ? HINTS[error.code] : undefined;
+  if (hint !== undefined) lines.push(`  ${hint}`);
+  if (debug && error instanceof Error) lines.push(error.stack ?? '', causeText(error.cause));
+  return lines.filter((line) => line !== '').join('\n');
+}
+
+function causeText(cause: unknown): string {
+  return cause instanceof Error ? `caused by: ${cause.stack ?? cause.message}` : '';
+}
+
+/** Facts for a JSON line. */
+export function failureFacts(error: unknown): object {
+  const message = error instanceof Error ? error.message : String(error);
+  return isDiffKeeperError(error) ? { code: error.code, message, ...error.facts } : { code: 'DK_UNEXPECTED', message };
+}
+
+/** A wrong positional argument. */
+export function argumentError(name: string, message: string): DiffKeeperError {
+  return new DiffKeeperError('DK_ARGUMENT', `${name}: ${message}`, { name });
+}

@@ -1,0 +1,167 @@
+/**
+ * Every option of the program that can also come from the environment or the
+ * configuration file. Facts only, so that `--help` loads nothing else; checks are
+ * in `option-check.ts`. Precedence: flag > environment > configuration > default.
+ */
+
+/** How a value is read. */
+export type ValueKind = 'text' | 'list' | 'boolean' | 'integer' | 'megabytes' | 'duration' | 'choice';
+
+export interface OptionFacts {
+  readonly kind: ValueKind;
+  /** Flag without its dashes; also the name in the configuration file. */
+  readonly flag: string;
+  /** Name of the value in help; absent for switches. */
+  readonly value?: string;
+  readonly help: string;
+  readonly fallback: string | number | boolean | readonly string[] | undefined;
+  readonly choices?: readonly string[];
+  /** Choices that are known but not in this release: answered with DK_UNSUPPORTED. */
+  readonly later?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+  /** Written as `--no-FLAG` on the command line. */
+  readonly negated?: boolean;
+}
+
+const facts = <T extends Record<string, OptionFacts>>(table: T): Readonly<Record<keyof T, OptionFacts>> => table;
+
+export const OPTION_TABLE = facts({
+  stateDir: { kind: 'text', flag: 'state-dir', value: 'dir', help: 'directory that is kept', fallback: '/data' },
+  store: { kind: 'text', flag: 'store', value: 'dir', help: 'where versions are stored', fallback: '/deltas/store' },
+  debug: { kind: 'boolean', flag: 'debug', help: 'log every step', fallback: false },
+  logFormat: {
+    kind: 'choice',
+    flag: 'log-format',
+    value: 'form',
+    help: 'form of the log on stderr',
+    choices: ['human', 'json'],
+    fallback: 'human',
+  },
+  json: { kind: 'boolean', flag: 'json', help: 'results as JSON lines on stdout', fallback: false },
+  enableDiff: { kind: 'boolean', flag: 'enable-diff', help: 'store deltas instead of whole files', fallback: true },
+  diffLibrary: {
+    kind: 'choice',
+    flag: 'diff-library',
+    value: 'name',
+    help: 'delta engine',
+    choices: ['auto', 'zstd', 'xor'],
+    later: ['bsdiff', 'xdelta', 'align'],
+    fallback: 'auto',
+  },
+  chunkSize: {
+    kind: 'megabytes',
+    flag: 'chunk-size',
+    value: 'MB',
+    help: 'largest piece of a file handled at once',
+    min: 1,
+    max: 1024,
+    fallback: 4,
+  },
+  hashAlgo: {
+    kind: 'choice',
+    flag: 'hash-algo',
+    value: 'name',
+    help: 'digest of a new store',
+    choices: ['blake3', 'sha256'],
+    fallback: 'blake3',
+  },
+  dedupScope: {
+    kind: 'choice',
+    flag: 'dedup-scope',
+    value: 'scope',
+    help: 'where equal content is stored once',
+    choices: ['container'],
+    later: ['cluster'],
+    fallback: 'container',
+  },
+  snapshotInterval: {
+    kind: 'integer',
+    flag: 'snapshot-interval',
+    value: 'n',
+    help: 'no byte is more than n deltas away from absolute bytes',
+    min: 1,
+    max: 64,
+    fallback: 10,
+  },
+  level: { kind: 'integer', flag: 'level', value: 'n', help: 'zstd level', min: 1, max: 19, fallback: 3 },
+  consistency: {
+    kind: 'choice',
+    flag: 'consistency',
+    value: 'mode',
+    help: 'freeze: stop the application for each checkpoint, so that all files are of one instant',
+    choices: ['file', 'freeze'],
+    fallback: 'file',
+  },
+  checkpointInterval: {
+    kind: 'duration',
+    flag: 'checkpoint-interval',
+    value: 'time',
+    help: 'freeze mode: time between checkpoints while something changes',
+    min: 10,
+    max: 86_400_000,
+    fallback: 1000,
+  },
+  maxLag: {
+    kind: 'duration',
+    flag: 'max-lag',
+    value: 'time',
+    help: 'file mode: a change is durable at the latest after this time',
+    min: 10,
+    max: 86_400_000,
+    fallback: 1000,
+  },
+  ignore: {
+    kind: 'list',
+    flag: 'ignore',
+    value: 'pattern',
+    help: 'gitignore pattern to leave out; may be repeated',
+    fallback: [],
+  },
+  recover: {
+    kind: 'choice',
+    flag: 'recover',
+    value: 'when',
+    help: 'auto: into a missing or empty directory; always: keep what is there, then recover; never',
+    choices: ['auto', 'always', 'never'],
+    fallback: 'auto',
+  },
+  allowDamaged: {
+    kind: 'boolean',
+    flag: 'allow-damaged',
+    help: 'start although some files could not be brought back',
+    fallback: false,
+  },
+  exec: { kind: 'boolean', flag: 'exec', help: 'watch without starting a command', negated: true, fallback: true },
+});
+
+export type OptionKey = keyof typeof OPTION_TABLE;
+
+/** Name of the environment variable of an option. */
+export function variableOf(option: OptionFacts): string {
+  return `DIFFKEEPER_${option.flag.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Flag as it stands in help, for example `--ignore <pattern>`. */
+export function flagText(option: OptionFacts): string {
+  if (option.negated) return `--no-${option.flag}`;
+  return option.value === undefined ? `--${option.flag} [bool]` : `--${option.flag} <${option.value}>`;
+}
+
+/** What a value may be, in words. */
+export function allowedText(option: OptionFacts): string {
+  switch (option.kind) {
+    case 'choice':
+      return (option.choices ?? []).join(', ');
+    case 'boolean':
+      return 'true, false';
+    case 'integer':
+      return `a whole number from ${option.min} to ${option.max}`;
+    case 'megabytes':
+      return `megabytes, from ${option.min} to ${option.max}`;
+    case 'duration':
+      return 'a time such as 500ms, 2s, 1m (a bare number is milliseconds), from 10ms to 24h';
+    default:
+      return 'text that is not empty';
+  }
+}

@@ -1,0 +1,80 @@
+/** Builds the command line parser from the tables. */
+import { Command, CommanderError, Option } from 'commander';
+import { splitArguments } from './arguments.js';
+import { COMMAND_TABLE, type CommandFacts } from './command-table.js';
+import { allowedText, flagText, OPTION_TABLE, type OptionFacts, type OptionKey, variableOf } from './option-table.js';
+import { VERSION } from './version.js';
+
+/** Exit code of wrong usage; `EXIT_CODES.usage`, without loading the library for it. */
+const USAGE = 2;
+
+function collect(value: string, before: unknown): string[] {
+  return Array.isArray(before) ? [...before.map(String), value] : [value];
+}
+
+function optionHelp(option: OptionFacts): string {
+  const fallback = Array.isArray(option.fallback) || option.negated ? '' : `default: ${option.fallback}; `;
+  const allowed = option.kind === 'choice' ? `${allowedText(option)}; ` : '';
+  return `${option.help} (${allowed}${fallback}${variableOf(option)})`;
+}
+
+function addOption(command: Command, key: OptionKey): void {
+  const option = OPTION_TABLE[key];
+  const parsed = new Option(flagText(option), optionHelp(option));
+  if (option.kind === 'list') parsed.argParser(collect);
+  command.addOption(parsed);
+}
+
+function build(facts: CommandFacts, tail: readonly string[] | null, done: (code: number) => void): Command {
+  const command = new Command(facts.name).description(facts.help);
+  if (facts.arguments !== undefined) command.arguments(facts.arguments);
+  if (facts.name === 'run') command.usage('[options] -- <command> [arguments...]');
+  for (const key of facts.options) addOption(command, key);
+  for (const local of facts.local ?? []) command.option(local.flags, local.help);
+  command.option('--config <file>', 'JSON file with these options by name (DIFFKEEPER_CONFIG)');
+  command.addHelpText('after', `\nExamples:\n${facts.examples.map((line) => `  $ ${line}`).join('\n')}`);
+  command.action(async () => {
+    if (tail !== null && facts.name !== 'run') command.error(`error: "${facts.name}" takes no command after "--"`);
+    const { runCommand } = await import('./command-runner.js');
+    const words = command.processedArgs.flat() as (string | undefined)[];
+    done(await runCommand({ facts, words, flags: command.opts(), command: tail }));
+  });
+  return command;
+}
+
+const AFTER = `
+Without a command word, "run" is meant:
+  $ diffkeeper --state-dir=./data --store=./keep -- node app.js
+  $ diffkeeper timeline --store=./keep
+  $ diffkeeper recover --store=./keep --state-dir=./restored --at="10m ago"
+
+Options beat DIFFKEEPER_* variables, these beat the file named by --config, that beats the defaults.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 store in use by another process;
+run: the command's own code, 128+N for signal N, 125 DiffKeeper failed, 126 cannot execute, 127 not found.`;
+
+/** Runs the program with these arguments and gives the exit code. */
+export async function runProgram(words: readonly string[]): Promise<number> {
+  const { head, command: tail } = splitArguments(words);
+  let exitCode = 0;
+  const program = new Command('diffkeeper')
+    .description('Keeps every version of a state directory as verified binary deltas, and gets it back.')
+    .version(VERSION, '-V, --version')
+    .showHelpAfterError('(--help says more)')
+    .addHelpText('after', AFTER)
+    .exitOverride();
+  for (const facts of COMMAND_TABLE) {
+    const command = build(facts, tail, (code) => {
+      exitCode = code;
+    });
+    program.addCommand(command.copyInheritedSettings(program));
+  }
+  try {
+    await program.parseAsync([...head], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const shown = ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(error.code);
+    if (shown && error.exitCode === 0) return 0;
+    return head.length === 0 ? 0 : USAGE;
+  }
+}

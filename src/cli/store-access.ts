@@ -1,0 +1,58 @@
+/** Opens the store of a command and closes it whatever happens. */
+import { type Checkpoint, openStore, type Store, type StoreOptions } from '../index.js';
+import type { CommandContext } from './context.js';
+import { argumentError } from './failure.js';
+import type { Settings } from './settings.js';
+
+const MEGABYTE = 1024 * 1024;
+
+/** Store options that the settings ask for. */
+export function storeOptions(settings: Settings): Omit<StoreOptions, 'create' | 'logger'> {
+  return { hashAlgo: settings.hashAlgo, snapshotInterval: settings.snapshotInterval, level: settings.level };
+}
+
+/** Capture options that the settings ask for. */
+export function captureOptions(settings: Settings): {
+  readonly ignore: readonly string[];
+  readonly chunkBytes: number;
+  readonly deltaEngine: Settings['diffLibrary'];
+} {
+  return {
+    ignore: settings.ignore,
+    chunkBytes: Math.round(settings.chunkSize * MEGABYTE),
+    deltaEngine: settings.diffLibrary,
+  };
+}
+
+/** Runs a task with the open store. Closing errors do not hide the task's own. */
+export async function withStore<T>(
+  context: CommandContext,
+  options: StoreOptions,
+  task: (store: Store) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(context.settings.store, { ...options, logger: context.logger });
+  let result: T;
+  try {
+    result = await task(store);
+  } catch (error) {
+    await store.close().catch(() => {});
+    throw error;
+  }
+  await store.close();
+  return result;
+}
+
+/** Paths given by the user: relative to the state directory, and staying inside. Throws DK_ARGUMENT. */
+export function innerPath(word: string): string {
+  const names = word.split('/').filter((name) => name !== '' && name !== '.');
+  if (word.startsWith('/') || names.includes('..') || names.length === 0) {
+    throw argumentError('path', `got "${word}"; allowed: a path below the state directory`);
+  }
+  return names.join('/');
+}
+
+/** A checkpoint for JSON. */
+export function checkpointFacts(checkpoint: Checkpoint): object {
+  const { timeMs, root, ...rest } = checkpoint;
+  return { ...rest, time: new Date(timeMs).toISOString(), timeMs, root: root.toString('hex') };
+}

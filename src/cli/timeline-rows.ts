@@ -1,0 +1,65 @@
+/** Works out what each checkpoint added, changed and removed. */
+import { type BytePath, type Checkpoint, type Store, VERSION_TYPE } from '../index.js';
+
+export interface TimelineRow {
+  readonly checkpoint: Checkpoint;
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+  /** First few changes: `+`, `~` or `-` and the path. */
+  readonly names: readonly { readonly mark: '+' | '~' | '-'; readonly path: BytePath }[];
+}
+
+/** Paths alive before the first checkpoint of the window. */
+async function pathsBefore(store: Store, first: Checkpoint, oldest: boolean): Promise<Set<BytePath>> {
+  const paths = new Set<BytePath>();
+  if (oldest) return paths;
+  for await (const batch of store.entries({ at: first.sequence - 1 })) for (const { path } of batch) paths.add(path);
+  return paths;
+}
+
+/** Rows for the newest checkpoints, oldest of them first; `limit` 0 means all. */
+export async function* timelineRows(
+  store: Store,
+  options: { readonly limit: number; readonly names: number },
+): AsyncGenerator<TimelineRow> {
+  const window: Checkpoint[] = [];
+  // One more than shown tells whether the window starts at the store's first checkpoint.
+  for await (const checkpoint of store.checkpoints(options.limit === 0 ? {} : { limit: options.limit + 1 })) {
+    window.push(checkpoint);
+  }
+  const oldest = options.limit === 0 || window.length <= options.limit;
+  const shown = (oldest ? window : window.slice(0, -1)).reverse();
+  const first = shown[0];
+  if (first === undefined) return;
+  const alive = await pathsBefore(store, first, oldest);
+  for (const checkpoint of shown) yield await rowOf(store, checkpoint, alive, options.names);
+}
+
+async function rowOf(
+  store: Store,
+  checkpoint: Checkpoint,
+  alive: Set<BytePath>,
+  namesMax: number,
+): Promise<TimelineRow> {
+  const counts = { '+': 0, '~': 0, '-': 0 };
+  const names: TimelineRow['names'][number][] = [];
+  const directories: typeof names = [];
+  for (const { path, type } of await store.changes(checkpoint.sequence)) {
+    const gone = type === VERSION_TYPE.removed;
+    const mark = gone ? '-' : alive.has(path) ? '~' : '+';
+    if (gone) alive.delete(path);
+    else alive.add(path);
+    counts[mark] += 1;
+    // A directory changes whenever something in it does: names of files say more.
+    const list = type === VERSION_TYPE.directory ? directories : names;
+    if (list.length < namesMax) list.push({ mark, path });
+  }
+  return {
+    checkpoint,
+    added: counts['+'],
+    changed: counts['~'],
+    removed: counts['-'],
+    names: [...names, ...directories].slice(0, namesMax),
+  };
+}
