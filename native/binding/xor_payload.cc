@@ -20,7 +20,7 @@ class XorDiffJob : public Worker {
  protected:
   void Execute() override {
     Accept(xordelta::Diff({source_.data, source_.length}, {target_.data, target_.length}, level_,
-                          &payload_),
+                          &payload_, [this] { return Cancelled(); }),
            "xorDiff");
   }
 

@@ -32,6 +32,7 @@ class CompressJob : public Worker {
     settings.level = level_;
     settings.context = SpanOf(context_);
     settings.dictionary = SpanOf(dictionary_);
+    settings.stop = [this] { return Cancelled(); };
     frame_ = Output(zstd::Bound(source_.length));
     size_t written = 0;
     if (!Accept(zstd::Compress(SpanOf(source_), settings, frame_.data(), frame_.length(), &written),

@@ -132,7 +132,8 @@ Status ApplyRuns(Reader reader, uint8_t* target, size_t target_length) {
 
 }  // namespace
 
-Status Diff(zstd::Span source, zstd::Span target, int level, std::vector<uint8_t>* payload) {
+Status Diff(zstd::Span source, zstd::Span target, int level, std::vector<uint8_t>* payload,
+            const std::function<bool()>& stop) {
   const size_t common = std::min(source.length, target.length);
   std::vector<Run> runs;
   FindRuns<false>(source.data, target.data, 0, common, &runs);
@@ -142,6 +143,7 @@ Status Diff(zstd::Span source, zstd::Span target, int level, std::vector<uint8_t
   size_t written = 0;
   zstd::Settings settings;
   settings.level = level;
+  settings.stop = stop;
   const Status status = zstd::Compress({content.data(), content.size()}, settings, payload->data(),
                                        payload->size(), &written);
   payload->resize(written);

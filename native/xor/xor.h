@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "common/status.h"
@@ -22,8 +23,9 @@
 
 namespace dk::xordelta {
 
-// May throw std::bad_alloc. `level` is zstd's, 1 .. 19.
-Status Diff(zstd::Span source, zstd::Span target, int level, std::vector<uint8_t>* payload);
+// May throw std::bad_alloc. `level` is zstd's, 1 .. 19. `stop` is polled as zstd::Settings says.
+Status Diff(zstd::Span source, zstd::Span target, int level, std::vector<uint8_t>* payload,
+            const std::function<bool()>& stop = {});
 
 // Whether sampled places of the two are equal at the same offset, so that Diff can save anything on data that
 // does not compress by itself.

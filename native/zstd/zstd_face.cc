@@ -17,6 +17,8 @@ constexpr size_t kLongDistanceFrom = 1 << 20;
 // A context above this size is freed after use: a level 3 context is about 1.5 MiB.
 constexpr size_t kKeptContextBytes = 16 << 20;
 constexpr int kWindowLogMax = 31;
+// Level 19 takes about a second for this much.
+constexpr size_t kStepBytes = 2 << 20;
 
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -54,6 +56,30 @@ Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
   return good ? Status::kOk : Status::kArgument;
 }
 
+// Whole input at once, or in steps between which `stop` is asked. Both buffers stay where they are, so the
+// steps copy nothing and the frame comes out the same. A result above `capacity` is an error code of zstd.
+size_t CompressAll(ZSTD_CCtx* context, Span source, const Settings& settings, uint8_t* out,
+                   size_t capacity, bool* stopped) {
+  if (source.length <= kStepBytes || !settings.stop) {
+    return ZSTD_compress2(context, out, capacity, source.data, source.length);
+  }
+  ZSTD_CCtx_setParameter(context, ZSTD_c_stableInBuffer, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_stableOutBuffer, 1);
+  ZSTD_inBuffer in = {source.data, 0, 0};
+  ZSTD_outBuffer to = {out, capacity, 0};
+  for (;;) {
+    if (settings.stop()) {
+      *stopped = true;
+      return 0;
+    }
+    in.size += std::min(kStepBytes, source.length - in.size);
+    const bool last = in.size == source.length;
+    const size_t left = ZSTD_compressStream2(context, &to, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+    if (!Good(left)) return left;
+    if (last && left == 0) return to.pos;
+  }
+}
+
 }  // namespace
 
 size_t Bound(size_t length) {
@@ -70,10 +96,12 @@ Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capa
   ZSTD_CCtx* context = t_compressor.get();
   const Status configured = Configure(context, source.length, settings);
   if (configured != Status::kOk) return configured;
-  const size_t result = ZSTD_compress2(context, out, capacity, source.data, source.length);
+  bool stopped = false;
+  const size_t result = CompressAll(context, source, settings, out, capacity, &stopped);
   // Forget the references: their memory belongs to the caller.
   ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
   if (ZSTD_sizeof_CCtx(context) > kKeptContextBytes) t_compressor.reset();
+  if (stopped) return Status::kCancelled;
   if (!Good(result)) return Status::kMemory;
   *written = result;
   return Status::kOk;

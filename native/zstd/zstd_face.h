@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "common/status.h"
 
@@ -18,6 +19,8 @@ struct Settings {
   int level = 3;    // 1 .. 19
   Span context;     // raw bytes that the decoder will have too
   Span dictionary;  // trained dictionary (or raw content, which has the same effect); not with a context
+  // Polled every few MiB of a long input; true ends the work with kCancelled.
+  std::function<bool()> stop;
 };
 
 // Room that Compress may need for `length` bytes; 0 when no frame can hold them.

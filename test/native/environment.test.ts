@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { addon, addonPath, noise } from './addon-door.js';
+import { addon, addonPath, noise, prose } from './addon-door.js';
 
 /** Starts a worker thread that keeps the addon busy and reports `ready` once jobs are under way. */
 function busyWorker(): Worker {
@@ -34,6 +34,23 @@ describe('environments', () => {
     // A pending promise keeps the process alive until it settles.
     expect(run(`${job} job.then((frame) => console.log(frame.length > 0));`)).toBe('true\n');
     expect(run(`${job} process.exit(0);`)).toBe('');
+  });
+
+  it('does not make the end of a process wait for a long compression', () => {
+    const code = `const a = require(${JSON.stringify(addonPath)});
+      const data = require('node:crypto').randomBytes(3 << 20).toString('hex');
+      a.compress(Buffer.from(data.repeat(20)), { level: 19, context: Buffer.from(data) });
+      setTimeout(() => process.exit(0), 50);`;
+    execFileSync(process.execPath, ['-e', code], { timeout: 30_000 });
+  });
+
+  it('compresses a long input in steps', async () => {
+    const text = prose(7 << 20, 6);
+    for (const options of [{ level: 3 }, { level: 3, context: noise(1 << 20, 1) }]) {
+      const frame = await addon.compress(text, options);
+      expect((await addon.decompress(frame, { ...options, decodedBytes: text.length })).equals(text)).toBe(true);
+      expect(frame.length).toBeLessThan(text.length / 4);
+    }
   });
 
   it('reads arrays on shared and resizable memory from a copy', async () => {
