@@ -24,9 +24,7 @@ const inputs = ['native', 'CMakeLists.txt', 'scripts/build-native.mjs', 'scripts
 function newestMs(file) {
   const stat = fs.statSync(file);
   if (!stat.isDirectory()) return stat.mtimeMs;
-  return fs
-    .readdirSync(file)
-    .reduce((newest, name) => Math.max(newest, newestMs(path.join(file, name))), stat.mtimeMs);
+  return fs.readdirSync(file).reduce((newest, name) => Math.max(newest, newestMs(path.join(file, name))), stat.mtimeMs);
 }
 
 function upToDate() {

@@ -22,8 +22,8 @@ bool MayChangeUnderUs(Napi::Value buffer) {
   return resizable.IsBoolean() && resizable.As<Napi::Boolean>().Value();
 }
 
-Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted,
-                const char* wanted_name, Worker* worker) {
+Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted, const char* wanted_name,
+                Worker* worker) {
   const Napi::Env env = value.Env();
   if (!value.IsTypedArray()) ThrowType(env, std::string(name) + " must be a " + wanted_name);
   napi_typedarray_type type;
@@ -31,8 +31,7 @@ Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted
   size_t offset = 0;
   void* data = nullptr;
   napi_value buffer;
-  if (napi_get_typedarray_info(env, value, &type, &elements, &data, &buffer, &offset) != napi_ok ||
-      type != wanted) {
+  if (napi_get_typedarray_info(env, value, &type, &elements, &data, &buffer, &offset) != napi_ok || type != wanted) {
     ThrowType(env, std::string(name) + " must be a " + wanted_name);
   }
   Bytes bytes;
@@ -52,13 +51,9 @@ Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted
 
 }  // namespace
 
-void ThrowType(Napi::Env env, const std::string& message) {
-  throw MakeError(env, "DK_ARGUMENT", message, 'T');
-}
+void ThrowType(Napi::Env env, const std::string& message) { throw MakeError(env, "DK_ARGUMENT", message, 'T'); }
 
-void ThrowRange(Napi::Env env, const std::string& message) {
-  throw MakeError(env, "DK_ARGUMENT", message, 'R');
-}
+void ThrowRange(Napi::Env env, const std::string& message) { throw MakeError(env, "DK_ARGUMENT", message, 'R'); }
 
 Bytes TakeBytes(Napi::Value value, const char* name, Worker* worker) {
   return TakeTyped(value, name, napi_uint8_array, "Uint8Array", worker);
@@ -90,16 +85,14 @@ uint64_t TakeInteger(Napi::Value value, const char* name, uint64_t low, uint64_t
   if (!value.IsNumber()) ThrowType(value.Env(), std::string(name) + " must be a number");
   const double number = value.As<Napi::Number>().DoubleValue();
   // Written so that NaN fails.
-  if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high)) ||
-      number != std::floor(number)) {
-    ThrowRange(value.Env(), std::string(name) + " must be an integer from " + std::to_string(low) +
-                                " to " + std::to_string(high));
+  if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high)) || number != std::floor(number)) {
+    ThrowRange(value.Env(),
+               std::string(name) + " must be an integer from " + std::to_string(low) + " to " + std::to_string(high));
   }
   return static_cast<uint64_t>(number);
 }
 
-uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, uint64_t high,
-                             uint64_t fallback) {
+uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, uint64_t high, uint64_t fallback) {
   return value.IsUndefined() ? fallback : TakeInteger(value, name, low, high);
 }
 
@@ -144,11 +137,10 @@ Napi::Value Output::ToBuffer(Napi::Env env) {
   }
   // The garbage collector does not see external memory: without this it would collect far too late.
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(length));
-  return Napi::Buffer<uint8_t>::NewOrCopy(
-      env, data, length, [length](Napi::Env finalizer_env, uint8_t* memory) {
-        free(memory);
-        Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
-      });
+  return Napi::Buffer<uint8_t>::NewOrCopy(env, data, length, [length](Napi::Env finalizer_env, uint8_t* memory) {
+    free(memory);
+    Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
+  });
 }
 
 Napi::Value CopyToBuffer(Napi::Env env, const uint8_t* data, size_t length) {

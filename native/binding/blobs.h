@@ -18,8 +18,7 @@ enum class Codec : uint8_t { kRaw = 0, kZstd = 1, kZstdContext = 2, kXor = 3 };
 class Pieces {
  public:
   // Throws a RangeError unless the lengths add up to the bytes.
-  void Take(const Napi::Object& batch, const char* bytes_name, const char* lengths_name,
-            Worker* worker) {
+  void Take(const Napi::Object& batch, const char* bytes_name, const char* lengths_name, Worker* worker) {
     bytes_ = TakeBytes(batch.Get(bytes_name), bytes_name, worker);
     const Bytes lengths = TakeWords(batch.Get(lengths_name), lengths_name);
     // Copied: read once, so that what was checked is what is used.

@@ -22,8 +22,7 @@ constexpr uint8_t kGood = 0;
 constexpr uint8_t kUndecodable = 1;
 constexpr uint8_t kOtherBytes = 2;
 
-Status DecodeOne(uint8_t codec, zstd::Span payload, zstd::Span context, uint8_t* out,
-                 size_t length) {
+Status DecodeOne(uint8_t codec, zstd::Span payload, zstd::Span context, uint8_t* out, size_t length) {
   switch (static_cast<Codec>(codec)) {
     case Codec::kRaw:
       if (payload.length != length) return Status::kCorrupt;
@@ -85,8 +84,7 @@ class DecodeJob : public Worker {
  private:
   void Decode(size_t i) {
     uint8_t* out = data_.data() + starts_[i];
-    const Status status =
-        DecodeOne(codecs_.data[i], payloads_.At(i), contexts_.At(i), out, lengths_[i]);
+    const Status status = DecodeOne(codecs_.data[i], payloads_.At(i), contexts_.At(i), out, lengths_[i]);
     // A machine out of memory says nothing about the bytes: that fails the call, not the item.
     if (status == Status::kMemory) throw std::bad_alloc();
     if (status != Status::kOk) {

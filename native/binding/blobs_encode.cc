@@ -89,8 +89,7 @@ Payload EncodeOne(zstd::Span target, zstd::Span context, uint8_t tries, int leve
     }
   }
   const bool searching = best.length() > kXorGoodEnough + target.length / 1024;
-  if (context.length > 0 && (tries & kTryZstdContext) != 0 && searching &&
-      !zstd::LooksLikeDictionary(context) &&
+  if (context.length > 0 && (tries & kTryZstdContext) != 0 && searching && !zstd::LooksLikeDictionary(context) &&
       (!noise || SharesContent(target.data, target.length, context.data, context.length))) {
     OfferZstd(target, context, level, &best);
   }
@@ -162,8 +161,6 @@ class EncodeJob : public Worker {
 
 }  // namespace
 
-void RegisterBlobs(Napi::Env env, Napi::Object exports) {
-  Export(env, exports, "encodeBlobs", RunJob<EncodeJob>);
-}
+void RegisterBlobs(Napi::Env env, Napi::Object exports) { Export(env, exports, "encodeBlobs", RunJob<EncodeJob>); }
 
 }  // namespace dk

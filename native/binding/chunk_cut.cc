@@ -9,8 +9,7 @@ namespace {
 
 class CutJob : public Worker {
  public:
-  explicit CutJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()), bytes_(TakeBytes(info[0], "data", this)) {
+  explicit CutJob(const Napi::CallbackInfo& info) : Worker(info.Env()), bytes_(TakeBytes(info[0], "data", this)) {
     const Napi::Object options = TakeObject(info[1], "options");
     sizes_.min_bytes = Size(options, "minBytes");
     sizes_.average_bytes = Size(options, "averageBytes");
@@ -39,8 +38,6 @@ class CutJob : public Worker {
 
 }  // namespace
 
-void RegisterChunk(Napi::Env env, Napi::Object exports) {
-  Export(env, exports, "cut", RunJob<CutJob>);
-}
+void RegisterChunk(Napi::Env env, Napi::Object exports) { Export(env, exports, "cut", RunJob<CutJob>); }
 
 }  // namespace dk

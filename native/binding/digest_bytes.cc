@@ -68,8 +68,7 @@ class DigestManyJob : public Worker {
   void Execute() override {
     ParallelFor(starts_.size(), [this](size_t i) {
       if (Cancelled()) return;
-      DigestBy(algo_, bytes_.data + starts_[i], lengths_.words()[i],
-               digests_.data() + i * kDigestBytes);
+      DigestBy(algo_, bytes_.data + starts_[i], lengths_.words()[i], digests_.data() + i * kDigestBytes);
     });
   }
 
@@ -103,8 +102,7 @@ Napi::Value MerkleRoot(const Napi::CallbackInfo& info) {
       DigestBy(algo, node, sizeof node, level.data() + i / 2 * kDigestBytes);
     }
     if (count % 2 == 1) {
-      memmove(level.data() + count / 2 * kDigestBytes, level.data() + (count - 1) * kDigestBytes,
-              kDigestBytes);
+      memmove(level.data() + count / 2 * kDigestBytes, level.data() + (count - 1) * kDigestBytes, kDigestBytes);
     }
   }
   return CopyToBuffer(info.Env(), level.data(), kDigestBytes);

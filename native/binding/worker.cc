@@ -17,8 +17,7 @@ struct Instance {
 
 }  // namespace
 
-Napi::Error MakeError(Napi::Env env, const std::string& code, const std::string& message,
-                      char type) {
+Napi::Error MakeError(Napi::Env env, const std::string& code, const std::string& message, char type) {
   Napi::Error error = type == 'T'   ? Napi::Error(Napi::TypeError::New(env, message))
                       : type == 'R' ? Napi::Error(Napi::RangeError::New(env, message))
                                     : Napi::Error::New(env, message);
@@ -28,9 +27,9 @@ Napi::Error MakeError(Napi::Env env, const std::string& code, const std::string&
 
 void JobChannel::Open(Napi::Env env) {
   auto channel = std::make_shared<JobChannel>();
-  const napi_status made = napi_create_threadsafe_function(
-      env, nullptr, nullptr, Napi::String::New(env, "diffkeeper"), 0, 1, nullptr, nullptr,
-      channel.get(), OnCompleted, &channel->notify_);
+  const napi_status made =
+      napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "diffkeeper"), 0, 1, nullptr,
+                                      nullptr, channel.get(), OnCompleted, &channel->notify_);
   if (made != napi_ok) throw Napi::Error::New(env, "cannot create the completion channel");
   // Idle, the channel must not keep the process alive.
   napi_unref_threadsafe_function(env, channel->notify_);
@@ -39,9 +38,7 @@ void JobChannel::Open(Napi::Env env) {
   napi_add_env_cleanup_hook(env, OnCleanup, new std::shared_ptr<JobChannel>(channel));
 }
 
-std::shared_ptr<JobChannel> JobChannel::Of(Napi::Env env) {
-  return env.GetInstanceData<Instance>()->channel;
-}
+std::shared_ptr<JobChannel> JobChannel::Of(Napi::Env env) { return env.GetInstanceData<Instance>()->channel; }
 
 void JobChannel::OnCleanup(void* held) {
   auto* channel = static_cast<std::shared_ptr<JobChannel>*>(held);
@@ -124,9 +121,7 @@ Napi::Promise Worker::Queue() {
   return Napi::Promise(env, promise);
 }
 
-void Worker::Keep(Napi::Value value) {
-  kept_.push_back(Napi::Persistent(value.As<Napi::Object>()));
-}
+void Worker::Keep(Napi::Value value) { kept_.push_back(Napi::Persistent(value.As<Napi::Object>())); }
 
 void Worker::Fail(const char* code, std::string message) {
   if (!code_.empty()) return;

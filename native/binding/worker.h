@@ -106,7 +106,6 @@ Napi::Value RunJob(const Napi::CallbackInfo& info) {
 }
 
 // Plain Error with a `code`. `type` 'T' makes a TypeError, 'R' a RangeError.
-Napi::Error MakeError(Napi::Env env, const std::string& code, const std::string& message,
-                      char type = 'E');
+Napi::Error MakeError(Napi::Env env, const std::string& code, const std::string& message, char type = 'E');
 
 }  // namespace dk

@@ -19,14 +19,12 @@ class XorDiffJob : public Worker {
 
  protected:
   void Execute() override {
-    Accept(xordelta::Diff({source_.data, source_.length}, {target_.data, target_.length}, level_,
-                          &payload_, [this] { return Cancelled(); }),
+    Accept(xordelta::Diff({source_.data, source_.length}, {target_.data, target_.length}, level_, &payload_,
+                          [this] { return Cancelled(); }),
            "xorDiff");
   }
 
-  Napi::Value Resolve(Napi::Env env) override {
-    return CopyToBuffer(env, payload_.data(), payload_.size());
-  }
+  Napi::Value Resolve(Napi::Env env) override { return CopyToBuffer(env, payload_.data(), payload_.size()); }
 
  private:
   const Bytes source_;
@@ -46,8 +44,7 @@ class XorPatchJob : public Worker {
  protected:
   void Execute() override {
     target_ = Output(length_);
-    Accept(xordelta::Patch({source_.data, source_.length}, {payload_.data, payload_.length},
-                           target_.data(), length_),
+    Accept(xordelta::Patch({source_.data, source_.length}, {payload_.data, payload_.length}, target_.data(), length_),
            "xorPatch");
   }
 

@@ -14,8 +14,7 @@ zstd::Span SpanOf(const Bytes& bytes) { return {bytes.data, bytes.length}; }
 
 class CompressJob : public Worker {
  public:
-  explicit CompressJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()), source_(TakeBytes(info[0], "data", this)) {
+  explicit CompressJob(const Napi::CallbackInfo& info) : Worker(info.Env()), source_(TakeBytes(info[0], "data", this)) {
     if (info[1].IsUndefined()) return;
     const Napi::Object options = TakeObject(info[1], "options");
     level_ = static_cast<int>(TakeOptionalInteger(options.Get("level"), "level", 1, 19, 3));
@@ -35,8 +34,7 @@ class CompressJob : public Worker {
     settings.stop = [this] { return Cancelled(); };
     frame_ = Output(zstd::Bound(source_.length));
     size_t written = 0;
-    if (!Accept(zstd::Compress(SpanOf(source_), settings, frame_.data(), frame_.length(), &written),
-                "compress")) {
+    if (!Accept(zstd::Compress(SpanOf(source_), settings, frame_.data(), frame_.length(), &written), "compress")) {
       return;
     }
     frame_.Shrink(written);
@@ -74,8 +72,7 @@ class DecompressJob : public Worker {
       return;
     }
     data_ = Output(length_);
-    Accept(zstd::Decompress(SpanOf(frame_), SpanOf(context_), SpanOf(dictionary_), data_.data(),
-                            length_),
+    Accept(zstd::Decompress(SpanOf(frame_), SpanOf(context_), SpanOf(dictionary_), data_.data(), length_),
            "decompress");
   }
 

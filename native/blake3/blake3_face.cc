@@ -53,8 +53,7 @@ void PushValue(blake3_hasher* state, const uint8_t value[kDigestBytes]) {
 
 void GroupValue(const uint8_t data[kGroupBytes], uint64_t group_index, uint8_t out[kDigestBytes]) {
   uint8_t values[MAX_SIMD_DEGREE_OR_2 * BLAKE3_OUT_LEN];
-  size_t count = blake3_compress_subtree_wide(data, kGroupBytes, IV, group_index * kChunksPerGroup,
-                                              0, values, false);
+  size_t count = blake3_compress_subtree_wide(data, kGroupBytes, IV, group_index * kChunksPerGroup, 0, values, false);
   // The wide call stops at as many values as the processor hashes at once (a power of two).
   while (count > 1) {
     const uint8_t* pairs[MAX_SIMD_DEGREE_OR_2];
@@ -123,8 +122,7 @@ bool Hasher::PushGroup(const uint8_t value[kDigestBytes]) {
 }
 
 bool Hasher::Finish(uint8_t out[kDigestBytes]) const {
-  const bool lone_value = state_.cv_stack_len == 1 && state_.chunk.buf_len == 0 &&
-                          state_.chunk.blocks_compressed == 0;
+  const bool lone_value = state_.cv_stack_len == 1 && state_.chunk.buf_len == 0 && state_.chunk.blocks_compressed == 0;
   if (lone_value) return false;
   blake3_hasher_finalize(&state_, out, kDigestBytes);
   return true;

@@ -29,8 +29,7 @@ uint64_t TopBits(unsigned count) { return ~uint64_t{0} << (64 - count); }
 
 // Length of the first piece. The masks are the two halves of normalised chunking: hard to match before
 // the average, easy after it.
-size_t FirstPiece(const uint8_t* data, size_t length, const Sizes& sizes, uint64_t mask_small,
-                  uint64_t mask_large) {
+size_t FirstPiece(const uint8_t* data, size_t length, const Sizes& sizes, uint64_t mask_small, uint64_t mask_large) {
   if (length <= sizes.min_bytes) return length;
   const size_t end = std::min<size_t>(length, sizes.max_bytes);
   const size_t middle = std::min<size_t>(end, sizes.average_bytes);
@@ -50,12 +49,11 @@ size_t FirstPiece(const uint8_t* data, size_t length, const Sizes& sizes, uint64
 }  // namespace
 
 bool Valid(const Sizes& sizes) {
-  return sizes.min_bytes >= 64 && sizes.min_bytes <= sizes.average_bytes &&
-         sizes.average_bytes <= sizes.max_bytes && sizes.max_bytes <= (1u << 30);
+  return sizes.min_bytes >= 64 && sizes.min_bytes <= sizes.average_bytes && sizes.average_bytes <= sizes.max_bytes &&
+         sizes.max_bytes <= (1u << 30);
 }
 
-std::vector<uint32_t> Cut(const uint8_t* data, size_t length, const Sizes& sizes,
-                          const std::function<bool()>& stop) {
+std::vector<uint32_t> Cut(const uint8_t* data, size_t length, const Sizes& sizes, const std::function<bool()>& stop) {
   const unsigned bits = 31 - static_cast<unsigned>(__builtin_clz(sizes.average_bytes));
   const uint64_t mask_small = TopBits(bits + kNormalisation);
   const uint64_t mask_large = TopBits(bits - kNormalisation);

@@ -21,7 +21,6 @@ bool Valid(const Sizes& sizes);
 
 // Lengths of the pieces, which add up to `length`; no piece for no bytes. `stop` is polled once per piece;
 // when it says true the list ends early.
-std::vector<uint32_t> Cut(const uint8_t* data, size_t length, const Sizes& sizes,
-                          const std::function<bool()>& stop);
+std::vector<uint32_t> Cut(const uint8_t* data, size_t length, const Sizes& sizes, const std::function<bool()>& stop);
 
 }  // namespace dk::chunk

@@ -6,8 +6,7 @@ static Simd Detect() {
 #if defined(__x86_64__)
   // The compiler's runtime also checks that the system saves the wide registers.
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
     return Simd::kAvx512;
   }
   if (__builtin_cpu_supports("avx2")) return Simd::kAvx2;

@@ -18,12 +18,8 @@ char __libc_single_threaded = 0;
 
 // Real functions since glibc 2.33 only. On x86-64 the kernel's struct is the library's.
 int fstat(int fd, struct stat* row) noexcept { return static_cast<int>(syscall(SYS_fstat, fd, row)); }
-int stat(const char* path, struct stat* row) noexcept {
-  return static_cast<int>(syscall(SYS_stat, path, row));
-}
-int lstat(const char* path, struct stat* row) noexcept {
-  return static_cast<int>(syscall(SYS_lstat, path, row));
-}
+int stat(const char* path, struct stat* row) noexcept { return static_cast<int>(syscall(SYS_stat, path, row)); }
+int lstat(const char* path, struct stat* row) noexcept { return static_cast<int>(syscall(SYS_lstat, path, row)); }
 int fstatat(int directory, const char* path, struct stat* row, int flags) noexcept {
   return static_cast<int>(syscall(SYS_newfstatat, directory, path, row, flags));
 }

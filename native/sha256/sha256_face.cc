@@ -37,9 +37,7 @@ void Hasher::Update(const uint8_t* data, size_t length) {
   if (length > 0) Check(EVP_DigestUpdate(context_, data, length));
 }
 
-void Hasher::Finish(uint8_t out[kDigestBytes]) {
-  Check(EVP_DigestFinal_ex(context_, out, nullptr));
-}
+void Hasher::Finish(uint8_t out[kDigestBytes]) { Check(EVP_DigestFinal_ex(context_, out, nullptr)); }
 
 void Hash(const uint8_t* data, size_t length, uint8_t out[kDigestBytes]) {
   // Making a context costs more than hashing a small input, so each thread keeps one.

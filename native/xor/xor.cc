@@ -48,15 +48,12 @@ size_t RunLength(const uint8_t* source, const uint8_t* target, size_t length) {
 }
 
 template <bool zero_source>
-void FindRuns(const uint8_t* source, const uint8_t* target, size_t base, size_t length,
-              std::vector<Run>* runs) {
+void FindRuns(const uint8_t* source, const uint8_t* target, size_t base, size_t length, std::vector<Run>* runs) {
   size_t i = 0;
   while (i < length) {
-    i += zero_source ? ZeroPrefix(target + i, length - i)
-                     : EqualPrefix(source + i, target + i, length - i);
+    i += zero_source ? ZeroPrefix(target + i, length - i) : EqualPrefix(source + i, target + i, length - i);
     if (i == length) return;
-    const size_t run = RunLength<zero_source>(zero_source ? nullptr : source + i, target + i,
-                                              length - i);
+    const size_t run = RunLength<zero_source>(zero_source ? nullptr : source + i, target + i, length - i);
     const size_t start = base + i;
     // Only the seam at the source's end can bring two runs close together.
     if (!runs->empty() && start - (runs->back().start + runs->back().length) < kGapMin) {
@@ -87,9 +84,7 @@ std::vector<uint8_t> Content(zstd::Span source, zstd::Span target, const std::ve
   size_t at = content.size();
   content.resize(at + bytes);
   for (const Run& run : runs) {
-    const size_t common = run.start < source.length
-                              ? std::min(run.length, source.length - run.start)
-                              : 0;
+    const size_t common = run.start < source.length ? std::min(run.length, source.length - run.start) : 0;
     XorInto(content.data() + at, target.data + run.start, source.data + run.start, common);
     if (run.length > common) {
       memcpy(content.data() + at + common, target.data + run.start + common, run.length - common);
@@ -144,8 +139,8 @@ Status Diff(zstd::Span source, zstd::Span target, int level, std::vector<uint8_t
   zstd::Settings settings;
   settings.level = level;
   settings.stop = stop;
-  const Status status = zstd::Compress({content.data(), content.size()}, settings, payload->data(),
-                                       payload->size(), &written);
+  const Status status =
+      zstd::Compress({content.data(), content.size()}, settings, payload->data(), payload->size(), &written);
   payload->resize(written);
   return status;
 }

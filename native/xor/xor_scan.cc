@@ -20,9 +20,7 @@ uint64_t Load(const uint8_t* at) {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
 
-size_t FirstByte(uint64_t difference) {
-  return static_cast<size_t>(__builtin_ctzll(difference)) / 8;
-}
+size_t FirstByte(uint64_t difference) { return static_cast<size_t>(__builtin_ctzll(difference)) / 8; }
 
 size_t EqualWords(const uint8_t* a, const uint8_t* b, size_t length, size_t i) {
   for (; i + 8 <= length; i += 8) {
@@ -35,8 +33,7 @@ size_t EqualWords(const uint8_t* a, const uint8_t* b, size_t length, size_t i) {
 
 #if defined(__x86_64__)
 // Four vectors per turn hide the latency of the test. The turn that finds a difference ends in EqualWords.
-__attribute__((target("avx2"))) size_t EqualAvx2(const uint8_t* a, const uint8_t* b,
-                                                 size_t length) {
+__attribute__((target("avx2"))) size_t EqualAvx2(const uint8_t* a, const uint8_t* b, size_t length) {
   size_t i = 0;
   for (; i + 128 <= length; i += 128) {
     __m256i any = _mm256_setzero_si256();

@@ -47,8 +47,7 @@ bool LooksIncompressible(const uint8_t* data, size_t length) {
   return chi_square < 255 + std::max(90.0, 0.05 * 2 * 0.693147 * samples);
 }
 
-bool SharesContent(const uint8_t* target, size_t target_length, const uint8_t* context,
-                   size_t context_length) {
+bool SharesContent(const uint8_t* target, size_t target_length, const uint8_t* context, size_t context_length) {
   // Open addressing, zero is empty. A full table (a target unlike noise after all) means: do not judge.
   size_t slots = 64;
   while (slots < target_length / 32) slots *= 2;

@@ -37,17 +37,15 @@ Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
               Good(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, settings.level)) &&
               Good(ZSTD_CCtx_setPledgedSrcSize(context, length));
   if (settings.dictionary.length > 0) {
-    good = good && Good(ZSTD_CCtx_loadDictionary_byReference(context, settings.dictionary.data,
-                                                             settings.dictionary.length));
+    good = good &&
+           Good(ZSTD_CCtx_loadDictionary_byReference(context, settings.dictionary.data, settings.dictionary.length));
   }
   if (settings.context.length > 0) {
     const size_t reach = settings.context.length + length;
     if (reach > kLongDistanceFrom) {
       int window_log = ZSTD_WINDOWLOG_MIN;
       while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
-      good = good &&
-             Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching,
-                                         ZSTD_ps_enable)) &&
+      good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, ZSTD_ps_enable)) &&
              Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
     }
     // A prefix is always raw content to the library, whatever its first bytes are.
@@ -58,8 +56,8 @@ Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
 
 // Whole input at once, or in steps between which `stop` is asked. Both buffers stay where they are, so the
 // steps copy nothing and the frame comes out the same. A result above `capacity` is an error code of zstd.
-size_t CompressAll(ZSTD_CCtx* context, Span source, const Settings& settings, uint8_t* out,
-                   size_t capacity, bool* stopped) {
+size_t CompressAll(ZSTD_CCtx* context, Span source, const Settings& settings, uint8_t* out, size_t capacity,
+                   bool* stopped) {
   if (source.length <= kStepBytes || !settings.stop) {
     return ZSTD_compress2(context, out, capacity, source.data, source.length);
   }
@@ -87,8 +85,7 @@ size_t Bound(size_t length) {
   return Good(bound) ? bound : 0;
 }
 
-Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity,
-                size_t* written) {
+Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity, size_t* written) {
   if (settings.level < 1 || settings.level > 19) return Status::kArgument;
   if (settings.context.length > 0 && settings.dictionary.length > 0) return Status::kArgument;
   if (!t_compressor) t_compressor.reset(ZSTD_createCCtx());
@@ -138,8 +135,8 @@ bool ContentSize(Span frame, uint64_t* size) {
 }
 
 bool LooksLikeDictionary(Span context) {
-  return context.length >= 4 && context.data[0] == 0x37 && context.data[1] == 0xa4 &&
-         context.data[2] == 0x30 && context.data[3] == 0xec;
+  return context.length >= 4 && context.data[0] == 0x37 && context.data[1] == 0xa4 && context.data[2] == 0x30 &&
+         context.data[3] == 0xec;
 }
 
 const char* Version() { return ZSTD_versionString(); }

@@ -28,8 +28,7 @@ size_t Bound(size_t length);
 
 // Writes one frame with its content size and without a checksum. kMemory when it
 // does not fit `capacity` (which may be below the bound on purpose) or memory is short.
-Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity,
-                size_t* written);
+Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity, size_t* written);
 
 // Decodes exactly one frame that fills exactly `length` bytes at `out`, else kCorrupt.
 Status Decompress(Span frame, Span context, Span dictionary, uint8_t* out, size_t length);

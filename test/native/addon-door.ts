@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import type { CompressOptions, CutOptions, DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, HashAlgo } from '../../src/engine/engine.js';
+import type {
+  CompressOptions,
+  CutOptions,
+  DecodeBatch,
+  DecodedBatch,
+  EncodeBatch,
+  EncodedBatch,
+  HashAlgo,
+} from '../../src/engine/engine.js';
 
 /** The addon's own functions, before the TypeScript wrapper. */
 export interface RawAddon {

@@ -33,7 +33,13 @@ function items(): Item[] {
     { name: 'shifted noise', target: random.subarray(1000), context: random, tries: ALL, codec: CODEC.zstdContext },
     { name: 'edited text', target: edited(text, [7]), context: text, tries: TRY.zstdContext, codec: CODEC.zstdContext },
     { name: 'dictionary magic', target: magic, context: magic, tries: TRY.zstdContext | TRY.zstd, codec: CODEC.zstd },
-    { name: 'grown by zeros', target: Buffer.concat([random, Buffer.alloc(9000)]), context: random, tries: TRY.xor, codec: CODEC.xor },
+    {
+      name: 'grown by zeros',
+      target: Buffer.concat([random, Buffer.alloc(9000)]),
+      context: random,
+      tries: TRY.xor,
+      codec: CODEC.xor,
+    },
     { name: 'one byte', target: Buffer.of(7), context: none, tries: ALL, codec: CODEC.raw },
   ];
 }
@@ -121,8 +127,11 @@ describe('blob batches', () => {
       { ...batch, codecs: batch.codecs.subarray(1) },
       { ...batch, decodedLengths: batch.decodedLengths.subarray(1) },
     ];
-    for (const bad of wrong) expect(() => addon.decodeBlobs(bad)).toThrow(expect.objectContaining({ code: 'DK_ARGUMENT' }));
+    for (const bad of wrong)
+      expect(() => addon.decodeBlobs(bad)).toThrow(expect.objectContaining({ code: 'DK_ARGUMENT' }));
     const huge = new Uint32Array(list.length).fill(0xffffffff);
-    expect(() => addon.decodeBlobs({ ...batch, decodedLengths: huge })).toThrow(expect.objectContaining({ code: 'DK_LIMIT' }));
+    expect(() => addon.decodeBlobs({ ...batch, decodedLengths: huge })).toThrow(
+      expect.objectContaining({ code: 'DK_LIMIT' }),
+    );
   });
 });

@@ -29,7 +29,8 @@ describe('environments', () => {
   it('lets a process end: idle at once, and with a job under way when told to', () => {
     const load = `const a = require(${JSON.stringify(addonPath)});`;
     const job = `const job = a.compress(Buffer.alloc(4 << 20, 'xyz'), { level: 19 });`;
-    const run = (code: string): string => execFileSync(process.execPath, ['-e', load + code], { encoding: 'utf8', timeout: 30_000 });
+    const run = (code: string): string =>
+      execFileSync(process.execPath, ['-e', load + code], { encoding: 'utf8', timeout: 30_000 });
     expect(run('')).toBe('');
     // A pending promise keeps the process alive until it settles.
     expect(run(`${job} job.then((frame) => console.log(frame.length > 0));`)).toBe('true\n');
@@ -57,7 +58,10 @@ describe('environments', () => {
     const shared = new Uint8Array(new SharedArrayBuffer(3 << 20)).fill(5);
     const plain = new Uint8Array(3 << 20).fill(5);
     expect(await addon.digestAsync('blake3', shared)).toEqual(await addon.digestAsync('blake3', plain));
-    const Resizable = ArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => ArrayBuffer & {
+    const Resizable = ArrayBuffer as unknown as new (
+      bytes: number,
+      options: { maxByteLength: number },
+    ) => ArrayBuffer & {
       resize(bytes: number): void;
     };
     const buffer = new Resizable(3 << 20, { maxByteLength: 4 << 20 });

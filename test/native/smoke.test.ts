@@ -102,7 +102,8 @@ describe('zstd', () => {
     const skippable = Buffer.from('502a4d1800000000', 'hex');
     const hostile = [Buffer.alloc(0), frame.subarray(0, -1), Buffer.concat([frame, frame]), skippable];
     hostile.push(Buffer.concat([frame, Buffer.of(0)]), noise(100, 1));
-    for (const bytes of hostile) await expect(addon.decompress(bytes, { decodedBytes: 5000 })).rejects.toMatchObject(corrupt);
+    for (const bytes of hostile)
+      await expect(addon.decompress(bytes, { decodedBytes: 5000 })).rejects.toMatchObject(corrupt);
     for (const decodedBytes of [0, 4999, 5001, 2 ** 32 - 1]) {
       await expect(addon.decompress(frame, { decodedBytes })).rejects.toMatchObject(corrupt);
     }
@@ -128,7 +129,18 @@ describe('xor', () => {
   });
 
   it('refuses payloads that leave the target or do not add up', async () => {
-    const contents = [[], [1], [1, 0, 0], [1, 0, 11, 1], [1, 10, 1, 5], [1, 0, 2, 1], [1, 0, 1, 1, 1], [0, 0], [255], [2, 0, 1, 7]];
+    const contents = [
+      [],
+      [1],
+      [1, 0, 0],
+      [1, 0, 11, 1],
+      [1, 10, 1, 5],
+      [1, 0, 2, 1],
+      [1, 0, 1, 1, 1],
+      [0, 0],
+      [255],
+      [2, 0, 1, 7],
+    ];
     contents.push([1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 1, 5], [1, 0x80, 0x00, 1, 5]);
     for (const content of contents) {
       const payload = await addon.compress(Buffer.from(content));
@@ -150,7 +162,9 @@ describe('cut', () => {
       x = (Math.imul(x, 1_103_515_245) + 12_345) & 0x7fffffff;
       data[i] = x >> 16;
     }
-    const lengths = [77581, 48442, 30656, 105000, 34935, 73779, 83186, 77864, 106096, 98293, 45593, 44821, 103742, 106089, 12499];
+    const lengths = [
+      77581, 48442, 30656, 105000, 34935, 73779, 83186, 77864, 106096, 98293, 45593, 44821, 103742, 106089, 12499,
+    ];
     expect([...(await addon.cut(data, options))]).toEqual(lengths);
   });
 
