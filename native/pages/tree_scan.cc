@@ -1,7 +1,8 @@
 // Method: a shared queue of directories; each thread takes one, opens it by its
 // path below the root (one openat2, so that the number of descriptors is the
 // number of threads, however wide the tree), reads it with getdents64 and stats
-// its names relative to it. What is remembered below the directory and was not
+// its names relative to it. Of a large directory the names go back to the queue,
+// a thousand at a time. What is remembered below the directory and was not
 // seen has vanished. Marks of what was seen are one byte per node, and a node
 // belongs to one directory, so threads never share a byte.
 #include "pages/tree_scan.h"
@@ -9,9 +10,11 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <unordered_set>
@@ -23,7 +26,9 @@
 namespace dk::pages {
 namespace {
 
-constexpr size_t kListBytes = 65536;
+constexpr size_t kListBytes = 32768;
+// A listing of this length is worth sharing: about a thousand names.
+constexpr size_t kShareBytes = kListBytes - 2048;
 
 struct LinuxDirent {
   uint64_t ino;
@@ -51,9 +56,27 @@ int StatAt(int directory_fd, const char* name, StatRow* row) {
   return 0;
 }
 
+struct Listing;
+
+// A directory to list, or (with `listing`) names of one that were read and not yet compared.
 struct Task {
   std::string path;
   StatTable::Node node;  // kNone: not remembered
+  std::shared_ptr<Listing> listing = nullptr;
+  std::vector<char> names = {};
+};
+
+// A directory being compared, by several threads when it is large. Whoever
+// finishes last says what was missing.
+struct Listing {
+  Listing(std::string directory, StatTable::Node n, int opened)
+      : path(std::move(directory)), node(n), fd(opened) {}
+  const std::string path;
+  const StatTable::Node node;
+  const FileDescriptor fd;
+  std::atomic<size_t> parts{1};
+  // What was not listed is unknown, not removed.
+  std::atomic<bool> complete{true};
 };
 
 // Findings of one thread, and the rules by which entries are judged.
@@ -208,12 +231,12 @@ class TreeScan {
     for (;;) {
       wake_.wait(lock, [this] { return !queue_.empty() || open_ == 0; });
       if (queue_.empty()) return;
-      const Task task = std::move(queue_.back());
+      Task task = std::move(queue_.back());
       queue_.pop_back();
       lock.unlock();
       found.clear();
       try {
-        if (!stop_()) List(task, &buffer, &found, findings);
+        if (!stop_()) Perform(&task, &buffer, &found, findings);
       } catch (...) {
         // Out of memory: the others must not wait for this task for ever.
         lock.lock();
@@ -231,37 +254,73 @@ class TreeScan {
     }
   }
 
-  void List(const Task& task, std::vector<char>* buffer, std::vector<Task>* found,
-            Findings* findings) {
-    const int opened = OpenForReading(root_fd_, task.path, O_DIRECTORY);
-    if (opened < 0) {
-      const bool root = task.path.empty();
-      // The entry itself was judged before; a replacement is seen by the next scan.
-      if (HasVanished(-opened) && !root) return findings->Removed(task.path, task.node);
-      return findings->Unreadable(task.path, task.node, -opened);
+  void Perform(Task* task, std::vector<char>* buffer, std::vector<Task>* found,
+               Findings* findings) {
+    if (task->listing != nullptr) {
+      CompareNames(*task->listing, task->names.data(), task->names.size(), found, findings);
+      return EndPart(*task->listing, findings);
     }
-    const FileDescriptor directory(opened);
-    const auto hidden = skipped_names_.find(task.path);
-    const auto* skipped = hidden == skipped_names_.end() ? nullptr : &hidden->second;
+    const int opened = OpenForReading(root_fd_, task->path, O_DIRECTORY);
+    if (opened >= 0) {
+      return List(std::make_shared<Listing>(std::move(task->path), task->node, opened), buffer,
+                  found, findings);
+    }
+    // The entry itself was judged before; a replacement is seen by the next scan.
+    if (HasVanished(-opened) && !task->path.empty()) {
+      return findings->Removed(task->path, task->node);
+    }
+    findings->Unreadable(task->path, task->node, -opened);
+  }
+
+  void List(const std::shared_ptr<Listing>& listing, std::vector<char>* buffer,
+            std::vector<Task>* found, Findings* findings) {
     for (;;) {
       const long bytes =
-          ::syscall(SYS_getdents64, directory.get(), buffer->data(), buffer->size());
-      // What was not listed is unknown, not removed.
-      if (bytes < 0) return findings->Unreadable(task.path, task.node, errno);
+          ::syscall(SYS_getdents64, listing->fd.get(), buffer->data(), buffer->size());
       if (bytes == 0) break;
-      for (long at = 0; at < bytes;) {
-        const auto* entry = reinterpret_cast<const LinuxDirent*>(buffer->data() + at);
-        at += entry->length;
-        const std::string_view name(entry->name);
-        if (name == "." || name == "..") continue;
-        if (skipped != nullptr && skipped->count(std::string(name)) > 0) {
-          MarkSeen(task.node, name);
-          continue;
-        }
-        Visit(task, directory.get(), entry->name, found, findings);
+      if (bytes < 0) {
+        listing->complete = false;
+        findings->Unreadable(listing->path, listing->node, errno);
+        break;
+      }
+      const auto length = static_cast<size_t>(bytes);
+      if (length >= kShareBytes) {
+        Share(listing, std::vector<char>(buffer->data(), buffer->data() + length));
+      } else {
+        CompareNames(*listing, buffer->data(), length, found, findings);
       }
     }
-    ReportMissing(task, findings);
+    EndPart(*listing, findings);
+  }
+
+  // Offers names of a large directory to any thread, this one included.
+  void Share(const std::shared_ptr<Listing>& listing, std::vector<char> names) {
+    ++listing->parts;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    queue_.push_back(Task{std::string(), listing->node, listing, std::move(names)});
+    ++open_;
+    wake_.notify_one();
+  }
+
+  void EndPart(Listing& listing, Findings* findings) {
+    if (listing.parts.fetch_sub(1) == 1 && listing.complete) ReportMissing(listing, findings);
+  }
+
+  void CompareNames(const Listing& listing, const char* names, size_t length,
+                    std::vector<Task>* found, Findings* findings) {
+    const auto hidden = skipped_names_.find(listing.path);
+    const auto* skipped = hidden == skipped_names_.end() ? nullptr : &hidden->second;
+    for (size_t at = 0; at < length;) {
+      const auto* entry = reinterpret_cast<const LinuxDirent*>(names + at);
+      at += entry->length;
+      const std::string_view name(entry->name);
+      if (name == "." || name == "..") continue;
+      if (skipped != nullptr && skipped->count(std::string(name)) > 0) {
+        MarkSeen(listing.node, name);
+        continue;
+      }
+      Visit(listing, entry->name, found, findings);
+    }
   }
 
   void MarkSeen(StatTable::Node parent, std::string_view name) {
@@ -270,15 +329,15 @@ class TreeScan {
     if (node != StatTable::kNone) seen_[node] = 1;
   }
 
-  void Visit(const Task& task, int directory_fd, const char* name, std::vector<Task>* found,
+  void Visit(const Listing& listing, const char* name, std::vector<Task>* found,
              Findings* findings) {
     const StatTable::Node node =
-        task.node == StatTable::kNone ? StatTable::kNone : table_.FindChild(task.node, name);
+        listing.node == StatTable::kNone ? StatTable::kNone : table_.FindChild(listing.node, name);
     StatRow row;
-    const int error = StatAt(directory_fd, name, &row);
+    const int error = StatAt(listing.fd.get(), name, &row);
     if (error == ENOENT) return;  // vanished since it was listed: not seen
     if (node != StatTable::kNone) seen_[node] = 1;
-    if (error != 0) return findings->Unreadable(Join(task.path, name), node, error);
+    if (error != 0) return findings->Unreadable(Join(listing.path, name), node, error);
     // The path is only made where it is needed: most entries are unchanged files.
     const bool known = node != StatTable::kNone && table_.IsPresent(node);
     const bool unchanged = known && table_.IsUnchanged(node, row);
@@ -287,18 +346,18 @@ class TreeScan {
       ++findings->result.scanned;
       return;
     }
-    std::string path = Join(task.path, name);
+    std::string path = Join(listing.path, name);
     const bool remembered = known && table_.IsDirectory(node);
     const bool enter = directory && (remembered ? request_.recursive : request_.enter_added);
     if (enter && begun_.count(path) == 0) found->push_back(Task{path, node});
     findings->Judge(std::move(path), node, row);
   }
 
-  void ReportMissing(const Task& task, Findings* findings) {
-    if (task.node == StatTable::kNone) return;
-    for (auto child = table_.FirstChild(task.node); child != StatTable::kNone;
+  void ReportMissing(const Listing& listing, Findings* findings) {
+    if (listing.node == StatTable::kNone) return;
+    for (auto child = table_.FirstChild(listing.node); child != StatTable::kNone;
          child = table_.NextSibling(child)) {
-      if (seen_[child] == 0) findings->Removed(Join(task.path, table_.NameAt(child)), child);
+      if (seen_[child] == 0) findings->Removed(Join(listing.path, table_.NameAt(child)), child);
     }
   }
 
