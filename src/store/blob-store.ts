@@ -20,6 +20,8 @@ const READ_GAP_BYTES = 64 << 10;
 const READ_RUN_BYTES = 4 << 20;
 /** Bytes (decoded and context) handed to one decode call. */
 const DECODE_BYTES = 16 << 20;
+/** Smaller blobs cost less to read again than to keep. */
+const CACHED_BYTES_MIN = 32 << 10;
 
 type Blob = Buffer | Error;
 interface Coded {
@@ -195,10 +197,11 @@ export class BlobStore {
     for (const [index, { item }] of batch.entries()) {
       const length = decodedLengths[index] as number;
       if (status[index] === 0) {
-        // A copy, so that one small cached blob does not keep the whole batch alive.
-        const bytes = Buffer.from(data.subarray(at, at + length));
+        const view = data.subarray(at, at + length);
+        // A cached view would keep its whole batch alive: what is worth caching is copied, the rest is a view.
+        const bytes = length >= CACHED_BYTES_MIN && batch.length > 1 ? Buffer.from(view) : view;
         found.set(item.key, bytes);
-        this.#remember(item.key, bytes);
+        if (length >= CACHED_BYTES_MIN) this.#remember(item.key, bytes);
       } else {
         found.set(item.key, decodeFailure(item, status[index] as number));
       }
