@@ -16,15 +16,13 @@
 namespace dk {
 
 inline pages::DigestAlgo TakeDigestAlgo(Napi::Value value) {
-  return TakeAlgo(value) == Algo::kSha256 ? pages::DigestAlgo::kSha256
-                                          : pages::DigestAlgo::kBlake3;
+  return TakeAlgo(value) == Algo::kSha256 ? pages::DigestAlgo::kSha256 : pages::DigestAlgo::kBlake3;
 }
 
 // Rows of a BigInt64Array, copied: exactly `count` of them.
 inline std::vector<pages::StatRow> TakeRows(Napi::Value value, size_t count, const char* name) {
   const Napi::Env env = value.Env();
-  if (!value.IsTypedArray() ||
-      value.As<Napi::TypedArray>().TypedArrayType() != napi_bigint64_array) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_bigint64_array) {
     ThrowType(env, std::string(name) + " must be a BigInt64Array");
   }
   napi_typedarray_type type;
@@ -32,11 +30,9 @@ inline std::vector<pages::StatRow> TakeRows(Napi::Value value, size_t count, con
   size_t offset = 0;
   void* data = nullptr;
   napi_value buffer;
-  const napi_status status =
-      napi_get_typedarray_info(env, value, &type, &elements, &data, &buffer, &offset);
+  const napi_status status = napi_get_typedarray_info(env, value, &type, &elements, &data, &buffer, &offset);
   if (status != napi_ok || elements != count * pages::kStatColumns) {
-    ThrowRange(env, std::string(name) + " must hold " + std::to_string(pages::kStatColumns) +
-                        " values for each path");
+    ThrowRange(env, std::string(name) + " must hold " + std::to_string(pages::kStatColumns) + " values for each path");
   }
   std::vector<pages::StatRow> rows(count);
   if (count > 0) std::memcpy(rows.data(), data, count * sizeof(pages::StatRow));
@@ -68,15 +64,13 @@ inline std::vector<std::string> TakePaths(Napi::Value packed, Napi::Value count,
   const uint64_t wanted = TakeInteger(count, "pathCount", 0, UINT32_MAX);
   std::vector<std::string> paths;
   if (!pages::UnpackPaths(TakeText(packed, name), wanted, &paths)) {
-    ThrowRange(packed.Env(), std::string(name) + " does not hold " + std::to_string(wanted) +
-                                 " paths");
+    ThrowRange(packed.Env(), std::string(name) + " does not hold " + std::to_string(wanted) + " paths");
   }
   return paths;
 }
 
 // As TakePaths; every path must be safe or the root.
-inline std::vector<std::string> TakeSafePaths(Napi::Value packed, Napi::Value count,
-                                              const char* name) {
+inline std::vector<std::string> TakeSafePaths(Napi::Value packed, Napi::Value count, const char* name) {
   std::vector<std::string> paths = TakePaths(packed, count, name);
   for (const std::string& path : paths) {
     if (!path.empty() && !pages::IsSafePath(path)) {
@@ -97,8 +91,7 @@ Napi::Value MoveToBuffer(Napi::Env env, Container&& from) {
   auto* owner = new std::decay_t<Container>(std::forward<Container>(from));
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(length));
   return Napi::Buffer<uint8_t>::NewOrCopy(
-      env, reinterpret_cast<uint8_t*>(owner->data()), length,
-      [owner, length](Napi::Env finalizer_env, uint8_t*) {
+      env, reinterpret_cast<uint8_t*>(owner->data()), length, [owner, length](Napi::Env finalizer_env, uint8_t*) {
         delete owner;
         Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
       });

@@ -45,8 +45,7 @@ class ScanJob : public Worker {
 class StepJob : public ScanJob {
  public:
   StepJob(const Napi::CallbackInfo& info, const State& state)
-      : ScanJob(info.Env(), state),
-        data_bytes_max_(TakeInteger(info[0], "dataBytesMax", 1, kDataBytesMax)) {
+      : ScanJob(info.Env(), state), data_bytes_max_(TakeInteger(info[0], "dataBytesMax", 1, kDataBytesMax)) {
     if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
     pages_ = Take(state->pages, state->pages_bytes, "pages");
     groups_ = Take(state->groups, state->groups_bytes, "groups");
@@ -184,8 +183,6 @@ class OpenJob : public Worker {
 
 }  // namespace
 
-void RegisterFileScan(Napi::Env env, Napi::Object exports) {
-  Export(env, exports, "openFileScan", RunJob<OpenJob>);
-}
+void RegisterFileScan(Napi::Env env, Napi::Object exports) { Export(env, exports, "openFileScan", RunJob<OpenJob>); }
 
 }  // namespace dk

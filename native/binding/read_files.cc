@@ -15,10 +15,8 @@ class ReadFilesJob : public Worker {
     const Napi::Object options = TakeObject(info[0], "options");
     request_.root = TakeString(options.Get("root"), "root");
     request_.paths = TakePaths(options.Get("paths"), options.Get("pathCount"), "paths");
-    request_.file_bytes_max =
-        TakeInteger(options.Get("fileBytesMax"), "fileBytesMax", 0, UINT32_MAX);
-    request_.total_bytes_max =
-        TakeInteger(options.Get("totalBytesMax"), "totalBytesMax", 0, kBytesMax);
+    request_.file_bytes_max = TakeInteger(options.Get("fileBytesMax"), "fileBytesMax", 0, UINT32_MAX);
+    request_.total_bytes_max = TakeInteger(options.Get("totalBytesMax"), "totalBytesMax", 0, kBytesMax);
     request_.algo = TakeDigestAlgo(options.Get("algo"));
   }
 
@@ -63,8 +61,6 @@ class ReadFilesJob : public Worker {
 
 }  // namespace
 
-void RegisterReadFiles(Napi::Env env, Napi::Object exports) {
-  Export(env, exports, "readFiles", RunJob<ReadFilesJob>);
-}
+void RegisterReadFiles(Napi::Env env, Napi::Object exports) { Export(env, exports, "readFiles", RunJob<ReadFilesJob>); }
 
 }  // namespace dk

@@ -32,8 +32,7 @@ using State = std::shared_ptr<IndexState>;
 
 class ScanWorker : public Worker {
  public:
-  ScanWorker(Napi::Env env, std::shared_ptr<const StatTable> table)
-      : Worker(env), table_(std::move(table)) {}
+  ScanWorker(Napi::Env env, std::shared_ptr<const StatTable> table) : Worker(env), table_(std::move(table)) {}
 
  protected:
   Napi::Value Resolve(Napi::Env env) override {
@@ -64,11 +63,9 @@ class ScanWorker : public Worker {
 
 class TreeJob : public ScanWorker {
  public:
-  TreeJob(Napi::Object options, std::shared_ptr<const StatTable> table)
-      : ScanWorker(options.Env(), std::move(table)) {
+  TreeJob(Napi::Object options, std::shared_ptr<const StatTable> table) : ScanWorker(options.Env(), std::move(table)) {
     request_.root = TakeString(options.Get("root"), "root");
-    request_.directories =
-        TakeSafePaths(options.Get("directories"), options.Get("directoryCount"), "directories");
+    request_.directories = TakeSafePaths(options.Get("directories"), options.Get("directoryCount"), "directories");
     request_.skip = TakeSafePaths(options.Get("skip"), options.Get("skipCount"), "skip");
     request_.recursive = options.Get("recursive").ToBoolean();
     request_.enter_added = options.Get("enterAdded").ToBoolean();
@@ -156,9 +153,8 @@ Napi::Value CreateStatIndex(const Napi::CallbackInfo& info) {
   Export(env, index, "remove", [state](Info call) { Remove(call, state); });
   Export(env, index, "get", [state](Info call) { return Get(call, state); });
   Export(env, index, "load", [state](Info call) { return Load(call, state); });
-  Export(env, index, "save", [state](Info call) -> Napi::Value {
-    return MoveToBuffer(call.Env(), state->table->Save());
-  });
+  Export(env, index, "save",
+         [state](Info call) -> Napi::Value { return MoveToBuffer(call.Env(), state->table->Save()); });
   Export(env, index, "scan", [state](Info call) { return StartScan<TreeJob>(call, state); });
   Export(env, index, "scanPaths", [state](Info call) { return StartScan<PathsJob>(call, state); });
   index.DefineProperty(Napi::PropertyDescriptor::Accessor(
@@ -181,9 +177,8 @@ void RegisterPages(Napi::Env env, Napi::Object exports) {
   RegisterReadFiles(env, exports);
   RegisterFileScan(env, exports);
   // For tests: what happens on a kernel without openat2.
-  Export(env, exports, "useComponentWalk", [](const Napi::CallbackInfo& info) {
-    pages::UseComponentWalk(info[0].ToBoolean());
-  });
+  Export(env, exports, "useComponentWalk",
+         [](const Napi::CallbackInfo& info) { pages::UseComponentWalk(info[0].ToBoolean()); });
 }
 
 }  // namespace dk

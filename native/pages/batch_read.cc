@@ -162,8 +162,7 @@ class BatchRead {
     return kReadDone;
   }
 
-  int32_t ReadFile(ParentCache* parents, const std::string& path, Item* item, uint8_t* place,
-                   std::string* xattrs) {
+  int32_t ReadFile(ParentCache* parents, const std::string& path, Item* item, uint8_t* place, std::string* xattrs) {
     const int parent = parents->Open(path);
     if (parent < 0) return parent;
     const int fd = OpenForReading(parent, std::string(NameOf(path)), 0);
@@ -207,8 +206,7 @@ class BatchRead {
 
 }  // namespace
 
-int ReadBatch(const BatchReadRequest& request, const ReadAllocate& allocate,
-              BatchReadResult* result) {
+int ReadBatch(const BatchReadRequest& request, const ReadAllocate& allocate, BatchReadResult* result) {
   const int root = OpenRoot(request.root);
   if (root < 0) return root;
   const FileDescriptor held(root);

@@ -14,7 +14,7 @@ namespace dk::pages {
 struct BatchReadRequest {
   std::string root;
   std::vector<std::string> paths;
-  uint64_t file_bytes_max = 0;   // at most 2^32 - 1
+  uint64_t file_bytes_max = 0;  // at most 2^32 - 1
   uint64_t total_bytes_max = 0;
   DigestAlgo algo = DigestAlgo::kBlake3;
 };
@@ -41,7 +41,6 @@ struct BatchReadResult {
 // Directories and special files have no bytes (and the digest of no bytes);
 // only regular files are ever opened, and never so that it could block.
 // Returns 0, a negative errno when the root cannot be opened, or -ENOMEM.
-int ReadBatch(const BatchReadRequest& request, const ReadAllocate& allocate,
-              BatchReadResult* result);
+int ReadBatch(const BatchReadRequest& request, const ReadAllocate& allocate, BatchReadResult* result);
 
 }  // namespace dk::pages

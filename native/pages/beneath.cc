@@ -18,7 +18,7 @@ std::atomic<int> g_openat2{kUnknown};
 std::atomic<bool> g_walk{false};
 
 int CallOpenat2(int directory_fd, const char* path, int flags) {
-  struct open_how how {};
+  struct open_how how{};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (int attempt = 0;; attempt++) {
@@ -75,8 +75,7 @@ bool IsSafePath(std::string_view path) {
   size_t start = 0;
   for (;;) {
     const size_t slash = path.find('/', start);
-    const std::string_view name =
-        path.substr(start, slash == std::string_view::npos ? slash : slash - start);
+    const std::string_view name = path.substr(start, slash == std::string_view::npos ? slash : slash - start);
     if (name.empty() || name == "." || name == ".." || name.size() > kNameBytesMax) return false;
     if (slash == std::string_view::npos) return true;
     start = slash + 1;

@@ -25,9 +25,7 @@ constexpr size_t kWaveBlocks = 32;
 // A step ends after this much of the file, so that the caller hears from us.
 constexpr uint64_t kStepBytes = 64 << 20;
 
-bool IsZero(const uint8_t* data, size_t length) {
-  return data[0] == 0 && std::memcmp(data, data + 1, length - 1) == 0;
-}
+bool IsZero(const uint8_t* data, size_t length) { return data[0] == 0 && std::memcmp(data, data + 1, length - 1) == 0; }
 
 }  // namespace
 
@@ -244,8 +242,7 @@ int PageScan::Finish(PageOutcome* outcome) {
     return 0;
   }
   const size_t count = size() == kGroupBytes ? 0 : groups_.size() / kDigestBytes;
-  const bool rooted = blake3::RootFromGroups(groups_.data(), count, tail_.data(), tail_.size(),
-                                             outcome->digest);
+  const bool rooted = blake3::RootFromGroups(groups_.data(), count, tail_.data(), tail_.size(), outcome->digest);
   return rooted ? 0 : -EIO;
 }
 

@@ -64,7 +64,8 @@ class PageScan {
   const StatRow& row() const { return row_; }
   bool IsOpen() const { return file_.get() >= 0; }
 
-  // 0 or a negative errno. `source` must stay readable during the call. At most `data_bytes_max` (at least 256 KiB) of changed bytes are handed out.
+  // 0 or a negative errno. `source` must stay readable during the call. At most `data_bytes_max` (at least 256 KiB) of
+  // changed bytes are handed out.
   int Next(const PageSource& source, size_t data_bytes_max, PageStep* step);
   // After a step that was done. 0 or a negative errno (-EBUSY when steps are missing).
   int Finish(PageOutcome* outcome);

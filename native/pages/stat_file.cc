@@ -48,9 +48,7 @@ void PutVarintText(std::string* out, size_t value) {
   out->push_back(static_cast<char>(value));
 }
 
-const uint8_t* Unsigned(std::string_view bytes) {
-  return reinterpret_cast<const uint8_t*>(bytes.data());
-}
+const uint8_t* Unsigned(std::string_view bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
 
 void PutRow(std::string* out, const StatRow& row, bool trusted) {
   PutInteger(out, static_cast<uint8_t>(row[kType]));
@@ -81,8 +79,7 @@ StatRow GetRow(const uint8_t* bytes) {
 
 size_t SharedBytes(std::string_view a, std::string_view b) {
   const size_t most = std::min(a.size(), b.size());
-  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + most, b.begin()).first -
-                             a.begin());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + most, b.begin()).first - a.begin());
 }
 
 // '/' sorts below every other byte: the order of a walk that takes names in order.
@@ -119,11 +116,9 @@ std::string StatTable::Save() const {
     for (Node child = FirstChild(node); child != kNone; child = NextSibling(child)) {
       children.push_back(child);
     }
-    std::sort(children.begin(), children.end(),
-              [this](Node a, Node b) { return NameAt(a) > NameAt(b); });
+    std::sort(children.begin(), children.end(), [this](Node a, Node b) { return NameAt(a) > NameAt(b); });
     for (const Node child : children) {
-      stack.emplace_back(child, path.empty() ? std::string(NameAt(child))
-                                             : path + "/" + std::string(NameAt(child)));
+      stack.emplace_back(child, path.empty() ? std::string(NameAt(child)) : path + "/" + std::string(NameAt(child)));
     }
   }
   PutInteger(&out, xxhash::Hash64(Unsigned(out), out.size()));

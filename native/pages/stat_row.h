@@ -61,8 +61,8 @@ inline StatRow FailedRow(int error) {
 
 // Whether the bytes read between two rows belong to one state of one file.
 inline bool SameContent(const StatRow& a, const StatRow& b) {
-  return a[kType] == b[kType] && a[kSize] == b[kSize] && a[kMtimeNs] == b[kMtimeNs] &&
-         a[kCtimeNs] == b[kCtimeNs] && a[kIno] == b[kIno] && a[kDev] == b[kDev];
+  return a[kType] == b[kType] && a[kSize] == b[kSize] && a[kMtimeNs] == b[kMtimeNs] && a[kCtimeNs] == b[kCtimeNs] &&
+         a[kIno] == b[kIno] && a[kDev] == b[kDev];
 }
 
 }  // namespace dk::pages

@@ -106,16 +106,14 @@ bool StatTable::Put(std::string_view path, const StatRow& row, bool trusted) {
 
 StatRow StatTable::RowAt(Node node) const {
   const Entry& e = nodes_[node];
-  return StatRow{e.type,     e.mode,     e.uid, e.gid, e.size, e.mtime_ns,
-                 e.ctime_ns, e.ino,      e.dev, e.nlink, e.blocks};
+  return StatRow{e.type, e.mode, e.uid, e.gid, e.size, e.mtime_ns, e.ctime_ns, e.ino, e.dev, e.nlink, e.blocks};
 }
 
 bool StatTable::IsUnchanged(Node node, const StatRow& row) const {
   const Entry& e = nodes_[node];
-  return e.trusted == 1 && e.ctime_ns == row[kCtimeNs] && e.mtime_ns == row[kMtimeNs] &&
-         e.size == row[kSize] && e.ino == row[kIno] && e.dev == row[kDev] &&
-         e.type == row[kType] && e.mode == row[kMode] && e.uid == row[kUid] &&
-         e.gid == row[kGid] && e.nlink == row[kNlink];
+  return e.trusted == 1 && e.ctime_ns == row[kCtimeNs] && e.mtime_ns == row[kMtimeNs] && e.size == row[kSize] &&
+         e.ino == row[kIno] && e.dev == row[kDev] && e.type == row[kType] && e.mode == row[kMode] &&
+         e.uid == row[kUid] && e.gid == row[kGid] && e.nlink == row[kNlink];
 }
 
 StatTable::Node StatTable::AddChild(Node parent, std::string_view name) {

@@ -69,8 +69,7 @@ struct Task {
 // A directory being compared, by several threads when it is large. Whoever
 // finishes last says what was missing.
 struct Listing {
-  Listing(std::string directory, StatTable::Node n, int opened)
-      : path(std::move(directory)), node(n), fd(opened) {}
+  Listing(std::string directory, StatTable::Node n, int opened) : path(std::move(directory)), node(n), fd(opened) {}
   const std::string path;
   const StatTable::Node node;
   const FileDescriptor fd;
@@ -82,8 +81,7 @@ struct Listing {
 // Findings of one thread, and the rules by which entries are judged.
 class Findings {
  public:
-  Findings(const StatTable& table, const std::unordered_set<std::string>& skip)
-      : table_(table), skip_(skip) {}
+  Findings(const StatTable& table, const std::unordered_set<std::string>& skip) : table_(table), skip_(skip) {}
 
   bool IsSkipped(const std::string& path) const {
     if (skip_.empty()) return false;
@@ -124,8 +122,7 @@ class Findings {
     while (!stack.empty()) {
       const Task top = std::move(stack.back());
       stack.pop_back();
-      for (auto child = table_.FirstChild(top.node); child != StatTable::kNone;
-           child = table_.NextSibling(child)) {
+      for (auto child = table_.FirstChild(top.node); child != StatTable::kNone; child = table_.NextSibling(child)) {
         std::string below = Join(top.path, table_.NameAt(child));
         if (!skip_.empty() && skip_.count(below) > 0) continue;
         if (table_.IsPresent(child)) Add(below, kChangeRemoved, StatRow{});
@@ -151,16 +148,13 @@ void Conclude(TreeScanResult* result) {
     return order != 0 ? order < 0 : a.row[kType] < b.row[kType];
   });
   changes.erase(std::unique(changes.begin(), changes.end(),
-                            [](const TreeChange& a, const TreeChange& b) {
-                              return a.path == b.path;
-                            }),
+                            [](const TreeChange& a, const TreeChange& b) { return a.path == b.path; }),
                 changes.end());
 }
 
 class TreeScan {
  public:
-  TreeScan(const StatTable& table, const TreeScanRequest& request, const StopRequest& stop,
-           int root_fd)
+  TreeScan(const StatTable& table, const TreeScanRequest& request, const StopRequest& stop, int root_fd)
       : table_(table),
         request_(request),
         stop_(stop),
@@ -254,16 +248,14 @@ class TreeScan {
     }
   }
 
-  void Perform(Task* task, std::vector<char>* buffer, std::vector<Task>* found,
-               Findings* findings) {
+  void Perform(Task* task, std::vector<char>* buffer, std::vector<Task>* found, Findings* findings) {
     if (task->listing != nullptr) {
       CompareNames(*task->listing, task->names.data(), task->names.size(), found, findings);
       return EndPart(*task->listing, findings);
     }
     const int opened = OpenForReading(root_fd_, task->path, O_DIRECTORY);
     if (opened >= 0) {
-      return List(std::make_shared<Listing>(std::move(task->path), task->node, opened), buffer,
-                  found, findings);
+      return List(std::make_shared<Listing>(std::move(task->path), task->node, opened), buffer, found, findings);
     }
     // The entry itself was judged before; a replacement is seen by the next scan.
     if (HasVanished(-opened) && !task->path.empty()) {
@@ -272,11 +264,10 @@ class TreeScan {
     findings->Unreadable(task->path, task->node, -opened);
   }
 
-  void List(const std::shared_ptr<Listing>& listing, std::vector<char>* buffer,
-            std::vector<Task>* found, Findings* findings) {
+  void List(const std::shared_ptr<Listing>& listing, std::vector<char>* buffer, std::vector<Task>* found,
+            Findings* findings) {
     for (;;) {
-      const long bytes =
-          ::syscall(SYS_getdents64, listing->fd.get(), buffer->data(), buffer->size());
+      const long bytes = ::syscall(SYS_getdents64, listing->fd.get(), buffer->data(), buffer->size());
       if (bytes == 0) break;
       if (bytes < 0) {
         listing->complete = false;
@@ -306,8 +297,8 @@ class TreeScan {
     if (listing.parts.fetch_sub(1) == 1 && listing.complete) ReportMissing(listing, findings);
   }
 
-  void CompareNames(const Listing& listing, const char* names, size_t length,
-                    std::vector<Task>* found, Findings* findings) {
+  void CompareNames(const Listing& listing, const char* names, size_t length, std::vector<Task>* found,
+                    Findings* findings) {
     const auto hidden = skipped_names_.find(listing.path);
     const auto* skipped = hidden == skipped_names_.end() ? nullptr : &hidden->second;
     for (size_t at = 0; at < length;) {
@@ -329,8 +320,7 @@ class TreeScan {
     if (node != StatTable::kNone) seen_[node] = 1;
   }
 
-  void Visit(const Listing& listing, const char* name, std::vector<Task>* found,
-             Findings* findings) {
+  void Visit(const Listing& listing, const char* name, std::vector<Task>* found, Findings* findings) {
     const StatTable::Node node =
         listing.node == StatTable::kNone ? StatTable::kNone : table_.FindChild(listing.node, name);
     StatRow row;
@@ -355,8 +345,7 @@ class TreeScan {
 
   void ReportMissing(const Listing& listing, Findings* findings) {
     if (listing.node == StatTable::kNone) return;
-    for (auto child = table_.FirstChild(listing.node); child != StatTable::kNone;
-         child = table_.NextSibling(child)) {
+    for (auto child = table_.FirstChild(listing.node); child != StatTable::kNone; child = table_.NextSibling(child)) {
       if (seen_[child] == 0) findings->Removed(Join(listing.path, table_.NameAt(child)), child);
     }
   }
@@ -377,8 +366,7 @@ class TreeScan {
 
 }  // namespace
 
-int ScanTree(const StatTable& table, const TreeScanRequest& request, const StopRequest& stop,
-             TreeScanResult* result) {
+int ScanTree(const StatTable& table, const TreeScanRequest& request, const StopRequest& stop, TreeScanResult* result) {
   const int root = OpenRoot(request.root);
   if (root < 0) return root;
   const FileDescriptor held(root);
@@ -386,9 +374,8 @@ int ScanTree(const StatTable& table, const TreeScanRequest& request, const StopR
   return 0;
 }
 
-int ScanPaths(const StatTable& table, const std::string& root,
-              const std::vector<std::string>& paths, const StopRequest& stop,
-              TreeScanResult* result) {
+int ScanPaths(const StatTable& table, const std::string& root, const std::vector<std::string>& paths,
+              const StopRequest& stop, TreeScanResult* result) {
   const int root_fd = OpenRoot(root);
   if (root_fd < 0) return root_fd;
   const FileDescriptor held(root_fd);

@@ -42,13 +42,11 @@ using StopRequest = std::function<bool()>;
 // Spreads directories over the pool. `table` must not change meanwhile. A
 // directory that vanished is reported with everything remembered below it.
 // Returns 0, or a negative errno when the root itself cannot be opened.
-int ScanTree(const StatTable& table, const TreeScanRequest& request, const StopRequest& stop,
-             TreeScanResult* result);
+int ScanTree(const StatTable& table, const TreeScanRequest& request, const StopRequest& stop, TreeScanResult* result);
 
 // Compares exactly these paths. A remembered path that vanished is reported
 // with everything remembered below it, an existing directory is not listed.
-int ScanPaths(const StatTable& table, const std::string& root,
-              const std::vector<std::string>& paths, const StopRequest& stop,
-              TreeScanResult* result);
+int ScanPaths(const StatTable& table, const std::string& root, const std::vector<std::string>& paths,
+              const StopRequest& stop, TreeScanResult* result);
 
 }  // namespace dk::pages

@@ -11,13 +11,11 @@ namespace {
 
 constexpr size_t kNameBytesMax = 255;
 
-bool StartsWith(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
+bool StartsWith(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
 
 bool IsKept(std::string_view name) {
-  return StartsWith(name, "user.") || StartsWith(name, "security.") ||
-         StartsWith(name, "trusted.") || StartsWith(name, "system.posix_acl_");
+  return StartsWith(name, "user.") || StartsWith(name, "security.") || StartsWith(name, "trusted.") ||
+         StartsWith(name, "system.posix_acl_");
 }
 
 void AppendVarint(std::string* out, size_t value) {
@@ -74,9 +72,7 @@ std::vector<std::string> ListNames(int fd) {
   return names;
 }
 
-bool IsTolerable(int error) {
-  return error == EOPNOTSUPP || error == EPERM || error == EACCES || error == EINVAL;
-}
+bool IsTolerable(int error) { return error == EOPNOTSUPP || error == EPERM || error == EACCES || error == EINVAL; }
 
 }  // namespace
 

@@ -29,9 +29,7 @@ int WriteFully(int fd, const uint8_t* data, size_t length, uint64_t offset) {
   return 0;
 }
 
-bool IsZero(const uint8_t* data, size_t length) {
-  return data[0] == 0 && std::memcmp(data, data + 1, length - 1) == 0;
-}
+bool IsZero(const uint8_t* data, size_t length) { return data[0] == 0 && std::memcmp(data, data + 1, length - 1) == 0; }
 
 // Leaves pages of zeros out and sets the length at the end.
 int WriteSparse(int fd, const uint8_t* data, size_t length) {
@@ -53,8 +51,7 @@ int WriteSparse(int fd, const uint8_t* data, size_t length) {
 int FillFile(int fd, const Entry& entry, bool owner) {
   // Divided, not multiplied: the row is data from a store and must not overflow.
   const bool sparse = entry.row[pages::kBlocks] < (entry.row[pages::kSize] + 511) / 512;
-  const int status = sparse ? WriteSparse(fd, entry.data, entry.length)
-                            : WriteFully(fd, entry.data, entry.length, 0);
+  const int status = sparse ? WriteSparse(fd, entry.data, entry.length) : WriteFully(fd, entry.data, entry.length, 0);
   return status != 0 ? status : ApplyAttributes(fd, entry, owner);
 }
 
@@ -74,8 +71,8 @@ int PlaceFile(ParentMaker* parents, const Entry& entry, bool owner) {
 }
 
 int DressSymlink(int parent, const char* name, const StatRow& row, bool owner) {
-  if (owner && ::fchownat(parent, name, static_cast<uid_t>(row[pages::kUid]),
-                          static_cast<gid_t>(row[pages::kGid]), AT_SYMLINK_NOFOLLOW) != 0) {
+  if (owner && ::fchownat(parent, name, static_cast<uid_t>(row[pages::kUid]), static_cast<gid_t>(row[pages::kGid]),
+                          AT_SYMLINK_NOFOLLOW) != 0) {
     return -errno;
   }
   struct timespec times[2];
@@ -157,15 +154,12 @@ int PlaceOne(ParentMaker* parents, const Entry& entry, bool owner) {
 
 }  // namespace
 
-int PlaceEntries(const std::string& root, const std::vector<Entry>& entries, bool owner,
-                 std::vector<int32_t>* status) {
+int PlaceEntries(const std::string& root, const std::vector<Entry>& entries, bool owner, std::vector<int32_t>* status) {
   status->assign(entries.size(), 0);
   const int root_fd = pages::OpenRoot(root);
   if (root_fd < 0) return root_fd;
   const pages::FileDescriptor held(root_fd);
-  const auto is_directory = [&](size_t i) {
-    return entries[i].row[pages::kType] == pages::kDirectory;
-  };
+  const auto is_directory = [&](size_t i) { return entries[i].row[pages::kType] == pages::kDirectory; };
   for (size_t begin = 0; begin < entries.size();) {
     if (is_directory(begin)) {
       // The row may replace what the maker holds open by something else of that name: a fresh one each.
@@ -204,8 +198,7 @@ int OpenTemporary(const std::string& root, const std::string& path, Temporary* t
   return 0;
 }
 
-int CommitTemporary(const std::string& root, const std::string& temporary, int fd,
-                    const Entry& entry, bool owner) {
+int CommitTemporary(const std::string& root, const std::string& temporary, int fd, const Entry& entry, bool owner) {
   const std::string_view from = pages::NameOf(temporary);
   // Only what OpenTemporary named may be renamed, or removed on failure.
   if (!IsTemporaryName(from) || !pages::IsSafePath(temporary)) return -EINVAL;

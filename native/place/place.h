@@ -33,8 +33,7 @@ struct Entry {
 // Places entries; neighbours that are not directories are placed in parallel,
 // directories one after the other between them. `owner`: set uid and gid too.
 // One status per entry. Returns 0 or the negative errno of opening the root.
-int PlaceEntries(const std::string& root, const std::vector<Entry>& entries, bool owner,
-                 std::vector<int32_t>* status);
+int PlaceEntries(const std::string& root, const std::vector<Entry>& entries, bool owner, std::vector<int32_t>* status);
 
 // A new empty file next to `path` (mode 0600). The descriptor is the caller's.
 struct Temporary {
@@ -45,8 +44,7 @@ int OpenTemporary(const std::string& root, const std::string& path, Temporary* t
 
 // Sets attributes of `fd`, which is open for `temporary`, and renames. On
 // failure the temporary file is removed. The descriptor stays open.
-int CommitTemporary(const std::string& root, const std::string& temporary, int fd,
-                    const Entry& entry, bool owner);
+int CommitTemporary(const std::string& root, const std::string& temporary, int fd, const Entry& entry, bool owner);
 
 // Makes `path` a hard link to `existing`, replacing what is there.
 int PlaceLink(const std::string& root, const std::string& existing, const std::string& path);

@@ -65,15 +65,13 @@ std::string TemporaryName() {
 
 bool IsTemporaryName(std::string_view name) {
   if (name.size() != kPrefix.size() + kDigits + kSuffix.size()) return false;
-  return name.substr(0, kPrefix.size()) == kPrefix &&
-         name.substr(name.size() - kSuffix.size()) == kSuffix;
+  return name.substr(0, kPrefix.size()) == kPrefix && name.substr(name.size() - kSuffix.size()) == kSuffix;
 }
 
 int CreateTemporary(int directory_fd, std::string* name) {
   for (int attempt = 0; attempt < 16; ++attempt) {
     *name = TemporaryName();
-    const int fd = ::openat(directory_fd, name->c_str(),
-                            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int fd = ::openat(directory_fd, name->c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) return fd;
     if (errno != EEXIST && errno != EINTR) return -errno;
   }
@@ -105,8 +103,7 @@ void TimesOf(const StatRow& row, struct timespec times[2]) {
 
 int ApplyAttributes(int fd, const Entry& entry, bool owner) {
   const StatRow& row = entry.row;
-  if (owner && ::fchown(fd, static_cast<uid_t>(row[pages::kUid]),
-                        static_cast<gid_t>(row[pages::kGid])) != 0) {
+  if (owner && ::fchown(fd, static_cast<uid_t>(row[pages::kUid]), static_cast<gid_t>(row[pages::kGid])) != 0) {
     return -errno;
   }
   // A changed owner drops these bits, and without the owner they would lend the wrong identity.

@@ -124,6 +124,19 @@ describe('stat index', () => {
     }
   });
 
+  it('compares a directory of thousands, whose names several threads share', async () => {
+    const names = Array.from({ length: 6000 }, (_, i) => `file-with-a-longer-name-${i}`);
+    for (const name of names) fs.writeFileSync(tree.at(name), '');
+    const index = files.createStatIndex();
+    const first = await scan(index, tree.root);
+    expect(first.scanned).toBe(6001);
+    remember(index, first);
+    for (let round = 0; round < 5; round += 1) expect(told(await scan(index, tree.root))).toEqual([]);
+    const gone = names.filter((_, i) => i % 7 === 0);
+    for (const name of gone) fs.rmSync(tree.at(name));
+    expect(told(await scan(index, tree.root))).toEqual(['~', ...gone.map((name) => `-${name}`).toSorted()]);
+  });
+
   it('saves and loads, and refuses damage', async () => {
     fill();
     const index = files.createStatIndex();
