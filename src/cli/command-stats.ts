@@ -17,7 +17,8 @@ export async function run(context: CommandContext): Promise<number> {
   if (output.json) return EXIT_CODES.ok;
   const saved = stats.originalBytes > 0 ? (1 - storedBytes / stats.originalBytes) * 100 : 0;
   const { default: Table } = await import('cli-table3');
-  const table = new Table({ style: { head: [], border: [] }, colAligns: ['left', 'right'] });
+  const rule = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+  const table = new Table({ chars: rule, style: { head: [], border: [] }, colAligns: ['left', 'right'] });
   const depths = stats.depths.map((blobs, depth) => `${depth}: ${blobs.toLocaleString('en-US')}`).join('  ');
   table.push(
     ['store', `${stats.path} (${stats.hashAlgo})`],
@@ -27,7 +28,11 @@ export async function run(context: CommandContext): Promise<number> {
     ['stored: packs', showBytes(stats.packBytes)],
     ['stored: metadata', showBytes(stats.metaBytes)],
     ['stored in all', showBytes(storedBytes)],
-    ['saved', factor === null ? '-' : `${saved.toFixed(1)} % (${factor.toFixed(1)} times smaller)`],
+    // A store of a few bytes is mostly headers: saying so beats a negative share.
+    [
+      'saved',
+      factor === null || saved < 0 ? 'nothing yet' : `${saved.toFixed(1)} % (${factor.toFixed(1)} times smaller)`,
+    ],
     ['blobs', stats.blobs.toLocaleString('en-US')],
     ['blobs by depth', depths],
   );

@@ -14,7 +14,7 @@ import {
   checkPieces,
   checkPlaceBatch,
   checkRows,
-} from './arguments.js';
+} from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);

@@ -42,7 +42,7 @@ export function rowOf(version: Version, owner: boolean): BigInt64Array {
 export interface AttributeRules {
   /** Owner and group are restored. */
   readonly owner: boolean;
-  /** Times closer than this count as equal, ns: Node sets no nanoseconds, so the twin is off by up to one microsecond. */
+  /** Times closer than this count as equal, ns: Node sets no nanoseconds, so the twin is off by a little over one microsecond. */
   readonly mtimeStepNs: bigint;
 }
 

@@ -42,7 +42,8 @@ async function compareBatch(job: RecoverJob, versions: readonly Version[], right
     xattrAt += xattrs.length;
     if (batch.status[index] !== 0 || batch.lengths[index] !== version.size) continue;
     const digest = batch.digests.subarray(index * 32, index * 32 + 32);
-    if (version.digest?.equals(digest) === true && sameXattrs(job, version, xattrs)) right.add(version);
+    const same = version.type === VERSION_TYPE.directory || version.digest?.equals(digest) === true;
+    if (same && sameXattrs(job, version, xattrs)) right.add(version);
   }
   return done;
 }

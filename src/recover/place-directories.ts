@@ -2,11 +2,10 @@
  * Directories come twice: before the files, writable for us, and at the very end
  * with their own attributes, because each entry placed inside moves the mtime.
  */
-import { chmod, chown, lutimes } from 'node:fs/promises';
 import { type BytePath, LIMITS, pathParent } from '../core/core.js';
 import { STAT, STAT_COLUMNS } from '../engine/engine.js';
 import type { Version } from '../format/format.js';
-import { attributesEqual, fillRow, isDirectoryRow, wantedMode } from './attribute-rows.js';
+import { fillRow, isDirectoryRow } from './attribute-rows.js';
 import type { RecoverJob } from './recover-job.js';
 
 const WRITABLE = 0o700;
@@ -30,10 +29,11 @@ export class ClosedDirectories {
       else if ((Number(row[STAT.mode]) & WRITABLE) !== WRITABLE) this.#closed.set(version.path, version);
     }
     await this.openAbove(missing);
-    for (const version of await place(this.#job, missing, WRITABLE)) {
-      this.#job.touch(version.path);
-      this.#job.touched.add(version.path);
+    for (const { path } of missing) {
+      this.#job.touch(path);
+      this.#job.touched.add(path);
     }
+    reportFailures(this.#job, await place(this.#job, missing, WRITABLE));
   }
 
   /** Makes what lies above these entries writable, top down. Nothing to do is the rule, and cheap. */
@@ -50,44 +50,53 @@ export class ClosedDirectories {
     for (const path of [...wanted.keys()].sort((one, other) => one.length - other.length)) {
       this.#closed.delete(path);
       this.#job.touched.add(path);
-      await place(this.#job, [wanted.get(path) as Version], WRITABLE);
+      reportFailures(this.#job, await place(this.#job, [wanted.get(path) as Version], WRITABLE));
     }
   }
 }
 
-/** Gives directories their own attributes, deepest first: a parent may be closed to us afterwards. */
-export async function closeDirectories(job: RecoverJob, versions: readonly Version[]): Promise<void> {
+/**
+ * Gives directories their own attributes, deepest first: a parent may be closed to us afterwards. Those in `right`
+ * had them at the start and are left alone unless something was placed inside.
+ */
+export async function closeDirectories(
+  job: RecoverJob,
+  versions: readonly Version[],
+  right: ReadonlySet<Version>,
+): Promise<void> {
   const levels = new Map<number, Version[]>();
   for (const version of versions) {
-    if (job.damage.has(version.path) || isRight(job, version)) continue;
+    if (job.damage.has(version.path) || (right.has(version) && !job.touched.has(version.path))) continue;
     const depth = version.path === '' ? 0 : version.path.split('/').length;
     const level = levels.get(depth) ?? [];
     level.push(version);
     levels.set(depth, level);
   }
   for (const depth of [...levels.keys()].sort((one, other) => other - one)) {
-    const level = levels.get(depth) ?? [];
-    if (depth > 0) await place(job, level, 0);
-    else for (const version of level) await closeRoot(job, version);
+    const failures = await place(job, levels.get(depth) ?? [], 0);
+    if (depth > 0) reportFailures(job, failures);
+    // The state directory itself may be a mount point that belongs to somebody else.
+    else if (failures.length > 0) job.logger.warn({}, 'attributes of the state directory could not be set');
   }
 }
 
-/** Whether nothing changed inside and the attributes found at the start were right. */
-function isRight(job: RecoverJob, version: Version): boolean {
-  // The scan does not tell extended attributes, so a directory with some is always set again.
-  if (job.touched.has(version.path) || version.xattrs.length > 0) return false;
-  const row = job.target.listing?.get(version.path);
-  return row !== undefined && attributesEqual(row, version, job.rules);
+interface Failure {
+  readonly version: Version;
+  readonly status: number;
 }
 
-async function place(job: RecoverJob, versions: readonly Version[], extraMode: number): Promise<Version[]> {
-  const placed: Version[] = [];
+function reportFailures(job: RecoverJob, failures: readonly Failure[]): void {
+  for (const { version, status } of failures) job.failStatus(version.path, status);
+}
+
+async function place(job: RecoverJob, versions: readonly Version[], extraMode: number): Promise<Failure[]> {
+  const failures: Failure[] = [];
   for (let first = 0; first < versions.length; first += LIMITS.batchFiles) {
     job.check();
     const part = versions.slice(first, first + LIMITS.batchFiles);
     const rows = new BigInt64Array(part.length * STAT_COLUMNS);
     for (const [index, version] of part.entries()) fillRow(rows, index, version, { owner: job.owner, extraMode });
-    const status = await job.engine.placeFiles({
+    const codes = await job.engine.placeFiles({
       root: job.root,
       paths: part.map((version) => version.path),
       rows,
@@ -98,22 +107,9 @@ async function place(job: RecoverJob, versions: readonly Version[], extraMode: n
       owner: job.owner,
     });
     for (const [index, version] of part.entries()) {
-      const code = status[index] ?? 0;
-      if (code === 0) placed.push(version);
-      else job.failStatus(version.path, code);
+      const status = codes[index] ?? 0;
+      if (status !== 0) failures.push({ version, status });
     }
   }
-  return placed;
-}
-
-/** The state directory itself may be a mount point of another owner: trouble is logged, not fatal. */
-async function closeRoot(job: RecoverJob, version: Version): Promise<void> {
-  try {
-    if (job.owner) await chown(job.root, version.uid, version.gid);
-    await chmod(job.root, wantedMode(version, job.owner));
-    const seconds = Number(version.mtimeNs) / 1e9;
-    await lutimes(job.root, seconds, seconds);
-  } catch (error) {
-    job.logger.warn({ error: String(error) }, 'attributes of the state directory could not be set');
-  }
+  return failures;
 }

@@ -1,8 +1,8 @@
 /**
  * Large lane: files that do not fit one batch. Each is written to a temporary
- * name in steps, the next step being read while one is written, and renamed
- * only after its digest was compared. Two files at a time bound the memory:
- * 2 files x 2 steps x 4 MiB, and as much again for what the store gathers from.
+ * name in steps, the next steps being read while one is written, and renamed
+ * only after its digest was compared. The memory is bounded by
+ * 2 files x 3 steps x 4 MiB, and by what the store gathers these from.
  */
 import { close, ftruncate, write } from 'node:fs';
 import { promisify } from 'node:util';
@@ -15,6 +15,8 @@ import type { RecoverJob } from './recover-job.js';
 import { RootedDirectory } from './rooted-directory.js';
 
 const STEP_BYTES = 4 << 20;
+/** Steps read or being read, the one that is written next included. */
+const STEPS_AHEAD = 3;
 const FILES_AT_ONCE = 2;
 
 const closeFd = promisify(close);
@@ -103,17 +105,24 @@ async function placeLarge(job: RecoverJob, version: Version): Promise<void> {
 async function* writeSteps(job: RecoverJob, version: Version, fd: number): AsyncGenerator<number> {
   const reader = job.store.reader(version);
   if (version.sparse) await truncateFd(fd, version.size);
-  else job.engine.preallocate(fd, 0, version.size);
-  let next = load(reader, 0);
-  for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
-    const pieces = await next;
-    const after = offset + STEP_BYTES;
-    next = after < version.size ? load(reader, after) : Promise.resolve([]);
-    // When writing fails nobody awaits the prefetch any more.
-    next.catch(() => {});
-    job.check();
-    for (const piece of pieces) await writeAll(fd, piece);
-    yield Math.min(STEP_BYTES, version.size - offset);
+  const ahead: Promise<Piece[]>[] = [];
+  let planned = 0;
+  try {
+    for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
+      for (; ahead.length < STEPS_AHEAD && planned < version.size; planned += STEP_BYTES) {
+        const step = load(reader, planned);
+        // When writing fails nobody awaits what was read ahead any more.
+        step.catch(() => {});
+        ahead.push(step);
+      }
+      const pieces = (await ahead.shift()) ?? [];
+      job.check();
+      for (const piece of pieces) await writeAll(fd, piece);
+      yield Math.min(STEP_BYTES, version.size - offset);
+    }
+  } finally {
+    // The caller may close the store as soon as it hears of an error.
+    await Promise.allSettled(ahead);
   }
 }
 

@@ -51,7 +51,7 @@ export class RecoverJob {
     this.engine = options.store.engine;
     this.target = options.target;
     this.owner = options.owner;
-    this.rules = { owner: options.owner, mtimeStepNs: this.engine.info.kind === 'native' ? 1n : 1000n };
+    this.rules = { owner: options.owner, mtimeStepNs: this.engine.info.kind === 'native' ? 1n : 2000n };
     this.damage = options.damage;
     this.logger = options.logger;
     this.signal = options.signal;

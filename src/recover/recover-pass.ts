@@ -43,6 +43,8 @@ export class RecoverPass {
   readonly #links = new LinkGroups();
   readonly #closed: ClosedDirectories;
   readonly #directories: Version[] = [];
+  /** Those whose attributes were right before anything was placed. */
+  readonly #rightDirectories = new Set<Version>();
   /** Files where the target has a directory that must be emptied first. */
   readonly #blocked: Version[] = [];
   /** Entries of the target that the checkpoint was not seen to have (yet). */
@@ -70,7 +72,7 @@ export class RecoverPass {
       await this.#drain();
       await this.#links.place(this.#job, this.#closed);
       await this.#addParents();
-      await closeDirectories(this.#job, this.#directories);
+      await closeDirectories(this.#job, this.#directories, this.#rightDirectories);
       for (const path of this.#unmatched)
         this.#job.damage.add(path, 'DK_NOT_FOUND', 'the checkpoint does not have this path');
       return { entries: this.#entries, rootMatches };
@@ -128,9 +130,12 @@ export class RecoverPass {
       } else if (version.type === VERSION_TYPE.directory) directories.push(version);
       else if (!this.#links.take(version)) files.push(version);
     }
+    const right = target.listing === null ? null : await findRight(this.#job, [...directories, ...files]);
     await this.#closed.make(directories);
-    for (const version of directories) this.#directories.push(version);
-    const right = target.listing === null ? null : await findRight(this.#job, files);
+    for (const version of directories) {
+      this.#directories.push(version);
+      if (right?.has(version)) this.#rightDirectories.add(version);
+    }
     const wrong: Version[] = [];
     for (const version of files) {
       if (right?.has(version)) this.#job.countKept(version);

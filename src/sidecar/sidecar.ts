@@ -121,7 +121,8 @@ function keeperOf(run: Run, freezer?: Freezer): Keeper {
     logger,
     ...(options.chunkBytes === undefined ? {} : { chunkBytes: options.chunkBytes }),
     ...(options.deltaEngine === undefined ? {} : { deltaEngine: options.deltaEngine }),
-    ...(frozen ? { freeze: () => freezer.freeze() } : {}),
+    // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
+    ...(frozen ? { freeze: () => freezer.freeze(), settleMs: interval ?? INTERVAL_MS } : {}),
   });
 }
 
@@ -162,7 +163,7 @@ async function runWithChild(run: Run): Promise<number> {
   stop.controller.signal.addEventListener('abort', onStop);
   // Asked to end while the child was being started.
   if (stop.controller.signal.aborted) onStop();
-  logger.info({ pid: child.pid, consistency: options.consistency ?? 'file' }, `started ${options.command?.[0]}`);
+  logger.info({ childPid: child.pid, consistency: options.consistency ?? 'file' }, `started ${options.command?.[0]}`);
   const { freezer, watchdog } = freeze ? await freezing(run, child, mark) : {};
   const keeper = keeperOf(run, freezer);
   keeper.start();

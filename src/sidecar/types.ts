@@ -1,5 +1,5 @@
 /** Public types of the room `sidecar`. */
-import type { CaptureOptions } from '../capture/types.js';
+import type { CaptureOptions } from '../capture/capture.js';
 import type { Logger } from '../core/core.js';
 import type { Store, StoreOptions } from '../store/store.js';
 

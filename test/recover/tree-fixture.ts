@@ -147,6 +147,7 @@ export function listTree(root: string, below: BytePath = ''): BytePath[] {
 export function facts(path: Buffer | string) {
   const stat = lstatSync(path, { bigint: true });
   return {
+    isDirectory: stat.isDirectory(),
     mode: Number(stat.mode & 0o7777n),
     size: Number(stat.size),
     mtimeNs: stat.mtimeNs,

@@ -1,0 +1,117 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { OPTION_TABLE, type OptionKey, variableOf } from '../../src/cli/option-table.js';
+import { resolveSettings, type Settings } from '../../src/cli/settings.js';
+
+const KEYS = Object.keys(OPTION_TABLE) as OptionKey[];
+let directory = '';
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'dk-settings-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+function resolve(flags: Record<string, unknown>, env: NodeJS.ProcessEnv = {}): Promise<Settings> {
+  return resolveSettings({ flags, env, keys: KEYS });
+}
+
+describe('resolveSettings', () => {
+  it('has the defaults of the older system', async () => {
+    expect(await resolve({})).toMatchObject({
+      stateDir: '/data',
+      store: '/deltas/store',
+      debug: false,
+      enableDiff: true,
+      diffLibrary: 'auto',
+      chunkSize: 4,
+      hashAlgo: 'blake3',
+      dedupScope: 'container',
+      snapshotInterval: 10,
+      maxLag: 1000,
+      exec: true,
+    });
+  });
+
+  it('prefers flag, then environment, then file, then default', async () => {
+    const config = path.join(directory, 'c.json');
+    await writeFile(config, JSON.stringify({ store: 'file', level: 7, 'max-lag': '2s', ignore: ['a', 'b'] }));
+    const env = { DIFFKEEPER_CONFIG: config, DIFFKEEPER_STORE: 'env', DIFFKEEPER_LEVEL: '8' };
+    const settings = await resolve({ store: 'flag' }, env);
+    expect(settings).toMatchObject({ store: 'flag', level: 8, maxLag: 2000, ignore: ['a', 'b'], stateDir: '/data' });
+    expect((await resolve({ config, exec: true }, {})).store).toBe('file');
+  });
+
+  it('reads every kind from text', async () => {
+    const env = {
+      DIFFKEEPER_DEBUG: 'yes',
+      DIFFKEEPER_CHUNK_SIZE: '2.5',
+      DIFFKEEPER_SNAPSHOT_INTERVAL: '64',
+      DIFFKEEPER_CHECKPOINT_INTERVAL: '1.5s',
+      DIFFKEEPER_IGNORE: '*.tmp,cache/\nlogs',
+      DIFFKEEPER_EXEC: 'false',
+      DIFFKEEPER_STATE_DIR: '',
+    };
+    expect(await resolve({}, env)).toMatchObject({
+      debug: true,
+      chunkSize: 2.5,
+      snapshotInterval: 64,
+      checkpointInterval: 1500,
+      ignore: ['*.tmp', 'cache/', 'logs'],
+      exec: false,
+      stateDir: '/data',
+    });
+  });
+
+  it.each([
+    [
+      'DIFFKEEPER_SNAPSHOT_INTERVAL',
+      '0',
+      /DIFFKEEPER_SNAPSHOT_INTERVAL: got "0"; allowed: a whole number from 1 to 64/,
+    ],
+    ['DIFFKEEPER_SNAPSHOT_INTERVAL', '2.5', /a whole number/],
+    ['DIFFKEEPER_HASH_ALGO', 'md5', /DIFFKEEPER_HASH_ALGO: got "md5"; allowed: blake3, sha256/],
+    ['DIFFKEEPER_CHUNK_SIZE', '4MB', /megabytes, from 1 to 1024/],
+    ['DIFFKEEPER_MAX_LAG', '5', /from 10ms/],
+    ['DIFFKEEPER_MAX_LAG', 'soon', /a time such as 500ms/],
+    ['DIFFKEEPER_DEBUG', 'maybe', /true, false/],
+    ['DIFFKEEPER_CONSISTENCY', 'strict', /file, freeze/],
+  ])('refuses %s=%s', async (name, value, message) => {
+    await expect(resolve({}, { [name]: value })).rejects.toMatchObject({
+      code: 'DK_CONFIG',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('names the flag when the flag is wrong', async () => {
+    await expect(resolve({ level: '20' })).rejects.toThrow('--level: got "20"; allowed: a whole number from 1 to 19');
+  });
+
+  it('says what is not in this release', async () => {
+    for (const flags of [{ diffLibrary: 'bsdiff' }, { dedupScope: 'cluster' }, { enableDiff: 'false' }]) {
+      await expect(resolve(flags)).rejects.toMatchObject({ code: 'DK_UNSUPPORTED' });
+    }
+    await expect(resolve({ diffLibrary: 'xdelta' })).rejects.toThrow(/available: auto, zstd, xor/);
+  });
+
+  it.each([
+    ['[]', /expected a JSON object/],
+    ['{', /JSON/],
+    ['{"stor":"x"}', /unknown name "stor"; allowed: state-dir/],
+    ['{"level":"high"}', /level: got "high"/],
+    ['{"store":5}', /store: got 5/],
+  ])('refuses the configuration %s', async (text, message) => {
+    const config = path.join(directory, 'c.json');
+    await writeFile(config, text);
+    await expect(resolve({ config })).rejects.toMatchObject({
+      code: 'DK_CONFIG',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('has a variable of its own for every option', () => {
+    const names = KEYS.map((key) => variableOf(OPTION_TABLE[key]));
+    expect(new Set(names).size).toBe(KEYS.length);
+    expect(names).toContain('DIFFKEEPER_STATE_DIR');
+  });
+});

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type DeltaChoice, diff, digest, inspectDelta, patch } from '../../src/delta/delta.js';
+import { DELTA_ENGINES } from '../../src/delta/engines.js';
+import { loadEngine } from '../../src/engine/load.js';
+
+const noise = randomBytes(200_000);
+function edited(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.write('edited here', at);
+  return copy;
+}
+
+/** Puts a new checksum under changed bytes, so that the checks behind it are reached. */
+function resealed(delta: Buffer): Buffer {
+  const copy = Buffer.from(delta);
+  const end = copy.length - 8;
+  copy.writeBigUInt64LE(loadEngine().xxh3(copy.subarray(0, end)), end);
+  return copy;
+}
+
+describe('diff and patch', () => {
+  it.each<DeltaChoice>(['auto', 'zstd', 'xor'])('%s brings the target back', async (engine) => {
+    const cases: [Buffer, Buffer][] = [
+      [Buffer.alloc(0), Buffer.alloc(0)],
+      [Buffer.alloc(0), Buffer.from('abc')],
+      [Buffer.from('abc'), Buffer.alloc(0)],
+      [noise, edited(noise, 1000)],
+      [noise, Buffer.concat([Buffer.from('shift'), noise])],
+      [noise, noise.subarray(0, 1234)],
+      [Buffer.alloc(50_000, 'text '), randomBytes(5000)],
+    ];
+    for (const [source, target] of cases) {
+      const delta = await diff(source, target, { engine });
+      expect(delta.length).toBeLessThanOrEqual(target.length + 96);
+      expect((await patch(source, delta)).equals(target)).toBe(true);
+    }
+  });
+
+  it('holds for arbitrary bytes', async () => {
+    const bytes = fc.uint8Array({ maxLength: 3000 });
+    const property = fc.asyncProperty(
+      bytes,
+      bytes,
+      fc.constantFrom<DeltaChoice>('auto', 'zstd', 'xor'),
+      async (a, b, engine) => {
+        expect(Buffer.compare(await patch(a, await diff(a, b, { engine })), b)).toBe(0);
+      },
+    );
+    await fc.assert(property, { numRuns: 60 });
+  });
+
+  it('auto is the smallest', async () => {
+    const target = edited(noise, 5000);
+    const sizes = await Promise.all(
+      (['auto', 'zstd', 'xor'] as const).map(async (engine) => (await diff(noise, target, { engine })).length),
+    );
+    expect(sizes[0]).toBe(Math.min(...sizes));
+    expect(sizes[0]).toBeLessThan(400);
+  });
+
+  it('says what it is', async () => {
+    const target = edited(noise, 0);
+    const info = await inspectDelta(await diff(noise, target, { hashAlgo: 'sha256', engine: 'xor' }));
+    expect(info).toMatchObject({
+      engine: 'xor',
+      hashAlgo: 'sha256',
+      sourceBytes: noise.length,
+      targetBytes: target.length,
+    });
+    expect(info.targetDigest).toBe((await digest(target, { hashAlgo: 'sha256' })).toString('hex'));
+  });
+
+  it('has engines with numbers of their own', () => {
+    expect(new Set(DELTA_ENGINES.map(({ number }) => number)).size).toBe(DELTA_ENGINES.length);
+  });
+});
+
+describe('bad input', () => {
+  it('tells the wrong source from a damaged delta', async () => {
+    const delta = await diff(noise, edited(noise, 9));
+    await expect(patch(edited(noise, 0), delta)).rejects.toMatchObject({ code: 'DK_SOURCE_MISMATCH' });
+  });
+
+  it('finds every flipped bit and every cut', async () => {
+    const source = noise.subarray(0, 300);
+    const delta = await diff(source, edited(Buffer.from(source), 100));
+    for (let at = 0; at < delta.length; at += 1) {
+      const bad = Buffer.from(delta);
+      bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8));
+      await expect(patch(source, bad)).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+      await expect(patch(source, delta.subarray(0, at))).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+    }
+  });
+
+  it('checks fields behind a right checksum', async () => {
+    const delta = await diff(Buffer.from('abcabc'), Buffer.from('abcabd'));
+    const changed = (at: number, value: number): Buffer => {
+      const copy = Buffer.from(delta);
+      copy[at] = value;
+      return resealed(copy);
+    };
+    const code = (bad: Buffer) => patch(Buffer.from('abcabc'), bad).catch((error: { code: string }) => error.code);
+    expect(await code(changed(4, 2))).toBe('DK_UNSUPPORTED');
+    expect(await code(changed(5, 200))).toBe('DK_UNSUPPORTED');
+    expect(await code(changed(6, 9))).toBe('DK_CORRUPT_DELTA');
+    expect(await code(changed(7, 1))).toBe('DK_CORRUPT_DELTA');
+    expect(await code(changed(8, 7))).toBe('DK_SOURCE_MISMATCH');
+    expect(await code(changed(9, 7))).toMatch(/DK_(DIGEST_MISMATCH|CORRUPT_DELTA)/);
+    expect(await code(changed(10 + 32, (delta[42] ?? 0) ^ 1))).toBe('DK_DIGEST_MISMATCH');
+    const long = Buffer.concat([delta.subarray(0, 8), Buffer.alloc(8, 0xff), delta.subarray(16)]);
+    expect(await code(resealed(long))).toBe('DK_CORRUPT_DELTA');
+    // 6 written in two bytes: one number must have one form.
+    const padded = Buffer.concat([delta.subarray(0, 8), Buffer.from([0x86, 0x00]), delta.subarray(9)]);
+    expect(await code(resealed(padded))).toBe('DK_CORRUPT_DELTA');
+  });
+
+  it('bounds the target before work', async () => {
+    const delta = await diff(Buffer.alloc(0), Buffer.alloc(5000));
+    await expect(patch(Buffer.alloc(0), delta, { targetBytesMax: 4999 })).rejects.toMatchObject({ code: 'DK_LIMIT' });
+  });
+
+  it('refuses wrong arguments and stops when asked', async () => {
+    await expect(diff('a' as unknown as Buffer, noise)).rejects.toThrow(TypeError);
+    await expect(diff(noise, noise, { level: 0 })).rejects.toThrow(RangeError);
+    await expect(diff(noise, noise, { engine: 'best' as DeltaChoice })).rejects.toThrow(TypeError);
+    await expect(diff(noise, noise, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'DK_ABORTED' });
+    await expect(patch(noise, noise, { targetBytesMax: -1 })).rejects.toThrow(RangeError);
+  });
+});
