@@ -213,7 +213,7 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     expect(listTree(fixture.target)).toEqual(['x', 'x/full', 'y']);
   });
 
-  test.runIf(engine.info.kind === 'native')('extended attributes', async () => {
+  test('extended attributes', async () => {
     await fixture.commit({
       a: { content: 'x', xattrs: USER_XATTR },
       d: { type: 'directory', xattrs: USER_XATTR },
@@ -230,7 +230,9 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
       });
       return batch.xattrs;
     };
-    expect((await read()).equals(Buffer.concat([USER_XATTR, USER_XATTR]))).toBe(true);
+    // The twin cannot set them and does not take that for a difference.
+    const wanted = engine.info.kind === 'native' ? [USER_XATTR, USER_XATTR] : [];
+    expect((await read()).equals(Buffer.concat(wanted))).toBe(true);
     const again = await recover(fixture.store, fixture.target);
     expect(again).toMatchObject({ written: 0, kept: 2 });
   });
