@@ -45,6 +45,8 @@ function statFields(path: string): string[] | undefined {
 function processFacts(pid: number): ProcessFacts | undefined {
   const fields = statFields(`/proc/${pid}/stat`);
   if (fields === undefined) return undefined;
+  // Ended and not collected yet. A leading thread may end before the others, so all of them are asked.
+  if (fields[0] === 'Z' && onlyEnded(pid)) return undefined;
   return {
     pid,
     parent: Number(fields[1]),
@@ -52,6 +54,19 @@ function processFacts(pid: number): ProcessFacts | undefined {
     session: Number(fields[3]),
     startTicks: Number(fields[19]),
   };
+}
+
+function threadStates(pid: number): (string | undefined)[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((thread) => statFields(`/proc/${pid}/task/${thread}/stat`)?.[0]);
+  } catch {
+    // The process is gone, and its threads with it.
+    return [];
+  }
+}
+
+function onlyEnded(pid: number): boolean {
+  return threadStates(pid).every((state) => state === undefined || state === 'Z' || state === 'X');
 }
 
 function processIds(): number[] {
@@ -101,16 +116,7 @@ const STILL = new Set(['T', 't', 'Z', 'X', 'x']);
 
 /** Whether every thread of a process stands still; an ended process does. */
 export function standsStill(pid: number): boolean {
-  let threads: string[];
-  try {
-    threads = readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return true;
-  }
-  return threads.every((thread) => {
-    const state = statFields(`/proc/${pid}/task/${thread}/stat`)?.[0];
-    return state === undefined || STILL.has(state);
-  });
+  return threadStates(pid).every((state) => state === undefined || STILL.has(state));
 }
 
 /**

@@ -114,15 +114,16 @@ function stoppedCode(stop: StopRequest): number {
 function keeperOf(run: Run, freezer?: Freezer): Keeper {
   const { options, logger } = run;
   const frozen = freezer !== undefined;
-  const interval = frozen ? options.checkpointIntervalMs : options.maxLagMs;
+  const interval = (frozen ? options.checkpointIntervalMs : options.maxLagMs) ?? INTERVAL_MS;
   return new Keeper(run.store, run.stateDir, {
     ignore: options.ignore ?? [],
-    maxLagMs: interval ?? INTERVAL_MS,
+    // The watcher takes files that never hold still after half its lag.
+    maxLagMs: frozen ? 2 * interval : interval,
     logger,
     ...(options.chunkBytes === undefined ? {} : { chunkBytes: options.chunkBytes }),
     ...(options.deltaEngine === undefined ? {} : { deltaEngine: options.deltaEngine }),
     // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
-    ...(frozen ? { freeze: () => freezer.freeze(), settleMs: interval ?? INTERVAL_MS } : {}),
+    ...(frozen ? { freeze: () => freezer.freeze(), settleMs: interval } : {}),
   });
 }
 

@@ -1,0 +1,192 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/core.js';
+import { type Child, startChild, startWatchdog } from '../../src/sidecar/child.js';
+import { Freezer } from '../../src/sidecar/freeze.js';
+import { MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
+import { ensureBuilt, jsonLines, runCli, scratch, startCli } from '../cli/cli-process.js';
+
+let cwd = '';
+let remove = async (): Promise<void> => {};
+const at = (name: string): string => path.join(cwd, name);
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+beforeAll(ensureBuilt, 120_000);
+beforeEach(async () => {
+  ({ directory: cwd, remove } = await scratch());
+});
+afterEach(() => remove());
+
+/** State letter of a process; empty when it is gone. */
+function state(pid: number): string {
+  try {
+    const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return line.slice(line.lastIndexOf(')') + 2, line.lastIndexOf(')') + 3);
+  } catch {
+    return '';
+  }
+}
+
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 500; tries += 1) {
+    if (await what()) return;
+    await pause(10);
+  }
+  throw new Error(`waited in vain: ${what}`);
+}
+
+async function lineOf(file: string): Promise<string> {
+  let text = '';
+  await until(async () => {
+    text = await readFile(at(file), 'utf8').catch(() => '');
+    return text.endsWith('\n');
+  });
+  return text.trim();
+}
+
+async function startMarked(script: string, mark: string): Promise<Child> {
+  const env = { ...process.env, [MARK_VARIABLE]: mark };
+  return startChild({ command: ['sh', '-c', script], ownGroup: true, env, cwd });
+}
+
+describe('Freezer', () => {
+  it('stops and resumes the group, other sessions, and daemons that left everything', async () => {
+    const script = `setsid sh -c 'echo $$ > session; exec sleep 30' &
+(setsid sh -c 'echo $$ > daemon; exec sleep 30' &) ; sleep 30 & echo $! > background; wait`;
+    const child = await startMarked(script, 'freeze-test-1');
+    const files = await Promise.all(['session', 'daemon', 'background'].map(lineOf));
+    const pids = [child.pid, ...files.map(Number)];
+    const watchdog = await startWatchdog(child.pid);
+    const freezer = new Freezer({ leader: child.pid, mark: 'freeze-test-1', root: cwd, watchdog, clock: systemClock });
+    try {
+      const frozen = await freezer.freeze();
+      expect(pids.map(state)).toEqual(['T', 'T', 'T', 'T']);
+      const pauseMs = await frozen.thaw();
+      expect(pauseMs).toBeGreaterThan(0);
+      expect(await frozen.thaw()).toBe(pauseMs);
+      await until(() => pids.every((pid) => state(pid) === 'S'));
+      await freezer.freeze();
+      await freezer.release();
+      await until(() => pids.every((pid) => state(pid) === 'S'));
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      await child.ended;
+      watchdog.dismiss();
+    }
+    expect(await (await freezer.freeze()).thaw()).toBe(0);
+  });
+
+  it('catches an application that forks all the time', async () => {
+    const child = await startMarked('while :; do (:; sleep 0.01) & done', 'freeze-test-2');
+    const watchdog = await startWatchdog(child.pid);
+    const freezer = new Freezer({ leader: child.pid, mark: 'freeze-test-2', root: cwd, watchdog, clock: systemClock });
+    for (let round = 0; round < 5; round += 1) {
+      const frozen = await freezer.freeze();
+      const { members } = surveyProcesses(child.pid, 'freeze-test-2');
+      expect([...members].every(standsStill)).toBe(true);
+      await frozen.thaw();
+      await pause(20);
+    }
+    process.kill(-child.pid, 'SIGKILL');
+    await child.ended;
+    watchdog.dismiss();
+  });
+
+  it('names files that are mapped for writing', async () => {
+    await writeFile(at('mapped.db'), Buffer.alloc(8192));
+    await writeFile(
+      at('map.c'),
+      `#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(void) {
+  int file = open("mapped.db", O_RDWR);
+  if (mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) == MAP_FAILED) return 1;
+  if (mmap(0, 8192, PROT_READ, MAP_SHARED, open("map.c", O_RDONLY), 0) == MAP_FAILED) return 1;
+  puts("ready");
+  fflush(stdout);
+  return sleep(30);
+}`,
+    );
+    expect(spawnSync('cc', ['-o', 'map', 'map.c'], { cwd, stdio: 'inherit' }).status).toBe(0);
+    const child = spawn(at('map'), [], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    expect(mappedWritable(child.pid ?? 0, cwd)).toEqual(['mapped.db']);
+    child.kill('SIGKILL');
+  });
+});
+
+describe('watchdog', () => {
+  it('resumes a stopped application when the sidecar is killed', async () => {
+    // The sidecar's part is played by a process that freezes and then only waits to be killed.
+    const holder = at('holder.mjs');
+    const room = new URL('../../dist/esm/sidecar/', import.meta.url);
+    await writeFile(
+      holder,
+      `import { startChild, startWatchdog } from '${room}child.js';
+import { Freezer } from '${room}freeze.js';
+const env = { ...process.env, ${MARK_VARIABLE}: 'watchdog-test' };
+const command = ['sh', '-c', 'setsid sleep 30 & echo $! > escaped; sleep 30'];
+const child = await startChild({ command, ownGroup: true, env, cwd: process.cwd() });
+const watchdog = await startWatchdog(child.pid);
+await new Promise((resolve) => setTimeout(resolve, 300));
+const clock = { nowMs: Date.now, steadyMs: () => performance.now() };
+await new Freezer({ leader: child.pid, mark: 'watchdog-test', root: '/', watchdog, clock }).freeze();
+console.log('frozen ' + child.pid);
+setInterval(() => {}, 1000);`,
+    );
+    const sidecar = spawn(process.execPath, [holder], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+    const text = await new Promise<Buffer>((resolve) => sidecar.stdout.once('data', resolve));
+    const pid = Number(/frozen (\d+)/.exec(text.toString())?.[1]);
+    const escaped = Number(await lineOf('escaped'));
+    expect([state(pid), state(escaped)]).toEqual(['T', 'T']);
+    sidecar.kill('SIGKILL');
+    await until(() => state(pid) === 'S' && state(escaped) === 'S');
+    for (const one of [-pid, escaped]) process.kill(one, 'SIGKILL');
+  });
+});
+
+describe('--consistency=freeze', () => {
+  it('takes all files at one instant', async () => {
+    // Two files are written one after the other, always a first: at any instant they differ by at most one step.
+    const app = `import { writeSync, openSync } from 'node:fs';
+const a = openSync('data/a', 'w'), b = openSync('data/b', 'w');
+const end = Date.now() + 2500;
+const rest = new Int32Array(new SharedArrayBuffer(4));
+for (let step = 0; Date.now() < end; step += 1) {
+  const text = String(step).padStart(12) + '\\n';
+  writeSync(a, text, 0); writeSync(b, text, 0);
+  Atomics.wait(rest, 0, 0, 1);
+}`;
+    await writeFile(at('app.mjs'), app);
+    const words = ['--state-dir=data', '--store=keep', '--consistency=freeze', '--checkpoint-interval=200ms'];
+    const result = await runCli([...words, '--', process.execPath, 'app.mjs'], { cwd });
+    expect(result.code).toBe(0);
+    const log = jsonLines((await runCli(['log', '--store=keep', '--json'], { cwd })).stdout);
+    const frozen = log.filter((entry) => entry.frozen === true && Number(entry.pauseMs) > 0);
+    expect(frozen.length).toBeGreaterThanOrEqual(4);
+    expect(frozen.length).toBeLessThanOrEqual(16);
+    for (const { sequence } of frozen) {
+      const steps: number[] = [];
+      for (const file of ['a', 'b']) {
+        steps.push(Number((await runCli(['cat', '--store=keep', `--at=${sequence}`, file], { cwd })).stdout));
+      }
+      expect((steps[0] ?? 0) - (steps[1] ?? 0)).toBeGreaterThanOrEqual(0);
+      expect((steps[0] ?? 0) - (steps[1] ?? 0)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it('passes signals on to the application in its own group', async () => {
+    const words = ['--state-dir=data', '--store=keep', '--consistency=freeze', '--checkpoint-interval=50ms'];
+    const script = `trap 'exit 9' TERM; echo ready; while :; do date +%N > data/now; sleep 0.01; done`;
+    const running = startCli([...words, '--', 'sh', '-c', script], { cwd });
+    await running.until(/ready/);
+    await pause(500);
+    running.process.kill('SIGTERM');
+    expect((await running.ended).code).toBe(9);
+  });
+});

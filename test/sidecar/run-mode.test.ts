@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type CliResult,
+  ensureBuilt,
+  jsonLines,
+  type RunningCli,
+  runCli,
+  scratch,
+  startCli,
+} from '../cli/cli-process.js';
+
+let cwd = '';
+let remove = async (): Promise<void> => {};
+const at = (name: string): string => path.join(cwd, name);
+const OPTIONS = ['--state-dir=data', '--store=keep', '--max-lag=100ms'];
+const run = (options: string[], ...command: string[]): Promise<CliResult> =>
+  runCli([...OPTIONS, ...options, '--', ...command], { cwd });
+const start = (options: string[], ...command: string[]): RunningCli =>
+  startCli([...OPTIONS, ...options, '--', ...command], { cwd });
+const cat = async (file: string): Promise<string> => (await runCli(['cat', '--store=keep', file], { cwd })).stdout;
+
+beforeAll(ensureBuilt, 120_000);
+beforeEach(async () => {
+  ({ directory: cwd, remove } = await scratch());
+});
+afterEach(() => remove());
+
+describe('exit codes', () => {
+  it('passes stdio and the exit code through', async () => {
+    const result = await run([], 'sh', '-c', 'echo out; echo err >&2; exit 42');
+    expect(result.code).toBe(42);
+    expect(result.stdout).toBe('out\n');
+    expect(result.stderr).toContain('err\n');
+  });
+
+  it('128 + N for a signal', async () => {
+    expect((await run([], 'sh', '-c', 'kill -KILL $$')).code).toBe(137);
+  });
+
+  it('127 not found, 126 cannot execute', async () => {
+    const missing = await run([], './no-such-program');
+    expect([missing.code, missing.stderr]).toEqual([127, expect.stringMatching(/no-such-program/)]);
+    await writeFile(at('plain'), 'no program');
+    expect((await run([], './plain')).code).toBe(126);
+    await mkdir(at('directory'));
+    expect((await run([], './directory')).code).toBe(126);
+  });
+
+  it('125 when we fail ourselves, and the application is not started', async () => {
+    await mkdir(at('keep'));
+    await writeFile(at('keep/thing'), 'this is no store');
+    const result = await run([], 'sh', '-c', 'echo started');
+    expect([result.code, result.stdout]).toEqual([125, '']);
+    expect(result.stderr).toMatch(/DK_NO_STORE/);
+  });
+
+  it('says who has the store', async () => {
+    const first = start([], 'sleep', '20');
+    await first.until(/started sleep/);
+    const second = await run([], 'true');
+    expect([second.code, second.stderr]).toEqual([125, expect.stringContaining(String(first.pid))]);
+    expect((await runCli(['log', '--store=keep'], { cwd })).code).toBe(4);
+    first.process.kill('SIGTERM');
+    expect((await first.ended).code).toBe(143);
+  });
+});
+
+describe('signals', () => {
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const)('forwards %s', async (name) => {
+    const short = name.slice(3);
+    const script = `trap 'echo got-${short} > data/got; exit 5' ${short}; echo ready; while :; do sleep 0.05; done`;
+    const running = start([], 'sh', '-c', script);
+    await running.until(/ready/);
+    running.process.kill(name);
+    expect((await running.ended).code).toBe(5);
+    // Written at the very end: only the final capture can have it.
+    expect(await cat('got')).toBe(`got-${short}\n`);
+  });
+
+  it('without a child, SIGTERM ends after a last capture', async () => {
+    const running = startCli([...OPTIONS, '--max-lag=60s', '--no-exec'], { cwd });
+    await running.until(/watching without a child/);
+    await writeFile(at('data/late'), 'late\n');
+    running.process.kill('SIGTERM');
+    expect((await running.ended).code).toBe(0);
+    expect(await cat('late')).toBe('late\n');
+  });
+});
+
+describe('state directory', () => {
+  it('recovers into a missing or empty directory before the start', async () => {
+    await run([], 'sh', '-c', 'echo 1 > data/count; mkdir data/d; echo x > data/d/e');
+    await rmState();
+    const second = await run([], 'sh', '-c', 'cat data/count data/d/e');
+    expect(second.stdout).toBe('1\nx\n');
+    await rmState();
+    await mkdir(at('data'));
+    expect((await run([], 'cat', 'data/count')).stdout).toBe('1\n');
+  });
+
+  it('never overwrites what is there: it is captured', async () => {
+    await run([], 'sh', '-c', 'echo 1 > data/count');
+    await writeFile(at('data/count'), 'newer\n');
+    const result = await run([], 'cat', 'data/count');
+    expect(result.stdout).toBe('newer\n');
+    expect(result.stderr).toMatch(/taken as the newest state/);
+    expect(await cat('count')).toBe('newer\n');
+  });
+
+  it('--recover=always keeps what is there, then recovers; never leaves it alone', async () => {
+    await run([], 'sh', '-c', 'echo 1 > data/count');
+    await writeFile(at('data/count'), 'newer\n');
+    expect((await run(['--recover=always'], 'cat', 'data/count')).stdout).toBe('1\n');
+    const log = jsonLines((await runCli(['log', '--store=keep', '--json'], { cwd })).stdout);
+    const kept = log.find((entry) => entry.tag === 'before-recover');
+    const before = await runCli(['cat', '--store=keep', `--at=${kept?.sequence}`, 'count'], { cwd });
+    expect(before.stdout).toBe('newer\n');
+    await rmState();
+    expect((await run(['--recover=never'], 'ls', 'data')).stdout).toBe('');
+  });
+
+  it('recovers again after an interrupted recover', async () => {
+    await run([], 'sh', '-c', 'echo 1 > data/one; echo 2 > data/two');
+    await rmState();
+    await mkdir(at('data'));
+    await writeFile(at('data/one'), '1\n');
+    const name = createHash('sha256').update(at('data')).digest('hex').slice(0, 16);
+    await writeFile(at(`keep/recovering-${name}`), '1\n');
+    const result = await run([], 'cat', 'data/two');
+    expect([result.stdout, result.stderr]).toEqual(['2\n', expect.stringMatching(/interrupted/)]);
+    await expect(readFile(at(`keep/recovering-${name}`))).rejects.toThrow(/ENOENT/);
+  });
+
+  it('knows that a directory with only our store in it is empty', async () => {
+    const words = ['--state-dir=data', '--store=data/.keep', '--'];
+    await runCli([...words, 'sh', '-c', 'echo 1 > data/one'], { cwd });
+    await rm(at('data/one'));
+    expect((await runCli([...words, 'cat', 'data/one'], { cwd })).stdout).toBe('1\n');
+  });
+
+  it('keeps what was acknowledged when everything is killed', async () => {
+    const running = start(['--debug'], 'sh', '-c', 'echo kept > data/file; echo $$; exec sleep 30');
+    await running.until(/checkpoint \(.*added=1|added=1 .*sequence=/);
+    const child = Number((await running.until(/^(\d+)$/m))[1]);
+    running.process.kill('SIGKILL');
+    process.kill(child, 'SIGKILL');
+    await running.ended;
+    await rmState();
+    expect((await run([], 'cat', 'data/file')).stdout).toBe('kept\n');
+  });
+});
+
+async function rmState(): Promise<void> {
+  await rm(at('data'), { recursive: true, force: true });
+}
