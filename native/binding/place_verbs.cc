@@ -1,12 +1,11 @@
 // placeFiles, placeOpen, placeCommit, placeLink: entries back into a directory.
-#include "place/place.h"
-
 #include <unistd.h>
 
 #include "binding/args.h"
 #include "binding/columns.h"
 #include "binding/register.h"
 #include "binding/worker.h"
+#include "place/place.h"
 
 namespace dk {
 namespace {

@@ -41,7 +41,7 @@ function causeText(cause: unknown): string {
 /** Facts for a JSON line. */
 export function failureFacts(error: unknown): object {
   const message = error instanceof Error ? error.message : String(error);
-  return isDiffKeeperError(error) ? { code: error.code, message, ...error.facts } : { code: 'DK_UNEXPECTED', message };
+  return isDiffKeeperError(error) ? { code: error.code, message, ...error.facts } : { code: null, message };
 }
 
 /** A wrong positional argument. */

@@ -35,7 +35,7 @@ export interface RawAddon {
 }
 
 /** Where the tests take the addon from; `DK_ADDON` names another build (for example the sanitized one). */
-export const addonPath = path.resolve(process.env['DK_ADDON'] ?? 'build/Release/diffkeeper.node');
+export const addonPath = path.resolve(process.env.DK_ADDON ?? 'build/Release/diffkeeper.node');
 
 export const addon = createRequire(import.meta.url)(addonPath) as RawAddon;
 
