@@ -1,7 +1,7 @@
 /** One state directory and one store: scan, take, commit, remember. */
 import { realpath } from 'node:fs/promises';
 import { type BytePath, DiffKeeperError, isWithin, LIMITS, systemClock } from '../core/core.js';
-import type { StatIndex } from '../engine/engine.js';
+import { STAT, type StatIndex } from '../engine/engine.js';
 import type { Checkpoint } from '../format/format.js';
 import type { Store, Transaction } from '../store/store.js';
 import { CaptureWork } from './capture-work.js';
@@ -94,6 +94,13 @@ export class StateSession implements CaptureSession {
   /** Device and inode of the state directory at the last capture: another one means it was replaced. */
   get identity(): string {
     return `${this.#scope.dev}:${this.#scope.ino}`;
+  }
+
+  /** Whether the directory in this row is another one than the one known by this path. */
+  tookPlaceOf(path: BytePath, row: BigInt64Array): boolean {
+    const known = this.#index.get(path);
+    if (!known || rowType(known) !== rowType(row)) return false;
+    return known[STAT.ino] !== row[STAT.ino] || known[STAT.dev] !== row[STAT.dev];
   }
 
   /** Path of the store below the state directory, if it lies there. */

@@ -12,6 +12,8 @@ import { DirectoryWatcher } from './watcher.js';
 export interface CoverageEvents {
   /** The first mark since the last capture was set. */
   marked(): void;
+  /** Events came faster than they can be handled, and some may be lost. */
+  overrun(): void;
   /** Events no longer cover everything. */
   troubled(reason: string): void;
 }
@@ -25,6 +27,8 @@ export class WatchCoverage {
   #marks = new MarkSet();
   /** Watched directories whose names came, went or changed hands. */
   #stale = new Set<BytePath>();
+  /** Since when a directory is off watch, because it had too many events. */
+  #calmSinceMs = Number.POSITIVE_INFINITY;
   #arming: Promise<void> = Promise.resolve();
   #identity: string;
 
@@ -36,6 +40,7 @@ export class WatchCoverage {
     this.#watcher = new DirectoryWatcher(session.root, {
       changed: (path, renamed) => this.#changed(path, renamed),
       unnamed: (directory) => this.#mark(directory),
+      calmed: (directory) => this.#calmed(directory),
       failed: (error) => events.troubled(describeTrouble(error)),
       ignores: (directory) => this.#ignores(directory, true),
     });
@@ -52,6 +57,11 @@ export class WatchCoverage {
   /** Directories that must be listed now and then, because they cannot be watched. */
   get unwatchable(): ReadonlySet<BytePath> {
     return this.#watcher.unwatchable;
+  }
+
+  /** Since when changes of some directory go unheard, to be listed at the next capture; Infinity when all are heard. */
+  get calmSinceMs(): number {
+    return this.#calmSinceMs;
   }
 
   /** Watches the whole state directory. */
@@ -71,24 +81,32 @@ export class WatchCoverage {
     for (const path of findings.removed) if (this.#watcher.has(path)) this.#stale.add(path);
     const fresh: BytePath[] = [];
     for (const [path, row] of findings.found) {
-      if (rowType(row) === ENTRY.directory && !this.#watcher.has(path)) fresh.push(path);
+      if (rowType(row) !== ENTRY.directory) continue;
+      if (!this.#watcher.has(path)) fresh.push(path);
+      else if (this.#session.tookPlaceOf(path, row)) this.#stale.add(path);
     }
     if (fresh.length > 0) this.#arming = this.#arming.then(() => this.#arm(fresh));
   }
 
   /** A full scan that nobody asked for wrote these; what the marks did not announce was missed by the events. */
   suspect(written: readonly BytePath[], marks: MarkSet): void {
-    if (!marks.overflowed) this.#missed.suspect(written, marks.paths, this.#clock.steadyMs());
+    if (marks.overflowed) return;
+    const announced = new Set([...marks.paths, ...this.#watcher.calmed]);
+    this.#missed.suspect(written, announced, this.#clock.steadyMs());
   }
 
   /** Before a capture: watches anew the directories that changed hands. */
   async rearm(): Promise<void> {
     await this.#arming;
     const stale = this.#stale;
-    if (stale.size === 0) return;
-    this.#stale = new Set();
-    this.#watcher.disarm(stale);
-    await this.#arm([...stale]);
+    if (stale.size > 0) {
+      this.#stale = new Set();
+      this.#watcher.disarm(stale);
+      await this.#arm([...stale]);
+    }
+    const sinceMs = this.#calmSinceMs;
+    this.#calmSinceMs = Number.POSITIVE_INFINITY;
+    for (const directory of this.#watcher.rearmCalmed()) this.#mark(directory, sinceMs);
   }
 
   /** After a capture: every directory found is watched; true when the state directory itself was replaced. */
@@ -114,16 +132,28 @@ export class WatchCoverage {
   }
 
   #changed(path: BytePath, renamed: boolean): void {
+    if (!renamed && this.#marks.paths.has(path)) {
+      // The common case of a busy file: all that is to do about it has been done.
+      this.#marks.lastMs = this.#clock.steadyMs();
+      return;
+    }
     if (this.#ignores(path, false)) return;
     if (renamed && this.#watcher.has(path)) this.#stale.add(path);
     this.#missed.clear(path);
     this.#mark(path);
   }
 
-  #mark(path: BytePath): void {
+  #mark(path: BytePath, sinceMs?: number): void {
     const first = this.#marks.empty;
     this.#marks.add(path, this.#clock.steadyMs());
+    if (sinceMs !== undefined) this.#marks.firstMs = Math.min(this.#marks.firstMs, sinceMs);
     if (first) this.#events.marked();
+  }
+
+  #calmed(directory: BytePath): void {
+    this.#calmSinceMs = Math.min(this.#calmSinceMs, this.#clock.steadyMs());
+    this.#mark(directory);
+    this.#events.overrun();
   }
 
   #ignores(path: BytePath, directory: boolean): boolean {

@@ -79,6 +79,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     loop.#session = session;
     loop.#coverage = new WatchCoverage(session, loop.#clock, {
       marked: () => loop.#wake(),
+      overrun: () => loop.#overrun(),
       troubled: (reason) => loop.#watchFailed(reason),
     });
     await loop.#coverage.start();
@@ -142,9 +143,13 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     if (this.#requests.length > 0) return 0;
     if (this.#failures > 0) return this.#retryMs;
     const { maxLagMs, settleMs } = this.#times;
-    const { marks, unwatchable } = this.#coverage;
+    const { marks, unwatchable, calmSinceMs } = this.#coverage;
+    const calmed = calmSinceMs < Number.POSITIVE_INFINITY;
     let due = this.#nextFullMs;
-    if (!marks.empty) due = Math.min(due, marks.lastMs + settleMs, marks.firstMs + this.#patienceMs());
+    // A calmed directory would only be calmed again at once: it waits for its turn, quiet or not.
+    if (calmed) due = Math.min(due, calmSinceMs + this.#patienceMs());
+    else if (!marks.empty) due = Math.min(due, marks.lastMs + settleMs);
+    if (!marks.empty) due = Math.min(due, marks.firstMs + this.#patienceMs());
     if (unwatchable.size > 0) due = Math.min(due, this.#tickMs + maxLagMs);
     return due;
   }
@@ -233,6 +238,12 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     for (const path of again) marks.add(path, nowMs);
     // It has waited since it was marked first: the lag counts from there.
     if (!announced.empty) marks.firstMs = Math.min(marks.firstMs, announced.firstMs);
+  }
+
+  /** The kernel drops events when its queue is full, and does not say whose: a full scan finds what they were about. */
+  #overrun(): void {
+    const pause = Math.max(this.#patienceMs(), SCAN_SHARE * this.#scanMs);
+    this.#nextFullMs = Math.min(this.#nextFullMs, this.#clock.steadyMs() + pause);
   }
 
   #watchFailed(reason: string): void {

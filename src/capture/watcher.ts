@@ -3,13 +3,17 @@
  *
  * Only directories are watched (one kernel watch each, however many files they hold), and chokidar's raw events tell
  * which name in which directory changed. What chokidar normally does with an event, reading the whole directory
- * again and comparing, is switched off: with 100,000 files in a directory that would cost far more than the change,
+ * again and comparing, is left out: with 100,000 files in a directory that would cost far more than the change,
  * and the capture's own scan knows better. So this class decides itself which directories are watched.
+ *
+ * A directory with more events than can be handled in time is taken off watch ("calmed") until `rearmCalmed`: it is
+ * then listed as a whole instead.
  */
 import { readdir } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { FSWatcher } from 'chokidar';
-import { type BytePath, pathBytes, pathFromText, pathJoin, pathParent, pathToText } from '../core/core.js';
+import { type BytePath, pathBytes, pathFromText, pathJoin, pathName, pathParent, pathToText } from '../core/core.js';
+import { EventBudget, type EventCount } from './event-budget.js';
 
 /** Directories armed side by side. */
 const SIDE_BY_SIDE = 32;
@@ -19,25 +23,23 @@ export interface DirectoryEvents {
   changed(path: BytePath, renamed: boolean): void;
   /** Something in this directory changed, and the name is not known. */
   unnamed(directory: BytePath): void;
+  /** Too many events: the directory is not watched until `rearmCalmed`, and events of others may be lost, too. */
+  calmed(directory: BytePath): void;
   /** Watching no longer covers everything. */
   failed(error: Error): void;
   /** Directories that are none of ours. */
   ignores(directory: BytePath): boolean;
 }
 
-/** Never reads a directory: `_throttle` is what chokidar asks before each reading, and "no" ends it. */
 class QuietWatcher extends FSWatcher {
   constructor() {
     super({ persistent: true, ignoreInitial: true, followSymlinks: false, atomic: false });
   }
 
-  override _throttle(): false {
-    return false;
-  }
-
-  /** Resolves when the directory is watched (or could not be, which the event `error` tells). */
-  async watchDirectory(path: string): Promise<void> {
-    await this._nodeFsHandler._addToNodeFs(path, true, undefined, 0);
+  /** Watches a directory without ever reading it; the event `error` tells when it cannot be watched. */
+  watchDirectory(path: string): void {
+    const closer = this._nodeFsHandler._watchWithNodeFs(path, () => {});
+    if (closer) this._addPathCloser(path, closer);
   }
 
   forget(path: string): void {
@@ -47,10 +49,20 @@ class QuietWatcher extends FSWatcher {
   }
 }
 
+/** A directory as chokidar's events name it. */
+interface Watched extends EventCount {
+  readonly directory: BytePath;
+}
+
 export class DirectoryWatcher {
   readonly #root: string;
   readonly #events: DirectoryEvents;
   readonly #armed = new Set<BytePath>();
+  /** Those of them that have a kernel watch, by absolute path. */
+  readonly #watched = new Map<string, Watched>();
+  /** Those of them that had too many events. */
+  #calmed = new Set<BytePath>();
+  readonly #budget = new EventBudget();
   /** Directories whose names are not text: chokidar cannot watch them. */
   readonly #unwatchable = new Set<BytePath>();
   #watcher: QuietWatcher;
@@ -63,6 +75,10 @@ export class DirectoryWatcher {
 
   get unwatchable(): ReadonlySet<BytePath> {
     return this.#unwatchable;
+  }
+
+  get calmed(): ReadonlySet<BytePath> {
+    return this.#calmed;
   }
 
   has(directory: BytePath): boolean {
@@ -94,8 +110,19 @@ export class DirectoryWatcher {
       while (at !== '' && !directories.has(at)) at = pathParent(at);
       if (!directories.has(at)) continue;
       this.#unwatchable.delete(armed);
-      if (this.#armed.delete(armed)) this.#watcher.forget(this.#absolute(armed));
+      this.#calmed.delete(armed);
+      if (this.#armed.delete(armed)) this.#unwatch(this.#absolute(armed));
     }
+  }
+
+  /** Watches the calmed directories again and returns them: what happened in them meanwhile is unknown. */
+  rearmCalmed(): ReadonlySet<BytePath> {
+    const calmed = this.#calmed;
+    for (const watched of this.#watched.values()) watched.events = 0;
+    if (calmed.size === 0) return calmed;
+    this.#calmed = new Set();
+    for (const directory of calmed) this.#watch(directory);
+    return calmed;
   }
 
   /** Forgets everything, for a state directory that was replaced. */
@@ -106,6 +133,8 @@ export class DirectoryWatcher {
 
   async close(): Promise<void> {
     this.#armed.clear();
+    this.#watched.clear();
+    this.#calmed.clear();
     this.#unwatchable.clear();
     await this.#watcher.close();
   }
@@ -113,17 +142,45 @@ export class DirectoryWatcher {
   #create(): QuietWatcher {
     const watcher = new QuietWatcher();
     watcher.on('raw', (event: string, name: unknown, details: unknown) => {
-      const watched = (details as { watchedPath?: unknown } | undefined)?.watchedPath;
-      if (typeof watched !== 'string') return;
-      const directory = pathFromText(relative(this.#root, watched));
-      // U+FFFD stands for bytes that are no text: the name is lost, the directory is not.
-      if (typeof name !== 'string' || name === '' || name.includes('\uFFFD')) this.#events.unnamed(directory);
-      else this.#events.changed(pathJoin(directory, pathFromText(name)), event !== 'change');
+      const path = (details as { watchedPath?: unknown } | undefined)?.watchedPath;
+      const watched = typeof path === 'string' ? this.#watched.get(path) : undefined;
+      if (watched) this.#heard(watched, event !== 'change', name);
     });
     watcher.on('error', (error: unknown) => {
       this.#events.failed(error instanceof Error ? error : new Error(String(error)));
     });
     return watcher;
+  }
+
+  /** Called for each event, so everything here has to be cheap. */
+  #heard(watched: Watched, renamed: boolean, name: unknown): void {
+    const { directory } = watched;
+    if (!this.#budget.allows(watched)) {
+      this.#calmed.add(directory);
+      this.#unwatch(this.#absolute(directory));
+      this.#events.calmed(directory);
+      return;
+    }
+    // U+FFFD stands for bytes that are no text: the name is lost, the directory is not.
+    if (typeof name !== 'string' || name === '' || name.includes('\uFFFD')) {
+      this.#events.unnamed(directory);
+      return;
+    }
+    const bytes = pathFromText(name);
+    this.#events.changed(pathJoin(directory, bytes), renamed);
+    // A directory that is moved or removed says so under its own name, even when its parent is not heard.
+    if (renamed && directory !== '' && bytes === pathName(directory)) this.#events.changed(directory, true);
+  }
+
+  #watch(directory: BytePath): void {
+    const path = this.#absolute(directory);
+    this.#watched.set(path, { directory, events: 0 });
+    this.#watcher.watchDirectory(path);
+  }
+
+  #unwatch(path: string): void {
+    this.#watched.delete(path);
+    this.#watcher.forget(path);
   }
 
   #absolute(directory: BytePath): string {
@@ -136,7 +193,7 @@ export class DirectoryWatcher {
     else if (!this.#armed.has(directory)) {
       this.#armed.add(directory);
       fresh.push(directory);
-      await this.#watcher.watchDirectory(this.#absolute(directory));
+      this.#watch(directory);
     }
     const path = isText
       ? this.#absolute(directory)

@@ -1,0 +1,41 @@
+/**
+ * Bounds what events may cost. The kernel hands over queued events for as long as there are any, without a turn of
+ * the event loop in between: a process that writes in a tight loop could keep us there, and nothing else would run.
+ */
+import { performance } from 'node:perf_hooks';
+
+/** Time that events may take in one turn of the event loop, ms. */
+const TURN_MS = 10;
+/** Events of one directory between two captures: more than these cost more than listing it. */
+const DIRECTORY_EVENTS = 10_000;
+/** Events between two looks at the clock. */
+const LOOK_EVERY = 64;
+
+/** Events of one watched directory since the last capture. */
+export interface EventCount {
+  events: number;
+}
+
+export class EventBudget {
+  #turnEvents = 0;
+  #turnStartMs = 0;
+  #spent = false;
+
+  /** Counts one event; false when its directory has to be taken off watch. */
+  allows(count: EventCount): boolean {
+    if (this.#turnEvents === 0) {
+      this.#turnStartMs = performance.now();
+      // Runs once the kernel's queue is empty: the event loop turned.
+      setImmediate(() => {
+        this.#turnEvents = 0;
+        this.#spent = false;
+      });
+    }
+    this.#turnEvents += 1;
+    count.events += 1;
+    if (!this.#spent && this.#turnEvents % LOOK_EVERY === 0) {
+      this.#spent = performance.now() - this.#turnStartMs > TURN_MS;
+    }
+    return !this.#spent && count.events <= DIRECTORY_EVENTS;
+  }
+}
