@@ -5,6 +5,7 @@ import type { Version } from '../format/format.js';
 import type { Store, Transaction } from '../store/store.js';
 import { type Entry, rowValue } from './entry-version.js';
 import type { PageTables } from './page-tables.js';
+import type { SkipReason } from './skip-reason.js';
 import type { CaptureOptions, CaptureSkip } from './types.js';
 
 /** The kernel stamps files with a clock that ticks every 1-10 ms: two writes closer than this can look alike. */
@@ -81,8 +82,8 @@ export class CaptureWork {
    * Leaves the entry to a later capture. `reason` null: it is simply not there any more, which is not worth a
    * report. `again`: look as soon as possible, because it only did not hold still.
    */
-  skip(path: BytePath, reason: string | null, again = false): void {
-    if (reason !== null) this.skipped.push({ path: pathToText(path), reason });
+  skip(path: BytePath, reason: SkipReason | null, again = false): void {
+    if (reason !== null) this.skipped.push({ path: pathToText(path), ...reason });
     this.left.push(path);
     if (again) this.again.push(path);
     this.#step(0);
@@ -90,7 +91,7 @@ export class CaptureWork {
 
   /** Leaves out what is never kept (a socket, for example). The index remembers it, so it is reported once. */
   exclude(entry: Entry, head: Version | undefined, reason: string): void {
-    this.skipped.push({ path: pathToText(entry.path), reason });
+    this.skipped.push({ path: pathToText(entry.path), kind: 'special', reason });
     if (head) this.#removal(entry.path);
     this.#paths.push(entry.path);
     this.#rows.push(entry.row);

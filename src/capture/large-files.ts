@@ -15,12 +15,12 @@ import {
 } from './entry-version.js';
 import { LargeWriter, TornFileError } from './large-writer.js';
 import type { PageTable } from './page-tables.js';
-import { reasonOfError } from './skip-reason.js';
+import { reasonOfError, type SkipReason, UNSETTLED } from './skip-reason.js';
 
 /** Readings of a file that changes under our hands, before it is left for the next capture. */
 const ATTEMPTS = 3;
 
-type Outcome = 'taken' | 'torn' | { readonly skip: string | null };
+type Outcome = 'taken' | 'torn' | { readonly skip: SkipReason | null };
 
 export async function takeLargeEntry(work: CaptureWork, entry: Entry): Promise<void> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
@@ -31,7 +31,7 @@ export async function takeLargeEntry(work: CaptureWork, entry: Entry): Promise<v
       return;
     }
   }
-  work.skip(entry.path, 'it kept changing while it was read', true);
+  work.skip(entry.path, UNSETTLED, true);
 }
 
 async function takeOnce(work: CaptureWork, entry: Entry, acceptTorn: boolean): Promise<Outcome> {
@@ -81,7 +81,7 @@ async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Pr
   for (;;) {
     work.checkAborted();
     const step = await nextStep(scan, work.chunkBytes);
-    if (typeof step === 'string') return { skip: step };
+    if ('kind' in step) return { skip: step };
     await writer.take(step);
     if (step.done) break;
   }
@@ -89,7 +89,8 @@ async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Pr
   const entry: Entry = { path: large.entry.path, row: result.row };
   // What was handed out is what the file measured when it was opened.
   const size = rowSize(result.torn ? scan.row : result.row);
-  if (size > LIMITS.fileBytes) return { skip: `it is larger than ${LIMITS.fileBytes} bytes` };
+  if (size > LIMITS.fileBytes)
+    return { skip: { kind: 'unreadable', reason: `it is larger than ${LIMITS.fileBytes} bytes` } };
   if (result.torn && !(large.acceptTorn && namesContent(result.digest))) return 'torn';
   const slots = await writer.finish(size);
   const version = largeVersion(
@@ -119,7 +120,7 @@ async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Pr
 }
 
 /** The next step, or why the file cannot be read; errors of the engine's own go up. */
-async function nextStep(scan: FileScan, chunkBytes: number): Promise<ScanStep | string> {
+async function nextStep(scan: FileScan, chunkBytes: number): Promise<ScanStep | SkipReason> {
   try {
     return await scan.next(chunkBytes);
   } catch (error) {

@@ -1,6 +1,13 @@
 /** Words for why an entry was left out. */
 import { getSystemErrorMap } from 'node:util';
 import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+import type { CaptureSkip } from './types.js';
+
+/** Why an entry was left out. */
+export type SkipReason = Omit<CaptureSkip, 'path'>;
+
+/** Of an entry that was read several times in vain. */
+export const UNSETTLED: SkipReason = { kind: 'unsettled', reason: 'it kept changing while it was read' };
 
 /** The entry vanished between scan and reading: the next scan, or its own event, says so. Not worth a report. */
 const VANISHED = new Set(['ENOENT', 'ENOTDIR']);
@@ -10,7 +17,7 @@ const REPLACED = new Set(['ELOOP', 'EISDIR', 'EMLINK', 'EAGAIN']);
 const FATAL = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 /** Reason for a negative errno; null when the entry simply is not there any more. */
-export function reasonOf(errno: number): string | null {
+export function reasonOf(errno: number): SkipReason | null {
   const [name, text] = getSystemErrorMap().get(errno) ?? [`errno ${-errno}`, 'unknown error'];
   if (FATAL.has(name)) {
     throw new DiffKeeperError('DK_IO', `cannot read the state directory: ${text} (${name})`, { name });
@@ -19,15 +26,15 @@ export function reasonOf(errno: number): string | null {
 }
 
 /** As `reasonOf`, for a thrown system error; rethrows what is not the fault of one entry. */
-export function reasonOfError(error: unknown): string | null {
+export function reasonOfError(error: unknown): SkipReason | null {
   const name = systemCode(error);
   if (!/^E[A-Z0-9]+$/.test(name)) throw error;
   if (FATAL.has(name)) throw fromSystemError(error, 'read', 'the state directory');
   return describe(name, error instanceof Error ? error.message : name);
 }
 
-function describe(name: string, text: string): string | null {
+function describe(name: string, text: string): SkipReason | null {
   if (VANISHED.has(name)) return null;
-  if (REPLACED.has(name)) return 'it was replaced while it was read';
-  return `cannot be read: ${text} (${name})`;
+  if (REPLACED.has(name)) return { kind: 'unsettled', reason: 'it was replaced while it was read' };
+  return { kind: 'unreadable', reason: `cannot be read: ${text} (${name})` };
 }

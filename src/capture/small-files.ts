@@ -15,7 +15,7 @@ import {
   sameVersion,
   versionOf,
 } from './entry-version.js';
-import { reasonOf } from './skip-reason.js';
+import { reasonOf, UNSETTLED } from './skip-reason.js';
 
 /** Readings of a file that changes under our hands, before it is left for the next capture. */
 const ATTEMPTS = 3;
@@ -43,7 +43,7 @@ export async function takeSmallEntries(work: CaptureWork, entries: readonly Entr
     if (attempt > 1) await sleep(attempt);
     pending = await readAll(work, pending, large);
   }
-  for (const path of pending) work.skip(path, 'it kept changing while it was read', true);
+  for (const path of pending) work.skip(path, UNSETTLED, true);
   return large;
 }
 

@@ -25,6 +25,11 @@ export interface CaptureProgress {
 
 export interface CaptureSkip {
   readonly path: string;
+  /**
+   * `special`: a socket, FIFO or device, never kept and reported once; `unreadable`: tried again at the next capture;
+   * `unsettled`: it changed or was replaced while it was read, tried again as well.
+   */
+  readonly kind: 'special' | 'unreadable' | 'unsettled';
   readonly reason: string;
 }
 

@@ -178,7 +178,9 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       await this.#coverage.rearm();
       const { marks, unwatchable } = this.#coverage;
       for (const directory of unwatchable) marks.add(directory, this.#tickMs);
-      const full = requests.length > 0 || marks.overflowed || this.#tickMs >= this.#nextFullMs;
+      // A full scan that is nearly due is made along with this one.
+      const fullDue = this.#tickMs + this.#times.settleMs >= this.#nextFullMs;
+      const full = requests.length > 0 || marks.overflowed || fullDue;
       const report = await this.#capture(full, requests);
       for (const { resolve } of requests) resolve(report);
     } catch (error) {

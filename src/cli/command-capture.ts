@@ -20,7 +20,8 @@ export async function run(context: CommandContext): Promise<number> {
   output.record('capture', { ...facts, checkpoint: checkpoint && checkpointFacts(checkpoint) });
   output.line(captureLine(report));
   for (const { path, reason } of report.skipped) output.note(`left out: ${path}: ${reason}`);
-  return report.skipped.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
+  // Sockets, FIFOs and devices have no content to keep: leaving them out is not half a capture.
+  return report.skipped.some(({ kind }) => kind !== 'special') ? EXIT_CODES.partial : EXIT_CODES.ok;
 }
 
 /** One line about a capture. */

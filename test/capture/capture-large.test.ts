@@ -150,7 +150,9 @@ describe('capture of large files', () => {
     const writer = setInterval(() => patch('busy', 39 * MIB, noise(64, Date.now())), 1);
     try {
       const report = await fixture.capture();
-      expect(report.skipped).toEqual([{ path: 'busy', reason: 'it kept changing while it was read' }]);
+      expect(report.skipped).toEqual([
+        { path: 'busy', kind: 'unsettled', reason: 'it kept changing while it was read' },
+      ]);
       expect(report.added).toBe(1);
       const forced = await fixture.capture({ takeUnsettled: true });
       expect(forced).toMatchObject({ added: 1, skipped: [], unsettled: ['busy'] });

@@ -201,7 +201,7 @@ describe('capture', () => {
     rmSync(fixture.path('was'));
     spawnSync('mkfifo', [fixture.path('was')]);
     const report = await fixture.capture();
-    expect(report.skipped).toEqual([{ path: 'was', reason: 'it is a socket, FIFO or device' }]);
+    expect(report.skipped).toEqual([{ path: 'was', kind: 'special', reason: 'it is a socket, FIFO or device' }]);
     expect(await fixture.head('was')).toBeUndefined();
     expect((await fixture.capture()).skipped).toEqual([]);
   });
