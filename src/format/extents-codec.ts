@@ -5,7 +5,7 @@
  *              blob column, offset column, length column
  *   blob    := varint per extent: 0 = zeros, n = the n-th digest
  *   offset  := varint per extent whose blob is not 0
- *   length  := varint per extent, at least 1
+ *   length  := varint per extent, at least 1; up to the largest file for zeros, up to the largest blob otherwise
  *
  * Columns keep like beside like, so that a recipe coded against its predecessor
  * shrinks to what changed.
@@ -54,7 +54,7 @@ export function decodeExtents(bytes: Uint8Array): Extent[] {
   for (let index = 0; index < count; index += 1) {
     const blob = blobs[index] as number;
     const offset = offsets[index] as number;
-    const length = reader.varint(LIMITS.regionBytes);
+    const length = reader.varint(blob === 0 ? LIMITS.fileBytes : LIMITS.blobBytes);
     if (length === 0) reader.fail('an extent is empty');
     if (blob !== 0 && offset + length > LIMITS.blobBytes) reader.fail('an extent ends outside its blob');
     extents.push({ digest: blob === 0 ? null : (digests[blob - 1] as Digest), offset, length });

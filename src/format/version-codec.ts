@@ -13,7 +13,7 @@
  */
 import { type BytePath, isSafePath, LIMITS, pathBytes, pathFromBytes } from '../core/core.js';
 import { ByteReader, ByteWriter } from './bytes.js';
-import { decodeExtents, encodeExtents } from './extents-codec.js';
+import { decodeExtents, encodeExtents, extentsBytes } from './extents-codec.js';
 import { type Digest, type Recipe, VERSION_TYPE, type Version, type VersionType } from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -70,7 +70,9 @@ function decodeRecipe(reader: ByteReader, size: number): Recipe {
   if (kind === RECIPE_KIND.empty && size === 0) return { kind: 'empty' };
   if (kind === RECIPE_KIND.whole && size > 0 && size <= LIMITS.blobBytes) return { kind: 'whole' };
   if (kind === RECIPE_KIND.inline) {
-    return { kind: 'inline', extents: decodeExtents(Buffer.from(reader.bytes(reader.varint(65536)))) };
+    const extents = decodeExtents(Buffer.from(reader.bytes(reader.varint(65536))));
+    if (extentsBytes(extents) !== size) reader.fail(`an inline recipe of other than ${size} bytes`);
+    return { kind: 'inline', extents };
   }
   if (kind === RECIPE_KIND.regions) {
     const count = reader.varint(LIMITS.fileBytes / LIMITS.regionBytes);

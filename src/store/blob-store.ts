@@ -228,13 +228,13 @@ function gather(extents: readonly Extent[], blobs: ReadonlyMap<string, Blob>): B
   const parts: Buffer[] = [];
   let total = 0;
   for (const extent of extents) {
+    total += extent.length;
+    if (total > LIMITS.contextBytes) return new DiffKeeperError('DK_LIMIT', 'a context is too long', { actual: total });
     const blob = extent.digest === null ? Buffer.alloc(extent.length) : blobs.get(keyOf(extent.digest));
     if (!Buffer.isBuffer(blob)) return blob ?? new Error('a context blob was not read');
     if (extent.offset + extent.length > blob.length) {
       return new DiffKeeperError('DK_CORRUPT_RECORD', 'a context lies outside its blob');
     }
-    total += extent.length;
-    if (total > LIMITS.contextBytes) return new DiffKeeperError('DK_LIMIT', 'a context is too long', { actual: total });
     parts.push(blob.subarray(extent.offset, extent.offset + extent.length));
   }
   return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);

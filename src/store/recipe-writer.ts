@@ -7,12 +7,14 @@ import {
   extentsBytes,
   mergeExtents,
   type Recipe,
-  sliceExtents,
   type Version,
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import type { BlobWriter } from './blob-writer.js';
 import type { BlobInput } from './types.js';
+
+/** A version's record holds all its regions, its attributes, and must fit one blob. */
+const REGIONS_MAX = (LIMITS.blobBytes - (128 << 10)) / 32;
 
 export async function writeRecipe(
   writer: BlobWriter,
@@ -36,7 +38,9 @@ export async function writeRecipe(
   }
   if (isWhole(extents, digest)) return { kind: 'whole' };
   if (extents.length <= LIMITS.inlineExtents) return { kind: 'inline', extents };
-  const regions = splitRegions(extents, size).map((region) => encodeExtents(region));
+  const lists = splitRegions(extents);
+  assertReadable(lists);
+  const regions = lists.map((list) => encodeExtents(list));
   const tooLong = regions.find((bytes) => bytes.length > LIMITS.blobBytes);
   if (tooLong) {
     throw new DiffKeeperError('DK_LIMIT', `a recipe is too fragmented: ${tooLong.length} bytes for one region`, {
@@ -53,32 +57,35 @@ function isWhole(extents: readonly Extent[], digest: Digest): boolean {
 }
 
 /** One list per region, found in a single walk. */
-function splitRegions(extents: readonly Extent[], size: number): Extent[][] {
+function splitRegions(extents: readonly Extent[]): Extent[][] {
   const regions: Extent[][] = [];
-  let rest: readonly Extent[] = extents;
-  for (let at = 0; at < size; at += LIMITS.regionBytes) {
-    const bytes = Math.min(LIMITS.regionBytes, size - at);
-    const region = sliceExtents(rest, 0, bytes);
-    regions.push(region);
-    rest = dropFront(rest, bytes);
+  let region: Extent[] = [];
+  let room: number = LIMITS.regionBytes;
+  for (const extent of extents) {
+    for (let at = 0; at < extent.length; ) {
+      const length = Math.min(extent.length - at, room);
+      region.push({ digest: extent.digest, offset: extent.digest === null ? 0 : extent.offset + at, length });
+      at += length;
+      room -= length;
+      if (room > 0) continue;
+      regions.push(region);
+      region = [];
+      room = LIMITS.regionBytes;
+    }
   }
+  if (region.length > 0) regions.push(region);
   return regions;
 }
 
-function dropFront(extents: readonly Extent[], bytes: number): Extent[] {
-  let index = 0;
-  let left = bytes;
-  while (index < extents.length && (extents[index] as Extent).length <= left) {
-    left -= (extents[index] as Extent).length;
-    index += 1;
+/** What a reader would refuse must not be stored: it would be acknowledged and lost. */
+function assertReadable(regions: readonly (readonly Extent[])[]): void {
+  const limit = (what: string, expected: number, actual: number): never => {
+    throw new DiffKeeperError('DK_LIMIT', `${what}: ${actual}, at most ${expected}`, { expected, actual });
+  };
+  if (regions.length > REGIONS_MAX) limit('a file has too many regions', REGIONS_MAX, regions.length);
+  for (const { length } of regions) {
+    if (length > LIMITS.regionExtents) limit('a region is too fragmented', LIMITS.regionExtents, length);
   }
-  const rest = extents.slice(index);
-  const first = rest[0];
-  if (first && left > 0) {
-    const offset = first.digest === null ? 0 : first.offset + left;
-    rest[0] = { digest: first.digest, offset, length: first.length - left };
-  }
-  return rest;
 }
 
 async function storeRegions(

@@ -59,6 +59,8 @@ export class RecipeReader implements VersionReader {
     if (offset < 0 || length < 0 || offset + length > size) {
       throw new RangeError(`range must lie within 0 to ${size}, came ${offset} to ${offset + length}`);
     }
+    // Only regions are counted: an inline list is one whole, however long its runs of zeros make it.
+    if (this.version.recipe.kind !== 'regions') return sliceRegion(await this.#region(0), offset, length);
     const slices: Extent[] = [];
     let at = offset;
     while (at < offset + length) {
