@@ -236,12 +236,12 @@ export class StateSession implements CaptureSession {
     const marks = run.marks && this.#primed ? [...run.marks, ...(run.rescan ?? [])] : undefined;
     const findings = marks ? await scan.marked(marks) : await scan.full();
     await this.#assertSameDirectory();
-    await this.#addRemovals(findings);
+    await this.#addRemovals(scan, findings);
     return findings;
   }
 
   /** What the index cannot know: entries of the store that it has never heard of. */
-  async #addRemovals(findings: ScanFindings): Promise<void> {
+  async #addRemovals(scan: StateScan, findings: ScanFindings): Promise<void> {
     const { found, removed } = findings;
     if (findings.droppedTrees.length > 0) {
       for await (const batch of this.#store.entries({ under: findings.droppedTrees })) {
@@ -249,14 +249,17 @@ export class StateSession implements CaptureSession {
       }
     }
     if (!findings.full) return;
-    for (const path of this.#unindexed) if (!found.has(path)) removed.add(path);
-    if (this.#primed || !this.#store.newest) return;
-    const unreadable = [...found].filter(([, row]) => rowType(row) < 0).map(([path]) => path);
-    for await (const batch of this.#store.entries()) {
-      for (const { path } of batch) {
-        if (!found.has(path) && !unreadable.some((above) => isWithin(path, above))) removed.add(path);
+    const missing = [...this.#unindexed].filter((path) => !found.has(path));
+    if (!this.#primed && this.#store.newest) {
+      const unreadable = [...found].filter(([, row]) => rowType(row) < 0).map(([path]) => path);
+      for await (const batch of this.#store.entries()) {
+        for (const { path } of batch) {
+          if (!found.has(path) && !unreadable.some((above) => isWithin(path, above))) missing.push(path);
+        }
       }
     }
+    await scan.lookAgain(findings, missing);
+    for (const path of missing) if (!found.has(path)) removed.add(path);
   }
 
   async #remember(work: CaptureWork, findings: ScanFindings, checkpoint: Checkpoint | null): Promise<void> {

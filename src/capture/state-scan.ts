@@ -1,8 +1,11 @@
 /** Finds what changed in the state directory: stat against the index, never against file contents. */
 import { type BytePath, DiffKeeperError, isWithin, pathParent } from '../core/core.js';
-import { CHANGE, ENTRY, STAT, type StatIndex, type TreeChanges } from '../engine/engine.js';
+import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from '../engine/engine.js';
 import { rowAt, rowType, rowValue } from './entry-version.js';
 import type { IgnoreRules } from './ignore-rules.js';
+
+/** Paths looked at again in one call. */
+const AGAIN_PATHS = 65536;
 
 export interface ScanFindings {
   /** Added and changed entries with their stat rows (type may be a negative errno). */
@@ -66,10 +69,47 @@ export class StateScan {
       for (const directory of level) entered.add(directory);
       const first = level === directories;
       const enterAdded = rules === null && (recursive || !first);
-      const changes = await index.scan({ root, directories: level, recursive: recursive || !first, enterAdded, skip });
+      const options = { root, directories: level, recursive: recursive || !first, enterAdded, skip };
+      const changes = await this.#withoutFalseRemovals(await index.scan(options));
       this.#absorb(findings, changes);
       level = this.#newDirectories(findings, entered, enterAdded ? changes : undefined);
     }
+  }
+
+  /**
+   * Looks at these paths again, one by one, and adds those that are there to the findings: a listing made while names
+   * are replaced can leave out a name that was there all the time.
+   */
+  async lookAgain(findings: ScanFindings, paths: readonly BytePath[]): Promise<void> {
+    const { index, root } = this.#options;
+    for (let first = 0; first < paths.length; first += AGAIN_PATHS) {
+      const part = paths.slice(first, first + AGAIN_PATHS);
+      this.#absorb(findings, await index.scanPaths({ root, paths: part }));
+    }
+    this.#forgetBelowLeaves(findings);
+  }
+
+  /** Only what is also gone when it is looked at by name was removed. */
+  async #withoutFalseRemovals(changes: TreeChanges): Promise<TreeChanges> {
+    const { index, root } = this.#options;
+    const missing = changes.paths.filter((_, i) => changes.kinds[i] === CHANGE.removed);
+    if (missing.length === 0) return changes;
+    const again = await index.scanPaths({ root, paths: missing });
+    const gone = new Set(again.paths.filter((_, i) => again.kinds[i] === CHANGE.removed));
+    if (missing.every((path) => gone.has(path))) return changes;
+    const paths: BytePath[] = [];
+    const kinds: number[] = [];
+    const rows: BigInt64Array[] = [];
+    for (const part of [changes, again]) {
+      for (const [i, path] of part.paths.entries()) {
+        const removed = part.kinds[i] === CHANGE.removed;
+        if (removed && (part === again || !gone.has(path))) continue;
+        paths.push(path);
+        kinds.push(part.kinds[i] ?? CHANGE.changed);
+        rows.push(rowAt(part.rows, i));
+      }
+    }
+    return { paths, kinds: Uint8Array.from(kinds), rows: joinRows(rows), scanned: changes.scanned };
   }
 
   /**
@@ -148,6 +188,12 @@ export class StateScan {
       }
     }
   }
+}
+
+function joinRows(rows: readonly BigInt64Array[]): BigInt64Array {
+  const joined = new BigInt64Array(rows.length * STAT_COLUMNS);
+  for (const [i, row] of rows.entries()) joined.set(row, i * STAT_COLUMNS);
+  return joined;
 }
 
 function emptyFindings(full: boolean): ScanFindings {
