@@ -11,6 +11,11 @@ import { BlobQueue, type Slot } from './blob-queue.js';
 import type { CaptureWork } from './capture-work.js';
 
 const CUT = { minBytes: 128 << 10, averageBytes: 512 << 10, maxBytes: LIMITS.blobBytes } as const;
+/**
+ * Scattered bytes that are worth a blob of their own at the end of a window: fewer are carried on, to share the cost of
+ * a record. Chains that wander from window to window would make every reader decode the whole file for a few pages.
+ */
+const WINDOW_BYTES_MIN = 64 << 10;
 /** A changed range of at least this length is cut by content. */
 const RUN_BYTES = 1 << 20;
 
@@ -149,7 +154,9 @@ export class LargeWriter {
 
   async #addScattered(offset: number, bytes: Buffer): Promise<void> {
     for (let at = 0; at < bytes.length; ) {
-      const length = Math.min(bytes.length - at, LIMITS.blobBytes - this.#scatteredBytes);
+      if (this.#leavesWindow(offset + at)) await this.#flushScattered();
+      const room = Math.min(LIMITS.blobBytes - this.#scatteredBytes, beforeWindowEnd(offset + at));
+      const length = Math.min(bytes.length - at, room);
       const slot: Slot = { digest: null, offset: this.#scatteredBytes, length };
       this.#slots.push(slot);
       this.#scattered.push({ bytes: bytes.subarray(at, at + length), offset: offset + at, slot });
@@ -157,6 +164,14 @@ export class LargeWriter {
       at += length;
       if (this.#scatteredBytes >= LIMITS.blobBytes) await this.#flushScattered();
     }
+  }
+
+  #leavesWindow(position: number): boolean {
+    const last = this.#scattered.at(-1);
+    if (!last) return false;
+    if (Math.floor(last.offset / LIMITS.regionBytes) !== Math.floor(position / LIMITS.regionBytes)) return true;
+    const sameWindow = Math.floor(last.offset / LIMITS.windowBytes) === Math.floor(position / LIMITS.windowBytes);
+    return !sameWindow && this.#scatteredBytes >= WINDOW_BYTES_MIN;
   }
 
   async #flushScattered(): Promise<void> {
@@ -170,4 +185,8 @@ export class LargeWriter {
       slots: pieces.map((piece) => piece.slot),
     });
   }
+}
+
+function beforeWindowEnd(position: number): number {
+  return LIMITS.windowBytes - (position % LIMITS.windowBytes);
 }

@@ -13,6 +13,8 @@ export const LIMITS = {
   contextBytes: 8 << 20,
   /** Target bytes that one recipe covers: an untouched region is shared between versions. */
   regionBytes: 64 << 20,
+  /** Scattered changes of one window share no blob with those of the next, so that reading one decodes one. */
+  windowBytes: 16 << 20,
   /** Extents in one region's recipe: 4 KiB pages of 64 MiB, twice over. */
   regionExtents: 32768,
   /** Extents kept inline in a version record. */

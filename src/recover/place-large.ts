@@ -2,11 +2,11 @@
  * Large lane: files that do not fit one batch. Each is written to a temporary
  * name in steps, the next steps being read while one is written, and renamed
  * only after its digest was compared. The memory is bounded by
- * 2 files x 3 steps x 4 MiB, and by what the store gathers these from.
+ * 2 files x 2 steps x 16 MiB, and by what the store gathers these from.
  */
 import { close, ftruncate, write } from 'node:fs';
 import { promisify } from 'node:util';
-import type { BytePath } from '../core/core.js';
+import { type BytePath, LIMITS } from '../core/core.js';
 import type { Extent, Version } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
 import { rowOf } from './attribute-rows.js';
@@ -14,9 +14,10 @@ import { digestMismatch } from './place-small.js';
 import type { RecoverJob } from './recover-job.js';
 import { RootedDirectory } from './rooted-directory.js';
 
-const STEP_BYTES = 4 << 20;
+/** A whole window: neighbouring steps then need no blob of each other's. */
+const STEP_BYTES = LIMITS.windowBytes;
 /** Steps read or being read, the one that is written next included. */
-const STEPS_AHEAD = 3;
+const STEPS_AHEAD = 2;
 const FILES_AT_ONCE = 2;
 
 const closeFd = promisify(close);
