@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import * as path from 'node:path';
+import { isatty } from 'node:tty';
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, systemClock } from '../core/core.js';
 import { openStore, type Store } from '../store/store.js';
 import { type Child, spawnFailureCode, startChild, startWatchdog, type Watchdog } from './child.js';
@@ -184,7 +185,8 @@ async function freezing(
   child: Child,
   mark: string,
 ): Promise<{ readonly freezer?: Freezer; readonly watchdog?: Watchdog }> {
-  if (process.stdin.isTTY) {
+  // Never `process.stdin`: making that object sets the application's stdin to non-blocking.
+  if (isatty(0)) {
     run.logger.info({}, 'freeze points: job control (Ctrl-Z, background) is not passed on to the application');
   }
   try {

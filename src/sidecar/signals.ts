@@ -1,5 +1,6 @@
 /** Signals that reach us and belong to the application. */
 import { readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
 
 /** Passed on to the child. */
 export const FORWARDED = [
@@ -25,7 +26,7 @@ function isForeground(): boolean {
     const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
     return fields[2] === fields[5];
   } catch {
-    return process.stdin.isTTY === true;
+    return isatty(0);
   }
 }
 

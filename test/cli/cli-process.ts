@@ -7,7 +7,8 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAIN = path.join(ROOT, 'dist', 'esm', 'cli', 'main.js');
+/** The program as it was built. */
+export const MAIN = path.join(ROOT, 'dist', 'esm', 'cli', 'main.js');
 const LOCK = path.join(ROOT, 'build', 'cli-tests.lock');
 /** A lock older than this was left by a killed run. */
 const LOCK_STALE_MS = 120_000;
