@@ -13,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterChunk(env, exports);
   dk::RegisterBlobs(env, exports);
   dk::RegisterBlobsDecode(env, exports);
+  dk::RegisterBlobsSlices(env, exports);
   dk::RegisterSystem(env, exports);
   dk::RegisterPages(env, exports);
   dk::RegisterPlace(env, exports);

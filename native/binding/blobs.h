@@ -42,4 +42,21 @@ class Pieces {
   std::vector<uint64_t> starts_;
 };
 
+// Values of `status` in src/engine/engine.ts.
+constexpr uint8_t kGood = 0;
+constexpr uint8_t kUndecodable = 1;
+constexpr uint8_t kOtherBytes = 2;
+
+// One coded blob.
+struct Coded {
+  uint8_t codec;
+  zstd::Span payload;
+  zstd::Span context;
+  const uint8_t* digest;
+};
+
+// Decodes all `length` bytes of `out` and compares their digest: one of the values above. What `out` holds is
+// only to be used when it says kGood. Throws std::bad_alloc.
+uint8_t DecodeVerified(const Coded& coded, Algo algo, uint8_t* out, size_t length);
+
 }  // namespace dk

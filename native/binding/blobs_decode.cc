@@ -1,6 +1,5 @@
 // decodeBlobs: payloads back into bytes, each verified by its digest, items in parallel.
 #include <cstring>
-#include <new>
 
 #include "binding/args.h"
 #include "binding/blobs.h"
@@ -8,36 +7,12 @@
 #include "binding/register.h"
 #include "binding/worker.h"
 #include "common/thread_pool.h"
-#include "xor/xor.h"
-#include "zstd/zstd_face.h"
 
 namespace dk {
 namespace {
 
 // Bounds what one batch may ask for; batches of the store are some MiB.
 constexpr uint64_t kDecodedBytesMax = uint64_t{1} << 31;
-
-// Values of `status` in src/engine/engine.ts.
-constexpr uint8_t kGood = 0;
-constexpr uint8_t kUndecodable = 1;
-constexpr uint8_t kOtherBytes = 2;
-
-Status DecodeOne(uint8_t codec, zstd::Span payload, zstd::Span context, uint8_t* out, size_t length) {
-  switch (static_cast<Codec>(codec)) {
-    case Codec::kRaw:
-      if (payload.length != length) return Status::kCorrupt;
-      if (length > 0) memcpy(out, payload.data, length);
-      return Status::kOk;
-    case Codec::kZstd:
-      return zstd::Decompress(payload, {}, {}, out, length);
-    case Codec::kZstdContext:
-      return zstd::Decompress(payload, context, {}, out, length);
-    case Codec::kXor:
-      return xordelta::Patch(context, payload, out, length);
-    default:
-      return Status::kCorrupt;
-  }
-}
 
 class DecodeJob : public Worker {
  public:
@@ -84,17 +59,8 @@ class DecodeJob : public Worker {
  private:
   void Decode(size_t i) {
     uint8_t* out = data_.data() + starts_[i];
-    const Status status = DecodeOne(codecs_.data[i], payloads_.At(i), contexts_.At(i), out, lengths_[i]);
-    // A machine out of memory says nothing about the bytes: that fails the call, not the item.
-    if (status == Status::kMemory) throw std::bad_alloc();
-    if (status != Status::kOk) {
-      status_[i] = kUndecodable;
-    } else {
-      uint8_t digest[kDigestBytes];
-      DigestBy(algo_, out, lengths_[i], digest);
-      const bool equal = memcmp(digest, digests_.data + i * kDigestBytes, kDigestBytes) == 0;
-      status_[i] = equal ? kGood : kOtherBytes;
-    }
+    const Coded coded{codecs_.data[i], payloads_.At(i), contexts_.At(i), digests_.data + i * kDigestBytes};
+    status_[i] = DecodeVerified(coded, algo_, out, lengths_[i]);
     if (status_[i] != kGood && lengths_[i] > 0) memset(out, 0, lengths_[i]);
   }
 

@@ -12,6 +12,7 @@ void RegisterXor(Napi::Env env, Napi::Object exports);
 void RegisterChunk(Napi::Env env, Napi::Object exports);
 void RegisterBlobs(Napi::Env env, Napi::Object exports);
 void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);
+void RegisterBlobsSlices(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
 void RegisterPlace(Napi::Env env, Napi::Object exports);

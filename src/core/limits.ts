@@ -32,7 +32,7 @@ export const LIMITS = {
   /** Group of pages whose BLAKE3 chaining value is cached. */
   groupBytes: 65536,
   /** Bytes of blobs kept decoded. */
-  blobCacheBytes: 64 << 20,
+  blobCacheBytes: 16 << 20,
   /** Bytes handled in one native batch. */
   batchBytes: 8 << 20,
   /** Files in one native batch. */

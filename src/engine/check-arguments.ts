@@ -4,7 +4,15 @@
  * the root DK_UNSAFE_PATH.
  */
 import { type BytePath, DiffKeeperError, isSafePath, pathToText } from '../core/core.js';
-import { type CutOptions, type DecodeBatch, type EncodeBatch, type PlaceBatch, STAT_COLUMNS } from './engine.js';
+import {
+  type CutOptions,
+  type DecodeBatch,
+  type EncodeBatch,
+  type PlaceBatch,
+  type SliceBatch,
+  STAT_COLUMNS,
+  ZERO_BYTES,
+} from './engine.js';
 
 const CUT_BYTES_MIN = 64;
 const CUT_BYTES_MAX = 2 ** 30;
@@ -112,6 +120,47 @@ export function checkDecodeBatch(batch: DecodeBatch, bytesMax: number): void {
   checkCount(batch.digests.length, count * 32, 'digests');
   const decoded = batch.decodedLengths.reduce((total, length) => total + length, 0);
   if (decoded > bytesMax) throw new RangeError(`decodedLengths add up to ${decoded}, more than ${bytesMax}`);
+}
+
+/** Fails unless every piece lies in its buffer and every slice in its item. */
+export function checkSliceBatch(batch: SliceBatch, bytesMax: number): void {
+  const count = batch.codecs.length;
+  checkAlgo(batch.algo);
+  checkCount(batch.decodedLengths.length, count, 'decodedLengths');
+  checkCount(batch.digests.length, count * 32, 'digests');
+  checkCount(batch.payloads.length, count * 3, 'payloads');
+  checkCount(batch.contextCounts.length, count, 'contextCounts');
+  checkCount(batch.sliceCounts.length, count, 'sliceCounts');
+  checkCount(batch.contexts.length, sum(batch.contextCounts) * 3, 'contexts');
+  checkCount(batch.slices.length, sum(batch.sliceCounts) * 2, 'slices');
+  checkTriples(batch.buffers, batch.payloads, false);
+  checkTriples(batch.buffers, batch.contexts, true);
+  let bytes = 0;
+  let slice = 0;
+  for (const [item, slices] of batch.sliceCounts.entries()) {
+    for (const end = slice + slices; slice < end; slice += 1) {
+      const length = batch.slices[2 * slice + 1] ?? 0;
+      bytes += length;
+      if ((batch.slices[2 * slice] ?? 0) + length > (batch.decodedLengths[item] ?? 0)) {
+        throw new RangeError(`slice ${slice} leaves its item`);
+      }
+    }
+  }
+  if (bytes > bytesMax) throw new RangeError(`the slices add up to ${bytes}, more than ${bytesMax}`);
+}
+
+function checkTriples(buffers: readonly Uint8Array[], triples: Uint32Array, zerosAllowed: boolean): void {
+  for (let at = 0; at < triples.length; at += 3) {
+    const buffer = triples[at] ?? 0;
+    if (zerosAllowed && buffer === ZERO_BYTES) continue;
+    if ((triples[at + 1] ?? 0) + (triples[at + 2] ?? 0) > (buffers[buffer]?.length ?? -1)) {
+      throw new RangeError(`piece ${at / 3} lies outside its buffer`);
+    }
+  }
+}
+
+function sum(values: Uint32Array): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** Fails unless all parts of the batch describe the same items and every path stays below the root. */

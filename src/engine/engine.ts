@@ -5,6 +5,16 @@
  * conformance suite. All batches are flat: one crossing per unit of work.
  */
 import type { BytePath } from '../core/core.js';
+import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
+
+export {
+  type DecodeBatch,
+  type DecodedBatch,
+  type EncodeBatch,
+  type EncodedBatch,
+  type SliceBatch,
+  ZERO_BYTES,
+} from './blob-batches.js';
 
 export type HashAlgo = 'blake3' | 'sha256';
 
@@ -151,40 +161,6 @@ export interface FileScan {
   close(): Promise<void>;
 }
 
-export interface EncodeBatch {
-  readonly targets: Uint8Array;
-  readonly targetLengths: Uint32Array;
-  /** Older bytes, concatenated; `contextLengths[i]` is 0 for an item without. */
-  readonly contexts: Uint8Array;
-  readonly contextLengths: Uint32Array;
-  /** TRY bits per item. Raw is always a candidate. Incompressible data is detected cheaply. */
-  readonly tries: Uint8Array;
-  /** zstd level, 1-19. */
-  readonly level: number;
-}
-export interface EncodedBatch {
-  readonly codecs: Uint8Array;
-  readonly payloadLengths: Uint32Array;
-  readonly payloads: Buffer;
-}
-export interface DecodeBatch {
-  readonly payloads: Uint8Array;
-  readonly payloadLengths: Uint32Array;
-  readonly codecs: Uint8Array;
-  readonly decodedLengths: Uint32Array;
-  readonly contexts: Uint8Array;
-  readonly contextLengths: Uint32Array;
-  /** 32 bytes per item: what the decoded bytes must digest to. */
-  readonly digests: Uint8Array;
-  readonly algo: HashAlgo;
-}
-export interface DecodedBatch {
-  /** Decoded bytes, concatenated by `decodedLengths` (failed items leave their room zeroed). */
-  readonly data: Buffer;
-  /** 0 good; 1 the payload does not decode; 2 it decodes to other bytes than the digest says. */
-  readonly status: Uint8Array;
-}
-
 export interface PlaceBatch {
   /** Existing directory that nothing may leave, not even through a symbolic link inside it. */
   readonly root: string;
@@ -245,6 +221,8 @@ export interface Engine {
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
+  /** As `decodeBlobs`, but `data` is the slices in order (zeroed where the item failed). Items are verified whole. */
+  decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
   createStatIndex(): StatIndex;
   readFiles(options: {
     readonly root: string;

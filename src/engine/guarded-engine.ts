@@ -14,6 +14,7 @@ import {
   checkPieces,
   checkPlaceBatch,
   checkRows,
+  checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
 
@@ -24,7 +25,10 @@ const SCAN_BLOCK_BYTES = 256 << 10;
 const SEED_BYTES = 16;
 
 type Hashing = Pick<Engine, 'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'merkleRoot' | 'xxh3'>;
-type Coding = Pick<Engine, 'compress' | 'decompress' | 'xorDiff' | 'xorPatch' | 'cut' | 'encodeBlobs' | 'decodeBlobs'>;
+type Coding = Pick<
+  Engine,
+  'compress' | 'decompress' | 'xorDiff' | 'xorPatch' | 'cut' | 'encodeBlobs' | 'decodeBlobs' | 'decodeSlices'
+>;
 type Files = Pick<
   Engine,
   | 'createStatIndex'
@@ -121,6 +125,10 @@ function guardCoding(inner: Engine): Coding {
     async decodeBlobs(batch) {
       checkDecodeBatch(batch, BYTES_MAX);
       return inner.decodeBlobs(batch);
+    },
+    async decodeSlices(batch) {
+      checkSliceBatch(batch, BYTES_MAX);
+      return inner.decodeSlices(batch);
     },
   };
 }

@@ -153,6 +153,7 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     cut: (data, options) => crossing(() => raw.cut(data, options)),
     encodeBlobs: (batch) => crossing(() => raw.encodeBlobs(batch)),
     decodeBlobs: (batch) => crossing(() => raw.decodeBlobs(batch)),
+    decodeSlices: (batch) => crossing(() => raw.decodeSlices(batch)),
     ...wrapFiles(raw),
   };
 }

@@ -12,6 +12,7 @@ import type {
   FileBatch,
   FileScan,
   HashAlgo,
+  SliceBatch,
 } from './engine.js';
 
 /** Changes as they cross. */
@@ -60,6 +61,7 @@ export interface RawAddon {
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
+  decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
   createStatIndex(): RawStatIndex;
   readFiles(options: {
     root: string;
@@ -118,6 +120,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'cut',
   'encodeBlobs',
   'decodeBlobs',
+  'decodeSlices',
   'createStatIndex',
   'readFiles',
   'openFileScan',

@@ -89,8 +89,8 @@ export async function encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch> {
   return { codecs, payloadLengths, payloads: Buffer.concat(payloads) };
 }
 
-/** Decoded bytes of one payload, or undefined when it does not decode. */
-function decodeOne(
+/** Decoded bytes of one payload, or undefined when it does not decode. Needs warm zstd. */
+export function decodeOne(
   codec: number,
   payload: Uint8Array,
   decodedBytes: number,

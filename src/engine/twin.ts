@@ -11,6 +11,7 @@ import { openFileScan } from './twin-file-scan.js';
 import { digestBytes, digestFile, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
+import { decodeSlices } from './twin-slices.js';
 import { TwinStatIndex } from './twin-stat-index.js';
 import { xorDiffNow, xorPatchNow } from './twin-xor.js';
 import { xxh3 } from './twin-xxh3.js';
@@ -58,6 +59,7 @@ export function createTwin(fallbackReason?: string): Engine {
     cut: cutPieces,
     encodeBlobs,
     decodeBlobs,
+    decodeSlices,
     createStatIndex: () => new TwinStatIndex(),
     readFiles,
     openFileScan,

@@ -1,13 +1,16 @@
 /** One file of one checkpoint as a stream, without touching any state directory. */
 import { Readable } from 'node:stream';
-import { DiffKeeperError, isSafePath, pathFromText } from '../core/core.js';
+import { DiffKeeperError, isSafePath, LIMITS, pathFromText } from '../core/core.js';
 import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { digestMismatch } from './place-small.js';
 import { entryAt, findCheckpoint } from './select-entries.js';
 import { createStreamDigest } from './stream-digest.js';
 
-const STEP_BYTES = 1 << 20;
+/** A whole window of the file: neighbouring steps then need no blob of each other's. */
+const STEP_BYTES = LIMITS.windowBytes;
+/** What is handed on at once. */
+const CHUNK_BYTES = 1 << 20;
 
 export interface ReadFileOptions {
   /** Checkpoint sequence number or moment; default the newest. */
@@ -35,7 +38,7 @@ export function readFileAt(store: Store, path: string, options: ReadFileOptions 
   });
   return Readable.from(content, {
     objectMode: false,
-    highWaterMark: STEP_BYTES,
+    highWaterMark: CHUNK_BYTES,
   });
 }
 
@@ -62,7 +65,7 @@ async function* streamContent(
     for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
       const bytes = await reader.read(offset, Math.min(STEP_BYTES, version.size - offset));
       digest.update(bytes);
-      yield bytes;
+      for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES);
     }
   }
   if (!digest.finish().equals(version.digest as Digest)) throw digestMismatch(version.path);

@@ -20,6 +20,8 @@ const READ_RUN_BYTES = 4 << 20;
 
 export interface CodedBlob {
   readonly key: string;
+  /** Bytes of the pack that the record's payload is a view of. */
+  readonly run: Buffer;
   readonly record: DecodedRecord;
   readonly context: readonly Extent[];
 }
@@ -45,8 +47,8 @@ export class BlobFetch {
     return values.map((value, index) => (value ? decodeBlobInfo(value, digests[index] as Digest) : undefined));
   }
 
-  /** Records of these blobs, in pack order; what cannot be read goes into `failed`. */
-  async fetch(digests: readonly Digest[], failed: Map<string, Error>): Promise<CodedBlob[]> {
+  /** Where these blobs are; those that are not indexed go into `failed`. */
+  async locate(digests: readonly Digest[], failed: Map<string, Error>): Promise<BlobInfo[]> {
     const infos = await this.infos(digests);
     const places: BlobInfo[] = [];
     for (const [index, info] of infos.entries()) {
@@ -54,7 +56,12 @@ export class BlobFetch {
       if (info) places.push(info);
       else failed.set(blobKeyText(digest), notIndexed(digest));
     }
-    places.sort((one, other) => one.pack - other.pack || one.offset - other.offset);
+    return places;
+  }
+
+  /** Their records, in pack order; what cannot be read goes into `failed`. */
+  async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>): Promise<CodedBlob[]> {
+    const places = [...infos].sort((one, other) => one.pack - other.pack || one.offset - other.offset);
     const coded: CodedBlob[] = [];
     for (const group of groupPlaces(places)) coded.push(...(await this.#fetchGroup(group, failed)));
     return coded;
@@ -80,8 +87,12 @@ export class BlobFetch {
         if (!record.head.digest.equals(info.digest)) {
           throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index points at another blob in pack ${info.pack}`);
         }
+        const { depth, decodedBytes } = record.head;
+        if (depth !== info.depth || decodedBytes !== info.decodedBytes) {
+          throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index describes another blob in pack ${info.pack}`);
+        }
         const context = record.contextList.length > 0 ? decodeExtents(record.contextList) : [];
-        coded.push({ key, record, context });
+        coded.push({ key, run: bytes, record, context });
       } catch (error) {
         failed.set(key, inPack(error, this.#packs.file(info.pack)));
       }

@@ -1,38 +1,23 @@
 /**
  * Reads blobs back: index, pack, checksum, context, decode, digest. Nothing
  * unverified leaves this file.
- *
- * A blob coded against others needs them first, and they may need others. The
- * whole set is gathered before anything is decoded, then decoded once each,
- * lowest depth first: following the chains one by one would decode shared
- * ancestors again and again, doubling with every layer.
  */
-import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import { DiffKeeperError } from '../core/core.js';
+import { type Engine, type HashAlgo, ZERO_BYTES } from '../engine/engine.js';
 import type { Checksum, Digest, Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobFetch, blobKeyText, type CodedBlob } from './blob-fetch.js';
+import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.js';
 import type { Meta } from './meta.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
-/** Bytes (decoded and context) handed to one decode call. */
+/** Decoded bytes handed to one decode call. */
 const DECODE_BYTES = 16 << 20;
-/** Decoded bytes of one plan; a request that needs more is cut in halves. */
-const PLAN_BYTES = 96 << 20;
+/** Bytes that one plan may hold; a request that needs more is cut in halves. */
+const PLAN_BYTES = 64 << 20;
 /** A single blob may not need more than this, whatever the store says. */
-const PLAN_BYTES_MAX = 1 << 30;
-
-type Blob = Buffer | Error;
-
-/** Everything that a request needs, by depth. */
-interface Plan {
-  readonly levels: Map<number, CodedBlob[]>;
-  readonly ready: Map<string, Blob>;
-  /** How many planned blobs still need this one. */
-  readonly uses: Map<string, number>;
-  bytes: number;
-}
+const PLAN_BYTES_MAX = 512 << 20;
 
 export class BlobStore {
   readonly #engine: Engine;
@@ -55,149 +40,191 @@ export class BlobStore {
   }
 
   /** Decoded, verified bytes in order; an Error in the place of what cannot be read. */
-  async read(digests: readonly Digest[]): Promise<Blob[]> {
-    const plan = await this.#plan(digests);
-    if (plan.bytes > PLAN_BYTES && digests.length > 1) {
+  async read(digests: readonly Digest[]): Promise<(Buffer | Error)[]> {
+    const demands: Demand[] = [];
+    const cached = new Map<string, Buffer>();
+    for (const digest of digests) {
+      const known = this.#cache.get(blobKeyText(digest));
+      if (known) cached.set(blobKeyText(digest), known);
+      else demands.push({ digest, offset: 0 });
+    }
+    const plan = await this.#plan(demands);
+    if (plan === 'cut') {
       const middle = digests.length >> 1;
       const front = await this.read(digests.slice(0, middle));
       return [...front, ...(await this.read(digests.slice(middle)))];
     }
-    const wanted = new Set(digests.map(blobKeyText));
-    const depths = [...plan.levels.keys()].sort((one, other) => one - other);
-    for (const depth of depths) await this.#decodeLevel(plan, plan.levels.get(depth) ?? [], wanted);
-    return digests.map((digest) => plan.ready.get(blobKeyText(digest)) ?? new Error('blob was not read'));
-  }
-
-  /** Follows the context lists down to absolute bytes. Stops early when the plan is too large to carry out at once. */
-  async #plan(digests: readonly Digest[]): Promise<Plan> {
-    const plan: Plan = { levels: new Map(), ready: new Map(), uses: new Map(), bytes: 0 };
-    const failed = new Map<string, Error>();
-    const seen = new Set<string>();
-    let next = this.#unread(digests, seen, plan);
-    while (next.length > 0) {
-      const coded = await this.#fetch.fetch(next, failed);
-      const needed: Digest[] = [];
-      for (const blob of coded) {
-        plan.bytes += blob.record.head.decodedBytes;
-        const level = plan.levels.get(blob.record.head.depth);
-        if (level) level.push(blob);
-        else plan.levels.set(blob.record.head.depth, [blob]);
-        for (const { digest } of blob.context) {
-          if (digest === null) continue;
-          const key = blobKeyText(digest);
-          plan.uses.set(key, (plan.uses.get(key) ?? 0) + 1);
-          needed.push(digest);
-        }
-      }
-      if (plan.bytes > PLAN_BYTES && digests.length > 1) return plan;
-      if (plan.bytes > PLAN_BYTES_MAX) {
-        const error = new DiffKeeperError('DK_LIMIT', `a blob needs more than ${PLAN_BYTES_MAX} bytes of others`);
-        for (const digest of digests) plan.ready.set(blobKeyText(digest), error);
-        plan.levels.clear();
-        return plan;
-      }
-      next = this.#unread(needed, seen, plan);
-    }
-    for (const [key, error] of failed) plan.ready.set(key, error);
-    return plan;
-  }
-
-  /** Those not seen before and not in the cache. */
-  #unread(digests: readonly Digest[], seen: Set<string>, plan: Plan): Digest[] {
-    const unread: Digest[] = [];
-    for (const digest of digests) {
+    return digests.map((digest) => {
       const key = blobKeyText(digest);
-      if (seen.has(key)) continue;
-      seen.add(key);
-      const cached = this.#cache.get(key);
-      if (cached) plan.ready.set(key, cached);
-      else unread.push(digest);
-    }
-    return unread;
-  }
-
-  async #decodeLevel(plan: Plan, level: readonly CodedBlob[], wanted: ReadonlySet<string>): Promise<void> {
-    let batch: { blob: CodedBlob; context: Buffer }[] = [];
-    let bytes = 0;
-    for (const blob of level) {
-      const context = gather(blob.context, plan.ready);
-      if (!Buffer.isBuffer(context)) {
-        plan.ready.set(blob.key, context);
-        continue;
-      }
-      batch.push({ blob, context });
-      bytes += blob.record.head.decodedBytes + context.length;
-      if (bytes >= DECODE_BYTES) {
-        await this.#decodeBatch(batch, plan.ready);
-        batch = [];
-        bytes = 0;
-      }
-    }
-    if (batch.length > 0) await this.#decodeBatch(batch, plan.ready);
-    release(plan, level, wanted);
-  }
-
-  async #decodeBatch(batch: readonly { blob: CodedBlob; context: Buffer }[], ready: Map<string, Blob>): Promise<void> {
-    const payloads = batch.map(({ blob }) => blob.record.payload);
-    const decodedLengths = Uint32Array.from(batch, ({ blob }) => blob.record.head.decodedBytes);
-    const { data, status } = await this.#engine.decodeBlobs({
-      payloads: Buffer.concat(payloads),
-      payloadLengths: Uint32Array.from(payloads, (payload) => payload.length),
-      codecs: Uint8Array.from(batch, ({ blob }) => blob.record.head.codec),
-      decodedLengths,
-      contexts: Buffer.concat(batch.map(({ context }) => context)),
-      contextLengths: Uint32Array.from(batch, ({ context }) => context.length),
-      digests: Buffer.concat(batch.map(({ blob }) => blob.record.head.digest)),
-      algo: this.#algo,
+      const known = cached.get(key);
+      if (known) return known;
+      const node = plan.find(digest);
+      if (node instanceof Error) return node;
+      const bytes = (node.data as Buffer).subarray(node.dataAt, node.dataAt + node.info.decodedBytes);
+      return this.#cache.keep(key, bytes);
     });
+  }
+
+  /** The bytes of the extents, joined. Throws what keeps any of them away. */
+  async readExtents(extents: readonly Extent[]): Promise<Buffer> {
+    const total = extents.reduce((sum, extent) => sum + extent.length, 0);
+    const target = Buffer.allocUnsafe(total);
+    await this.#readInto(extents, target);
+    return target;
+  }
+
+  async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {
+    const demands = extents.filter((extent): extent is Extent & { digest: Digest } => extent.digest !== null);
+    const plan = await this.#plan(demands);
+    if (plan === 'cut') {
+      const middle = extents.length >> 1;
+      const front = extents.slice(0, middle);
+      const frontBytes = front.reduce((sum, extent) => sum + extent.length, 0);
+      await this.#readInto(front, target.subarray(0, frontBytes));
+      return this.#readInto(extents.slice(middle), target.subarray(frontBytes));
+    }
     let at = 0;
-    for (const [index, { blob }] of batch.entries()) {
-      const length = decodedLengths[index] as number;
-      const good = status[index] === 0;
-      const view = data.subarray(at, at + length);
-      ready.set(blob.key, good ? this.#cache.keep(blob.key, view) : decodeFailure(blob, status[index] as number));
+    for (const { digest, offset, length } of extents) {
+      if (digest === null) target.fill(0, at, at + length);
+      else {
+        const node = plan.find(digest);
+        if (node instanceof Error) throw node;
+        if (offset + length > node.info.decodedBytes) {
+          throw new DiffKeeperError('DK_CORRUPT_RECIPE', `a recipe leaves blob ${digest.toString('hex')}`);
+        }
+        const from = node.place(offset);
+        (node.data as Buffer).copy(target, at, from, from + length);
+      }
       at += length;
     }
   }
-}
 
-/** Lets go of context blobs that nothing in the plan needs any more. */
-function release(plan: Plan, level: readonly CodedBlob[], wanted: ReadonlySet<string>): void {
-  for (const blob of level) {
-    for (const { digest } of blob.context) {
-      if (digest === null) continue;
-      const key = blobKeyText(digest);
-      const left = (plan.uses.get(key) ?? 1) - 1;
-      plan.uses.set(key, left);
-      if (left <= 0 && !wanted.has(key)) plan.ready.delete(key);
+  /** A plan carried out, or 'cut' when it would hold too much and can be divided. */
+  async #plan(demands: readonly Demand[]): Promise<BlobPlan | 'cut'> {
+    const single = demands.length <= 1;
+    const plan = new BlobPlan(this.#fetch, single ? PLAN_BYTES_MAX : PLAN_BYTES);
+    if (!(await plan.build(demands))) {
+      if (!single) return 'cut';
+      throw new DiffKeeperError('DK_LIMIT', `a blob needs more than ${PLAN_BYTES_MAX} bytes of others`);
+    }
+    for (const level of plan.levels()) await this.#decodeLevel(plan, level);
+    return plan;
+  }
+
+  async #decodeLevel(plan: BlobPlan, level: readonly PlanNode[]): Promise<void> {
+    const batches: PlanNode[][] = [];
+    let bytes = DECODE_BYTES;
+    for (const node of level) {
+      if (bytes >= DECODE_BYTES) {
+        batches.push([]);
+        bytes = 0;
+      }
+      batches.at(-1)?.push(node);
+      bytes += node.info.decodedBytes;
+    }
+    // The next records are read while these are decoded.
+    let ahead = this.#load(plan, batches[0] ?? []);
+    for (const [index, batch] of batches.entries()) {
+      await ahead;
+      ahead = this.#load(plan, batches[index + 1] ?? []);
+      // When decoding fails nobody awaits what was read ahead any more.
+      ahead.catch(() => {});
+      await this.#decodeBatch(plan, batch);
+    }
+    await ahead;
+  }
+
+  /** Reads the records that planning had no need to look into. */
+  async #load(plan: BlobPlan, batch: readonly PlanNode[]): Promise<void> {
+    const missing = batch.filter((node) => node.coded === undefined && node.bytes > 0);
+    const coded = await this.#fetch.fetch(
+      missing.map((node) => node.info),
+      plan.failed,
+    );
+    for (const blob of coded) (plan.nodes.get(blob.key) as PlanNode).coded = blob;
+  }
+
+  async #decodeBatch(plan: BlobPlan, batch: readonly PlanNode[]): Promise<void> {
+    const call = new SliceCall();
+    for (const node of batch) {
+      const { coded } = node;
+      if (!coded) continue;
+      const wrong = checkContext(plan, node, coded.context);
+      if (wrong) node.data = wrong;
+      else call.add(plan, node, coded);
+      node.coded = undefined;
+    }
+    if (call.nodes.length === 0) return;
+    const { data, status } = await this.#engine.decodeSlices(call.batch(this.#algo));
+    let at = 0;
+    for (const [index, node] of call.nodes.entries()) {
+      node.dataAt = at;
+      node.data = status[index] === 0 ? data : decodeFailure(node.info.digest, status[index] as number);
+      at += node.bytes;
+    }
+    for (const below of call.used) {
+      below.uses -= 1;
+      if (below.uses === 0) below.data = undefined;
     }
   }
 }
 
-function decodeFailure(blob: CodedBlob, status: number): Error {
-  const name = blob.record.head.digest.toString('hex');
+/** Columns of one decode call. */
+class SliceCall {
+  readonly nodes: PlanNode[] = [];
+  /** Nodes whose data was used, once per use. */
+  readonly used: PlanNode[] = [];
+  readonly #buffers = new Map<Uint8Array, number>();
+  readonly #payloads: number[] = [];
+  readonly #contexts: number[] = [];
+  readonly #contextCounts: number[] = [];
+  readonly #slices: number[] = [];
+  readonly #codecs: number[] = [];
+
+  add(plan: BlobPlan, node: PlanNode, coded: CodedBlob): void {
+    const { run, record } = coded;
+    this.nodes.push(node);
+    this.#codecs.push(record.head.codec);
+    this.#payloads.push(this.#buffer(run), record.payload.byteOffset - run.byteOffset, record.payload.length);
+    this.#contextCounts.push(coded.context.length);
+    for (const { digest, offset, length } of coded.context) {
+      if (digest === null) {
+        this.#contexts.push(ZERO_BYTES, 0, length);
+        continue;
+      }
+      const below = plan.find(digest) as PlanNode;
+      this.#contexts.push(this.#buffer(below.data as Buffer), below.place(offset), length);
+      this.used.push(below);
+    }
+    for (const value of node.slices) this.#slices.push(value);
+  }
+
+  #buffer(bytes: Uint8Array): number {
+    const known = this.#buffers.get(bytes);
+    if (known !== undefined) return known;
+    this.#buffers.set(bytes, this.#buffers.size);
+    return this.#buffers.size - 1;
+  }
+
+  batch(algo: HashAlgo) {
+    return {
+      buffers: [...this.#buffers.keys()],
+      payloads: Uint32Array.from(this.#payloads),
+      codecs: Uint8Array.from(this.#codecs),
+      decodedLengths: Uint32Array.from(this.nodes, (node) => node.info.decodedBytes),
+      contextCounts: Uint32Array.from(this.#contextCounts),
+      contexts: Uint32Array.from(this.#contexts),
+      sliceCounts: Uint32Array.from(this.nodes, (node) => node.slices.length / 2),
+      slices: Uint32Array.from(this.#slices),
+      digests: Buffer.concat(this.nodes.map((node) => node.info.digest)),
+      algo,
+    };
+  }
+}
+
+function decodeFailure(digest: Digest, status: number): Error {
+  const name = digest.toString('hex');
   return status === 1
     ? new DiffKeeperError('DK_CORRUPT_RECORD', `blob ${name} does not decode`, { name })
     : new DiffKeeperError('DK_DIGEST_MISMATCH', `blob ${name} decodes to other bytes`, { name, expected: name });
-}
-
-/** Context bytes of one record, or the error that keeps them away. */
-function gather(extents: readonly Extent[], blobs: ReadonlyMap<string, Blob>): Blob {
-  if (extents.length === 0) return Buffer.alloc(0);
-  const parts: Buffer[] = [];
-  let total = 0;
-  for (const extent of extents) {
-    const blob = extent.digest === null ? Buffer.alloc(extent.length) : blobs.get(blobKeyText(extent.digest));
-    if (!Buffer.isBuffer(blob)) {
-      // Not there although planned: its depth is not below ours, which no writer produces.
-      return blob ?? new DiffKeeperError('DK_CORRUPT_RECORD', 'a context blob is not below the blob that needs it');
-    }
-    if (extent.offset + extent.length > blob.length) {
-      return new DiffKeeperError('DK_CORRUPT_RECORD', 'a context lies outside its blob');
-    }
-    total += extent.length;
-    if (total > LIMITS.contextBytes) return new DiffKeeperError('DK_LIMIT', 'a context is too long', { actual: total });
-    parts.push(blob.subarray(extent.offset, extent.offset + extent.length));
-  }
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
 }

@@ -5,18 +5,11 @@ import type { BlobStore } from './blob-store.js';
 import type { VersionReader } from './types.js';
 
 const REGIONS_KEPT = 4;
-/** Decoded bytes of blobs held while one call gathers. */
-const GATHER_BYTES = 32 << 20;
 
 interface Region {
   readonly extents: readonly Extent[];
   /** Start of each extent inside the region. */
   readonly starts: Float64Array;
-}
-
-interface Piece {
-  readonly extent: Extent;
-  readonly at: number;
 }
 
 function toRegion(extents: readonly Extent[]): Region {
@@ -110,47 +103,12 @@ export class RecipeReader implements VersionReader {
   }
 
   async readRanges(ranges: Float64Array): Promise<Buffer> {
-    const pieces: Piece[] = [];
-    let at = 0;
+    const extents: Extent[] = [];
     for (let index = 0; index < ranges.length; index += 2) {
       for (const extent of await this.extents(ranges[index] as number, ranges[index + 1] as number)) {
-        pieces.push({ extent, at });
-        at += extent.length;
+        extents.push(extent);
       }
     }
-    const target = Buffer.allocUnsafe(at);
-    const byBlob = new Map<string, Piece[]>();
-    for (const piece of pieces) {
-      if (piece.extent.digest === null) {
-        target.fill(0, piece.at, piece.at + piece.extent.length);
-        continue;
-      }
-      const key = piece.extent.digest.toString('latin1');
-      const known = byBlob.get(key);
-      if (known) known.push(piece);
-      else byBlob.set(key, [piece]);
-    }
-    const step = Math.max(1, Math.floor(GATHER_BYTES / LIMITS.blobBytes));
-    const all = [...byBlob.values()];
-    for (let first = 0; first < all.length; first += step) {
-      await this.#copyBlobs(all.slice(first, first + step), target);
-    }
-    return target;
-  }
-
-  async #copyBlobs(groups: readonly Piece[][], target: Buffer): Promise<void> {
-    const blobs = await this.#blobs.read(groups.map((group) => (group[0] as Piece).extent.digest as Digest));
-    for (const [index, group] of groups.entries()) {
-      const blob = blobs[index];
-      if (!Buffer.isBuffer(blob)) throw blob ?? new Error('blob was not read');
-      for (const { extent, at } of group) {
-        if (extent.offset + extent.length > blob.length) {
-          throw new DiffKeeperError('DK_CORRUPT_RECIPE', `recipe of ${this.version.path} leaves a blob`, {
-            path: this.version.path,
-          });
-        }
-        blob.copy(target, at, extent.offset, extent.offset + extent.length);
-      }
-    }
+    return this.#blobs.readExtents(extents);
   }
 }

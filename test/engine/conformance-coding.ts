@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODEC, type Engine, TRY } from '../../src/engine/engine.js';
+import { describeSlices } from './conformance-slices.js';
 import { editedBytes, lengthsOf, patternBytes, RUNS, textBytes } from './samples.js';
 
 const ALL_TRIES = TRY.zstd | TRY.zstdContext | TRY.xor;
@@ -192,6 +193,8 @@ function describeBlobs(engine: Engine): void {
     expect(decoded.data.subarray(0, 40_000).equals(Buffer.alloc(40_000))).toBe(true);
     expect(decoded.data.subarray(40_000, 80_000).equals(targets[2] as Buffer)).toBe(true);
   });
+
+  describeSlices(engine);
 
   it('never codes against a context that other decoders would read as a dictionary', async () => {
     const target = patternBytes(5000, 8);

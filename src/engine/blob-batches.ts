@@ -1,0 +1,58 @@
+/** Shapes of what crosses when blobs are coded and decoded: see `Engine`. */
+import type { HashAlgo } from './engine.js';
+
+export interface EncodeBatch {
+  readonly targets: Uint8Array;
+  readonly targetLengths: Uint32Array;
+  /** Older bytes, concatenated; `contextLengths[i]` is 0 for an item without. */
+  readonly contexts: Uint8Array;
+  readonly contextLengths: Uint32Array;
+  /** TRY bits per item. Raw is always a candidate. Incompressible data is detected cheaply. */
+  readonly tries: Uint8Array;
+  /** zstd level, 1-19. */
+  readonly level: number;
+}
+export interface EncodedBatch {
+  readonly codecs: Uint8Array;
+  readonly payloadLengths: Uint32Array;
+  readonly payloads: Buffer;
+}
+export interface DecodeBatch {
+  readonly payloads: Uint8Array;
+  readonly payloadLengths: Uint32Array;
+  readonly codecs: Uint8Array;
+  readonly decodedLengths: Uint32Array;
+  readonly contexts: Uint8Array;
+  readonly contextLengths: Uint32Array;
+  /** 32 bytes per item: what the decoded bytes must digest to. */
+  readonly digests: Uint8Array;
+  readonly algo: HashAlgo;
+}
+export interface DecodedBatch {
+  /** Decoded bytes, concatenated by `decodedLengths` (failed items leave their room zeroed). */
+  readonly data: Buffer;
+  /** 0 good; 1 the payload does not decode; 2 it decodes to other bytes than the digest says. */
+  readonly status: Uint8Array;
+}
+
+/** Buffer number of context bytes that are all zero. */
+export const ZERO_BYTES = 0xffffffff;
+
+/** Blobs of which only parts are wanted. Nothing needs to be joined: payloads and contexts are pieces of `buffers`. */
+export interface SliceBatch {
+  readonly buffers: readonly Uint8Array[];
+  /** One triple (buffer, offset, length) per item. */
+  readonly payloads: Uint32Array;
+  readonly codecs: Uint8Array;
+  /** At most 16 MiB each. */
+  readonly decodedLengths: Uint32Array;
+  /** Context pieces per item, and all of them: triples (buffer or ZERO_BYTES, offset, length). */
+  readonly contextCounts: Uint32Array;
+  readonly contexts: Uint32Array;
+  /** Slices per item, and all of them: pairs (offset, length) within the decoded bytes. */
+  readonly sliceCounts: Uint32Array;
+  readonly slices: Uint32Array;
+  /** 32 bytes per item: what the decoded bytes must digest to. */
+  readonly digests: Uint8Array;
+  readonly algo: HashAlgo;
+}
