@@ -2,7 +2,6 @@
 import type { Store } from '../store/store.js';
 import { StateSession } from './capture-session.js';
 import type { CaptureOptions, CaptureReport, CaptureSession, StateWatcher, WatchOptions } from './types.js';
-import { WatchLoop } from './watch-loop.js';
 
 export type * from './types.js';
 
@@ -35,6 +34,8 @@ export async function capture(store: Store, stateDir: string, options: CaptureOp
  * Watches a state directory and captures every change within `maxLagMs`. Resolves when the watches stand; the first
  * capture follows at once, and the state turns from `starting` to `watching` when it is done.
  */
-export function watch(store: Store, stateDir: string, options: WatchOptions = {}): Promise<StateWatcher> {
+export async function watch(store: Store, stateDir: string, options: WatchOptions = {}): Promise<StateWatcher> {
+  // Loaded when it is needed: a single capture must not pay for the watching library.
+  const { WatchLoop } = await import('./watch-loop.js');
   return WatchLoop.start(store, stateDir, options);
 }

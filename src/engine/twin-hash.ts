@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { createBLAKE3, type IHasher } from 'hash-wasm';
+import type { IHasher } from 'hash-wasm';
 import { throwIfAborted } from '../core/core.js';
 import type { HashAlgo } from './engine.js';
 import { blake3, leftCount } from './twin-blake3.js';
@@ -16,9 +16,15 @@ const SLICE_BYTES = 1 << 20;
 let compiled: Promise<void> | undefined;
 let sharedBlake3: IHasher | undefined;
 
+/** The library is large: loaded when it is needed, which beside the addon is never. */
+async function newBlake3(): Promise<IHasher> {
+  const { createBLAKE3 } = await import('hash-wasm');
+  return createBLAKE3();
+}
+
 /** Compiles the WebAssembly hash; later synchronous digests use it. Cheap to call again. */
 export function warmHashes(): Promise<void> {
-  compiled ??= createBLAKE3().then((hasher) => {
+  compiled ??= newBlake3().then((hasher) => {
     sharedBlake3 = hasher;
   });
   return compiled;
@@ -48,7 +54,7 @@ export async function startDigest(algo: HashAlgo): Promise<RunningDigest> {
     const hash = createHash('sha256');
     return { update: (data) => void hash.update(data), digest: () => hash.digest() };
   }
-  const hasher = (await createBLAKE3()).init();
+  const hasher = (await newBlake3()).init();
   return {
     update: (data) => void hasher.update(data),
     digest: () => Buffer.from(hasher.digest('binary')),

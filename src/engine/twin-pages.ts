@@ -1,5 +1,4 @@
 /** Page hashes of the twin: XXH3-128 with the store's seed, by WebAssembly. */
-import { createXXHash128 } from 'hash-wasm';
 import { xxh3 } from './twin-xxh3.js';
 
 /** Bytes of one value in a page table. */
@@ -10,6 +9,7 @@ export type PageHash = (page: Uint8Array) => Uint8Array;
 
 /** Page hash of a store. Both engines seed XXH3-128 with the XXH3-64 of the 16-byte secret. */
 export async function pageHash(seed: Uint8Array): Promise<PageHash> {
+  const { createXXHash128 } = await import('hash-wasm');
   const seed64 = xxh3(seed);
   const hasher = await createXXHash128(Number(seed64 & 0xffffffffn), Number(seed64 >> 32n));
   return (page) => hasher.init().update(page).digest('binary');

@@ -5,16 +5,6 @@
  * with the dictionary magic for a trained dictionary, so such a context loses or
  * gains a byte in front, which moves no match: offsets count from its end.
  */
-import {
-  compress,
-  compressUsingDict,
-  createCCtx,
-  createDCtx,
-  decompressUsingDict,
-  freeCCtx,
-  freeDCtx,
-  init,
-} from '@bokuweb/zstd-wasm';
 import { DiffKeeperError } from '../core/core.js';
 
 const FRAME_MAGIC = 0xfd2fb528;
@@ -28,11 +18,22 @@ const NO_BYTES = new Uint8Array(0);
 /** Marks the library as initialised on its own function: two copies of this package may share it. */
 const READY = Symbol.for('diffkeeper.zstd-wasm.ready');
 
-/** Compiles the library once; everything else here needs it done. */
-export function warmZstd(): Promise<void> {
-  const holder = init as typeof init & { [READY]?: Promise<void> };
-  holder[READY] ??= init();
-  return holder[READY];
+type Library = typeof import('@bokuweb/zstd-wasm');
+let loaded: Library | undefined;
+
+/** Loads and compiles the library once; everything else here needs it done. */
+export async function warmZstd(): Promise<void> {
+  if (loaded !== undefined) return;
+  const library = await import('@bokuweb/zstd-wasm');
+  const holder = library.init as typeof library.init & { [READY]?: Promise<void> };
+  holder[READY] ??= library.init();
+  await holder[READY];
+  loaded = library;
+}
+
+function library(): Library {
+  if (loaded === undefined) throw new Error('zstd is used before warmZstd');
+  return loaded;
 }
 
 /** Whether the context would be read as a trained dictionary. */
@@ -59,6 +60,7 @@ export function compressNow(
   const context = options.context ?? NO_BYTES;
   const prefix = options.dictionary ?? (looksLikeDictionary(context) ? context.subarray(1) : context);
   checkMemory(data.length * 2, prefix.length);
+  const { compress, compressUsingDict, createCCtx, freeCCtx } = library();
   if (prefix.length === 0) return bufferOf(compress(data, options.level));
   const handle = createCCtx();
   try {
@@ -83,6 +85,7 @@ export function decompressNow(
   const prefix =
     options.dictionary ?? (looksLikeDictionary(context) ? Buffer.concat([Buffer.alloc(1), context]) : context);
   checkMemory(data.length, decodedBytes, prefix.length);
+  const { createDCtx, decompressUsingDict, freeDCtx } = library();
   const handle = createDCtx();
   let decoded: Buffer;
   try {

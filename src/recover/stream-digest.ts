@@ -1,6 +1,5 @@
 /** Digest of content that passes by piece by piece. The engine's digests want the whole content at once or a file. */
 import { createHash } from 'node:crypto';
-import { createBLAKE3 } from 'hash-wasm';
 import type { HashAlgo } from '../engine/engine.js';
 
 export interface StreamDigest {
@@ -17,6 +16,7 @@ export async function createStreamDigest(algo: HashAlgo): Promise<StreamDigest> 
       finish: () => hash.digest(),
     };
   }
+  const { createBLAKE3 } = await import('hash-wasm');
   const hash = await createBLAKE3();
   hash.init();
   return {
