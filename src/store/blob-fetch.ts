@@ -9,6 +9,7 @@ import {
   type Extent,
 } from '../format/format.js';
 import { decodeBlobInfo } from './blob-index.js';
+import type { BufferPool } from './buffer-pool.js';
 import type { Meta } from './meta.js';
 import { blobKey } from './meta-keys.js';
 import type { Packs } from './packs.js';
@@ -60,20 +61,25 @@ export class BlobFetch {
   }
 
   /** Their records, in pack order; what cannot be read goes into `failed`. */
-  async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>): Promise<CodedBlob[]> {
+  async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>, pool?: BufferPool): Promise<CodedBlob[]> {
     const places = [...infos].sort((one, other) => one.pack - other.pack || one.offset - other.offset);
     const coded: CodedBlob[] = [];
-    for (const group of groupPlaces(places)) coded.push(...(await this.#fetchGroup(group, failed)));
+    for (const group of groupPlaces(places)) coded.push(...(await this.#fetchGroup(group, failed, pool)));
     return coded;
   }
 
   /** Records that stand close together in one pack: one read. */
-  async #fetchGroup(group: readonly BlobInfo[], failed: Map<string, Error>): Promise<CodedBlob[]> {
+  async #fetchGroup(
+    group: readonly BlobInfo[],
+    failed: Map<string, Error>,
+    pool: BufferPool | undefined,
+  ): Promise<CodedBlob[]> {
     const first = group[0] as BlobInfo;
     const last = group[group.length - 1] as BlobInfo;
     let bytes: Buffer;
     try {
-      bytes = await this.#packs.read(first.pack, first.offset, last.offset + last.recordBytes - first.offset);
+      const length = last.offset + last.recordBytes - first.offset;
+      bytes = await this.#packs.read(first.pack, first.offset, length, pool?.take(length));
     } catch (error) {
       for (const info of group) failed.set(blobKeyText(info.digest), asError(error));
       return [];

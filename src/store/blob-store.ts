@@ -8,6 +8,7 @@ import type { Checksum, Digest, Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobFetch, blobKeyText, type CodedBlob } from './blob-fetch.js';
 import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.js';
+import { BufferPool } from './buffer-pool.js';
 import type { Meta } from './meta.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
@@ -24,6 +25,7 @@ export class BlobStore {
   readonly #algo: HashAlgo;
   readonly #fetch: BlobFetch;
   readonly #cache = new BlobCache();
+  readonly #pool = new BufferPool();
 
   constructor(parts: { engine: Engine; algo: HashAlgo; meta: Meta; packs: Packs; checksum: Checksum }) {
     this.#engine = parts.engine;
@@ -37,6 +39,7 @@ export class BlobStore {
 
   clearCache(): void {
     this.#cache.clear();
+    this.#pool.clear();
   }
 
   /** Decoded, verified bytes in order; an Error in the place of what cannot be read. */
@@ -140,6 +143,7 @@ export class BlobStore {
     const coded = await this.#fetch.fetch(
       missing.map((node) => node.info),
       plan.failed,
+      this.#pool,
     );
     for (const blob of coded) (plan.nodes.get(blob.key) as PlanNode).coded = blob;
   }
@@ -156,6 +160,7 @@ export class BlobStore {
     }
     if (call.nodes.length === 0) return;
     const { data, status } = await this.#engine.decodeSlices(call.batch(this.#algo));
+    for (const run of call.runs) this.#pool.give(run);
     let at = 0;
     for (const [index, node] of call.nodes.entries()) {
       node.dataAt = at;
@@ -174,6 +179,7 @@ class SliceCall {
   readonly nodes: PlanNode[] = [];
   /** Nodes whose data was used, once per use. */
   readonly used: PlanNode[] = [];
+  readonly runs = new Set<Buffer>();
   readonly #buffers = new Map<Uint8Array, number>();
   readonly #payloads: number[] = [];
   readonly #contexts: number[] = [];
@@ -184,6 +190,7 @@ class SliceCall {
   add(plan: BlobPlan, node: PlanNode, coded: CodedBlob): void {
     const { run, record } = coded;
     this.nodes.push(node);
+    this.runs.add(run);
     this.#codecs.push(record.head.codec);
     this.#payloads.push(this.#buffer(run), record.payload.byteOffset - run.byteOffset, record.payload.length);
     this.#contextCounts.push(coded.context.length);

@@ -198,10 +198,10 @@ export class Packs {
     }
   }
 
-  /** Bytes of a pack; fewer than asked when the pack ends before. */
-  async read(pack: number, offset: number, bytes: number): Promise<Buffer> {
+  /** Bytes of a pack, fewer than asked when the pack ends before; in `into` when there is one, of at least `bytes`. */
+  async read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
     const handle = await this.#reader(pack);
-    const buffer = Buffer.allocUnsafe(bytes);
+    const buffer = into ?? Buffer.allocUnsafe(bytes);
     let done = 0;
     while (done < bytes) {
       const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done);
