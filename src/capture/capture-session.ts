@@ -1,18 +1,19 @@
 /** One state directory and one store: scan, take, commit, remember. */
 import { realpath } from 'node:fs/promises';
-import { type BytePath, DiffKeeperError, isWithin, LIMITS, systemClock } from '../core/core.js';
-import { STAT, type StatIndex } from '../engine/engine.js';
+import { type BytePath, DiffKeeperError, LIMITS, systemClock } from '../core/core.js';
+import { STAT } from '../engine/engine.js';
 import type { Checkpoint } from '../format/format.js';
-import type { Store, Transaction } from '../store/store.js';
-import { CaptureWork } from './capture-work.js';
+import type { Store } from '../store/store.js';
+import { CapturePass, type SessionRun, type Taken } from './capture-pass.js';
 import { rowSize, rowType } from './entry-version.js';
 import { IgnoreRules } from './ignore-rules.js';
 import { type IndexScope, loadIndexFile, saveIndexFile } from './index-file.js';
 import { PageTables } from './page-tables.js';
+import { SessionScan } from './session-scan.js';
 import { checkCaptureOptions, type Identity, identify, stateDirError, storeBelow } from './state-location.js';
-import { type ScanFindings, StateScan } from './state-scan.js';
-import { takeFindings } from './take-findings.js';
-import type { CaptureOptions, CaptureReport, CaptureRun, CaptureSession } from './types.js';
+import { StateMemory } from './state-memory.js';
+import type { ScanFindings } from './state-scan.js';
+import type { CaptureOptions, CaptureReport, CaptureSession } from './types.js';
 
 /** What a watcher wants to know about a capture while it runs. */
 export interface CaptureObserver {
@@ -28,17 +29,11 @@ export class StateSession implements CaptureSession {
   readonly #root: string;
   readonly #rules: IgnoreRules | null;
   readonly #skip: readonly BytePath[];
-  readonly #storeId: Identity;
   readonly #tables: PageTables;
   readonly #observer: CaptureObserver | undefined;
-  #index: StatIndex;
+  readonly #memory: StateMemory;
+  readonly #scan: SessionScan;
   #scope: IndexScope;
-  /** The index knows every entry of the store: what it does not report is unchanged. */
-  #primed = false;
-  /** Newest checkpoint that the index describes. */
-  #sequence = -1;
-  /** Entries that the store may have but the index does not: checked for removal at each full scan. */
-  #unindexed = new Set<BytePath>();
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -57,13 +52,21 @@ export class StateSession implements CaptureSession {
     this.#options = options;
     this.#root = root;
     this.#skip = skip;
-    this.#storeId = storeId;
     this.#observer = observer;
     this.#rules = patterns.length > 0 ? new IgnoreRules(patterns) : null;
     this.#tables = new PageTables(store, (options.clock ?? systemClock).steadyMs);
-    this.#index = store.engine.createStatIndex();
+    this.#memory = new StateMemory(store);
     const rules = Buffer.from(JSON.stringify([patterns, skip]), 'utf8');
     this.#scope = { ...identity, scope: BigInt.asUintN(64, store.engine.xxh3(rules)) };
+    this.#scan = new SessionScan({
+      state: store,
+      memory: this.#memory,
+      root,
+      rules: this.#rules,
+      skip,
+      store: storeId,
+      assertSameDirectory: () => this.#assertSameDirectory(),
+    });
   }
 
   /** See `openCaptureSession`. */
@@ -81,8 +84,9 @@ export class StateSession implements CaptureSession {
     const skip = await storeBelow(store.path, root);
     const storeId = await identify(await realpath(store.path));
     const session = new StateSession({ store, options, root, skip, identity, storeId, observer });
-    session.#primed = await loadIndexFile(store, session.#scope, session.#index);
-    session.#sequence = store.newest?.sequence ?? -1;
+    const memory = session.#memory;
+    memory.primed = await loadIndexFile(store, session.#scope, memory.index);
+    memory.sequence = memory.newestSequence;
     return session;
   }
 
@@ -98,7 +102,7 @@ export class StateSession implements CaptureSession {
 
   /** Whether the directory in this row is another one than the one known by this path. */
   tookPlaceOf(path: BytePath, row: BigInt64Array): boolean {
-    const known = this.#index.get(path);
+    const known = this.#memory.index.get(path);
     if (!known || rowType(known) !== rowType(row)) return false;
     return known[STAT.ino] !== row[STAT.ino] || known[STAT.dev] !== row[STAT.dev];
   }
@@ -112,7 +116,7 @@ export class StateSession implements CaptureSession {
     return this.#rules;
   }
 
-  capture(run: CaptureRun = {}): Promise<CaptureReport> {
+  capture(run: SessionRun = {}): Promise<CaptureReport> {
     if (this.#closed) return Promise.reject(new DiffKeeperError('DK_STORE_CLOSED', 'this capture session is closed'));
     const result = this.#queue.then(() => this.#captureNow(run));
     this.#queue = result.catch(() => {});
@@ -128,43 +132,42 @@ export class StateSession implements CaptureSession {
 
   /** Writes the advisory caches; a failure only means a slower start next time. */
   async save(): Promise<void> {
-    // An index that does not know everything must not be taken for one that does.
-    const whole = this.#primed && this.#unindexed.size === 0 && this.#sequence === (this.#store.newest?.sequence ?? -1);
     try {
-      if (whole) await saveIndexFile(this.#store, this.#scope, this.#index);
+      if (this.#memory.whole) await saveIndexFile(this.#store, this.#scope, this.#memory.index);
       await this.#tables.save();
     } catch (error) {
       this.#options.logger?.debug({ error }, 'the capture caches could not be saved');
     }
   }
 
-  async #captureNow(run: CaptureRun): Promise<CaptureReport> {
+  async #captureNow(run: SessionRun): Promise<CaptureReport> {
     const clock = this.#options.clock ?? systemClock;
     const startMs = clock.steadyMs();
     this.#scope = { ...(await identify(this.#root)), scope: this.#scope.scope };
-    if ((this.#store.newest?.sequence ?? -1) !== this.#sequence) this.#reset();
-    const frozen = await run.freeze?.();
-    let pauseMs = 0;
-    let thawed = false;
-    const thaw = async (): Promise<void> => {
-      if (!frozen || thawed) return;
-      thawed = true;
-      pauseMs = await frozen.thaw();
-    };
-    let tx: Transaction | undefined;
+    if (this.#memory.outdated) this.#memory.reset();
+    const pass = new CapturePass(
+      {
+        store: this.#store,
+        root: this.#root,
+        options: this.#options,
+        tables: this.#tables,
+        memory: this.#memory,
+        scan: this.#scan,
+        scanned: (findings) => this.#observer?.scanned(findings),
+      },
+      run,
+    );
     try {
-      const rescan = [...(run.rescan ?? []), ...(frozen?.rescan ?? [])];
-      const started = this.#store.begin();
-      tx = started;
-      const { work, findings } = await this.#take(started, { ...run, rescan });
-      await thaw();
-      const tag = run.tag ?? (started.changes > 0 ? this.#options.tag : undefined);
-      const checkpoint = await started.commit({
+      const taken = await pass.take();
+      const { work, findings } = taken;
+      const { transaction } = pass;
+      const tag = run.tag ?? (transaction.changes > 0 ? this.#options.tag : undefined);
+      const checkpoint = await transaction.commit({
         ...(tag !== undefined && { tag }),
         ...(run.force !== undefined && { force: run.force }),
-        ...(frozen && { frozen: true, pauseMs }),
+        ...pass.freezeFacts,
       });
-      await this.#remember(work, findings, checkpoint);
+      await this.#remember(taken, checkpoint);
       return {
         checkpoint,
         scanned: findings.scanned,
@@ -178,9 +181,7 @@ export class StateSession implements CaptureSession {
         elapsedMs: clock.steadyMs() - startMs,
       };
     } catch (error) {
-      // Neither the application's standstill nor a half-made checkpoint may outlive the failure that is reported.
-      await thaw().catch(() => {});
-      await tx?.abort().catch(() => {});
+      await pass.giveUp();
       this.#tables.discard();
       throw error;
     }
@@ -193,88 +194,20 @@ export class StateSession implements CaptureSession {
     throw new DiffKeeperError('DK_STATE_DIR', `${this.#root} was replaced during the scan`, { path: this.#root });
   }
 
-  #reset(): void {
-    this.#index = this.#store.engine.createStatIndex();
-    this.#primed = false;
-    this.#unindexed.clear();
-    this.#sequence = this.#store.newest?.sequence ?? -1;
-  }
-
-  async #take(tx: Transaction, run: CaptureRun): Promise<{ work: CaptureWork; findings: ScanFindings }> {
-    // The kernel stamps files with the real clock, so this is not the clock that tests own.
-    const scanStartMs = systemClock.nowMs();
-    const findings = await this.#scan(run);
-    this.#observer?.scanned(findings);
-    const work = new CaptureWork({
-      store: this.#store,
-      root: this.#root,
-      options: this.#options,
-      tables: this.#tables,
-      tx,
-      signal: run.signal ?? this.#options.signal,
-      takeUnsettled: run.takeUnsettled ?? false,
-      scanStartMs,
-      filesTotal: findings.found.size,
-    });
-    work.checkAborted();
-    await takeFindings(work, findings);
-    return { work, findings };
-  }
-
-  async #scan(run: CaptureRun): Promise<ScanFindings> {
-    for (const path of run.rescan ?? []) {
-      const row = this.#index.get(path);
-      if (row) this.#index.put([path], row, Uint8Array.of(0));
-    }
-    const scan = new StateScan({
-      index: this.#index,
-      root: this.#root,
-      rules: this.#rules,
-      skip: this.#skip,
-      store: this.#storeId,
-    });
-    const marks = run.marks && this.#primed ? [...run.marks, ...(run.rescan ?? [])] : undefined;
-    const findings = marks ? await scan.marked(marks) : await scan.full();
-    await this.#assertSameDirectory();
-    await this.#addRemovals(scan, findings);
-    return findings;
-  }
-
-  /** What the index cannot know: entries of the store that it has never heard of. */
-  async #addRemovals(scan: StateScan, findings: ScanFindings): Promise<void> {
-    const { found, removed } = findings;
-    if (findings.droppedTrees.length > 0) {
-      for await (const batch of this.#store.entries({ under: findings.droppedTrees })) {
-        for (const { path } of batch) if (!found.has(path)) removed.add(path);
-      }
-    }
-    if (!findings.full) return;
-    const missing = [...this.#unindexed].filter((path) => !found.has(path));
-    if (!this.#primed && this.#store.newest) {
-      const unreadable = [...found].filter(([, row]) => rowType(row) < 0).map(([path]) => path);
-      for await (const batch of this.#store.entries()) {
-        for (const { path } of batch) {
-          if (!found.has(path) && !unreadable.some((above) => isWithin(path, above))) missing.push(path);
-        }
-      }
-    }
-    await scan.lookAgain(findings, missing);
-    for (const path of missing) if (!found.has(path)) removed.add(path);
-  }
-
-  async #remember(work: CaptureWork, findings: ScanFindings, checkpoint: Checkpoint | null): Promise<void> {
+  async #remember({ work, findings }: Taken, checkpoint: Checkpoint | null): Promise<void> {
+    const memory = this.#memory;
     for (const path of findings.removed) {
-      const row = this.#index.get(path);
+      const row = memory.index.get(path);
       if (row && rowSize(row) > LIMITS.smallFileBytes) await this.#tables.remove(path);
     }
-    work.apply(this.#index);
+    work.apply(memory.index);
     await this.#tables.commit();
-    if (checkpoint) this.#sequence = checkpoint.sequence;
+    if (checkpoint) memory.sequence = checkpoint.sequence;
     if (findings.full) {
-      this.#primed = true;
-      this.#unindexed.clear();
+      memory.primed = true;
+      memory.unindexed.clear();
     }
-    for (const path of work.left) if (this.#index.get(path) === undefined) this.#unindexed.add(path);
+    for (const path of work.left) if (memory.index.get(path) === undefined) memory.unindexed.add(path);
     this.#observer?.taken(work.written, work.again, findings.full);
   }
 }

@@ -22,6 +22,12 @@ export function rowAt(rows: BigInt64Array, index: number): BigInt64Array {
   return rows.subarray(index * STAT_COLUMNS, (index + 1) * STAT_COLUMNS);
 }
 
+/** Whether two stat rows are equal in every column. */
+export function sameRow(one: BigInt64Array, other: BigInt64Array): boolean {
+  for (let column = 0; column < STAT_COLUMNS; column += 1) if (one[column] !== other[column]) return false;
+  return true;
+}
+
 /** ENTRY type of a row, or a negative errno. */
 export function rowType(row: BigInt64Array): number {
   return Number(rowValue(row, STAT.type));

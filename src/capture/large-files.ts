@@ -22,9 +22,21 @@ const ATTEMPTS = 3;
 
 type Outcome = 'taken' | 'torn' | { readonly skip: SkipReason | null };
 
-export async function takeLargeEntry(work: CaptureWork, entry: Entry): Promise<void> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    const outcome = await takeOnce(work, entry, work.takeUnsettled && attempt === ATTEMPTS);
+/** An open large file: what the store has of it, and the scan that tells what changed. */
+export interface OpenedLarge {
+  readonly head: Version | undefined;
+  readonly source: Version | undefined;
+  readonly table: PageTable | undefined;
+  readonly scan: FileScan;
+}
+
+/** @param held what was read of it while it stood still: then it is read no second time */
+export async function takeLargeEntry(work: CaptureWork, entry: Entry, held?: OpenedLarge): Promise<void> {
+  const attempts = held ? 1 : ATTEMPTS;
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    const opened = held ?? (await openLarge(work, entry));
+    const outcome =
+      'skip' in opened ? opened : await takeOpened(work, entry, opened, work.takeUnsettled && attempt === attempts);
     if (outcome === 'taken') return;
     if (outcome !== 'torn') {
       work.skip(entry.path, outcome.skip);
@@ -34,23 +46,29 @@ export async function takeLargeEntry(work: CaptureWork, entry: Entry): Promise<v
   work.skip(entry.path, UNSETTLED, true);
 }
 
-async function takeOnce(work: CaptureWork, entry: Entry, acceptTorn: boolean): Promise<Outcome> {
+/** Opens a large file for scanning, or says why it cannot be read. The caller closes the scan. */
+export async function openLarge(
+  work: CaptureWork,
+  entry: Entry,
+): Promise<OpenedLarge | { readonly skip: SkipReason | null }> {
   const [head] = await work.store.heads([entry.path]);
   const source = head?.type === VERSION_TYPE.file && head.size > 0 ? head : undefined;
   const table = source && (await work.tables.find(source));
-  let scan: FileScan;
   try {
-    scan = await openScan(work, entry, table);
+    return { head, source, table, scan: await openScan(work, entry, table) };
   } catch (error) {
     return { skip: reasonOfError(error) };
   }
+}
+
+async function takeOpened(work: CaptureWork, entry: Entry, opened: OpenedLarge, acceptTorn: boolean): Promise<Outcome> {
   try {
-    return await takeScan(work, { entry, head, source, table, acceptTorn }, scan);
+    return await takeScan(work, { entry, acceptTorn, ...opened });
   } catch (error) {
     if (error instanceof TornFileError) return 'torn';
     throw error;
   } finally {
-    await scan.close();
+    await opened.scan.close();
   }
 }
 
@@ -66,16 +84,13 @@ function openScan(work: CaptureWork, entry: Entry, table: PageTable | undefined)
   });
 }
 
-interface LargeCase {
+interface LargeCase extends OpenedLarge {
   readonly entry: Entry;
-  readonly head: Version | undefined;
-  readonly source: Version | undefined;
-  readonly table: PageTable | undefined;
   readonly acceptTorn: boolean;
 }
 
-async function takeScan(work: CaptureWork, large: LargeCase, scan: FileScan): Promise<Outcome> {
-  const { source, table } = large;
+async function takeScan(work: CaptureWork, large: LargeCase): Promise<Outcome> {
+  const { source, table, scan } = large;
   const reader = source && work.store.reader(source);
   const writer = new LargeWriter(work, { ...(reader && { source: reader }), compare: table === undefined });
   for (;;) {

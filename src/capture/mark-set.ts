@@ -5,6 +5,8 @@ export class MarkSet {
   readonly #paths = new Set<BytePath>();
   /** More was marked than is kept: only a full scan will do. */
   overflowed = false;
+  /** Events were lost, and nobody knows about what. */
+  lossy = false;
   firstMs = 0;
   lastMs = 0;
 
@@ -33,6 +35,7 @@ export class MarkSet {
 
   /** Takes back what a failed capture had taken. */
   merge(other: MarkSet): void {
+    this.lossy ||= other.lossy;
     if (other.empty) return;
     const first = this.empty ? other.firstMs : Math.min(this.firstMs, other.firstMs);
     if (other.overflowed) this.overflow(other.lastMs);

@@ -22,7 +22,8 @@ const ATTEMPTS = 3;
 /** The same when the capture may not wait any longer. */
 const ATTEMPTS_UNSETTLED = 20;
 
-interface ReadEntry extends Entry {
+/** An entry with what was read of it. */
+export interface ReadEntry extends Entry {
   readonly bytes: Buffer;
   readonly digest: Digest;
   readonly xattrs: Buffer;
@@ -35,20 +36,33 @@ interface Change {
 }
 
 /** Takes the entries; returns those that turned out to be large files. */
-export async function takeSmallEntries(work: CaptureWork, entries: readonly Entry[]): Promise<Entry[]> {
+export function takeSmallEntries(work: CaptureWork, entries: readonly Entry[]): Promise<Entry[]> {
+  return readSmallEntries(work, entries, (read) => takeReadEntries(work, read));
+}
+
+/** Reads the entries and hands them over in batches; returns those that turned out to be large files. */
+export async function readSmallEntries(
+  work: CaptureWork,
+  entries: readonly Entry[],
+  take: (read: readonly ReadEntry[]) => Promise<void>,
+): Promise<Entry[]> {
   const large: Entry[] = [];
   let pending = entries.map((entry) => entry.path);
   const attempts = work.takeUnsettled ? ATTEMPTS_UNSETTLED : ATTEMPTS;
   for (let attempt = 1; pending.length > 0 && attempt <= attempts; attempt += 1) {
     if (attempt > 1) await sleep(attempt);
-    pending = await readAll(work, pending, large);
+    pending = await readAll(work, pending, { large, take });
   }
   for (const path of pending) work.skip(path, UNSETTLED, true);
   return large;
 }
 
 /** One pass over the paths; returns the torn ones. */
-async function readAll(work: CaptureWork, paths: readonly BytePath[], large: Entry[]): Promise<BytePath[]> {
+async function readAll(
+  work: CaptureWork,
+  paths: readonly BytePath[],
+  out: { readonly large: Entry[]; readonly take: (read: readonly ReadEntry[]) => Promise<void> },
+): Promise<BytePath[]> {
   const torn: BytePath[] = [];
   for (let first = 0; first < paths.length; ) {
     work.checkAborted();
@@ -60,8 +74,7 @@ async function readAll(work: CaptureWork, paths: readonly BytePath[], large: Ent
       totalBytesMax: LIMITS.batchBytes,
       algo: work.store.hashAlgo,
     });
-    const read = sortBatch(work, asked, batch, { torn, large });
-    await takeBatch(work, read);
+    await out.take(sortBatch(work, asked, batch, { torn, large: out.large }));
     first += Math.max(1, batch.done);
   }
   return torn;
@@ -122,7 +135,8 @@ function contentVersion(entry: ReadEntry): Version | undefined {
   }
 }
 
-async function takeBatch(work: CaptureWork, entries: readonly ReadEntry[]): Promise<void> {
+/** Puts versions of what was read into the transaction, where it differs from the store. */
+export async function takeReadEntries(work: CaptureWork, entries: readonly ReadEntry[]): Promise<void> {
   if (entries.length === 0) return;
   const heads = await work.store.heads(entries.map((entry) => entry.path));
   let group: Change[] = [];

@@ -55,7 +55,7 @@ export class StateScan {
     for (const row of findings.found.values()) {
       if (rowType(row) === ENTRY.file && rowValue(row, STAT.nlink) > 1n) return this.full();
     }
-    await this.#enter(findings, this.#newDirectories(findings, new Set()), true);
+    await this.#enter(findings, this.#newDirectories(findings, { entered: new Set(), replacedToo: true }), true);
     const listed = wanted.filter((path) => path === '' || this.#isKnownDirectory(path, findings));
     if (listed.length > 0) await this.#enter(findings, listed, false);
     return findings;
@@ -72,7 +72,8 @@ export class StateScan {
       const options = { root, directories: level, recursive: recursive || !first, enterAdded, skip };
       const changes = await this.#withoutFalseRemovals(await index.scan(options));
       this.#absorb(findings, changes);
-      level = this.#newDirectories(findings, entered, enterAdded ? changes : undefined);
+      const replacedToo = !options.recursive;
+      level = this.#newDirectories(findings, { entered, replacedToo, ...(enterAdded && { listed: changes }) });
     }
   }
 
@@ -114,9 +115,14 @@ export class StateScan {
 
   /**
    * Found directories that nobody has listed yet. `listed`: what a scan that enters added directories by itself
-   * has just reported, so that only an entry that became a directory is left to enter.
+   * has just reported, so that only an entry that became a directory is left to enter. `replacedToo`: also those that
+   * took the place of another directory, where nothing below has been looked at.
    */
-  #newDirectories(findings: ScanFindings, entered: Set<BytePath>, listed?: TreeChanges): BytePath[] {
+  #newDirectories(
+    findings: ScanFindings,
+    options: { readonly entered: Set<BytePath>; readonly replacedToo: boolean; readonly listed?: TreeChanges },
+  ): BytePath[] {
+    const { entered, replacedToo, listed } = options;
     if (listed) {
       for (const [i, path] of listed.paths.entries()) {
         if (listed.kinds[i] === CHANGE.added) entered.add(path);
@@ -126,7 +132,7 @@ export class StateScan {
     for (const [path, row] of findings.found) {
       if (rowType(row) !== ENTRY.directory || entered.has(path)) continue;
       const known = this.#options.index.get(path);
-      if (!known || rowType(known) !== ENTRY.directory) fresh.push(path);
+      if (!known || rowType(known) !== ENTRY.directory || (replacedToo && !sameInode(known, row))) fresh.push(path);
     }
     return fresh;
   }
@@ -188,6 +194,10 @@ export class StateScan {
       }
     }
   }
+}
+
+function sameInode(one: BigInt64Array, other: BigInt64Array): boolean {
+  return one[STAT.ino] === other[STAT.ino] && one[STAT.dev] === other[STAT.dev];
 }
 
 function joinRows(rows: readonly BigInt64Array[]): BigInt64Array {

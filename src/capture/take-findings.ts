@@ -10,25 +10,43 @@ import { reasonOf } from './skip-reason.js';
 import { takeSmallEntries } from './small-files.js';
 import type { ScanFindings } from './state-scan.js';
 
-/** Puts a version or a removal into the transaction for everything that differs from the store. */
-export async function takeFindings(work: CaptureWork, findings: ScanFindings): Promise<void> {
-  const small: Entry[] = [];
-  const large: Entry[] = [];
-  const special: Entry[] = [];
+/** Findings by the lane that takes them. */
+export interface SortedFindings {
+  readonly small: Entry[];
+  readonly large: Entry[];
+  readonly special: Entry[];
+}
+
+/** Sorts what was found; what cannot even be looked at is skipped. */
+export function sortFindings(work: CaptureWork, findings: ScanFindings): SortedFindings {
+  const sorted: SortedFindings = { small: [], large: [], special: [] };
   for (const [path, row] of findings.found) {
     const type = rowType(row);
-    if (type < 0) {
-      work.skip(path, reasonOf(type));
-    } else if (type === ENTRY.special) special.push({ path, row });
-    else if (type === ENTRY.file && rowSize(row) > LIMITS.smallFileBytes) large.push({ path, row });
-    else small.push({ path, row });
+    if (type < 0) work.skip(path, reasonOf(type));
+    else if (type === ENTRY.special) sorted.special.push({ path, row });
+    else if (type === ENTRY.file && rowSize(row) > LIMITS.smallFileBytes) sorted.large.push({ path, row });
+    else sorted.small.push({ path, row });
   }
+  return sorted;
+}
+
+/** Puts a version or a removal into the transaction for everything that differs from the store. */
+export async function takeFindings(work: CaptureWork, findings: ScanFindings): Promise<void> {
+  const { small, large, special } = sortFindings(work, findings);
   for (const entry of await takeSmallEntries(work, small)) large.push(entry);
   for (const entry of large) await takeLargeEntry(work, entry);
-  for await (const [entry, head] of withHeads(work.store, special)) {
+  await takeLeaves(work, { special, removed: findings.removed });
+}
+
+/** What needs no reading: special files, which are never kept, and removals. */
+export async function takeLeaves(
+  work: CaptureWork,
+  leaves: { readonly special: readonly Entry[]; readonly removed: ReadonlySet<BytePath> },
+): Promise<void> {
+  for await (const [entry, head] of withHeads(work.store, leaves.special)) {
     work.exclude(entry, head, 'it is a socket, FIFO or device');
   }
-  const removed = [...findings.removed].map((path) => ({ path }));
+  const removed = [...leaves.removed].map((path) => ({ path }));
   for await (const [{ path }, head] of withHeads(work.store, removed)) work.erase(path, head);
 }
 

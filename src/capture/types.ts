@@ -73,7 +73,8 @@ export interface CaptureRun {
   readonly takeUnsettled?: boolean;
   /**
    * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
-   * memory or in the pack, before anything is made durable, and gives the pause in milliseconds.
+   * memory (up to 48 MiB) or in the pack, before they are coded and made durable, and gives the pause in
+   * milliseconds. Much that changed is looked at and read once before, so that only what moves since is left.
    */
   readonly freeze?: () => Promise<{ readonly rescan: readonly string[]; thaw(): Promise<number> }>;
 }

@@ -1,6 +1,7 @@
 /** What events announced since the last capture, and which directories they can come from. */
 import { type BytePath, type Clock, isWithin } from '../core/core.js';
 import { ENTRY } from '../engine/engine.js';
+import type { Heard } from './capture-pass.js';
 import type { StateSession } from './capture-session.js';
 import { rowType } from './entry-version.js';
 import { MarkSet } from './mark-set.js';
@@ -74,6 +75,16 @@ export class WatchCoverage {
     const marks = this.#marks;
     this.#marks = new MarkSet();
     return marks;
+  }
+
+  /** What was heard since the last call, once the events of everything that happened so far are in. */
+  async hear(announced: MarkSet): Promise<Heard> {
+    // The first turn ends the poll that is under way, the second one polls: it empties the kernel's queue.
+    for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const marks = this.takeMarks();
+    announced.merge(marks);
+    const { unwatchable, calmed } = this.#watcher;
+    return { paths: [...marks.paths, ...unwatchable, ...calmed], everything: marks.overflowed || marks.lossy };
   }
 
   /** A scan reports: new directories are watched while the capture goes on. */
@@ -153,6 +164,7 @@ export class WatchCoverage {
   #calmed(directory: BytePath): void {
     this.#calmSinceMs = Math.min(this.#calmSinceMs, this.#clock.steadyMs());
     this.#mark(directory);
+    this.#marks.lossy = true;
     this.#events.overrun();
   }
 

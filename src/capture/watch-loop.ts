@@ -12,8 +12,9 @@ import {
   systemClock,
 } from '../core/core.js';
 import type { Store } from '../store/store.js';
+import type { Heard, SessionRun } from './capture-pass.js';
 import { StateSession } from './capture-session.js';
-import type { MarkSet } from './mark-set.js';
+import { MarkSet } from './mark-set.js';
 import type { ScanFindings } from './state-scan.js';
 import type { CaptureReport, StateWatcher, WatchOptions, WatchState } from './types.js';
 import { WatchCoverage } from './watch-coverage.js';
@@ -192,21 +193,20 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   /** Captures what is marked, or everything. */
   async #capture(full: boolean, requests: readonly FlushRequest[]): Promise<CaptureReport> {
     const startMs = this.#clock.steadyMs();
-    const marks = this.#coverage.takeMarks();
-    this.#announced = marks;
+    const announced = new MarkSet();
+    this.#announced = announced;
     const tag = requests.find((request) => request.tag !== undefined)?.tag;
-    const { freeze } = this.#options;
+    const { firstMs, empty } = this.#coverage.marks;
     let report: CaptureReport;
     try {
       report = await this.#session.capture({
-        ...(!full && { marks: [...marks.paths] }),
+        ...this.#scope(full, announced),
         ...(tag !== undefined && { tag }),
-        ...(freeze && { freeze }),
         force: requests.some((request) => request.force),
-        takeUnsettled: !marks.empty && startMs - marks.firstMs >= this.#patienceMs(),
+        takeUnsettled: !empty && startMs - firstMs >= this.#patienceMs(),
       });
     } catch (error) {
-      this.#coverage.marks.merge(marks);
+      this.#coverage.marks.merge(announced);
       throw error;
     }
     const replaced = await this.#coverage.settle();
@@ -217,6 +217,25 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     if (report.checkpoint) this.emit('checkpoint', report);
     if (!this.#closing) this.#setState(this.#watchTrouble === '' ? 'watching' : 'degraded', this.#watchTrouble);
     return report;
+  }
+
+  /** What a capture is to look at. Marks that are handed over go into `announced`. */
+  #scope(full: boolean, announced: MarkSet): Pick<SessionRun, 'marks' | 'freeze' | 'hear'> {
+    const { freeze } = this.#options;
+    if (!freeze) {
+      announced.merge(this.#coverage.takeMarks());
+      return full ? {} : { marks: [...announced.paths] };
+    }
+    let asked = full;
+    const hear = async (frozen: boolean): Promise<Heard> => {
+      // Directories that changed hands are heard again before everything stands still.
+      if (!frozen) await this.#coverage.rearm();
+      const heard = await this.#coverage.hear(announced);
+      const everything = heard.everything || asked || this.#watchTrouble !== '';
+      asked = false;
+      return { ...heard, everything };
+    };
+    return { freeze, hear };
   }
 
   #fullEveryMs(): number {

@@ -179,7 +179,7 @@ for (let step = 0; Date.now() < end; step += 1) {
       expect((steps[0] ?? 0) - (steps[1] ?? 0)).toBeGreaterThanOrEqual(0);
       expect((steps[0] ?? 0) - (steps[1] ?? 0)).toBeLessThanOrEqual(1);
     }
-  });
+  }, 120_000);
 
   it('passes signals on to the application in its own group', async () => {
     const words = ['--state-dir=data', '--store=keep', '--consistency=freeze', '--checkpoint-interval=50ms'];

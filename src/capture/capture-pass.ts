@@ -1,0 +1,157 @@
+/** One capture in the making: looks, takes what differs, and for a freeze point keeps the standstill short. */
+import { type BytePath, systemClock } from '../core/core.js';
+import type { Store, Transaction } from '../store/store.js';
+import { Ahead } from './ahead-work.js';
+import { type CaptureSetting, CaptureWork } from './capture-work.js';
+import { holdFindings, takeHeld } from './held-findings.js';
+import type { PageTables } from './page-tables.js';
+import type { SessionScan } from './session-scan.js';
+import type { StateMemory } from './state-memory.js';
+import type { ScanFindings } from './state-scan.js';
+import { takeFindings } from './take-findings.js';
+import type { CaptureOptions, CaptureRun } from './types.js';
+
+/** Looks around before a freeze point, at most: each leaves less to look at. */
+const ROUNDS = 3;
+/** As many paths are looked at within a millisecond: no round before the freeze point is worth it. */
+const FEW_PATHS = 256;
+
+/** What a watcher heard since it was asked last. */
+export interface Heard {
+  readonly paths: readonly BytePath[];
+  /** Paths are not enough: the whole directory has to be looked at. */
+  readonly everything: boolean;
+}
+
+export interface SessionRun extends CaptureRun {
+  /**
+   * For a freeze point, instead of `marks`: hands over what was heard since the last call. It is asked before the
+   * freeze point and, with `frozen`, once everything stands still: what was written up to then must be in it.
+   */
+  readonly hear?: (frozen: boolean) => Promise<Heard>;
+}
+
+export interface PassParts {
+  readonly store: Store;
+  readonly root: string;
+  readonly options: CaptureOptions;
+  readonly tables: PageTables;
+  readonly memory: StateMemory;
+  readonly scan: SessionScan;
+  /** Told of each scan. */
+  readonly scanned: (findings: ScanFindings) => void;
+}
+
+/** What was looked at and what goes into the checkpoint. */
+export interface Taken {
+  readonly work: CaptureWork;
+  readonly findings: ScanFindings;
+}
+
+export class CapturePass {
+  readonly #parts: PassParts;
+  readonly #run: SessionRun;
+  #transaction: Transaction | undefined;
+  #frozen: { readonly rescan: readonly string[]; thaw(): Promise<number> } | undefined;
+  #pauseMs: number | undefined;
+
+  constructor(parts: PassParts, run: SessionRun) {
+    this.#parts = parts;
+    this.#run = run;
+  }
+
+  /** The checkpoint in the making; begun when the first bytes are stored. */
+  get transaction(): Transaction {
+    this.#transaction ??= this.#parts.store.begin();
+    return this.#transaction;
+  }
+
+  /** Facts about the standstill for the checkpoint. */
+  get freezeFacts(): { readonly frozen?: true; readonly pauseMs?: number } {
+    return this.#pauseMs === undefined ? {} : { frozen: true, pauseMs: this.#pauseMs };
+  }
+
+  /** Puts everything that differs into the transaction. */
+  take(): Promise<Taken> {
+    const { freeze } = this.#run;
+    return freeze ? this.#takeFrozen(freeze) : this.#takeRunning();
+  }
+
+  /** Neither the application's standstill nor a half-made checkpoint may outlive the failure that is reported. */
+  async giveUp(): Promise<void> {
+    await this.#thaw().catch(() => {});
+    await this.#transaction?.abort().catch(() => {});
+  }
+
+  async #takeRunning(): Promise<Taken> {
+    const { scan, scanned } = this.#parts;
+    const startMs = systemClock.nowMs();
+    const findings = await scan.look(this.#run.marks ?? null, this.#run.rescan ?? []);
+    await scan.addDropped(findings);
+    scanned(findings);
+    const work = new CaptureWork(this.#setting(startMs, findings));
+    work.checkAborted();
+    await takeFindings(work, findings);
+    return { work, findings };
+  }
+
+  async #takeFrozen(freeze: NonNullable<CaptureRun['freeze']>): Promise<Taken> {
+    const { scan, scanned, memory } = this.#parts;
+    const ahead = new Ahead();
+    const open = await this.#lookAhead(ahead);
+    this.#frozen = await freeze();
+    const startMs = systemClock.nowMs();
+    const news = (await this.#run.hear?.(true)) ?? open;
+    const rescan = [...(this.#run.rescan ?? []), ...this.#frozen.rescan];
+    const everything = open.everything || news.everything || !memory.primed;
+    const looked = await scan.look(everything ? null : [...open.paths, ...news.paths, ...ahead.paths], rescan);
+    const findings = ahead.complete(looked, (path) => memory.index.get(path) !== undefined);
+    const work = new CaptureWork(this.#setting(startMs, findings));
+    work.checkAborted();
+    const held = await holdFindings(work, findings, ahead.candidates);
+    await this.#thaw();
+    await scan.addDropped(findings);
+    scanned(looked);
+    await takeHeld(work, held);
+    return { work, findings };
+  }
+
+  /** While the application runs: looks at what was heard, if that is much. Returns what is still to be looked at. */
+  async #lookAhead(ahead: Ahead): Promise<Heard> {
+    const { marks, hear } = this.#run;
+    let open = (await hear?.(false)) ?? { paths: marks ?? [], everything: marks === undefined };
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      const much = open.everything ? !ahead.full : open.paths.length > FEW_PATHS;
+      if (!much) break;
+      const startMs = systemClock.nowMs();
+      const findings = await this.#parts.scan.look(open.everything ? null : open.paths, []);
+      this.#parts.scanned(findings);
+      await ahead.take(findings, () => this.#setting(startMs, findings));
+      if (!hear) break;
+      open = await hear(false);
+    }
+    return open;
+  }
+
+  /** The kernel stamps files with the real clock, so `scanStartMs` is not of the clock that tests own. */
+  #setting(scanStartMs: number, findings: ScanFindings): CaptureSetting {
+    const { store, root, options, tables } = this.#parts;
+    return {
+      store,
+      root,
+      options,
+      tables,
+      tx: this.transaction,
+      signal: this.#run.signal ?? options.signal,
+      takeUnsettled: this.#run.takeUnsettled ?? false,
+      scanStartMs,
+      filesTotal: findings.found.size,
+    };
+  }
+
+  async #thaw(): Promise<void> {
+    const frozen = this.#frozen;
+    this.#frozen = undefined;
+    if (frozen) this.#pauseMs = await frozen.thaw();
+  }
+}
