@@ -1,8 +1,13 @@
 // Fails when the addon (or the file given) needs newer system libraries than promised:
-// glibc 2.25, libstdc++ of GCC 6. Reads the versions that the binary asks for with objdump.
+// on x64 glibc 2.25 and libstdc++ of GCC 6, elsewhere those of Debian 11, where such prebuilds are made.
+// Reads the versions that the binary asks for with objdump.
 import { execFileSync } from 'node:child_process';
 
-const FLOOR = { GLIBC: '2.25', GLIBCXX: '3.4.22', CXXABI: '1.3.13' };
+const FLOORS = {
+  x64: { GLIBC: '2.25', GLIBCXX: '3.4.22', CXXABI: '1.3.13' },
+  other: { GLIBC: '2.31', GLIBCXX: '3.4.28', CXXABI: '1.3.13' },
+};
+const FLOOR = FLOORS[process.arch] ?? FLOORS.other;
 const file = process.argv[2] ?? 'build/Release/diffkeeper.node';
 
 /** Compares dotted versions as numbers. */

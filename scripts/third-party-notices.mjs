@@ -60,6 +60,12 @@ function vendored() {
       text: headerComment(read('native/xxhash/vendor/xxhash.h')),
       note: `addon; sources from ${pinned('xxhash').join(', ')}`,
     },
+    {
+      name: pinned('node-api').join(', ').replace('@', ' '),
+      licence: 'MIT',
+      text: read('native/node-api/vendor/LICENSE'),
+      note: 'headers that the addon is built with',
+    },
   ];
 }
 

@@ -6,7 +6,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   DK_STORE_LOCKED: 'end that process first, or use another store',
   DK_NO_STORE: 'check --store (or DIFFKEEPER_STORE); run, capture and watch make a store',
   DK_CORRUPT_INDEX: 'run "diffkeeper repair" to rebuild the metadata from the packs',
-  DK_NATIVE_MISSING: 'run "npm run build:native", or set DIFFKEEPER_ENGINE=typescript',
+  DK_NATIVE_MISSING: 'run "npm rebuild diffkeeper" with a C++17 compiler at hand, or set DIFFKEEPER_ENGINE=typescript',
   DK_STORE_FORMAT_NEWER: 'use the release of DiffKeeper that wrote the store, or a newer one',
 };
 

@@ -67,7 +67,7 @@ function nativeMissing(cause: unknown): DiffKeeperError {
     `the native addon of diffkeeper does not load on ${process.platform}-${process.arch}, Node ${process.versions.node}.`,
     'Tried: a local build (build/Release), then the prebuild of this platform (prebuilds).',
     `Found: ${found}`,
-    'To build it: npm run build:native (needs CMake and a C++17 compiler).',
+    'To build it: npm rebuild diffkeeper (needs a C++17 compiler); in a checkout: npm run build:native.',
   ].join('\n');
   return new DiffKeeperError('DK_NATIVE_MISSING', message, {}, cause);
 }
