@@ -16,8 +16,6 @@ import { RootedDirectory } from './rooted-directory.js';
 
 /** A whole window: neighbouring steps then need no blob of each other's. */
 const STEP_BYTES = LIMITS.windowBytes;
-/** Steps read or being read, the one that is written next included. */
-const STEPS_AHEAD = 2;
 const FILES_AT_ONCE = 2;
 
 const closeFd = promisify(close);
@@ -102,48 +100,47 @@ async function placeLarge(job: RecoverJob, version: Version): Promise<void> {
   }
 }
 
-/** Writes the content step by step; yields the bytes of each. */
+/** Writes the content step by step; yields the bytes of each. The next step is read while one is written. */
 async function* writeSteps(job: RecoverJob, version: Version, fd: number): AsyncGenerator<number> {
   const reader = job.store.reader(version);
   if (version.sparse) await truncateFd(fd, version.size);
-  const ahead: Promise<Piece[]>[] = [];
-  let planned = 0;
+  const room = () => Buffer.allocUnsafeSlow(Math.min(STEP_BYTES, version.size));
+  let [reading, writing] = [room(), room()];
+  let ahead = load(reader, 0, reading);
   try {
     for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
-      for (; ahead.length < STEPS_AHEAD && planned < version.size; planned += STEP_BYTES) {
-        const step = load(reader, planned);
-        // When writing fails nobody awaits what was read ahead any more.
-        step.catch(() => {});
-        ahead.push(step);
-      }
-      const pieces = (await ahead.shift()) ?? [];
+      const pieces = await ahead;
+      [reading, writing] = [writing, reading];
+      const next = offset + STEP_BYTES;
+      ahead = next < version.size ? load(reader, next, reading) : Promise.resolve([]);
+      // When writing fails nobody awaits what was read ahead any more.
+      ahead.catch(() => {});
       job.check();
       for (const piece of pieces) await writeAll(fd, piece);
       yield Math.min(STEP_BYTES, version.size - offset);
     }
   } finally {
     // The caller may close the store as soon as it hears of an error.
-    await Promise.allSettled(ahead);
+    await ahead.catch(() => {});
   }
 }
 
-/** Reads one step; of a sparse file only what is not a hole. */
-async function load(reader: VersionReader, offset: number): Promise<Piece[]> {
+/** Reads one step into `room`; of a sparse file only what is not a hole. */
+async function load(reader: VersionReader, offset: number, room: Buffer): Promise<Piece[]> {
   const { version } = reader;
   const length = Math.min(STEP_BYTES, version.size - offset);
-  if (!version.sparse) return [{ position: offset, bytes: await readExactly(reader, offset, length) }];
+  if (!version.sparse) return [{ position: offset, bytes: await readExactly(reader, offset, length, room) }];
   const pieces: Piece[] = [];
+  let at = 0;
   for (const { position, bytes } of dataRuns(await reader.extents(offset, length), offset)) {
-    pieces.push({
-      position,
-      bytes: await readExactly(reader, position, bytes),
-    });
+    pieces.push({ position, bytes: await readExactly(reader, position, bytes, room.subarray(at)) });
+    at += bytes;
   }
   return pieces;
 }
 
-async function readExactly(reader: VersionReader, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = await reader.read(offset, length);
+async function readExactly(reader: VersionReader, offset: number, length: number, room: Buffer): Promise<Uint8Array> {
+  const bytes = await reader.read(offset, length, room);
   if (bytes.length !== length) throw digestMismatch(reader.version.path);
   return bytes;
 }

@@ -68,10 +68,11 @@ export class BlobStore {
     });
   }
 
-  /** The bytes of the extents, joined. Throws what keeps any of them away. */
-  async readExtents(extents: readonly Extent[]): Promise<Buffer> {
+  /** The bytes of the extents, joined, in `into` when it is given. Throws what keeps any of them away. */
+  async readExtents(extents: readonly Extent[], into?: Buffer): Promise<Buffer> {
     const total = extents.reduce((sum, extent) => sum + extent.length, 0);
-    const target = Buffer.allocUnsafe(total);
+    if (into && into.length < total) throw new RangeError(`into must have ${total} bytes, it has ${into.length}`);
+    const target = into ? into.subarray(0, total) : Buffer.allocUnsafe(total);
     await this.#readInto(extents, target);
     return target;
   }

@@ -92,8 +92,11 @@ export interface VersionReader {
   readonly version: Version;
   /** Extents that cover exactly these bytes, in order. */
   extents(offset: number, length: number): Promise<Extent[]>;
-  /** The bytes. Throws DK_CORRUPT_PACK / DK_CORRUPT_RECIPE when damaged or missing. */
-  read(offset: number, length: number): Promise<Buffer>;
+  /**
+   * The bytes; in `into` (at least `length` long) when it is given, so that a loop can use its memory again. Throws
+   * DK_CORRUPT_PACK / DK_CORRUPT_RECIPE when damaged or missing.
+   */
+  read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
   /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */
   readRanges(ranges: Float64Array): Promise<Buffer>;
 }

@@ -98,8 +98,8 @@ export class RecipeReader implements VersionReader {
     return extents;
   }
 
-  async read(offset: number, length: number): Promise<Buffer> {
-    return this.readRanges(Float64Array.of(offset, length));
+  async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
+    return this.#blobs.readExtents(await this.extents(offset, length), into);
   }
 
   async readRanges(ranges: Float64Array): Promise<Buffer> {
