@@ -28,7 +28,7 @@ export class BlobQueue {
 
   constructor(work: CaptureWork, source: VersionReader | undefined) {
     this.#work = work;
-    this.#source = source;
+    this.#source = work.deltas ? source : undefined;
   }
 
   /** Takes over `job.bytes`: they must not change any more. */

@@ -12,6 +12,13 @@ import type { CaptureOptions, CaptureSkip } from './types.js';
 const RACY_NS = 20_000_000n;
 /** A modification time further ahead than this was set by hand and says nothing about writes. */
 const AHEAD_NS = 2_000_000_000n;
+/** TRY bits by `deltaEngine`. */
+const TRIES = {
+  auto: undefined,
+  zstd: TRY.zstd | TRY.zstdContext,
+  xor: TRY.zstd | TRY.xor,
+  none: TRY.zstd,
+} as const;
 /** Rows handed to the index in one call. */
 const PUT_ROWS = 8192;
 
@@ -38,6 +45,8 @@ export class CaptureWork {
   readonly chunkBytes: number;
   /** TRY bits that `deltaEngine` leaves; undefined = all. */
   readonly tries: number | undefined;
+  /** Changed bytes may be coded against older ones. */
+  readonly deltas: boolean;
   /** XOR was asked for: give it a chance wherever sizes are equal. */
   readonly preferXor: boolean;
   readonly skipped: CaptureSkip[] = [];
@@ -70,8 +79,8 @@ export class CaptureWork {
     const { chunkBytes = 4 << 20, deltaEngine = 'auto' } = setting.options;
     this.chunkBytes = chunkBytes;
     this.preferXor = deltaEngine === 'xor';
-    this.tries =
-      deltaEngine === 'zstd' ? TRY.zstd | TRY.zstdContext : deltaEngine === 'xor' ? TRY.zstd | TRY.xor : undefined;
+    this.deltas = deltaEngine !== 'none';
+    this.tries = TRIES[deltaEngine];
   }
 
   checkAborted(): void {

@@ -184,6 +184,7 @@ async function storeGroup(work: CaptureWork, group: readonly Change[]): Promise<
 async function gatherContexts(work: CaptureWork, group: readonly Change[]): Promise<(BlobContext | undefined)[]> {
   const wholes: { readonly at: number; readonly digest: Digest }[] = [];
   const contexts: (BlobContext | undefined)[] = group.map(() => undefined);
+  if (!work.deltas) return contexts;
   for (const [at, { head, version }] of group.entries()) {
     if (head?.type !== VERSION_TYPE.file || head.size < 1 || head.size > LIMITS.blobBytes) continue;
     if (head.recipe.kind === 'whole' && head.digest) wholes.push({ at, digest: head.digest });

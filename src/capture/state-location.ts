@@ -16,8 +16,8 @@ export function checkCaptureOptions(options: CaptureOptions): void {
   if (chunkBytes !== undefined && (!Number.isSafeInteger(chunkBytes) || chunkBytes < 1 << 20 || chunkBytes > 1 << 28)) {
     throw new RangeError(`chunkBytes must be an integer from 1048576 to 268435456, got ${chunkBytes}`);
   }
-  if (deltaEngine !== undefined && !['auto', 'zstd', 'xor'].includes(deltaEngine)) {
-    throw new TypeError(`deltaEngine must be 'auto', 'zstd' or 'xor', got ${String(deltaEngine)}`);
+  if (deltaEngine !== undefined && !['auto', 'zstd', 'xor', 'none'].includes(deltaEngine)) {
+    throw new TypeError(`deltaEngine must be 'auto', 'zstd', 'xor' or 'none', got ${String(deltaEngine)}`);
   }
   if (ignore !== undefined && !(Array.isArray(ignore) && ignore.every((pattern) => typeof pattern === 'string'))) {
     throw new TypeError('ignore must be an array of strings');

@@ -7,8 +7,11 @@ export interface CaptureOptions {
   readonly ignore?: readonly string[];
   /** Largest piece of a file handled at once, bytes. Default 4 MiB. */
   readonly chunkBytes?: number;
-  /** `auto` tries what promises most; `zstd` and `xor` restrict deltas to one engine. Default `auto`. */
-  readonly deltaEngine?: 'auto' | 'zstd' | 'xor';
+  /**
+   * `auto` tries what promises most; `zstd` and `xor` restrict deltas to one engine; `none`: whatever changed is stored
+   * on its own, never against older bytes (what did not change is still stored once). Default `auto`.
+   */
+  readonly deltaEngine?: 'auto' | 'zstd' | 'xor' | 'none';
   readonly tag?: string;
   readonly signal?: AbortSignal;
   readonly logger?: Logger;

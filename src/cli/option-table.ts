@@ -39,7 +39,12 @@ export const OPTION_TABLE = facts({
     fallback: 'human',
   },
   json: { kind: 'boolean', flag: 'json', help: 'results as JSON lines on stdout', fallback: false },
-  enableDiff: { kind: 'boolean', flag: 'enable-diff', help: 'store deltas instead of whole files', fallback: true },
+  enableDiff: {
+    kind: 'boolean',
+    flag: 'enable-diff',
+    help: 'false: store what changed on its own, never as a delta',
+    fallback: true,
+  },
   diffLibrary: {
     kind: 'choice',
     flag: 'diff-library',

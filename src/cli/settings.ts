@@ -118,13 +118,6 @@ export async function resolveSettings(sources: SettingsSources): Promise<Setting
     const result = value === undefined ? option.fallback : await checked(option, value);
     values[key] = sources.keys.includes(key) ? result : option.fallback;
   }
-  if (values.enableDiff === false) {
-    throw new DiffKeeperError(
-      'DK_UNSUPPORTED',
-      '--enable-diff=false: whole-file mode (schema v1) comes with migration and is not in this release',
-      { name: '--enable-diff', actual: 'false' },
-    );
-  }
   // Every value went through its option's check, whose kinds the interface mirrors.
   return values as unknown as Settings;
 }

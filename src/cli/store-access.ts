@@ -15,12 +15,12 @@ export function storeOptions(settings: Settings): Omit<StoreOptions, 'create' | 
 export function captureOptions(settings: Settings): {
   readonly ignore: readonly string[];
   readonly chunkBytes: number;
-  readonly deltaEngine: Settings['diffLibrary'];
+  readonly deltaEngine: Settings['diffLibrary'] | 'none';
 } {
   return {
     ignore: settings.ignore,
     chunkBytes: Math.round(settings.chunkSize * MEGABYTE),
-    deltaEngine: settings.diffLibrary,
+    deltaEngine: settings.enableDiff ? settings.diffLibrary : 'none',
   };
 }
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { capture } from '../capture/capture.js';
+import { type CaptureOptions, capture } from '../capture/capture.js';
 import {
   DiffKeeperError,
   fromSystemError,
@@ -22,7 +22,8 @@ export interface PrepareOptions {
   readonly allowDamaged: boolean;
   /** Look through the directory once more after a recover, so that the first freeze point finds a warm index. */
   readonly warm: boolean;
-  readonly ignore: readonly string[];
+  /** How captures are made. */
+  readonly capture: CaptureOptions & { readonly ignore: readonly string[] };
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -75,15 +76,21 @@ async function openStateDir(options: PrepareOptions): Promise<boolean> {
 }
 
 async function captureFirst(options: PrepareOptions, tag?: string): Promise<void> {
-  const { store, stateDir, ignore, logger, signal } = options;
-  const report = await capture(store, stateDir, { ignore, logger, signal, ...(tag === undefined ? {} : { tag }) });
+  const { store, stateDir, logger, signal } = options;
+  const report = await capture(store, stateDir, {
+    ...options.capture,
+    logger,
+    signal,
+    ...(tag === undefined ? {} : { tag }),
+  });
   const { added, changed, removed, elapsedMs } = report;
   const sequence = report.checkpoint?.sequence ?? store.newest?.sequence;
   logger.info({ sequence, added, changed, removed, elapsedMs }, 'took what is in the state directory');
 }
 
 async function recoverInto(options: PrepareOptions, sequence: number): Promise<RecoverReport> {
-  const { store, stateDir, ignore, logger, signal, allowDamaged } = options;
+  const { store, stateDir, logger, signal, allowDamaged } = options;
+  const { ignore } = options.capture;
   const marker = markerPath(options);
   // Killed half way, the directory would look like the newest state at the next start: the marker says it is not.
   await writeFileDurable(marker, Buffer.from(`${sequence}\n`));

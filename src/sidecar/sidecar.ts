@@ -9,7 +9,7 @@ import { type Child, spawnFailureCode, startChild, startWatchdog, type Watchdog 
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
 import { Freezer } from './freeze.js';
 import { Keeper } from './keeper.js';
-import { prepareState } from './prepare.js';
+import { type PrepareOptions, prepareState } from './prepare.js';
 import { MARK_VARIABLE } from './proc.js';
 import { SignalRelay } from './signals.js';
 import type { SidecarOptions } from './types.js';
@@ -68,7 +68,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
       mode: options.recover ?? 'auto',
       allowDamaged: options.allowDamaged ?? false,
       warm: options.consistency === 'freeze',
-      ignore: options.ignore ?? [],
+      capture: captureOptionsOf(options),
       logger,
       signal: stop.controller.signal,
     });
@@ -112,17 +112,20 @@ function stoppedCode(stop: StopRequest): number {
   return stop.signalName === undefined ? EXIT_CODES.ok : signalExitCode(stop.signalName);
 }
 
+/** The first capture before the start is made like all others. */
+function captureOptionsOf({ ignore = [], chunkBytes, deltaEngine }: SidecarOptions): PrepareOptions['capture'] {
+  return { ignore, ...(chunkBytes !== undefined && { chunkBytes }), ...(deltaEngine !== undefined && { deltaEngine }) };
+}
+
 function keeperOf(run: Run, freezer?: Freezer): Keeper {
   const { options, logger } = run;
   const frozen = freezer !== undefined;
   const interval = (frozen ? options.checkpointIntervalMs : options.maxLagMs) ?? INTERVAL_MS;
   return new Keeper(run.store, run.stateDir, {
-    ignore: options.ignore ?? [],
+    ...captureOptionsOf(options),
     // The watcher takes files that never hold still after half its lag.
     maxLagMs: frozen ? 2 * interval : interval,
     logger,
-    ...(options.chunkBytes === undefined ? {} : { chunkBytes: options.chunkBytes }),
-    ...(options.deltaEngine === undefined ? {} : { deltaEngine: options.deltaEngine }),
     // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
     ...(frozen ? { freeze: () => freezer.freeze(), settleMs: interval } : {}),
   });

@@ -2,6 +2,7 @@ import { closeSync, ftruncateSync, openSync, readdirSync, rmSync, truncateSync, 
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CaptureOptions } from '../../src/capture/types.js';
+import type { Version } from '../../src/format/format.js';
 import { engines, letTheClockTick, MIB, noise, StateFixture } from './state-fixture.js';
 
 let fixture: StateFixture;
@@ -140,6 +141,29 @@ describe('capture of large files', () => {
     patch('big', MIB, noise(20, 3));
     patch('small', 5000, noise(20, 4));
     expect((await fixture.capture()).storedBytes).toBeLessThan(2500);
+    await fixture.expectKept();
+  });
+
+  it('stores what changed on its own without deltas, and what did not change once', async () => {
+    fixture = await StateFixture.create(engines()[0]?.[1] as never, { deltaEngine: 'none' });
+    fixture.write('big', noise(6 * MIB, 1));
+    fixture.write('small', noise(50_000, 2));
+    await fixture.capture();
+    for (let round = 0; round < 3; round += 1) {
+      for (let i = 0; i < 8; i += 1) patch('big', i * 700_000, noise(4096, 10 * round + i));
+      patch('small', 5000, noise(20, round));
+      const { storedBytes } = await fixture.capture();
+      // Eight to sixteen pages and the whole small file: neither a delta nor the large file once more.
+      expect(storedBytes).toBeGreaterThan(80_000);
+      expect(storedBytes).toBeLessThan(150_000);
+    }
+    const digests = new Set<Buffer>();
+    for (const name of ['big', 'small']) {
+      const head = (await fixture.head(name)) as Version;
+      for (const { digest } of await fixture.store.reader(head).extents(0, head.size)) if (digest) digests.add(digest);
+    }
+    const infos = await fixture.store.blobInfos([...digests]);
+    expect(new Set(infos.map((info) => info?.depth))).toEqual(new Set([0]));
     await fixture.expectKept();
   });
 

@@ -50,7 +50,6 @@ describe('program', () => {
     [['recover', '--store=keep', '--at=soon'], /--at: got "soon"/],
     [['recover', '--store=keep', '../x'], /path: got "\.\.\/x"/],
     [['log', '--store=keep', '--limit=x'], /--limit: got "x"/],
-    [['--enable-diff=false', '--', 'true'], /schema v1/],
   ])('answers %j with exit code 2', async (words, message) => {
     const result = await cli(...words);
     expect(result.stderr).toMatch(message);

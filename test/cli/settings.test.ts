@@ -83,12 +83,43 @@ describe('resolveSettings', () => {
     });
   });
 
+  // Every flag of the older system, wrong in each of the three places it can come from.
+  it.each<[OptionKey, string, RegExp]>([
+    ['stateDir', '', /text that is not empty/],
+    ['store', '', /text that is not empty/],
+    ['debug', 'perhaps', /true, false/],
+    ['enableDiff', 'never', /true, false/],
+    ['diffLibrary', 'rsync', /auto, .*zstd/],
+    ['chunkSize', '-4', /megabytes, from 1 to 1024/],
+    ['hashAlgo', 'crc32', /blake3, sha256/],
+    ['dedupScope', 'planet', /container/],
+    ['snapshotInterval', '1000', /a whole number from 1 to 64/],
+  ])('%s=%j: an error that says where it came from, what came and what is allowed', async (key, value, allowed) => {
+    const option = OPTION_TABLE[key];
+    const config = path.join(directory, 'bad.json');
+    await writeFile(config, JSON.stringify({ [option.flag]: value }));
+    const attempts: [string, () => Promise<Settings>][] = [
+      [`--${option.flag}`, () => resolve({ [key]: value }, { [variableOf(option)]: 'ignored' })],
+      [`${config}: ${option.flag}`, () => resolve({ config })],
+    ];
+    if (value !== '') attempts.push([variableOf(option), () => resolve({}, { [variableOf(option)]: value })]);
+    for (const [origin, attempt] of attempts) {
+      const error = await attempt().then(
+        () => new Error('it was accepted'),
+        (reason: unknown) => reason as Error,
+      );
+      expect(error).toMatchObject({ code: 'DK_CONFIG', facts: { name: origin, actual: value } });
+      expect(error.message).toContain(`${origin}: got "${value}"; allowed: `);
+      expect(error.message).toMatch(allowed);
+    }
+  });
+
   it('names the flag when the flag is wrong', async () => {
     await expect(resolve({ level: '20' })).rejects.toThrow('--level: got "20"; allowed: a whole number from 1 to 19');
   });
 
   it('says what is not in this release', async () => {
-    for (const flags of [{ diffLibrary: 'bsdiff' }, { dedupScope: 'cluster' }, { enableDiff: 'false' }]) {
+    for (const flags of [{ diffLibrary: 'bsdiff' }, { dedupScope: 'cluster' }]) {
       await expect(resolve(flags)).rejects.toMatchObject({ code: 'DK_UNSUPPORTED' });
     }
     await expect(resolve({ diffLibrary: 'xdelta' })).rejects.toThrow(/available: auto, zstd, xor/);
