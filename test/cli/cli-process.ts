@@ -35,14 +35,24 @@ function takeLock(): boolean {
   }
 }
 
-/** Builds the program when a source is newer; test files that run side by side wait for one another. */
+function isStale(): boolean {
+  return modifiedMs(MAIN) < newestSourceMs();
+}
+
+/**
+ * Builds the program when a source is newer; test files that run side by side wait for one another. A build that is
+ * under way is waited for although its program looks new: the CommonJS half comes after it.
+ */
 export async function ensureBuilt(): Promise<void> {
-  while (modifiedMs(MAIN) < newestSourceMs()) {
-    if (!takeLock()) {
+  while (modifiedMs(LOCK) > 0 || isStale()) {
+    const abandoned = modifiedMs(LOCK) > 0 && Date.now() - modifiedMs(LOCK) > LOCK_STALE_MS;
+    if (!(abandoned || isStale()) || !takeLock()) {
       await new Promise((resolve) => setTimeout(resolve, 200));
       continue;
     }
     try {
+      // Somebody else may have built it before the lock was ours; others use that already.
+      if (!(abandoned || isStale())) continue;
       const build = spawnSync(process.execPath, [path.join(ROOT, 'scripts', 'build-ts.mjs')], { encoding: 'utf8' });
       if (build.status !== 0) throw new Error(`build failed: ${build.stdout}${build.stderr}`);
     } finally {
