@@ -1,0 +1,51 @@
+/**
+ * Makes docs/performance.md, and the short table of the README, from the results of `node bench/run.mjs`.
+ *
+ *   node bench/report.mjs [--results bench/results] [--out docs/performance.md] [--no-readme]
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { performanceDocument, shortTable } from './lib/report-text.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ORDER = ['small-files', 'sqlite', 'big-file', 'noop', 'durable'];
+const MARKS = { start: '<!-- numbers: made by bench/report.mjs -->', end: '<!-- end of numbers -->' };
+
+const { values: options } = parseArgs({
+  options: {
+    results: { type: 'string', default: join(ROOT, 'bench', 'results') },
+    out: { type: 'string', default: join(ROOT, 'docs', 'performance.md') },
+    'no-readme': { type: 'boolean', default: false },
+  },
+});
+
+/** @param {string} folder */
+function readResults(folder) {
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
+  /** @type {Map<string, import('./lib/bench-types.js').ScenarioResult>} */
+  const results = new Map();
+  for (const scenario of ORDER) {
+    if (!names.includes(`${scenario}.json`)) continue;
+    const result = JSON.parse(readFileSync(join(folder, `${scenario}.json`), 'utf8'));
+    if (result.schema !== 1) throw new Error(`${scenario}.json has schema ${result.schema}, expected 1`);
+    results.set(scenario, result);
+  }
+  if (results.size === 0) throw new Error(`no results in ${folder}: run node bench/run.mjs first`);
+  return results;
+}
+
+/** @param {string} block */
+function writeReadme(block) {
+  const file = join(ROOT, 'README.md');
+  const text = readFileSync(file, 'utf8');
+  const start = text.indexOf(MARKS.start);
+  const end = text.indexOf(MARKS.end);
+  if (start < 0 || end < start) throw new Error(`README.md lacks "${MARKS.start}" and "${MARKS.end}"`);
+  writeFileSync(file, text.slice(0, start + MARKS.start.length) + block + text.slice(end));
+}
+
+const results = readResults(options.results);
+writeFileSync(options.out, performanceDocument(results));
+if (!options['no-readme']) writeReadme(shortTable(results));

@@ -1,0 +1,83 @@
+/** The benchmark at a tiny size: it runs to the end, verifies what comes back, leaves nothing behind, and reports. */
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ScenarioResult } from '../../bench/lib/bench-types.js';
+import { ensureBuilt, scratch } from '../cli/cli-process.js';
+import { projectRoot } from '../project/source-tree.js';
+
+let directory = '';
+let remove = async (): Promise<void> => {};
+const at = (name: string): string => path.join(directory, name);
+
+function bench(program: string, ...words: string[]): SpawnSyncReturns<string> {
+  const file = path.join(projectRoot, 'bench', program);
+  return spawnSync(process.execPath, [file, ...words], { encoding: 'utf8', timeout: 90_000 });
+}
+
+const resultOf = (name: string): ScenarioResult => JSON.parse(readFileSync(at(`results/${name}.json`), 'utf8'));
+
+beforeAll(async () => {
+  await ensureBuilt();
+  ({ directory, remove } = await scratch());
+  mkdirSync(at('work'));
+  const tools = ['--tools=diffkeeper,gzip', '--quick', '--scale=0.002'];
+  const run = bench(
+    'run.mjs',
+    '--scenario=small-files,noop',
+    ...tools,
+    `--dir=${at('work')}`,
+    `--results=${at('results')}`,
+  );
+  expect(run.status, run.stderr).toBe(0);
+}, 180_000);
+afterAll(() => remove());
+
+describe('benchmark', () => {
+  it.each(['small-files', 'noop'])('%s: every tool captured, recovered and was verified', (name) => {
+    const { tools, samples, state, scale } = resultOf(name);
+    expect(scale).toBe(0.002);
+    expect(state.files).toBeGreaterThanOrEqual(20);
+    for (const tool of ['diffkeeper', 'gzip'] as const) {
+      expect(tools[tool]).toMatchObject({ status: 'verified', verifiedTrees: name === 'noop' ? 1 : 2 });
+      const own = samples.filter((sample) => sample.tool === tool);
+      const steps = own.map(({ step }) => step);
+      expect(steps.filter((step) => step === 'first')).toHaveLength(1);
+      expect(steps.filter((step) => step === 'later')).toHaveLength(name === 'noop' ? 5 : 4);
+      expect(steps.filter((step) => step === 'recover')).toHaveLength(1);
+      for (const { wallMs, rssBytes } of own) {
+        expect(wallMs).toBeGreaterThan(0);
+        expect(rssBytes).toBeGreaterThan(1 << 20);
+      }
+      expect(own[0]?.addedBytes).toBeGreaterThan(1000);
+    }
+  });
+
+  it('noop has the captures inside one process', () => {
+    const warm = resultOf('noop').samples.filter(({ step }) => step.startsWith('warm-'));
+    expect(warm).toHaveLength(20);
+  });
+
+  it('leaves nothing in its work directory', () => {
+    expect(readdirSync(at('work'))).toEqual([]);
+  });
+
+  it('makes a report that says it is not full size, and touches nothing else', () => {
+    const out = at('performance.md');
+    const report = bench('report.mjs', `--results=${at('results')}`, `--out=${out}`, '--no-readme');
+    expect(report.status, report.stderr).toBe(0);
+    const text = readFileSync(out, 'utf8');
+    expect(text).toContain('Do not quote');
+    expect(text).toContain('| diffkeeper |');
+    expect(text).toMatch(/10 KB durable: at most 4 sync calls \| durable \| {2}\| \*\*not measured\*\*/);
+    expect(text).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  it('refuses scenarios and tools it does not know', () => {
+    const run = bench('run.mjs', '--tools=tar', `--dir=${at('never')}`);
+    expect(run.status).toBe(1);
+    expect(run.stderr).toContain('unknown "tar"; there are: diffkeeper');
+    expect(existsSync(at('never'))).toBe(false);
+  });
+});
