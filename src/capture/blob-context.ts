@@ -4,7 +4,7 @@
  * pages are kept together by the depth of what they replace, and those at the limit are stored on their own.
  */
 import { LIMITS } from '../core/core.js';
-import type { Digest, Extent } from '../format/format.js';
+import { type Digest, digestKey, type Extent } from '../format/format.js';
 import type { BlobContext, Store, VersionReader } from '../store/store.js';
 
 /** An extent whose blob may not be named yet. */
@@ -16,7 +16,8 @@ export interface Slot {
 
 /** Bytes that become one blob. */
 export interface BlobJob {
-  readonly bytes: Buffer;
+  /** In one piece, or one piece per range. */
+  readonly pieces: readonly Uint8Array[];
   /** Where these bytes lie in the target: pairs (offset, length), ascending. */
   readonly ranges: readonly number[];
   /** Extents that wait for the blob's digest: one, or one per range. */
@@ -85,13 +86,13 @@ async function findPiece(job: BlobJob, range: number, source: VersionReader): Pr
 async function depths(store: Store, pieces: readonly (readonly Piece[])[]): Promise<(piece: Piece) => number> {
   const digests = new Map<string, Digest>();
   for (const { extents } of pieces.flat()) {
-    for (const { digest } of extents) if (digest) digests.set(digest.toString('latin1'), digest);
+    for (const { digest } of extents) if (digest) digests.set(digestKey(digest), digest);
   }
   const infos = await store.blobInfos([...digests.values()]);
   const known = new Map([...digests.keys()].map((key, index) => [key, infos[index]?.depth]));
   return ({ extents }) =>
     extents.reduce((deepest, { digest }) => {
-      const depth = digest ? known.get(digest.toString('latin1')) : 0;
+      const depth = digest ? known.get(digestKey(digest)) : 0;
       // A blob that is not indexed (damaged, or of this very checkpoint) cannot be built upon.
       return Math.max(deepest, depth ?? Number.POSITIVE_INFINITY);
     }, 0);
@@ -116,37 +117,30 @@ function divide(
   if (used.length <= 1 || job.slots.length !== pieces.length) {
     return [classes[3] && classes[3].length > 0 ? alone(job) : place(job, pieces)];
   }
-  const starts: number[] = [];
-  let at = 0;
-  for (let range = 0; range < pieces.length; range += 1) {
-    starts.push(at);
-    at += job.ranges[2 * range + 1] ?? 0;
-  }
   return classes.flatMap((list, index) => {
     if (list.length === 0) return [];
-    const part = pick(job, list, starts);
+    const part = pick(job, list);
     return [index === 3 ? alone(part) : place(part, list)];
   });
 }
 
 /** The job of these pieces alone; their slots move with them. */
-function pick(job: BlobJob, pieces: readonly Piece[], starts: readonly number[]): BlobJob {
-  const bytes: Buffer[] = [];
+function pick(job: BlobJob, pieces: readonly Piece[]): BlobJob {
+  const bytes: Uint8Array[] = [];
   const ranges: number[] = [];
   const slots: Slot[] = [];
   let at = 0;
   for (const { range } of pieces) {
-    const length = job.ranges[2 * range + 1] ?? 0;
-    const start = starts[range] ?? 0;
     const slot = job.slots[range];
-    if (!slot) throw new Error('a range has no slot');
-    bytes.push(job.bytes.subarray(start, start + length));
-    ranges.push(job.ranges[2 * range] ?? 0, length);
+    const part = job.pieces[range];
+    if (!slot || !part) throw new Error('a range has no slot or no bytes');
+    bytes.push(part);
+    ranges.push(job.ranges[2 * range] ?? 0, part.length);
     slot.offset = at;
     slots.push(slot);
-    at += length;
+    at += part.length;
   }
-  return { bytes: Buffer.concat(bytes), ranges, slots };
+  return { pieces: bytes, ranges, slots };
 }
 
 function place(job: BlobJob, pieces: readonly Piece[]): PlacedJob {

@@ -2,6 +2,7 @@
  * Changed bytes of one large file on their way into blobs: gathers each blob's context from the source version
  * (only where that pays) and stores several blobs at once, so that they are coded in parallel.
  */
+import { joinBytes } from '../core/core.js';
 import { CODEC, TRY } from '../engine/engine.js';
 import type { Digest } from '../format/format.js';
 import type { BlobContext, BlobInput, VersionReader } from '../store/store.js';
@@ -31,10 +32,10 @@ export class BlobQueue {
     this.#source = work.deltas ? source : undefined;
   }
 
-  /** Takes over `job.bytes`: they must not change any more. */
+  /** Takes over the job's pieces: they must not change any more. */
   async add(job: BlobJob): Promise<void> {
     this.#jobs.push(job);
-    this.#bytes += job.bytes.length;
+    this.#bytes += bytesOf(job);
     if (this.#bytes >= this.#work.chunkBytes) await this.flush();
   }
 
@@ -58,17 +59,19 @@ export class BlobQueue {
   /** Shifted bytes are often stored already: no source is read for a blob that will not be written. */
   async #inputs(placed: readonly PlacedJob[]): Promise<BlobInput[]> {
     const { engine, store, tx, tries } = this.#work;
-    const jobs = placed.map(({ job }) => job);
-    const lengths = Uint32Array.from(jobs, (job) => job.bytes.length);
-    const joined = jobs.length === 1 && jobs[0] ? jobs[0].bytes : Buffer.concat(jobs.map((job) => job.bytes));
+    const lengths = Uint32Array.from(placed, ({ job }) => bytesOf(job));
+    // One copy for everything that follows: what is done with the blobs in order finds them side by side.
+    const joined = joinBytes(placed.flatMap(({ job }) => job.pieces));
     const packed = await engine.digestMany(store.hashAlgo, joined, lengths);
-    const digests = jobs.map((_, i) => Buffer.from(packed.subarray(i * 32, i * 32 + 32)));
+    const digests = placed.map((_, i) => Buffer.from(packed.subarray(i * 32, i * 32 + 32)));
     const stored = this.#source ? await tx.hasBlobs(digests) : [];
     const contexts = await this.#contexts(placed.map((item, i) => (stored[i] ? alone(item.job) : item)));
-    return jobs.map((job, i) => {
+    let at = 0;
+    return placed.map((_, i) => {
       const context = contexts[i];
+      at += lengths[i] as number;
       return {
-        bytes: job.bytes,
+        bytes: joined.subarray(at - (lengths[i] as number), at),
         kind: 'blob',
         digest: digests[i] as Digest,
         ...(context && { context }),
@@ -84,14 +87,14 @@ export class BlobQueue {
     if (this.#seenBytes >= this.#nextProbe) {
       const [context] = await readContexts(source, [placed[first] as PlacedJob]);
       this.#nextProbe = this.#seenBytes + PROBE_EVERY_BYTES;
-      if (context) this.#contextsPay = await this.#helps((placed[first] as PlacedJob).job.bytes, context);
+      if (context) this.#contextsPay = await this.#helps(joinBytes((placed[first] as PlacedJob).job.pieces), context);
     }
-    for (const { job } of placed) this.#seenBytes += job.bytes.length;
+    for (const { job } of placed) this.#seenBytes += bytesOf(job);
     return this.#contextsPay ? readContexts(source, placed) : [];
   }
 
   /** Codes the first bytes with and without the context. */
-  async #helps(bytes: Buffer, context: BlobContext): Promise<boolean> {
+  async #helps(bytes: Uint8Array, context: BlobContext): Promise<boolean> {
     const sample = bytes.subarray(0, PROBE_BYTES);
     const sourceSample = context.aligned ? context.bytes.subarray(0, PROBE_BYTES) : context.bytes;
     const xor = context.aligned ? TRY.xor : 0;
@@ -108,4 +111,8 @@ export class BlobQueue {
     const [withContext = 0, alone = 0] = encoded.payloadLengths;
     return withContext < alone * (1 - PROBE_GAIN);
   }
+}
+
+function bytesOf(job: BlobJob): number {
+  return job.pieces.reduce((sum, piece) => sum + piece.length, 0);
 }

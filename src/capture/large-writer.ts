@@ -145,7 +145,7 @@ export class LargeWriter {
       const slot: Slot = { digest: null, offset: 0, length };
       this.#slots.push(slot);
       const bytes = data.subarray(at, at + length);
-      await this.#queue.add({ bytes, ranges: [start + at, length], slots: [slot] });
+      await this.#queue.add({ pieces: [bytes], ranges: [start + at, length], slots: [slot] });
       at += length;
     }
     this.#run = at < data.length ? [data.subarray(at)] : [];
@@ -180,7 +180,7 @@ export class LargeWriter {
     this.#scattered = [];
     this.#scatteredBytes = 0;
     await this.#queue.add({
-      bytes: Buffer.concat(pieces.map((piece) => piece.bytes)),
+      pieces: pieces.map((piece) => piece.bytes),
       ranges: pieces.flatMap((piece) => [piece.offset, piece.bytes.length]),
       slots: pieces.map((piece) => piece.slot),
     });

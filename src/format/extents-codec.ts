@@ -12,6 +12,7 @@
  */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from './bytes.js';
+import { digestKey } from './digest-key.js';
 import type { Digest, Extent } from './types.js';
 
 export function encodeExtents(extents: readonly Extent[]): Buffer {
@@ -19,7 +20,7 @@ export function encodeExtents(extents: readonly Extent[]): Buffer {
   const digests: Digest[] = [];
   const column = extents.map((extent) => {
     if (extent.digest === null) return 0;
-    const key = extent.digest.toString('latin1');
+    const key = digestKey(extent.digest);
     const known = indexes.get(key);
     if (known !== undefined) return known;
     digests.push(extent.digest);

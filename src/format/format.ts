@@ -1,6 +1,7 @@
 /** Door of the room `format`: bytes <-> types, pure. Normative text: `docs/format.md`. */
 export * from './bytes.js';
 export * from './checkpoint-codec.js';
+export * from './digest-key.js';
 export * from './extents-codec.js';
 export * from './marker.js';
 export * from './record.js';

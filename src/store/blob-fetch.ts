@@ -6,6 +6,7 @@ import {
   type Digest,
   decodeExtents,
   decodeRecord,
+  digestKey,
   type Extent,
 } from '../format/format.js';
 import { decodeBlobInfo } from './blob-index.js';
@@ -25,11 +26,6 @@ export interface CodedBlob {
   readonly run: Buffer;
   readonly record: DecodedRecord;
   readonly context: readonly Extent[];
-}
-
-/** Digests as map keys. */
-export function blobKeyText(digest: Uint8Array): string {
-  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1');
 }
 
 export class BlobFetch {
@@ -55,7 +51,7 @@ export class BlobFetch {
     for (const [index, info] of infos.entries()) {
       const digest = digests[index] as Digest;
       if (info) places.push(info);
-      else failed.set(blobKeyText(digest), notIndexed(digest));
+      else failed.set(digestKey(digest), notIndexed(digest));
     }
     return places;
   }
@@ -81,12 +77,12 @@ export class BlobFetch {
       const length = last.offset + last.recordBytes - first.offset;
       bytes = await this.#packs.read(first.pack, first.offset, length, pool?.take(length));
     } catch (error) {
-      for (const info of group) failed.set(blobKeyText(info.digest), asError(error));
+      for (const info of group) failed.set(digestKey(info.digest), asError(error));
       return [];
     }
     const coded: CodedBlob[] = [];
     for (const info of group) {
-      const key = blobKeyText(info.digest);
+      const key = digestKey(info.digest);
       const at = info.offset - first.offset;
       try {
         const record = decodeRecord(bytes.subarray(at, at + info.recordBytes), info.offset, this.#checksum);

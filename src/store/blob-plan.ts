@@ -4,8 +4,8 @@
  * chains one by one would decode shared ancestors again and again, doubling with every layer.
  */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Digest, Extent } from '../format/format.js';
-import { type BlobFetch, blobKeyText, type CodedBlob } from './blob-fetch.js';
+import { type Digest, digestKey, type Extent } from '../format/format.js';
+import type { BlobFetch, CodedBlob } from './blob-fetch.js';
 import type { BlobInfo } from './types.js';
 
 /** Bytes of a blob that are wanted; without a length the whole of it. */
@@ -109,7 +109,7 @@ export class BlobPlan {
     while (next.length > 0) {
       const fresh = await this.#locate(next);
       for (const { digest, offset, length } of next) {
-        const node = this.nodes.get(blobKeyText(digest));
+        const node = this.nodes.get(digestKey(digest));
         if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes);
       }
       if (this.bytes > this.#bytesMax) return false;
@@ -134,12 +134,12 @@ export class BlobPlan {
   async #locate(demands: readonly Demand[]): Promise<PlanNode[]> {
     const unknown = new Map<string, Digest>();
     for (const { digest } of demands) {
-      const key = blobKeyText(digest);
+      const key = digestKey(digest);
       if (!this.nodes.has(key) && !this.failed.has(key)) unknown.set(key, digest);
     }
     const infos = await this.#fetch.locate([...unknown.values()], this.failed);
     return infos.map((info) => {
-      const node = new PlanNode(blobKeyText(info.digest), info);
+      const node = new PlanNode(digestKey(info.digest), info);
       this.nodes.set(node.key, node);
       return node;
     });
@@ -159,7 +159,7 @@ export class BlobPlan {
 
   /** The blob with its data, or what keeps it away. */
   find(digest: Digest): PlanNode | Error {
-    const key = blobKeyText(digest);
+    const key = digestKey(digest);
     const failure = this.failed.get(key);
     if (failure) return failure;
     const node = this.nodes.get(key);

@@ -4,9 +4,9 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import { type Engine, type HashAlgo, ZERO_BYTES } from '../engine/engine.js';
-import type { Checksum, Digest, Extent } from '../format/format.js';
+import { type Checksum, type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
-import { BlobFetch, blobKeyText, type CodedBlob } from './blob-fetch.js';
+import { BlobFetch, type CodedBlob } from './blob-fetch.js';
 import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
 import type { Meta } from './meta.js';
@@ -14,7 +14,7 @@ import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
 /** Decoded bytes handed to one decode call. */
-const DECODE_BYTES = 16 << 20;
+const DECODE_BYTES = 8 << 20;
 /** Bytes that one plan may hold; a request that needs more is cut in halves. */
 const PLAN_BYTES = 64 << 20;
 /** A single blob may not need more than this, whatever the store says. */
@@ -47,8 +47,8 @@ export class BlobStore {
     const demands: Demand[] = [];
     const cached = new Map<string, Buffer>();
     for (const digest of digests) {
-      const known = this.#cache.get(blobKeyText(digest));
-      if (known) cached.set(blobKeyText(digest), known);
+      const known = this.#cache.get(digestKey(digest));
+      if (known) cached.set(digestKey(digest), known);
       else demands.push({ digest, offset: 0 });
     }
     const plan = await this.#plan(demands);
@@ -58,7 +58,7 @@ export class BlobStore {
       return [...front, ...(await this.read(digests.slice(middle)))];
     }
     return digests.map((digest) => {
-      const key = blobKeyText(digest);
+      const key = digestKey(digest);
       const known = cached.get(key);
       if (known) return known;
       const node = plan.find(digest);

@@ -1,7 +1,15 @@
 /** Codes blobs in batches and appends their records: the write half of a transaction. */
-import { LIMITS } from '../core/core.js';
+import { joinBytes, LIMITS } from '../core/core.js';
 import { CODEC, type Codec, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
-import { type Checksum, type Digest, encodeExtents, encodeRecord, mergeExtents, RECORD } from '../format/format.js';
+import {
+  type Checksum,
+  type Digest,
+  digestKey,
+  encodeExtents,
+  encodeRecord,
+  mergeExtents,
+  RECORD,
+} from '../format/format.js';
 import { encodeBlobInfo } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import type { MetaChange } from './meta.js';
@@ -62,7 +70,7 @@ export class BlobWriter {
   async has(digests: readonly Digest[]): Promise<boolean[]> {
     const infos = await this.#blobs.infos(digests);
     return infos.map((info, index) => {
-      return info !== undefined || this.#staged.has((digests[index] as Digest).toString('latin1'));
+      return info !== undefined || this.#staged.has(digestKey(digests[index] as Digest));
     });
   }
 
@@ -73,7 +81,7 @@ export class BlobWriter {
     const fresh: { input: BlobInput; digest: Digest }[] = [];
     for (const [index, input] of inputs.entries()) {
       const digest = digests[index] as Digest;
-      const key = digest.toString('latin1');
+      const key = digestKey(digest);
       if (stored[index] || seen.has(key)) continue;
       seen.add(key);
       fresh.push({ input, digest });
@@ -95,7 +103,7 @@ export class BlobWriter {
     const unknown = inputs.filter((input) => input.digest === undefined);
     const computed = await this.#engine.digestMany(
       this.#algo,
-      Buffer.concat(unknown.map((input) => input.bytes)),
+      joinBytes(unknown.map((input) => input.bytes)),
       Uint32Array.from(unknown, (input) => input.bytes.length),
     );
     let next = 0;
@@ -109,7 +117,7 @@ export class BlobWriter {
   async #withDepths(fresh: readonly { input: BlobInput; digest: Digest }[]): Promise<Pending[]> {
     const wanted = new Map<string, Digest>();
     for (const { input } of fresh) {
-      for (const { digest } of input.context?.extents ?? []) if (digest) wanted.set(digest.toString('latin1'), digest);
+      for (const { digest } of input.context?.extents ?? []) if (digest) wanted.set(digestKey(digest), digest);
     }
     const keys = [...wanted.keys()];
     const infos = await this.#blobs.infos([...wanted.values()]);
@@ -121,7 +129,7 @@ export class BlobWriter {
       }
       let depth = 1;
       for (const extent of context.extents) {
-        const below = extent.digest ? depths.get(extent.digest.toString('latin1')) : undefined;
+        const below = extent.digest ? depths.get(digestKey(extent.digest)) : undefined;
         // A context that is not durably indexed, or lies too deep, must not be built upon.
         if (below === undefined || below + 1 > this.#depthMax) return { input, digest, context: null, depth: 0 };
         depth = Math.max(depth, below + 1);
@@ -140,9 +148,9 @@ export class BlobWriter {
     if (pending.length === 0) return [];
     const contexts = pending.map(({ context }) => context?.bytes ?? new Uint8Array(0));
     const { codecs, payloadLengths, payloads } = await this.#engine.encodeBlobs({
-      targets: Buffer.concat(pending.map(({ input }) => input.bytes)),
+      targets: joinBytes(pending.map(({ input }) => input.bytes)),
       targetLengths: Uint32Array.from(pending, ({ input }) => input.bytes.length),
-      contexts: Buffer.concat(contexts),
+      contexts: joinBytes(contexts),
       contextLengths: Uint32Array.from(contexts, (context) => context.length),
       tries: Uint8Array.from(pending, triesOf),
       level,
@@ -185,7 +193,7 @@ export class BlobWriter {
     );
     const place = await this.#packs.append(record);
     const info: BlobInfo = { digest: item.digest, ...place, decodedBytes, depth };
-    this.#staged.set(item.digest.toString('latin1'), info);
+    this.#staged.set(digestKey(item.digest), info);
     this.changes.push({ key: blobKey(item.digest), value: encodeBlobInfo(info, kind) });
     this.storedBytes += record.length;
   }

@@ -5,29 +5,32 @@
 
 /** Smaller ones are not worth it. */
 const POOLED_BYTES_MIN = 256 << 10;
-/** Length of every pooled buffer: a run of records and a last one. */
-const POOLED_BYTES = 6 << 20;
-const POOLED_MAX = 8;
+/** Lengths of pooled buffers: some records, and a whole run of them with a last one. */
+const CLASSES = [1 << 20, 6 << 20] as const;
+/** Free buffers kept of each length. */
+const FREE_MAX = 4;
 
 export class BufferPool {
-  readonly #free: Buffer[] = [];
+  readonly #free = new Map<number, Buffer[]>(CLASSES.map((bytes) => [bytes, []]));
   readonly #taken = new WeakSet<ArrayBufferLike>();
 
   /** A buffer of this length, with anything in it. */
   take(bytes: number): Buffer {
-    if (bytes < POOLED_BYTES_MIN || bytes > POOLED_BYTES) return Buffer.allocUnsafe(bytes);
-    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(POOLED_BYTES);
+    const room = CLASSES.find((length) => length >= bytes);
+    if (bytes < POOLED_BYTES_MIN || room === undefined) return Buffer.allocUnsafe(bytes);
+    const buffer = this.#free.get(room)?.pop() ?? Buffer.allocUnsafeSlow(room);
     this.#taken.add(buffer.buffer);
     return buffer.subarray(0, bytes);
   }
 
-  /** Takes back what nothing refers to any more; gives from elsewhere, or given twice, are left alone. */
+  /** Takes back what nothing refers to any more; what came from elsewhere, or is given twice, is left alone. */
   give(buffer: Buffer): void {
     if (!this.#taken.delete(buffer.buffer)) return;
-    if (this.#free.length < POOLED_MAX) this.#free.push(Buffer.from(buffer.buffer, 0, POOLED_BYTES));
+    const free = this.#free.get(buffer.buffer.byteLength);
+    if (free && free.length < FREE_MAX) free.push(Buffer.from(buffer.buffer));
   }
 
   clear(): void {
-    this.#free.length = 0;
+    for (const free of this.#free.values()) free.length = 0;
   }
 }
