@@ -1,5 +1,6 @@
-// preallocate, and info about what is inside.
+// preallocate, syncFileSystem, and info about what is inside.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -41,6 +42,34 @@ Napi::Value Preallocate(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// Everything written to the file system that holds a directory, whoever wrote it: one call instead of one for each file.
+class SyncFileSystemJob : public Worker {
+ public:
+  explicit SyncFileSystemJob(const Napi::CallbackInfo& info)
+      : Worker(info.Env()), directory_(TakeString(info[0], "directory")) {}
+
+ protected:
+  void Execute() override {
+#if defined(__linux__)
+    const int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return FailErrno(errno, "open '" + directory_ + "'");
+    const int error = syncfs(fd) == 0 ? 0 : errno;
+    close(fd);
+    if (error == 0) {
+      done_ = true;
+    } else if (error != ENOSYS) {
+      FailErrno(error, "sync the file system of '" + directory_ + "'");
+    }
+#endif
+  }
+
+  Napi::Value Resolve(Napi::Env env) override { return Napi::Boolean::New(env, done_); }
+
+ private:
+  const std::string directory_;
+  bool done_ = false;
+};
+
 Napi::Value Info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Object versions = Napi::Object::New(env);
@@ -58,6 +87,7 @@ Napi::Value Info(const Napi::CallbackInfo& info) {
 
 void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "preallocate", Preallocate);
+  Export(env, exports, "syncFileSystem", RunJob<SyncFileSystemJob>);
   Export(env, exports, "info", Info);
 }
 

@@ -2,12 +2,13 @@
  * The only place that makes bytes durable: fsync, fdatasync, rename and unlink of
  * the product's own files go through here, so that tests can record and fail them.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, truncate, unlink } from 'node:fs/promises';
 import * as path from 'node:path';
 import { systemCode } from './errors.js';
 
 /** Makes the entries of a directory durable. Systems that cannot sync a directory are left alone. */
-export async function fsyncDirectory(directory: string): Promise<void> {
+export async function fsyncDirectory(directory: string | Buffer): Promise<void> {
   let handle: FileHandle;
   try {
     handle = await open(directory, 'r');
@@ -20,6 +21,33 @@ export async function fsyncDirectory(directory: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** Makes a file and its content durable; one that is gone, no file, or closed to us is left alone. */
+async function fsyncFile(file: Buffer): Promise<void> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    if (['ENOENT', 'EACCES', 'ELOOP', 'ENXIO', 'EPERM'].includes(systemCode(error))) return;
+    throw error;
+  }
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes every file and directory below a directory durable, one after the other; symbolic links are not followed. */
+export async function fsyncTree(directory: string | Buffer): Promise<void> {
+  const root = Buffer.from(directory);
+  for (const entry of await readdir(root, { withFileTypes: true, encoding: 'buffer' })) {
+    const full = Buffer.concat([root, Buffer.from('/'), entry.name]);
+    if (entry.isDirectory()) await fsyncTree(full);
+    else if (entry.isFile()) await fsyncFile(full);
+  }
+  await fsyncDirectory(root);
 }
 
 /** Writes a whole file so that after a crash either nothing or all of it is there (temporary name, fsync, rename). */

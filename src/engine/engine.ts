@@ -265,4 +265,9 @@ export interface Engine {
   placeLink(root: string, existing: BytePath, path: BytePath): Promise<void>;
   /** Reserves disk blocks without changing the file's length; no-op where the system has no such call. */
   preallocate(fd: number, offset: number, bytes: number): void;
+  /**
+   * Makes everything durable that was written to the file system holding this directory (absolute path). False where
+   * the system has no such call: then each file has to be synced. Rejects with the system error.
+   */
+  syncFileSystem(directory: string): Promise<boolean>;
 }

@@ -39,6 +39,7 @@ type Files = Pick<
   | 'placeCommit'
   | 'placeLink'
   | 'preallocate'
+  | 'syncFileSystem'
 >;
 
 function guardHashing(inner: Engine): Hashing {
@@ -230,6 +231,10 @@ function guardFiles(inner: Engine): Files {
       checkInteger(offset, 'offset', 0, Number.MAX_SAFE_INTEGER);
       checkInteger(bytes, 'bytes', 0, Number.MAX_SAFE_INTEGER);
       inner.preallocate(fd, offset, bytes);
+    },
+    async syncFileSystem(directory) {
+      checkFilePath(directory, 'directory');
+      return inner.syncFileSystem(directory);
     },
   };
 }

@@ -112,6 +112,7 @@ type FileVerbs = Pick<
   | 'placeCommit'
   | 'placeLink'
   | 'preallocate'
+  | 'syncFileSystem'
 >;
 
 function wrapFiles(raw: RawAddon): FileVerbs {
@@ -132,6 +133,7 @@ function wrapFiles(raw: RawAddon): FileVerbs {
       ),
     placeLink: (root, existing, path) => crossing(() => raw.placeLink(root, pathBytes(existing), pathBytes(path))),
     preallocate: (fd, offset, bytes) => raw.preallocate(fd, offset, bytes),
+    syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
   };
 }
 

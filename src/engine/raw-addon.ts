@@ -103,6 +103,7 @@ export interface RawAddon {
   }): Promise<void>;
   placeLink(root: string, existing: Buffer, path: Buffer): Promise<void>;
   preallocate(fd: number, offset: number, bytes: number): void;
+  syncFileSystem(directory: string): Promise<boolean>;
 }
 
 const NAMES: readonly (keyof RawAddon)[] = [
@@ -129,6 +130,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'placeCommit',
   'placeLink',
   'preallocate',
+  'syncFileSystem',
 ];
 
 /** Fails with the missing names unless all functions are there: a file from another version may load. */

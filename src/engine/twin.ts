@@ -69,5 +69,7 @@ export function createTwin(fallbackReason?: string): Engine {
     placeLink,
     // Node has no call that reserves blocks.
     preallocate() {},
+    // Nor one that syncs more than one file.
+    syncFileSystem: async () => false,
   };
 }

@@ -11,6 +11,7 @@ import { RecoverJob } from './recover-job.js';
 import { type PassOptions, RecoverPass } from './recover-pass.js';
 import { compileIgnores } from './remove-extra.js';
 import { entriesOf, findCheckpoint, refusal, selectPaths } from './select-entries.js';
+import { syncTarget } from './sync-target.js';
 import { openTarget } from './target-tree.js';
 import type { RecoverDamage, RecoverOptions, RecoverPlan, RecoverReport } from './types.js';
 
@@ -51,6 +52,7 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
       path: options.paths?.[0] ?? '',
     });
   }
+  if (options.durable) await syncTarget(store.engine, job.root);
   if (rootMatches === false) reportRoot(job, checkpoint, logger);
   const rootVerified = rootMatches === null ? null : rootMatches && job.damage.count === 0;
   const facts = { timeMs: Date.now(), sequence: checkpoint.sequence };

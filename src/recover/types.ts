@@ -15,6 +15,11 @@ export interface RecoverOptions {
   readonly ignore?: readonly string[];
   /** Set owner and group. Default: when running as root. */
   readonly owner?: boolean;
+  /**
+   * The report comes only when all that was written would survive a loss of power. Takes as long as the disk needs to
+   * write it. Default false.
+   */
+  readonly durable?: boolean;
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
   /** Called after each step of work. `totalBytes` counts content bytes, kept files included. */

@@ -94,7 +94,8 @@ async function recoverInto(options: PrepareOptions, sequence: number): Promise<R
   const marker = markerPath(options);
   // Killed half way, the directory would look like the newest state at the next start: the marker says it is not.
   await writeFileDurable(marker, Buffer.from(`${sequence}\n`));
-  const report = await recover(store, stateDir, { at: sequence, ignore, logger, signal });
+  // Durable before the marker goes: without it, a loss of power would leave a half-empty tree that passes for a state.
+  const report = await recover(store, stateDir, { at: sequence, ignore, logger, signal, durable: true });
   for (const damage of report.damaged) {
     logger.error({ path: damage.path, code: damage.code }, `could not be recovered: ${damage.message}`);
   }

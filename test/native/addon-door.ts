@@ -32,6 +32,7 @@ export interface RawAddon {
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
   preallocate(fd: number, offset: number, bytes: number): void;
+  syncFileSystem(directory: string): Promise<boolean>;
 }
 
 /** Where the tests take the addon from; `DK_ADDON` names another build (for example the sanitized one). */

@@ -180,6 +180,14 @@ describe('cut', () => {
   });
 });
 
+describe('syncFileSystem', () => {
+  it('syncs the file system of a directory, and says when there is none', async () => {
+    expect(await addon.syncFileSystem(process.cwd())).toBe(process.platform === 'linux');
+    if (process.platform !== 'linux') return;
+    await expect(addon.syncFileSystem('/no/such/directory')).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
 describe('preallocate', () => {
   it('reserves blocks and leaves the length', () => {
     const fd = fs.openSync(path.join(work, 'reserved'), 'w');
