@@ -42,7 +42,7 @@ Napi::Value Preallocate(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// Everything written to the file system that holds a directory, whoever wrote it: one call instead of one for each file.
+// Everything written to the file system that holds a directory, whoever wrote it: one call, not one for each file.
 class SyncFileSystemJob : public Worker {
  public:
   explicit SyncFileSystemJob(const Napi::CallbackInfo& info)
