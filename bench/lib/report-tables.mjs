@@ -72,11 +72,12 @@ function ratioTable(rows) {
   const others = rows.filter(({ tool }) => tool !== 'diffkeeper' && verifiedRow(rows, tool));
   if (ours === undefined || others.length === 0) return '';
   return table(
-    ['times as much as DiffKeeper', 'first capture', 'later capture', 'bytes added (mean)', 'full recover'],
+    ['times as much as DiffKeeper', 'first capture', 'later capture', 'bytes added: median', 'mean', 'full recover'],
     others.map(({ tool, first, later, recover }) => [
       tool,
       showTimes(ratio(first.wallMs, ours.first.wallMs)),
       showTimes(ratio(later.wallMs, ours.later.wallMs)),
+      showTimes(ratio(later.bytesMedian, ours.later.bytesMedian)),
       showTimes(ratio(later.bytesMean, ours.later.bytesMean)),
       showTimes(ratio(recover.wallMs, ours.recover.wallMs)),
     ]),

@@ -14,8 +14,9 @@ const METHOD = `Every trial runs each tool in a process of its own: first captur
 newest version into a fresh directory. Each version is made once, from a seed, and captured by every tool before the next
 one is made; the order of the tools turns with version and trial. Wall time includes starting the program. CPU is user and
 system time, and peak memory that of the largest process, as GNU time reports them. Bytes are the growth of the store: sum
-of file lengths; *on disk* is the space allotted for them. The mean leaves out the second version, at which databases of
-stores still tidy up what the first capture left. Times are medians over all trials and versions.
+of file lengths; *on disk* is the space allotted for them. Their median is what a capture adds as a rule; the mean is the net
+growth from the first version to the last, divided by the captures: it holds what databases of stores tidy up or have not
+tidied up yet, which with few versions can be far more than what was added. Times are medians over all trials and versions.
 
 - Page caches are not dropped: the state was just written or read. Before each timed step all dirty pages are written out, so
   that no tool pays for another's writes.
@@ -86,9 +87,8 @@ export function shortTable(results) {
         return row === undefined ? '–' : figure(row);
       });
     rows.push([`**${result.title}**: ${result.laterName}`, ...cells((row) => showMs(row.later.wallMs))]);
-    rows.push(['bytes added by it', ...cells((row) => showBytes(row.later.bytesMean))]);
+    rows.push(['bytes added by it', ...cells((row) => showBytes(row.later.bytesMedian))]);
     rows.push([`full recover of ${showBytes(result.state.bytes)}`, ...cells((row) => showMs(row.recover.wallMs))]);
   }
-  const text = `\n${table(['', 'DiffKeeper', 'restic', 'borg'], rows)}\nAll tables, the targets met and missed, machine and method: [performance](docs/performance.md).\n\n`;
-  return text;
+  return `\n\n${table(['', 'DiffKeeper', 'restic', 'borg'], rows)}\nAll tables, the targets met and missed, machine and method: [performance](docs/performance.md).\n\n`;
 }

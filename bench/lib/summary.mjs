@@ -16,12 +16,6 @@ import { mean, median, spread } from './statistics.mjs';
  */
 
 /**
- * The first version whose growth counts in the mean: at the second, databases of stores still tidy up what the first
- * capture left behind, which may even shrink them.
- */
-const MEAN_FROM_VERSION = 3;
-
-/**
  * @param {readonly Sample[]} samples
  * @returns {Timing}
  */
@@ -56,7 +50,7 @@ function rowOf(result, tool) {
     later: {
       ...timing(later),
       bytesMedian: median(added(later)),
-      bytesMean: mean(added(later.filter(({ version }) => version >= MEAN_FROM_VERSION))),
+      bytesMean: mean(added(later)),
       diskMedian: median(later.map(({ addedDiskBytes = Number.NaN }) => addedDiskBytes)),
     },
     recover: timing(of('recover')),

@@ -91,9 +91,9 @@ export function judge(results) {
   const added = (/** @type {string} */ scenario, /** @type {number} */ bound) =>
     against(results, {
       scenario,
-      target: `bytes added (mean) at least ${bound} times fewer`,
+      target: `bytes added (median) at least ${bound} times fewer`,
       bound,
-      figure: (row) => row.later.bytesMean,
+      figure: (row) => row.later.bytesMedian,
       show: showBytes,
     });
   const recover = (/** @type {string} */ scenario) =>
