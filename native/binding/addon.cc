@@ -10,6 +10,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterDigestFile(env, exports);
   dk::RegisterZstd(env, exports);
   dk::RegisterXor(env, exports);
+  dk::RegisterBsdiff(env, exports);
   dk::RegisterChunk(env, exports);
   dk::RegisterBlobs(env, exports);
   dk::RegisterBlobsDecode(env, exports);

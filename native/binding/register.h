@@ -9,6 +9,7 @@ void RegisterDigest(Napi::Env env, Napi::Object exports);
 void RegisterDigestFile(Napi::Env env, Napi::Object exports);
 void RegisterZstd(Napi::Env env, Napi::Object exports);
 void RegisterXor(Napi::Env env, Napi::Object exports);
+void RegisterBsdiff(Napi::Env env, Napi::Object exports);
 void RegisterChunk(Napi::Env env, Napi::Object exports);
 void RegisterBlobs(Napi::Env env, Napi::Object exports);
 void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);

@@ -8,6 +8,7 @@
 #include "binding/register.h"
 #include "binding/worker.h"
 #include "blake3/blake3_face.h"
+#include "bzip2/bzip2_face.h"
 #include "common/cpu.h"
 #include "common/errno_name.h"
 #include "common/thread_pool.h"
@@ -76,6 +77,7 @@ Napi::Value Info(const Napi::CallbackInfo& info) {
   versions.Set("zstd", zstd::Version());
   versions.Set("blake3", blake3::Version());
   versions.Set("xxhash", xxhash::Version());
+  versions.Set("bzip2", bzip2::Version());
   Napi::Object result = Napi::Object::New(env);
   result.Set("simd", CpuSimdName());
   result.Set("threads", Napi::Number::New(env, static_cast<double>(PoolThreads())));
