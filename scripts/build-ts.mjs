@@ -36,23 +36,50 @@ for (const { folder, type, options } of builds) {
   writeFileSync(join(out, 'package.json'), `${JSON.stringify({ type })}\n`);
 }
 
-// The program as few files instead of more than a hundred: half of its start would be spent on opening them.
-const folder = join(root, 'dist', 'esm', 'cli');
-const { outputFiles } = await build({
-  entryPoints: [join(folder, 'main.js')],
-  outdir: folder,
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  packages: 'external',
-  external: ['../addon.cjs'],
-  write: false,
-  allowOverwrite: true,
-  logLevel: 'warning',
-});
-rmSync(folder, { recursive: true });
-mkdirSync(folder);
-for (const { path, contents } of outputFiles) writeFileSync(path, contents);
-chmodSync(join(folder, 'main.js'), 0o755);
+await bundleProgram();
+
+/**
+ * The program as few files instead of some hundred, with the libraries that every command needs: most of its start
+ * would be spent on finding and opening them. What only some commands need stays outside and is loaded then.
+ */
+async function bundleProgram() {
+  const folder = join(root, 'dist', 'esm', 'cli');
+  const { outputFiles } = await build({
+    entryPoints: [join(folder, 'main.js')],
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: [
+      '../addon.cjs',
+      '@bokuweb/zstd-wasm',
+      'chokidar',
+      'cli-progress',
+      'cli-table3',
+      'hash-wasm',
+      'pino',
+      'zod',
+    ],
+    // Bundled CommonJS asks for Node's modules by `require`.
+    banner: { js: "import{createRequire as dkRequire}from'node:module';const require=dkRequire(import.meta.url);" },
+    plugins: [{ name: 'binding', setup: leaveBinding }],
+    write: false,
+    allowOverwrite: true,
+    logLevel: 'warning',
+  });
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+  for (const { path, contents } of outputFiles) writeFileSync(path, contents);
+  chmodSync(join(folder, 'main.js'), 0o755);
+}
+
+/** LevelDB's binary is looked for beside the file that asks for it: that file must stay where it is. */
+function leaveBinding({ onResolve }) {
+  onResolve({ filter: /^\.\/binding(\.js)?$/ }, ({ importer }) =>
+    /[\\/]classic-level[\\/]/.test(importer) ? { path: 'classic-level/binding.js', external: true } : undefined,
+  );
+}

@@ -61,17 +61,16 @@ function vendored() {
       note: `addon; sources from ${pinned('xxhash').join(', ')}`,
     },
     {
-<<<<<<< HEAD
       name: pinned('node-api').join(', ').replace('@', ' '),
       licence: 'MIT',
       text: read('native/node-api/vendor/LICENSE'),
       note: 'headers that the addon is built with',
-=======
+    },
+    {
       name: `bzip2 ${/libbzip2 version ([\d.]+)/.exec(read('native/bzip2/vendor/bzlib.h'))[1]}`,
       licence: 'bzip2-1.0.6',
       text: read('native/bzip2/vendor/COPYING'),
       note: `addon; sources from ${pinned('bzip2').join(', ')}`,
->>>>>>> 7688a39 (bsdiff: BSDIFF40 both ways in the addon)
     },
   ];
 }
