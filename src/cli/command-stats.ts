@@ -2,7 +2,7 @@
 import { EXIT_CODES, type StoreStats } from '../index.js';
 import type { CommandContext } from './context.js';
 import { withStore } from './store-access.js';
-import { count, showBytes } from './units.js';
+import { count, showBytes, showNumber } from './units.js';
 
 function ratio(stats: StoreStats): { readonly storedBytes: number; readonly factor: number | null } {
   const storedBytes = stats.packBytes + stats.metaBytes;
@@ -19,7 +19,7 @@ export async function run(context: CommandContext): Promise<number> {
   const { default: Table } = await import('cli-table3');
   const rule = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
   const table = new Table({ chars: rule, style: { head: [], border: [] }, colAligns: ['left', 'right'] });
-  const depths = stats.depths.map((blobs, depth) => `${depth}: ${blobs.toLocaleString('en-US')}`).join('  ');
+  const depths = stats.depths.map((blobs, depth) => `${depth}: ${showNumber(blobs)}`).join('  ');
   table.push(
     ['store', `${stats.path} (${stats.hashAlgo})`],
     ['state now', `${count(stats.entries, 'entry')}, ${showBytes(stats.treeBytes)}`],
@@ -33,7 +33,7 @@ export async function run(context: CommandContext): Promise<number> {
       'saved',
       factor === null || saved < 0 ? 'nothing yet' : `${saved.toFixed(1)} % (${factor.toFixed(1)} times smaller)`,
     ],
-    ['blobs', stats.blobs.toLocaleString('en-US')],
+    ['blobs', showNumber(stats.blobs)],
     ['blobs by depth', depths],
   );
   output.line(table.toString());
