@@ -2,7 +2,7 @@
  * Small lane: files of at most one blob's size and symbolic links. One batch is
  * read and verified while the batch before it is being placed.
  */
-import { type BytePath, DiffKeeperError, LIMITS, pathToText } from '../core/core.js';
+import { type BytePath, DiffKeeperError, joinBytes, LIMITS, pathToText } from '../core/core.js';
 import { STAT_COLUMNS } from '../engine/engine.js';
 import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import { fillRow } from './attribute-rows.js';
@@ -124,7 +124,7 @@ async function verify(
   if (present.length === 0) return;
   const pieces = present.map((version) => contents.get(version) as Uint8Array);
   const lengths = Uint32Array.from(pieces, (piece) => piece.length);
-  const digests = await job.engine.digestMany(job.store.hashAlgo, Buffer.concat(pieces), lengths);
+  const digests = await job.engine.digestMany(job.store.hashAlgo, joinBytes(pieces), lengths);
   for (const [index, version] of present.entries()) {
     const right = version.digest?.equals(digests.subarray(index * 32, index * 32 + 32)) === true;
     if (right && pieces[index]?.length === version.size) continue;
@@ -142,7 +142,7 @@ async function place(job: RecoverJob, { versions, contents }: Gathered): Promise
     paths: versions.map((version) => version.path),
     rows,
     lengths: Uint32Array.from(contents, (content) => content.length),
-    data: Buffer.concat(contents),
+    data: joinBytes(contents),
     xattrLengths: Uint32Array.from(versions, (version) => version.xattrs.length),
     xattrs: Buffer.concat(versions.map((version) => version.xattrs)),
     owner: job.owner,

@@ -17,6 +17,8 @@ import type { BlobInfo } from './types.js';
 const DECODE_BYTES = 8 << 20;
 /** Bytes that one plan may hold; a request that needs more is cut in halves. */
 const PLAN_BYTES = 64 << 20;
+/** Of longer requests nothing is cached: they read much, once. */
+const CACHED_REQUEST_MAX = 16;
 /** A single blob may not need more than this, whatever the store says. */
 const PLAN_BYTES_MAX = 512 << 20;
 
@@ -64,7 +66,7 @@ export class BlobStore {
       const node = plan.find(digest);
       if (node instanceof Error) return node;
       const bytes = (node.data as Buffer).subarray(node.dataAt, node.dataAt + node.info.decodedBytes);
-      return this.#cache.keep(key, bytes);
+      return digests.length <= CACHED_REQUEST_MAX ? this.#cache.keep(key, bytes) : bytes;
     });
   }
 
