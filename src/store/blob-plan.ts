@@ -15,6 +15,9 @@ export interface Demand {
   readonly length?: number;
 }
 
+/** More than the longest slice: offset and length then fit one number. */
+const LENGTH_UNIT = 2 * LIMITS.blobBytes;
+
 /** One blob of a plan. */
 export class PlanNode {
   readonly key: string;
@@ -56,24 +59,28 @@ export class PlanNode {
 
   /** Sorts and merges what is wanted. */
   settle(): void {
-    const order: { offset: number; end: number }[] = [];
-    for (let i = 0; i < this.#wants.length; i += 2) {
-      const offset = this.#wants[i] as number;
-      order.push({ offset, end: offset + (this.#wants[i + 1] as number) });
+    // One number per slice: typed arrays are sorted by value, and far faster than objects.
+    const order = new Float64Array(this.#wants.length / 2);
+    for (let i = 0; i < order.length; i += 1) {
+      order[i] = (this.#wants[2 * i] as number) * LENGTH_UNIT + (this.#wants[2 * i + 1] as number);
     }
-    order.sort((one, other) => one.offset - other.offset);
-    const merged: { offset: number; end: number }[] = [];
-    for (const slice of order) {
-      const last = merged.at(-1);
-      if (last && slice.offset <= last.end) last.end = Math.max(last.end, slice.end);
-      else merged.push(slice);
+    order.sort();
+    const slices: number[] = [];
+    let end = -1;
+    for (const packed of order) {
+      const offset = Math.floor(packed / LENGTH_UNIT);
+      const sliceEnd = offset + (packed - offset * LENGTH_UNIT);
+      if (offset > end) slices.push(offset, sliceEnd - offset);
+      else if (sliceEnd > end) slices[slices.length - 1] = sliceEnd - (slices[slices.length - 2] as number);
+      end = Math.max(end, sliceEnd);
     }
-    this.#wants = merged.flatMap(({ offset, end }) => [offset, end - offset]);
+    this.#wants = slices;
     this.#bytes = 0;
-    this.#starts = merged.map(({ offset, end }) => {
-      this.#bytes += end - offset;
-      return this.#bytes - (end - offset);
-    });
+    this.#starts = [];
+    for (let i = 0; i < slices.length; i += 2) {
+      this.#starts.push(this.#bytes);
+      this.#bytes += slices[i + 1] as number;
+    }
   }
 
   /** Place of these bytes in `data`; they must have been wanted. */
