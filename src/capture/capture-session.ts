@@ -144,6 +144,8 @@ export class StateSession implements CaptureSession {
     const clock = this.#options.clock ?? systemClock;
     const startMs = clock.steadyMs();
     this.#scope = { ...(await identify(this.#root)), scope: this.#scope.scope };
+    // A full disk, say, while metadata was written: there may be room again.
+    if (this.#store.needsReopen) await this.#store.reopen();
     if (this.#memory.outdated) this.#memory.reset();
     const pass = new CapturePass(
       {

@@ -140,8 +140,14 @@ export class AppendFile {
       const part = buffers.slice(first, first + 512);
       let bytes = 0;
       for (const buffer of part) bytes += buffer.byteLength;
-      const { bytesWritten } = await this.#handle.writev(part, this.#length);
-      if (bytesWritten !== bytes) await this.#finishShortWrite(part, bytesWritten);
+      try {
+        const { bytesWritten } = await this.#handle.writev(part, this.#length);
+        if (bytesWritten !== bytes) await this.#finishShortWrite(part, bytesWritten);
+      } catch (error) {
+        // On a full disk the half that was written holds the last room, which everything else needs to go on.
+        await this.#handle.truncate(this.#length).catch(() => {});
+        throw error;
+      }
       this.#length += bytes;
     }
   }

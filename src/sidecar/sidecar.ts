@@ -80,7 +80,10 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
     relay.close();
-    if (typeof options.store === 'string') await store?.close();
+    if (typeof options.store === 'string') {
+      // The exit code is the application's: trouble at closing, when all is committed, must not replace it.
+      await store?.close().catch((error: unknown) => logger.error({ error: String(error) }, 'cannot close the store'));
+    }
   }
 }
 

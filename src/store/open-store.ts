@@ -8,6 +8,7 @@ import type { Checksum, Marker } from '../format/format.js';
 import { Meta } from './meta.js';
 import { OpenedStore } from './opened-store.js';
 import {
+  assertWritable,
   beginCreation,
   explainMissing,
   finishCreation,
@@ -34,7 +35,8 @@ export interface OpenFacts {
 /**
  * Opens a store for reading and writing; one process at a time owns it.
  *
- * @throws DK_NO_STORE, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; RangeError for a bad option
+ * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; RangeError
+ * for a bad option
  */
 export async function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
   checkRange('snapshotInterval', options.snapshotInterval ?? 10, 1, 64);
@@ -48,7 +50,10 @@ export async function openStore(root: string, options: StoreOptions = {}): Promi
   const fresh = marker === null;
   if (fresh) {
     if (options.create !== true) throw await explainMissing(paths);
+    await assertWritable(paths, true);
     await beginCreation(paths);
+  } else {
+    await assertWritable(paths, false);
   }
   const { meta, rebuild } = await openMeta(paths, { fresh, checksum, logger });
   let store: OpenedStore | undefined;

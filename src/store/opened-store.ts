@@ -75,6 +75,9 @@ export class OpenedStore implements Store {
   get seed(): Buffer {
     return Buffer.from(this.#facts.marker.seed, 'hex');
   }
+  get needsReopen(): boolean {
+    return this.#doubtful;
+  }
   get newest(): Checkpoint | null {
     return this.#newest;
   }

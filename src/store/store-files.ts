@@ -1,6 +1,7 @@
 /** The directory of a store: layout, marker, creation, lock facts. */
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, readdir, readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import * as path from 'node:path';
 import {
@@ -46,6 +47,33 @@ export async function readMarker(paths: StorePaths): Promise<Marker | null> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     if (code.startsWith('DK_')) throw error;
     throw fromSystemError(error, 'read', paths.marker);
+  }
+}
+
+/**
+ * Throws DK_STORE_READ_ONLY when a store cannot be written, or not be made. Asked for before anything is opened: what
+ * refuses to be written must not be taken for damaged.
+ */
+export async function assertWritable(paths: StorePaths, fresh: boolean): Promise<void> {
+  const places = fresh ? [await nearestExisting(paths.root)] : [paths.root, paths.meta, paths.packs];
+  for (const place of places) {
+    try {
+      await access(place, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      const code = systemCode(error);
+      if (!['EROFS', 'EACCES', 'EPERM'].includes(code)) continue;
+      const reason = code === 'EROFS' ? 'the file system is read-only' : 'permission denied';
+      const what = fresh ? 'cannot make a store at' : 'cannot write to the store';
+      throw new DiffKeeperError('DK_STORE_READ_ONLY', `${what} ${paths.root}: ${reason}`, { path: place }, error);
+    }
+  }
+}
+
+/** The directory that a new one would be made in. */
+async function nearestExisting(directory: string): Promise<string> {
+  for (let place = directory; ; place = path.dirname(place)) {
+    const found = await stat(place).catch(() => null);
+    if (found !== null || place === path.dirname(place)) return place;
   }
 }
 

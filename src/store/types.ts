@@ -187,6 +187,8 @@ export interface Store {
   readBlobs(digests: readonly Digest[]): Promise<(Buffer | Error)[]>;
   reader(version: Version): VersionReader;
 
+  /** A write of the metadata failed and it could not be opened again: `reopen` must succeed before the next write. */
+  readonly needsReopen: boolean;
   /** After a failed metadata write: opens the metadata again and rolls forward. A failed commit does it by itself. */
   reopen(): Promise<void>;
   stats(): Promise<StoreStats>;

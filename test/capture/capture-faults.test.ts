@@ -133,3 +133,31 @@ describe('capture under trouble', () => {
     expect(describeTrouble(new Error('strange'))).toContain('strange');
   });
 });
+
+describe('metadata that could not be opened again after a failed write', () => {
+  it('are opened by the next capture', async () => {
+    fixture = await StateFixture.create(ENGINE);
+    fixture.write('a', 'first');
+    let broken = true;
+    let refusals = 1;
+    const store = new Proxy(fixture.store, {
+      get(target, key) {
+        if (key === 'needsReopen') return broken;
+        const value: unknown = Reflect.get(target, key, target);
+        if (key === 'begin' && broken) throw new DiffKeeperError('DK_IO', 'the last metadata write failed');
+        if (key !== 'reopen') return typeof value === 'function' ? value.bind(target) : value;
+        return async () => {
+          refusals -= 1;
+          if (refusals >= 0) throw new DiffKeeperError('DK_DISK_FULL', 'no space left on device');
+          await target.reopen();
+          broken = false;
+        };
+      },
+    });
+    const session = await openCaptureSession(store, fixture.state);
+    await expect(session.capture()).rejects.toMatchObject({ code: 'DK_DISK_FULL' });
+    expect((await session.capture()).added).toBe(1);
+    await session.close();
+    await fixture.expectKept();
+  });
+});
