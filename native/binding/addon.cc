@@ -11,6 +11,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterZstd(env, exports);
   dk::RegisterXor(env, exports);
   dk::RegisterBsdiff(env, exports);
+  dk::RegisterAlign(env, exports);
   dk::RegisterChunk(env, exports);
   dk::RegisterBlobs(env, exports);
   dk::RegisterBlobsDecode(env, exports);

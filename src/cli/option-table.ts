@@ -50,8 +50,8 @@ export const OPTION_TABLE = facts({
     flag: 'diff-library',
     value: 'name',
     help: 'delta engine',
-    choices: ['auto', 'zstd', 'xor'],
-    later: ['bsdiff', 'xdelta', 'align'],
+    choices: ['auto', 'align', 'zstd', 'xor'],
+    later: ['bsdiff', 'xdelta'],
     fallback: 'auto',
   },
   chunkSize: {

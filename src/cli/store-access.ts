@@ -11,16 +11,21 @@ export function storeOptions(settings: Settings): Omit<StoreOptions, 'create' | 
   return { hashAlgo: settings.hashAlgo, snapshotInterval: settings.snapshotInterval, level: settings.level };
 }
 
+/** `align` makes deltas of files; it is no codec of blobs yet, so a store chooses by itself then. */
+function storeEngine(engine: Settings['diffLibrary']): Exclude<Settings['diffLibrary'], 'align'> {
+  return engine === 'align' ? 'auto' : engine;
+}
+
 /** Capture options that the settings ask for. */
 export function captureOptions(settings: Settings): {
   readonly ignore: readonly string[];
   readonly chunkBytes: number;
-  readonly deltaEngine: Settings['diffLibrary'] | 'none';
+  readonly deltaEngine: Exclude<Settings['diffLibrary'], 'align'> | 'none';
 } {
   return {
     ignore: settings.ignore,
     chunkBytes: Math.round(settings.chunkSize * MEGABYTE),
-    deltaEngine: settings.enableDiff ? settings.diffLibrary : 'none',
+    deltaEngine: settings.enableDiff ? storeEngine(settings.diffLibrary) : 'none',
   };
 }
 

@@ -13,16 +13,16 @@ import {
 
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
 
-const CHOICES: readonly string[] = ['auto', 'zstd', 'xor'] satisfies DeltaChoice[];
+const CHOICES: readonly string[] = ['auto', 'align', 'zstd', 'xor'] satisfies DeltaChoice[];
 const LEVEL_DEFAULT = 3;
 const LEVEL_MAX = 19;
 /** A delta of a few bytes may name any target length; nobody gets more than this without asking. */
 const TARGET_BYTES_MAX = 2 * 1024 ** 3;
 
 export interface DiffOptions {
-  /** Engine to use; `auto` (default) takes the smallest result. */
+  /** Engine to use; `auto` (default) takes the smallest of those that are worth trying. */
   readonly engine?: DeltaChoice;
-  /** zstd level, 1-19, default 3. */
+  /** zstd level, 1-19, default 3; for `align` below 6 is fast, below 15 balanced, else max effort. */
   readonly level?: number;
   /** Digest that names source and target, default `blake3`. */
   readonly hashAlgo?: HashAlgo;
@@ -90,7 +90,7 @@ export async function diff(source: Uint8Array, target: Uint8Array, options: Diff
   ]);
   let best: { readonly engine: DeltaEngine; readonly payload: Uint8Array } | undefined;
   for (const candidate of DELTA_ENGINES) {
-    if (!candidate.choices.includes(choice) || !candidate.worthTrying(source, target)) continue;
+    if (!candidate.choices.includes(choice) || !candidate.worthTrying(source, target, choice)) continue;
     throwIfAborted(signal);
     const payload = await candidate.encode(engine, { source, target, level });
     if (best === undefined || payload.length < best.payload.length) {

@@ -3,12 +3,12 @@
  * never reused, a name, and the two directions. Order matters for ties in
  * `auto`: the first of equals wins, so the cheapest to decode comes first.
  */
-import type { Engine } from '../engine/engine.js';
+import type { Effort, Engine } from '../engine/engine.js';
 
 /** What the caller may ask for. */
-export type DeltaChoice = 'auto' | 'zstd' | 'xor';
+export type DeltaChoice = 'auto' | 'align' | 'zstd' | 'xor';
 /** What a delta says it was made with. */
-export type DeltaEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor';
+export type DeltaEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor' | 'align';
 
 export interface DeltaEngine {
   /** Stored in the container: never change, never reuse. */
@@ -17,7 +17,7 @@ export interface DeltaEngine {
   /** Choices under which this engine is a candidate. */
   readonly choices: readonly DeltaChoice[];
   /** Cheap test that spares work which cannot win. */
-  worthTrying(source: Uint8Array, target: Uint8Array): boolean;
+  worthTrying(source: Uint8Array, target: Uint8Array, choice: DeltaChoice): boolean;
   encode(engine: Engine, job: DeltaJob): Promise<Uint8Array>;
   decode(engine: Engine, job: PatchJob): Promise<Uint8Array>;
 }
@@ -34,11 +34,48 @@ export interface PatchJob {
   readonly targetBytes: number;
 }
 
+/** Above this many bytes `auto` does not run engines side by side whose result `align` reaches by itself. */
+const COMPARED_BYTES = 256 << 10;
+const SAMPLES = 64;
+const SAMPLE_BYTES = 64;
+/** Below these zstd levels: `fast`, `balanced`; else `max`. */
+const BALANCED_LEVEL = 6;
+const MAX_LEVEL = 15;
+
+/** The effort that goes with a zstd level. */
+export function effortOfLevel(level: number): Effort {
+  if (level < BALANCED_LEVEL) return 'fast';
+  return level < MAX_LEVEL ? 'balanced' : 'max';
+}
+
+function bothThere(source: Uint8Array, target: Uint8Array): boolean {
+  return source.length > 0 && target.length > 0;
+}
+
+/** Whether `auto` may try an engine beside `align`. */
+function mayCompare(target: Uint8Array, choice: DeltaChoice): boolean {
+  return choice !== 'auto' || target.length <= COMPARED_BYTES;
+}
+
+/** Whether most of a few samples are equal at the same offset. */
+function mostlyInPlace(source: Uint8Array, target: Uint8Array): boolean {
+  const common = Math.min(source.length, target.length);
+  const step = Math.max(SAMPLE_BYTES, Math.floor(common / SAMPLES));
+  let equal = 0;
+  let looked = 0;
+  for (let at = 0; at + SAMPLE_BYTES <= common; at += step) {
+    const sample = target.subarray(at, at + SAMPLE_BYTES);
+    if (Buffer.compare(sample, source.subarray(at, at + SAMPLE_BYTES)) === 0) equal += 1;
+    looked += 1;
+  }
+  return equal * 2 > looked;
+}
+
 const raw: DeltaEngine = {
   number: 0,
   name: 'raw',
   // Always a candidate: whatever was asked for, a delta is never larger than the target plus its header.
-  choices: ['auto', 'zstd', 'xor'],
+  choices: ['auto', 'align', 'zstd', 'xor'],
   worthTrying: () => true,
   encode: async (_engine, job) => job.target,
   decode: async (_engine, job) => job.payload,
@@ -48,7 +85,8 @@ const xor: DeltaEngine = {
   number: 3,
   name: 'xor',
   choices: ['auto', 'xor'],
-  worthTrying: (source, target) => source.length > 0 && target.length > 0,
+  worthTrying: (source, target, choice) =>
+    bothThere(source, target) && (mayCompare(target, choice) || mostlyInPlace(source, target)),
   encode: (engine, job) => engine.xorDiff(job.source, job.target, job.level),
   decode: (engine, job) => engine.xorPatch(job.source, job.payload, job.targetBytes),
 };
@@ -57,7 +95,7 @@ const zstd: DeltaEngine = {
   number: 1,
   name: 'zstd',
   choices: ['auto', 'zstd'],
-  worthTrying: (_source, target) => target.length > 0,
+  worthTrying: (source, target, choice) => target.length > 0 && (source.length === 0 || mayCompare(target, choice)),
   encode: (engine, job) => engine.compress(job.target, { level: job.level }),
   decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes }),
 };
@@ -66,13 +104,22 @@ const zstdPrefix: DeltaEngine = {
   number: 2,
   name: 'zstd-prefix',
   choices: ['auto', 'zstd'],
-  worthTrying: (source, target) => source.length > 0 && target.length > 0,
+  worthTrying: (source, target, choice) => bothThere(source, target) && mayCompare(target, choice),
   encode: (engine, job) => engine.compress(job.target, { level: job.level, context: job.source }),
   decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
 };
 
+const align: DeltaEngine = {
+  number: 4,
+  name: 'align',
+  choices: ['auto', 'align'],
+  worthTrying: bothThere,
+  encode: (engine, job) => engine.alignDiff(job.source, job.target, effortOfLevel(job.level)),
+  decode: (engine, job) => engine.alignPatch(job.source, job.payload, job.targetBytes),
+};
+
 /** All engines, cheapest to decode first. */
-export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, zstd, zstdPrefix];
+export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, zstd, align, zstdPrefix];
 
 /** The engine with this stored number. */
 export function deltaEngineByNumber(number: number): DeltaEngine | undefined {

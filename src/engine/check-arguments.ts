@@ -50,6 +50,13 @@ export function checkLevel(value: unknown): void {
   checkInteger(value, 'level', 1, LEVEL_MAX);
 }
 
+/** Fails unless the value names an effort. */
+export function checkEffort(value: unknown): void {
+  if (value !== 'fast' && value !== 'balanced' && value !== 'max') {
+    throw new TypeError(`effort must be 'fast', 'balanced' or 'max', not ${String(value)}`);
+  }
+}
+
 /** Fails unless the path lies below the root; the empty path is the root itself. */
 export function checkBytePath(path: BytePath): void {
   if (typeof path !== 'string') throw new TypeError(`a path must be a string, not ${typeof path}`);

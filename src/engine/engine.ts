@@ -25,6 +25,9 @@ export type Codec = (typeof CODEC)[keyof typeof CODEC];
 /** What `encodeBlobs` may try for an item: bits, the smallest result wins, ties go to the cheaper to decode. */
 export const TRY = { zstd: 1, zstdContext: 2, xor: 4 } as const;
 
+/** How much time an engine may take for a smaller result. */
+export type Effort = 'fast' | 'balanced' | 'max';
+
 export interface EngineInfo {
   /** Which implementation runs: a silent fallback would be a bug. */
   readonly kind: 'native' | 'typescript';
@@ -217,6 +220,10 @@ export interface Engine {
   /** The `xor` engine: payload that turns `source` into `target` (docs/format.md, xor). */
   xorDiff(source: Uint8Array, target: Uint8Array, level: number): Promise<Buffer>;
   xorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  /** The `align` engine: payload that turns `source` into `target` (docs/format-align.md). */
+  alignDiff(source: Uint8Array, target: Uint8Array, effort: Effort): Promise<Buffer>;
+  /** Throws DK_CORRUPT_DELTA when the payload does not decode to exactly `targetBytes`. */
+  alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
   /** FastCDC: lengths of the pieces; they add up to the data. Same cuts in both implementations. */
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;

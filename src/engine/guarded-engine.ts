@@ -6,6 +6,7 @@ import {
   checkBytes,
   checkCut,
   checkDecodeBatch,
+  checkEffort,
   checkEncodeBatch,
   checkEntryPath,
   checkFilePath,
@@ -27,7 +28,16 @@ const SEED_BYTES = 16;
 type Hashing = Pick<Engine, 'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'merkleRoot' | 'xxh3'>;
 type Coding = Pick<
   Engine,
-  'compress' | 'decompress' | 'xorDiff' | 'xorPatch' | 'cut' | 'encodeBlobs' | 'decodeBlobs' | 'decodeSlices'
+  | 'compress'
+  | 'decompress'
+  | 'xorDiff'
+  | 'xorPatch'
+  | 'alignDiff'
+  | 'alignPatch'
+  | 'cut'
+  | 'encodeBlobs'
+  | 'decodeBlobs'
+  | 'decodeSlices'
 >;
 type Files = Pick<
   Engine,
@@ -113,6 +123,18 @@ function guardCoding(inner: Engine): Coding {
       checkBytes(payload, 'payload');
       checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
       return inner.xorPatch(source, payload, targetBytes);
+    },
+    async alignDiff(source, target, effort) {
+      checkBytes(source, 'source');
+      checkBytes(target, 'target');
+      checkEffort(effort);
+      return inner.alignDiff(source, target, effort);
+    },
+    async alignPatch(source, payload, targetBytes) {
+      checkBytes(source, 'source');
+      checkBytes(payload, 'payload');
+      checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
+      return inner.alignPatch(source, payload, targetBytes);
     },
     async cut(data, options) {
       checkBytes(data, 'data');

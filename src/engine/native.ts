@@ -152,6 +152,8 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     decompress: (data, options) => crossing(() => raw.decompress(data, options)),
     xorDiff: (source, target, level) => crossing(() => raw.xorDiff(source, target, level)),
     xorPatch: (source, payload, targetBytes) => crossing(() => raw.xorPatch(source, payload, targetBytes)),
+    alignDiff: (source, target, effort) => crossing(() => raw.alignDiff(source, target, effort)),
+    alignPatch: (source, payload, targetBytes) => crossing(() => raw.alignPatch(source, payload, targetBytes)),
     cut: (data, options) => crossing(() => raw.cut(data, options)),
     encodeBlobs: (batch) => crossing(() => raw.encodeBlobs(batch)),
     decodeBlobs: (batch) => crossing(() => raw.decodeBlobs(batch)),

@@ -7,6 +7,7 @@ import type {
   CutOptions,
   DecodeBatch,
   DecodedBatch,
+  Effort,
   EncodeBatch,
   EncodedBatch,
   FileBatch,
@@ -58,6 +59,9 @@ export interface RawAddon {
   ): Promise<Buffer>;
   xorDiff(source: Uint8Array, target: Uint8Array, level: number): Promise<Buffer>;
   xorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  /** `simd` lowers the vector level, for tests; the payload does not depend on it. */
+  alignDiff(source: Uint8Array, target: Uint8Array, effort: Effort, simd?: string): Promise<Buffer>;
+  alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
@@ -118,6 +122,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'decompress',
   'xorDiff',
   'xorPatch',
+  'alignDiff',
+  'alignPatch',
   'cut',
   'encodeBlobs',
   'decodeBlobs',

@@ -5,6 +5,8 @@
  * parents are checked but not held while placing, at most 1 GiB per zstd call.
  */
 import type { Engine, EngineInfo } from './engine.js';
+import { alignPatchNow } from './twin-align-decode.js';
+import { alignDiffNow } from './twin-align-encode.js';
 import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
 import { cutPieces } from './twin-cut.js';
 import { openFileScan } from './twin-file-scan.js';
@@ -55,6 +57,14 @@ export function createTwin(fallbackReason?: string): Engine {
     async xorPatch(source, payload, targetBytes) {
       await warmZstd();
       return xorPatchNow(source, payload, targetBytes);
+    },
+    async alignDiff(source, target, effort) {
+      await warmZstd();
+      return alignDiffNow(source, target, effort);
+    },
+    async alignPatch(source, payload, targetBytes) {
+      await warmZstd();
+      return alignPatchNow(source, payload, targetBytes);
     },
     cut: cutPieces,
     encodeBlobs,

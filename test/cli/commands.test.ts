@@ -155,7 +155,7 @@ describe('delta and patch', () => {
     expect([again.code, again.stderr]).toEqual([2, expect.stringMatching(/--force/)]);
     const wrong = await cli('patch', 't.bin', 'd.dkd', 'o2.bin');
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/DK_SOURCE_MISMATCH/)]);
-    expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--diff-library=align')).code).toBe(2);
+    expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--diff-library=bsdiff')).code).toBe(2);
   });
 });
 

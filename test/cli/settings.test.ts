@@ -122,7 +122,7 @@ describe('resolveSettings', () => {
     for (const flags of [{ diffLibrary: 'bsdiff' }, { dedupScope: 'cluster' }]) {
       await expect(resolve(flags)).rejects.toMatchObject({ code: 'DK_UNSUPPORTED' });
     }
-    await expect(resolve({ diffLibrary: 'xdelta' })).rejects.toThrow(/available: auto, zstd, xor/);
+    await expect(resolve({ diffLibrary: 'xdelta' })).rejects.toThrow(/available: auto, align, zstd, xor/);
   });
 
   it.each([

@@ -21,7 +21,7 @@ function resealed(delta: Buffer): Buffer {
 }
 
 describe('diff and patch', () => {
-  it.each<DeltaChoice>(['auto', 'zstd', 'xor'])('%s brings the target back', async (engine) => {
+  it.each<DeltaChoice>(['auto', 'align', 'zstd', 'xor'])('%s brings the target back', async (engine) => {
     const cases: [Buffer, Buffer][] = [
       [Buffer.alloc(0), Buffer.alloc(0)],
       [Buffer.alloc(0), Buffer.from('abc')],
@@ -43,7 +43,7 @@ describe('diff and patch', () => {
     const property = fc.asyncProperty(
       bytes,
       bytes,
-      fc.constantFrom<DeltaChoice>('auto', 'zstd', 'xor'),
+      fc.constantFrom<DeltaChoice>('auto', 'align', 'zstd', 'xor'),
       async (a, b, engine) => {
         expect(Buffer.compare(await patch(a, await diff(a, b, { engine })), b)).toBe(0);
       },
@@ -54,7 +54,7 @@ describe('diff and patch', () => {
   it('auto is the smallest', async () => {
     const target = edited(noise, 5000);
     const sizes = await Promise.all(
-      (['auto', 'zstd', 'xor'] as const).map(async (engine) => (await diff(noise, target, { engine })).length),
+      (['auto', 'align', 'zstd', 'xor'] as const).map(async (engine) => (await diff(noise, target, { engine })).length),
     );
     expect(sizes[0]).toBe(Math.min(...sizes));
     expect(sizes[0]).toBeLessThan(400);

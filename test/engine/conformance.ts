@@ -1,6 +1,7 @@
 /** The one suite that every implementation of `Engine` must pass. */
 import { describe } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
+import { describeAlign } from './conformance-align.js';
 import { describeCoding } from './conformance-coding.js';
 import { describeHashing } from './conformance-hashing.js';
 import { describePlacing } from './conformance-placing.js';
@@ -17,6 +18,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
   describe(`${name} engine`, () => {
     describeHashing(engine);
     describeCoding(engine);
+    describe('align', () => describeAlign(engine));
     describeStatIndex(engine);
     describeReading(engine);
     describePlacing(engine, abilities.exactTimes);

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { Engine, HashAlgo } from '../../src/engine/engine.js';
 import { TRY } from '../../src/engine/engine.js';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
+import { alignPairs, relatedPair } from './conformance-align.js';
 import { scanAll } from './conformance-reading.js';
 import { editedBytes, lengthsOf, patternBytes, RUNS, textBytes } from './samples.js';
 import { withTree } from './tree.js';
@@ -76,6 +77,22 @@ describe.each(PAIRS)('%s', (_, from, to) => {
       fc.asyncProperty(bytes, bytes, async (source, target) => {
         const payload = await from.xorDiff(source, target, 3);
         expect([...(await to.xorPatch(source, payload, target.length))]).toEqual([...target]);
+      }),
+      RUNS,
+    );
+  });
+
+  it('patches align payloads', async () => {
+    for (const [name, source, target] of alignPairs()) {
+      for (const effort of ['fast', 'max'] as const) {
+        const payload = await from.alignDiff(source, target, effort);
+        expect((await to.alignPatch(source, payload, target.length)).equals(target), `${name} ${effort}`).toBe(true);
+      }
+    }
+    await fc.assert(
+      fc.asyncProperty(relatedPair, async ([source, target]) => {
+        const payload = await from.alignDiff(source, target, 'balanced');
+        expect((await to.alignPatch(source, payload, target.length)).equals(target)).toBe(true);
       }),
       RUNS,
     );

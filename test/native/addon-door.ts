@@ -28,6 +28,13 @@ export interface RawAddon {
   ): Promise<Buffer>;
   xorDiff(source: Uint8Array, target: Uint8Array, level: number): Promise<Buffer>;
   xorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  alignDiff(
+    source: Uint8Array,
+    target: Uint8Array,
+    effort: 'fast' | 'balanced' | 'max',
+    simd?: string,
+  ): Promise<Buffer>;
+  alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
   bsdiffDiff(source: Uint8Array, target: Uint8Array, windowBytes?: number): Promise<Buffer>;
   bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;

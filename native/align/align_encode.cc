@@ -1,0 +1,144 @@
+#include "align/align.h"
+#include "align/align_format.h"
+#include "align/align_match.h"
+#include "align/align_ops.h"
+#include "zstd/entropy.h"
+
+namespace dk::align {
+namespace {
+
+// Below this much target the whole source serves as prefix: no numbers of ours are shorter than zstd's own.
+constexpr size_t kSmallBytes = 64 << 10;
+constexpr size_t kSmallSourceBytes = 1 << 20;
+// Target bytes of one window. Less than the format allows: each is decoded in memory of its own.
+constexpr size_t kWindowBytes = 32 << 20;
+constexpr size_t kJoinedBytes = 4096;
+
+using Bytes = std::vector<uint8_t>;
+
+zstd::Span SpanOf(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
+
+struct Speed {
+  int level;
+  double bytes_per_ms;
+};
+// What zstd does on one core, roughly: used to choose a level, so that the choice does not depend on a clock.
+constexpr Speed kSpeeds[] = {{19, 2500}, {15, 7000}, {12, 20000}, {9, 45000}, {6, 80000}, {3, 200000}};
+
+// The highest level that codes `bytes` within a share of the time that zstd would take for the whole target.
+int ChooseLevel(Effort effort, size_t bytes, size_t reach) {
+  if (effort == Effort::kMax) return 19;
+  const double share = effort == Effort::kFast ? 0.15 : 1.0;
+  const double budget_ms = 0.5 + share * static_cast<double>(reach) / 400e3;
+  for (const Speed& speed : kSpeeds) {
+    if (static_cast<double>(bytes) / speed.bytes_per_ms <= budget_ms) return speed.level;
+  }
+  return 3;
+}
+
+MatchSettings SettingsFor(Effort effort) {
+  MatchSettings settings;
+  if (effort == Effort::kFast) return settings;
+  settings.window = 16;
+  settings.fine_step = effort == Effort::kBalanced ? 8 : 4;
+  settings.ways = effort == Effort::kBalanced ? 4 : 8;
+  settings.length_min = 24;
+  return settings;
+}
+
+class Encoder {
+ public:
+  Encoder(zstd::Span source, zstd::Span target, const Options& options)
+      : source_(source), target_(target), options_(options) {}
+
+  Status Whole(Bytes* payload) const;
+  Status Windows(Bytes* payload) const;
+
+ private:
+  Status PutWindow(const WindowParts& parts, size_t length, Bytes* payload) const;
+  Status PutNumbers(const WindowParts& parts, bool joined, int level, Bytes* payload) const;
+
+  const zstd::Span source_;
+  const zstd::Span target_;
+  const Options& options_;
+};
+
+Status Encoder::Whole(Bytes* payload) const {
+  payload->assign(1, kFormWhole);
+  const int level = options_.effort == Effort::kFast ? 9 : 19;
+  return PutFrame(target_, source_, level, options_.stop, payload);
+}
+
+Status Encoder::PutNumbers(const WindowParts& parts, bool joined, int level, Bytes* payload) const {
+  const size_t columns = parts.runs > 0 ? kColumns : kRunCount;
+  if (!joined) {
+    for (size_t i = 0; i < columns; ++i) {
+      const Status status = PutStream(SpanOf(parts.numbers[i]), {}, level, options_.stop, payload);
+      if (status != Status::kOk) return status;
+    }
+    return Status::kOk;
+  }
+  Bytes all;
+  for (size_t i = 0; i < columns; ++i) all.insert(all.end(), parts.numbers[i].begin(), parts.numbers[i].end());
+  return PutStream(SpanOf(all), {}, level, options_.stop, payload);
+}
+
+Status Encoder::PutWindow(const WindowParts& parts, size_t length, Bytes* payload) const {
+  const size_t work = parts.NumberBytes() + parts.DifferenceBytes() + parts.literals.size() + parts.context.size() / 2;
+  const size_t reach =
+      length + static_cast<size_t>(static_cast<double>(source_.length) *
+                                   (static_cast<double>(length) / static_cast<double>(target_.length)));
+  const int level = ChooseLevel(options_.effort, work, reach);
+  const bool noise = LooksIncompressible(parts.literals.data(), parts.literals.size());
+  const bool joined = parts.NumberBytes() <= kJoinedBytes;
+  const bool context = !noise && !parts.context.empty();
+  PutVarint(payload, length);
+  payload->push_back(static_cast<uint8_t>((joined ? kFlagJoined : 0) | (context ? kFlagContext : 0) |
+                                          (parts.runs > 0 ? kFlagRuns : 0)));
+  PutVarint(payload, parts.copies);
+  if (parts.copies > 0) {
+    const Status status = PutNumbers(parts, joined, level, payload);
+    if (status != Status::kOk) return status;
+  }
+  if (parts.runs > 0) {
+    for (const Bytes& column : parts.differences) {
+      const Status status = PutStream(SpanOf(column), {}, level, options_.stop, payload);
+      if (status != Status::kOk) return status;
+    }
+  }
+  return PutStream(SpanOf(parts.literals), context ? SpanOf(parts.context) : zstd::Span{}, noise ? 0 : level,
+                   options_.stop, payload);
+}
+
+Status Encoder::Windows(Bytes* payload) const {
+  const Kernels& kernels = KernelsFor(options_.simd);
+  std::vector<Copy> copies;
+  const Status found = FindCopies(source_, target_, SettingsFor(options_.effort), kernels, options_.stop, &copies);
+  if (found != Status::kOk) return found;
+  payload->assign(1, kFormWindows);
+  size_t first = 0;
+  for (size_t begin = 0; begin < target_.length;) {
+    const size_t end = std::min(target_.length, begin + kWindowBytes);
+    WindowParts parts = MakeWindow(source_, target_, kernels, copies, begin, end, &first);
+    if (parts.NumberBytes() > NumberBytesMax(end - begin)) {
+      size_t none = copies.size();
+      parts = MakeWindow(source_, target_, kernels, copies, begin, end, &none);
+    }
+    const Status status = PutWindow(parts, end - begin, payload);
+    if (status != Status::kOk) return status;
+    begin = end;
+  }
+  return Status::kOk;
+}
+
+}  // namespace
+
+Status Diff(zstd::Span source, zstd::Span target, const Options& options, Bytes* payload) {
+  const Encoder encoder(source, target, options);
+  if (target.length > 0 && target.length <= kSmallBytes && source.length <= kSmallSourceBytes) {
+    return encoder.Whole(payload);
+  }
+  return encoder.Windows(payload);
+}
+
+}  // namespace dk::align

@@ -1,0 +1,17 @@
+// Growing a match over small differences, as far as it gains more than it loses.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "align/align_kernels.h"
+
+namespace dk::align {
+
+// Bytes of the `limit` from `a` and `b` on that should join a match that ends there. The last of them is equal.
+size_t ExtendForward(const Kernels& kernels, const uint8_t* a, const uint8_t* b, size_t limit);
+
+// The same for the bytes in front of the two ends.
+size_t ExtendBack(const Kernels& kernels, const uint8_t* a_end, const uint8_t* b_end, size_t limit);
+
+}  // namespace dk::align
