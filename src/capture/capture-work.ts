@@ -63,6 +63,7 @@ export class CaptureWork {
   readBytes = 0;
   readonly #setting: CaptureSetting;
   readonly #paths: BytePath[] = [];
+  /** `PUT_ROWS` rows each, copied: a view would keep its whole batch alive. */
   readonly #rows: BigInt64Array[] = [];
   readonly #trusted: number[] = [];
   readonly #gone: BytePath[] = [];
@@ -102,18 +103,22 @@ export class CaptureWork {
   exclude(entry: Entry, head: Version | undefined, reason: string): void {
     this.skipped.push({ path: pathToText(entry.path), kind: 'special', reason });
     if (head) this.#removal(entry.path);
-    this.#paths.push(entry.path);
-    this.#rows.push(entry.row);
-    this.#trusted.push(1);
+    this.#know(entry, 1);
     this.#step(0);
   }
 
   /** The entry is as the store has it (or never will be there): the index may remember it. */
   settle(entry: Entry, bytes: number): void {
-    this.#paths.push(entry.path);
-    this.#rows.push(entry.row);
-    this.#trusted.push(this.#isRacy(entry.row) ? 0 : 1);
+    this.#know(entry, this.#isRacy(entry.row) ? 0 : 1);
     this.#step(bytes);
+  }
+
+  #know({ path, row }: Entry, trusted: 0 | 1): void {
+    const at = this.#paths.length % PUT_ROWS;
+    if (at === 0) this.#rows.push(new BigInt64Array(PUT_ROWS * STAT_COLUMNS));
+    this.#rows[this.#rows.length - 1]?.set(row.subarray(0, STAT_COLUMNS), at * STAT_COLUMNS);
+    this.#paths.push(path);
+    this.#trusted.push(trusted);
   }
 
   /** The entry gets a version. */
@@ -143,11 +148,7 @@ export class CaptureWork {
     if (this.#gone.length > 0) index.remove(this.#gone);
     for (let first = 0; first < this.#paths.length; first += PUT_ROWS) {
       const paths = this.#paths.slice(first, first + PUT_ROWS);
-      const rows = new BigInt64Array(paths.length * STAT_COLUMNS);
-      for (const [i] of paths.entries()) {
-        const row = this.#rows[first + i];
-        if (row) rows.set(row, i * STAT_COLUMNS);
-      }
+      const rows = this.#rows[first / PUT_ROWS]?.subarray(0, paths.length * STAT_COLUMNS) ?? new BigInt64Array(0);
       index.put(paths, rows, Uint8Array.from(this.#trusted.slice(first, first + PUT_ROWS)));
     }
   }

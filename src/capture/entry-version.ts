@@ -62,15 +62,22 @@ export interface EntryContent {
 /** The version of an entry; `sequence` is filled in by the commit. */
 export function versionOf(entry: Entry, content: EntryContent): Version {
   const linked = content.type === 1 && rowValue(entry.row, STAT.nlink) > 1n;
+  // Field by field: spreading makes an object of four times the size, and there is one per name.
   return {
     path: entry.path,
     sequence: 0,
+    type: content.type,
     mode: Number(rowValue(entry.row, STAT.mode)),
     uid: Number(rowValue(entry.row, STAT.uid)),
     gid: Number(rowValue(entry.row, STAT.gid)),
     mtimeNs: rowValue(entry.row, STAT.mtimeNs),
+    size: content.size,
     linkId: linked ? linkIdOf(entry.row) : 0n,
-    ...content,
+    sparse: content.sparse,
+    digest: content.digest,
+    linkText: content.linkText,
+    xattrs: content.xattrs,
+    recipe: content.recipe,
   };
 }
 

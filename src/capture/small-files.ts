@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BytePath, LIMITS } from '../core/core.js';
 import { ENTRY, type FileBatch } from '../engine/engine.js';
-import { type Digest, type Recipe, VERSION_TYPE, type Version } from '../format/format.js';
+import { type Digest, type Recipe, VERSION_TYPE, type Version, type VersionType } from '../format/format.js';
 import type { BlobContext, BlobInput } from '../store/store.js';
 import type { CaptureWork } from './capture-work.js';
 import {
@@ -96,8 +96,7 @@ function sortBatch(
     const xattrBytes = batch.xattrLengths[i] ?? 0;
     const row = rowAt(batch.rows, i);
     const bytes = batch.data.subarray(dataAt, dataAt + length);
-    // Digest and attributes outlive the batch: they must not keep its 8 MiB alive.
-    const xattrs = Buffer.from(batch.xattrs.subarray(xattrsAt, xattrsAt + xattrBytes));
+    const xattrs = xattrBytes === 0 ? NO_BYTES : batch.xattrs.subarray(xattrsAt, xattrsAt + xattrBytes);
     dataAt += length;
     xattrsAt += xattrBytes;
     const status = batch.status[i] ?? 0;
@@ -108,10 +107,10 @@ function sortBatch(
     } else {
       read.push({
         path,
-        row: row.slice(),
+        row,
         bytes,
         xattrs,
-        digest: Buffer.from(batch.digests.subarray(i * 32, i * 32 + 32)),
+        digest: batch.digests.subarray(i * 32, i * 32 + 32),
       });
     }
   }
@@ -119,20 +118,31 @@ function sortBatch(
 }
 
 function contentVersion(entry: ReadEntry): Version | undefined {
-  const { bytes, digest, xattrs } = entry;
-  const common = { xattrs, sparse: false, recipe: EMPTY_RECIPE };
+  const { bytes } = entry;
   switch (rowType(entry.row)) {
     case ENTRY.file:
-      return versionOf(entry, { ...common, type: VERSION_TYPE.file, size: bytes.length, digest, linkText: NO_BYTES });
-    case ENTRY.symlink: {
-      const linkText = Buffer.from(bytes);
-      return versionOf(entry, { ...common, type: VERSION_TYPE.symlink, size: bytes.length, digest, linkText });
-    }
+      return smallVersion(entry, VERSION_TYPE.file, NO_BYTES);
+    case ENTRY.symlink:
+      return smallVersion(entry, VERSION_TYPE.symlink, Buffer.from(bytes));
     case ENTRY.directory:
-      return versionOf(entry, { ...common, type: VERSION_TYPE.directory, size: 0, digest: null, linkText: NO_BYTES });
+      return smallVersion(entry, VERSION_TYPE.directory, NO_BYTES);
     default:
       return undefined;
   }
+}
+
+/** Written out, because a spread object takes a kilobyte. */
+function smallVersion(entry: ReadEntry, type: VersionType, linkText: Buffer): Version {
+  const directory = type === VERSION_TYPE.directory;
+  return versionOf(entry, {
+    type,
+    size: directory ? 0 : entry.bytes.length,
+    digest: directory ? null : entry.digest,
+    linkText,
+    xattrs: entry.xattrs,
+    sparse: false,
+    recipe: EMPTY_RECIPE,
+  });
 }
 
 /** Puts versions of what was read into the transaction, where it differs from the store. */

@@ -22,7 +22,7 @@ export const LIMITS = {
   /** A pack is closed at this length. */
   packBytes: 64 << 20,
   /** Staged bytes that force a write to the pack before the commit. */
-  stagedBytes: 8 << 20,
+  stagedBytes: 2 << 20,
   /** Decoded bytes of one record of versions. */
   versionsRecordBytes: 1 << 16,
   /** Largest file that is taken whole, without a page table. */

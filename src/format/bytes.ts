@@ -87,6 +87,12 @@ export class ByteWriter {
   finish(): Buffer {
     return this.#buffer.subarray(0, this.#length);
   }
+
+  /** Starts again from nothing in the same memory: views handed out before are overwritten. */
+  restart(): this {
+    this.#length = 0;
+    return this;
+  }
 }
 
 /** Reads within bounds; anything beyond them is a typed error, never a read past the end. */

@@ -43,14 +43,21 @@ export function encodePackHeader(packId: number, storeId: Uint8Array, checksum: 
   return header;
 }
 
-/** Throws DK_CORRUPT_PACK or DK_STORE_FORMAT_NEWER. */
-export function checkPackHeader(header: Buffer, packId: number, storeId: Uint8Array, checksum: Checksum): void {
-  const fail = (message: string): never => {
-    throw new DiffKeeperError('DK_CORRUPT_PACK', `pack ${packId}: ${message}`, { path: String(packId) });
-  };
-  if (header.length < PACK_HEADER_BYTES) fail(`header has ${header.length} of ${PACK_HEADER_BYTES} bytes`);
-  if (header.toString('latin1', 0, 6) !== 'DKPACK') fail('does not begin with DKPACK');
-  if (header.readBigUInt64LE(56) !== checksum(header.subarray(0, 56))) fail('header checksum differs');
+/**
+ * Null for a good header, and what is wrong with a damaged one: its records check themselves, so they may be read
+ * nevertheless. Throws DK_CORRUPT_PACK for the whole header of another pack, and DK_STORE_FORMAT_NEWER.
+ */
+export function checkPackHeader(
+  header: Buffer,
+  packId: number,
+  storeId: Uint8Array,
+  checksum: Checksum,
+): DiffKeeperError | null {
+  const error = (message: string): DiffKeeperError =>
+    new DiffKeeperError('DK_CORRUPT_PACK', `pack ${packId}: ${message}`, { path: String(packId) });
+  if (header.length < PACK_HEADER_BYTES) return error(`header has ${header.length} of ${PACK_HEADER_BYTES} bytes`);
+  if (header.toString('latin1', 0, 6) !== 'DKPACK') return error('does not begin with DKPACK');
+  if (header.readBigUInt64LE(56) !== checksum(header.subarray(0, 56))) return error('header checksum differs');
   const version = header.readUInt16LE(6);
   if (version > PACK_VERSION) {
     throw new DiffKeeperError('DK_STORE_FORMAT_NEWER', `pack ${packId} has format ${version}, this program knows 1`, {
@@ -58,8 +65,9 @@ export function checkPackHeader(header: Buffer, packId: number, storeId: Uint8Ar
       actual: version,
     });
   }
-  if (header.readUInt32LE(8) !== packId) fail(`header names pack ${header.readUInt32LE(8)}`);
-  if (!header.subarray(16, 32).equals(storeId)) fail('belongs to another store');
+  if (header.readUInt32LE(8) !== packId) throw error(`header names pack ${header.readUInt32LE(8)}`);
+  if (!header.subarray(16, 32).equals(storeId)) throw error('belongs to another store');
+  return null;
 }
 
 /** One record as a list of buffers to append (head and context list, payload, check). */

@@ -112,18 +112,37 @@ export function decodeVersionBody(reader: ByteReader, path: BytePath, sequence: 
   return { ...version, size, digest, recipe: decodeRecipe(reader, size) };
 }
 
+/** A version whose body is encoded already. */
+export interface EncodedVersion {
+  readonly path: BytePath;
+  readonly type: VersionType;
+  /** As `encodeVersionBody` writes it. */
+  readonly body: Uint8Array;
+}
+
+/** The version with its body encoded into bytes of its own. */
+export function encodeVersion(version: Version): EncodedVersion {
+  const writer = new ByteWriter(160);
+  encodeVersionBody(writer, version);
+  return { path: version.path, type: version.type, body: writer.finish() };
+}
+
+/** Bytes that a version takes in a record of versions, at most. */
+export function encodedVersionBytes({ path, body }: EncodedVersion): number {
+  return path.length + body.length + 4;
+}
+
 /** Content of one record of versions. */
-export function encodeVersionsRecord(sequence: number, versions: readonly Version[]): Buffer {
-  const writer = new ByteWriter(versions.length * 128 + 16);
+export function encodeVersionsRecord(sequence: number, versions: readonly EncodedVersion[]): Buffer {
+  let bytes = 16;
+  for (const version of versions) bytes += encodedVersionBytes(version);
+  const writer = new ByteWriter(bytes);
   writer.u64(BigInt(sequence)).varint(versions.length);
-  for (const version of versions) {
-    writer.varint(version.path.length).bytes(pathBytes(version.path));
-    encodeVersionBody(writer, version);
-  }
+  for (const { path, body } of versions) writer.varint(path.length).bytes(pathBytes(path)).bytes(body);
   return writer.finish();
 }
 
-/** Throws DK_CORRUPT_RECORD, DK_UNSAFE_PATH never: unsafe paths are kept and refused where they would be used. */
+/** Throws DK_CORRUPT_RECORD. Unsafe paths are kept, so that indexes hold: who uses a version asks `hasSafePath`. */
 export function decodeVersionsRecord(bytes: Uint8Array): { readonly sequence: number; readonly versions: Version[] } {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_RECORD', 'versions record');
   const sequence = Number(reader.u64());
@@ -138,9 +157,13 @@ export function decodeVersionsRecord(bytes: Uint8Array): { readonly sequence: nu
   return { sequence, versions };
 }
 
-/** Whether a version's path may be placed below a target directory; the root itself is the empty path. */
-export function hasSafePath(version: Version): boolean {
-  return isSafePath(version.path) || (version.path === '' && version.type === VERSION_TYPE.directory);
+/**
+ * Whether a version's path may be kept, and placed below a target directory. The state directory itself is the empty
+ * path: it can only be a directory, or stop being known.
+ */
+export function hasSafePath(version: { readonly path: BytePath; readonly type: VersionType }): boolean {
+  if (version.path === '') return version.type === VERSION_TYPE.directory || version.type === VERSION_TYPE.removed;
+  return isSafePath(version.path);
 }
 
 /** Whether two versions describe the same entry with the same content and attributes. */

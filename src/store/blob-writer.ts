@@ -10,12 +10,11 @@ import {
   mergeExtents,
   RECORD,
 } from '../format/format.js';
-import { encodeBlobInfo } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import type { MetaChange } from './meta.js';
-import { blobKey } from './meta-keys.js';
 import type { Packs } from './packs.js';
-import type { BlobContext, BlobInfo, BlobInput } from './types.js';
+import { StagedBlobs } from './staged-blobs.js';
+import type { BlobContext, BlobInput } from './types.js';
 
 /** Small deltas are cheap at a high level, and pay. */
 const SMALL_DELTA_LEVEL = 9;
@@ -45,8 +44,7 @@ export class BlobWriter {
   readonly #level: number;
   readonly #depthMax: number;
   /** Blobs of this transaction, not in the index yet. */
-  readonly #staged = new Map<string, BlobInfo>();
-  readonly changes: MetaChange[] = [];
+  readonly #staged = new StagedBlobs();
   storedBytes = 0;
 
   constructor(parts: {
@@ -67,10 +65,19 @@ export class BlobWriter {
     this.#depthMax = parts.depthMax;
   }
 
+  /** Index entries of the blobs stored so far. */
+  changes(): Generator<MetaChange> {
+    return this.#staged.changes();
+  }
+
+  get changeCount(): number {
+    return this.#staged.size;
+  }
+
   async has(digests: readonly Digest[]): Promise<boolean[]> {
     const infos = await this.#blobs.infos(digests);
     return infos.map((info, index) => {
-      return info !== undefined || this.#staged.has(digestKey(digests[index] as Digest));
+      return info !== undefined || this.#staged.has(digests[index] as Digest);
     });
   }
 
@@ -192,9 +199,7 @@ export class BlobWriter {
       this.#checksum,
     );
     const place = await this.#packs.append(record);
-    const info: BlobInfo = { digest: item.digest, ...place, decodedBytes, depth };
-    this.#staged.set(digestKey(item.digest), info);
-    this.changes.push({ key: blobKey(item.digest), value: encodeBlobInfo(info, kind) });
+    this.#staged.add({ digest: item.digest, ...place, decodedBytes, depth }, kind);
     this.storedBytes += record.length;
   }
 }

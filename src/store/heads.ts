@@ -1,13 +1,12 @@
 /** Newest version of every live path, straight from the metadata. */
 import type { BytePath } from '../core/core.js';
-import { ByteReader, ByteWriter, decodeVersionBody, encodeVersionBody, type Version } from '../format/format.js';
+import { ByteReader, ByteWriter, decodeVersionBody, type Version } from '../format/format.js';
 import type { Meta } from './meta.js';
 import { childRange, deepRange, headKey, headPath, KEY_LETTER, type KeyRange, prefixRange } from './meta-keys.js';
 
-export function encodeHead(version: Version): Buffer {
-  const writer = new ByteWriter(160).varint(version.sequence);
-  encodeVersionBody(writer, version);
-  return writer.finish();
+/** @param body as `encodeVersionBody` writes it */
+export function encodeHead(body: Uint8Array, sequence: number): Buffer {
+  return new ByteWriter(body.length + 8).varint(sequence).bytes(body).finish();
 }
 
 function decodeHead(path: BytePath, bytes: Buffer): Version {

@@ -6,6 +6,7 @@ import {
   type Checksum,
   decodeRecord,
   decodeVersionsRecord,
+  hasSafePath,
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';
@@ -49,6 +50,10 @@ export class History {
     this.#parts = parts;
   }
 
+  clearCache(): void {
+    this.#records.clear();
+  }
+
   async *checkpoints(limit: number): AsyncGenerator<Checkpoint> {
     const range = prefixRange(Buffer.from([KEY_LETTER.checkpoint]));
     for await (const entries of this.#parts.meta.range(range, { reverse: true, limit })) {
@@ -73,7 +78,7 @@ export class History {
   async changes(sequence: number): Promise<Version[]> {
     const { partPlaces } = await this.stored(sequence);
     const versions: Version[] = [];
-    for (const place of partPlaces) versions.push(...(await this.#record(place)));
+    for (const place of partPlaces) versions.push(...(await this.#record(place)).filter(hasSafePath));
     return versions;
   }
 
@@ -83,10 +88,18 @@ export class History {
         const { sequence } = versionKeyFacts(key);
         const { place, index } = decodeVersionPlace(value);
         const version = await this.#version({ path, place, index });
-        const { checkpoint } = await this.stored(sequence);
-        yield { sequence, timeMs: checkpoint.timeMs, version };
+        yield { sequence, timeMs: await this.#timeOf(sequence), version };
       }
     }
+  }
+
+  /** A checkpoint whose own record is damaged is at least not younger than the next one. */
+  async #timeOf(sequence: number): Promise<number> {
+    const range = { gte: checkpointKey(sequence), lt: checkpointKey(Number.MAX_SAFE_INTEGER) };
+    for await (const entries of this.#parts.meta.range(range, { limit: 1 })) {
+      for (const [, value] of entries) return decodeStoredCheckpoint(value).checkpoint.timeMs;
+    }
+    throw new DiffKeeperError('DK_NOT_FOUND', `there is no checkpoint ${sequence}`, { actual: sequence });
   }
 
   /** Live entries as of a past checkpoint. */

@@ -5,22 +5,27 @@ import {
   type Checkpoint,
   type CheckpointRecord,
   decodeCheckpoint,
+  type EncodedVersion,
+  hasSafePath,
   VERSION_TYPE,
-  type Version,
 } from '../format/format.js';
 import { decodePlace, encodePlace, type RecordPlace } from './blob-index.js';
 import { encodeHead } from './heads.js';
 import type { MetaChange } from './meta.js';
 import { checkpointKey, headKey, versionKey } from './meta-keys.js';
 
-/** Heads and version places of one record of versions. */
-export function versionChanges(versions: readonly Version[], place: RecordPlace): MetaChange[] {
+/** Heads and version places of one record of versions; unsafe paths get none, as nobody may use them. */
+export function versionChanges(
+  versions: readonly EncodedVersion[],
+  part: { readonly sequence: number; readonly place: RecordPlace },
+): MetaChange[] {
   const changes: MetaChange[] = [];
   for (const [index, version] of versions.entries()) {
-    const value = encodePlace(new ByteWriter(16), place).varint(index).finish();
-    changes.push({ key: versionKey(version.path, version.sequence), value });
+    if (!hasSafePath(version)) continue;
+    const value = encodePlace(new ByteWriter(16), part.place).varint(index).finish();
+    changes.push({ key: versionKey(version.path, part.sequence), value });
     const gone = version.type === VERSION_TYPE.removed;
-    changes.push({ key: headKey(version.path), value: gone ? null : encodeHead(version) });
+    changes.push({ key: headKey(version.path), value: gone ? null : encodeHead(version.body, part.sequence) });
   }
   return changes;
 }

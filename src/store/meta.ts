@@ -4,8 +4,9 @@
  * everything here can be rebuilt from the packs.
  */
 import { ClassicLevel } from 'classic-level';
-import { DiffKeeperError, systemCode } from '../core/core.js';
+import { DiffKeeperError } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
+import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
 
 export interface MetaChange {
@@ -15,6 +16,10 @@ export interface MetaChange {
 }
 
 type Level = ClassicLevel<Buffer, Buffer>;
+type Batch = ReturnType<Level['batch']>;
+
+/** About 2 MiB. A commit with more changes takes several batches. */
+export const CHANGES_PER_BATCH = 16_384;
 const CHECK_BYTES = 4;
 
 export class Meta {
@@ -30,7 +35,7 @@ export class Meta {
 
   /**
    * Opens the database. Throws DK_STORE_LOCKED when another process owns it, DK_CORRUPT_INDEX when it is damaged
-   * or, with `create` false, missing.
+   * or, with `create` false, missing; DK_DISK_FULL or DK_IO when the system refuses, which says nothing about it.
    */
   static async open(directory: string, options: { create: boolean; checksum: Checksum }): Promise<Meta> {
     return new Meta(directory, options.checksum, await Meta.#openLevel(directory, options.create));
@@ -47,12 +52,7 @@ export class Meta {
     try {
       await level.open();
     } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined;
-      if (systemCode(cause) === 'LEVEL_LOCKED') {
-        throw new DiffKeeperError('DK_STORE_LOCKED', `another process uses ${directory}`, { path: directory }, error);
-      }
-      const reason = cause instanceof Error ? cause.message : String(error);
-      throw new DiffKeeperError('DK_CORRUPT_INDEX', `cannot open the metadata: ${reason}`, { path: directory }, error);
+      throw metaError(error, 'open', directory);
     }
     return level;
   }
@@ -66,6 +66,10 @@ export class Meta {
   async close(): Promise<void> {
     await this.#level.close();
   }
+
+  readonly #readFailed = (error: unknown): never => {
+    throw metaError(error, 'read', this.#directory);
+  };
 
   #check(key: Buffer, value: Uint8Array): number {
     return Number(BigInt.asUintN(32, this.#checksum(Buffer.concat([key, value]))));
@@ -92,24 +96,54 @@ export class Meta {
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
-    const sealed = (await this.#level.get(key)) as Buffer | undefined;
+    const sealed = (await this.#level.get(key).catch(this.#readFailed)) as Buffer | undefined;
     return sealed === undefined ? undefined : this.#unseal(key, sealed);
   }
 
   async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     if (keys.length === 0) return [];
-    const values = (await this.#level.getMany([...keys])) as (Buffer | undefined)[];
+    const values = (await this.#level.getMany([...keys]).catch(this.#readFailed)) as (Buffer | undefined)[];
     return values.map((value, index) => (value === undefined ? undefined : this.#unseal(keys[index] as Buffer, value)));
   }
 
   /** Applies all changes at once; with `durable` it resolves when they are on disk. */
-  async write(changes: readonly MetaChange[], durable: boolean): Promise<void> {
+  async write(changes: Iterable<MetaChange>, durable: boolean): Promise<void> {
+    try {
+      const { batch } = this.#fill(changes[Symbol.iterator](), Number.MAX_SAFE_INTEGER);
+      await batch.write({ sync: durable });
+    } catch (error) {
+      throw metaError(error, 'write', this.#directory);
+    }
+  }
+
+  /**
+   * Applies the changes in order, `CHANGES_PER_BATCH` at once, each batch on disk before the next: LevelDB promises
+   * nothing about earlier writes when it begins another log in between.
+   */
+  async writeInBatches(changes: Iterable<MetaChange>): Promise<void> {
+    const source = changes[Symbol.iterator]();
+    try {
+      for (let more = true; more; ) {
+        const filled = this.#fill(source, CHANGES_PER_BATCH);
+        await filled.batch.write({ sync: true });
+        more = filled.more;
+      }
+    } catch (error) {
+      throw metaError(error, 'write', this.#directory);
+    }
+  }
+
+  /** Changes go to LevelDB's memory one by one: a list of them would be far larger than their bytes. */
+  #fill(source: Iterator<MetaChange>, count: number): { readonly batch: Batch; readonly more: boolean } {
     const batch = this.#level.batch();
-    for (const { key, value } of changes) {
+    for (let filled = 0; filled < count; filled += 1) {
+      const next = source.next();
+      if (next.done) return { batch, more: false };
+      const { key, value } = next.value;
       if (value === null) batch.del(key);
       else batch.put(key, this.#seal(key, value));
     }
-    await batch.write({ sync: durable });
+    return { batch, more: true };
   }
 
   /** Entries of a key range in order, a batch at a time. */
@@ -120,7 +154,7 @@ export class Meta {
     const iterator = this.#level.iterator({ ...range, reverse: options.reverse ?? false, limit: options.limit ?? -1 });
     try {
       for (;;) {
-        const entries = (await iterator.nextv(1000)) as [Buffer, Buffer][];
+        const entries = (await iterator.nextv(1000).catch(this.#readFailed)) as [Buffer, Buffer][];
         if (entries.length === 0) return;
         yield entries.map(([key, value]) => [key, this.#unseal(key, value)]);
       }
@@ -134,7 +168,7 @@ export class Meta {
     const iterator = this.#level.keys({ ...range });
     try {
       for (;;) {
-        const keys = (await iterator.nextv(1000)) as Buffer[];
+        const keys = (await iterator.nextv(1000).catch(this.#readFailed)) as Buffer[];
         if (keys.length === 0) return;
         yield keys;
       }

@@ -44,6 +44,8 @@ export class OpenedStore implements Store {
   /** The metadata batch failed: what LevelDB kept is unknown until it is opened again. */
   #doubtful = false;
   #closed = false;
+  /** Resolved unless a large commit is writing its metadata. */
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(facts: OpenFacts, meta: Meta) {
     const { engine, checksum, marker } = facts;
@@ -145,6 +147,7 @@ export class OpenedStore implements Store {
       newest: this.#newest,
       newestDigest: this.#state?.checkpointDigest ?? Buffer.alloc(32),
       ended: (outcome) => this.#transactionEnded(outcome),
+      alone: (work) => this.#runAlone(work),
     });
     this.#transaction = transaction;
     return transaction;
@@ -158,8 +161,27 @@ export class OpenedStore implements Store {
       return;
     }
     this.#tree.clear();
-    if (outcome.kind === 'aborted') await this.#packs.rollBack();
-    else await this.#tryReopen();
+    if (outcome.kind === 'metadataUnknown') {
+      await this.#tryReopen();
+      return;
+    }
+    await this.#packs.rollBack().catch((error: unknown) => {
+      this.#facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
+    });
+  }
+
+  /** Readers wait: metadata that takes several batches must not be seen half written. */
+  async #runAlone(work: () => Promise<void>): Promise<void> {
+    const done = work();
+    this.#settled = done.catch(() => {});
+    await done;
+  }
+
+  /** Before every look at the metadata. */
+  async #readable(): Promise<void> {
+    this.#assertOpen();
+    await this.#settled;
+    this.#assertOpen();
   }
 
   async #tryReopen(): Promise<void> {
@@ -178,37 +200,37 @@ export class OpenedStore implements Store {
   }
 
   async heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]> {
-    this.#assertOpen();
+    await this.#readable();
     return this.#heads.get(paths);
   }
 
   async *entries(
     options: { readonly at?: number; readonly under?: readonly BytePath[] } = {},
   ): AsyncGenerator<Version[]> {
-    this.#assertOpen();
+    await this.#readable();
     const under = options.under ?? [''];
     const at = options.at ?? this.#newest?.sequence ?? 0;
     if (at === this.#newest?.sequence) for (const path of under) yield* this.#heads.under(path);
     else if (this.#newest) yield* this.#history.entriesAt(at, under);
   }
 
-  versions(path: BytePath): AsyncIterable<VersionSummary> {
-    this.#assertOpen();
-    return this.#history.versions(path);
+  async *versions(path: BytePath): AsyncGenerator<VersionSummary> {
+    await this.#readable();
+    yield* this.#history.versions(path);
   }
 
   async changes(sequence: number): Promise<Version[]> {
-    this.#assertOpen();
+    await this.#readable();
     return this.#history.changes(sequence);
   }
 
-  checkpoints(options: { readonly limit?: number } = {}): AsyncIterable<Checkpoint> {
-    this.#assertOpen();
-    return this.#history.checkpoints(options.limit ?? -1);
+  async *checkpoints(options: { readonly limit?: number } = {}): AsyncGenerator<Checkpoint> {
+    await this.#readable();
+    yield* this.#history.checkpoints(options.limit ?? -1);
   }
 
   async checkpointAt(at: number | Date): Promise<Checkpoint> {
-    this.#assertOpen();
+    await this.#readable();
     return this.#history.checkpointAt(at);
   }
 
@@ -228,12 +250,12 @@ export class OpenedStore implements Store {
   }
 
   async stats(): Promise<StoreStats> {
-    this.#assertOpen();
+    await this.#readable();
     return measureStore(this, { meta: this.#meta, packs: this.#packs, history: this.#history });
   }
 
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    this.#assertOpen();
+    await this.#readable();
     const newest = this.#newest;
     return verifyStore({ ...this.#tailParts, blobs: this.#blobs, heads: this.#heads, newest }, options);
   }
@@ -245,9 +267,11 @@ export class OpenedStore implements Store {
   }> {
     this.#assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
+    const promised = await this.#readNewest();
     const result = await rebuildMetadata(this.#tailParts, this.#heads);
     this.#blobs.clearCache();
-    await this.#settle(result.state ? await recoverTail(this.#tailParts, result.state) : null);
+    this.#history.clearCache();
+    await this.#settle(await recoverTail(this.#tailParts, result.state, promised));
     return result;
   }
 

@@ -11,12 +11,16 @@ import {
   fsyncDirectory,
   LIMITS,
   systemCode,
+  truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
 import { type Checksum, checkPackHeader, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 
 const OPEN_READERS_MAX = 16;
+const SMALL_RECORD_BYTES = 16 << 10;
+const CHUNK_BYTES = 256 << 10;
+const NO_ROOM = Buffer.alloc(0);
 
 export function packName(pack: number): string {
   return `${String(pack).padStart(8, '0')}.dkp`;
@@ -27,12 +31,20 @@ export class Packs {
   readonly #storeId: Buffer;
   readonly #checksum: Checksum;
   readonly #readers = new Map<number, Promise<FileHandle>>();
+  /** Damaged headers of packs that were opened for reading. */
+  readonly #headers = new Map<number, DiffKeeperError>();
   #writer: AppendFile | null = null;
   #pack = 0;
   /** Length of the open pack that a checkpoint has named: an abort cuts back to here. */
   #committed = { pack: 0, length: 0 };
   #staged: Buffer[] = [];
   #stagedBytes = 0;
+  /** What is left of the chunk at the end of `#staged`. */
+  #room: Buffer = NO_ROOM;
+  /** Bytes may stand behind the committed length. Nothing is appended before they are gone. */
+  #leftovers = false;
+  /** A transaction has begun to append: what it leaves behind is its own until it ends. */
+  #appending = false;
 
   constructor(directory: string, storeId: Buffer, checksum: Checksum) {
     this.#directory = directory;
@@ -46,7 +58,9 @@ export class Packs {
 
   /** Pack numbers on disk, ascending. */
   async list(): Promise<number[]> {
-    const names = await readdir(this.#directory);
+    const names = await readdir(this.#directory).catch((error: unknown) => {
+      throw fromSystemError(error, 'list', this.#directory);
+    });
     return names
       .filter((name) => /^\d{8}\.dkp$/.test(name))
       .map((name) => Number.parseInt(name, 10))
@@ -54,7 +68,11 @@ export class Packs {
   }
 
   async length(pack: number): Promise<number> {
-    return (await stat(this.file(pack))).size;
+    try {
+      return (await stat(this.file(pack))).size;
+    } catch (error) {
+      throw fromSystemError(error, 'look at', this.file(pack));
+    }
   }
 
   /** Appending continues in `pack` at `length`; a missing pack (0) or a full one means a new pack at the next append. */
@@ -62,8 +80,13 @@ export class Packs {
     await this.#closeWriter();
     this.#pack = pack;
     this.#committed = { pack, length };
-    if (pack > 0 && length >= PACK_HEADER_BYTES && length < LIMITS.packBytes) {
+    this.#takeStaged();
+    this.#leftovers = false;
+    if (pack === 0 || length < PACK_HEADER_BYTES || length >= LIMITS.packBytes) return;
+    try {
       this.#writer = await AppendFile.open(this.file(pack), length);
+    } catch (error) {
+      throw fromSystemError(error, 'open', this.file(pack));
     }
   }
 
@@ -73,20 +96,46 @@ export class Packs {
 
   /** Stages a record and says where it will stand. Written out once enough is staged. */
   async append(record: Buffer): Promise<RecordPlace> {
+    if (this.#leftovers && !this.#appending) await this.rollBack();
+    this.#appending = true;
     if (!this.#writer || this.#writer.length + this.#stagedBytes >= LIMITS.packBytes) await this.#openNext();
     const writer = this.#writer as AppendFile;
     const place = { pack: this.#pack, offset: writer.length + this.#stagedBytes, recordBytes: record.length };
-    this.#staged.push(record);
+    this.#stage(record);
     this.#stagedBytes += record.length;
     if (this.#stagedBytes >= LIMITS.stagedBytes) await this.#flush();
     return place;
   }
 
-  async #flush(): Promise<void> {
-    if (this.#staged.length === 0 || !this.#writer) return;
+  /** Small records are copied together: tens of thousands of them would cost more memory than their bytes. */
+  #stage(record: Buffer): void {
+    if (record.length > SMALL_RECORD_BYTES) {
+      this.#staged.push(record);
+      this.#room = NO_ROOM;
+      return;
+    }
+    if (record.length > this.#room.length) {
+      this.#room = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      this.#staged.push(this.#room.subarray(0, 0));
+    }
+    const chunk = this.#staged[this.#staged.length - 1] as Buffer;
+    this.#room.set(record);
+    this.#room = this.#room.subarray(record.length);
+    this.#staged[this.#staged.length - 1] = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length + record.length);
+  }
+
+  #takeStaged(): Buffer[] {
     const staged = this.#staged;
     this.#staged = [];
     this.#stagedBytes = 0;
+    this.#room = NO_ROOM;
+    return staged;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#staged.length === 0 || !this.#writer) return;
+    const staged = this.#takeStaged();
+    this.#leftovers = true;
     try {
       await this.#writer.append(staged);
     } catch (error) {
@@ -100,6 +149,7 @@ export class Packs {
     const known = await this.list();
     const next = Math.max(this.#pack, known[known.length - 1] ?? 0) + 1;
     const file = this.file(next);
+    this.#leftovers = true;
     try {
       const writer = await AppendFile.create(file);
       this.#writer = writer;
@@ -125,24 +175,31 @@ export class Packs {
   /** The current position is named by a checkpoint now. */
   markCommitted(): void {
     this.#committed = this.position;
+    this.#leftovers = false;
+    this.#appending = false;
   }
 
-  /** Cuts the packs back to the last committed position. */
+  /**
+   * Cuts the packs back to the last committed position. When that fails it is tried again before the next append:
+   * a whole checkpoint that nobody was promised must not stand in front of the next one.
+   */
   async rollBack(): Promise<void> {
-    this.#staged = [];
-    this.#stagedBytes = 0;
+    this.#takeStaged();
+    this.#appending = false;
+    if (!this.#leftovers) return;
     const { pack, length } = this.#committed;
-    if (this.#pack !== pack) {
+    try {
       await this.#closeWriter();
       for (const later of await this.list()) {
         if (later <= pack) continue;
         await this.#forget(later);
         await unlinkDurable(this.file(later));
       }
-      await this.continueAt(pack, length);
-    } else if (this.#writer && this.#writer.length > length) {
-      await this.#writer.truncate(length);
+      if (pack > 0 && (await this.length(pack)) > length) await truncateDurable(this.file(pack), length);
+    } catch (error) {
+      throw fromSystemError(error, 'cut back', this.#directory);
     }
+    await this.continueAt(pack, length);
   }
 
   /** Removes packs without a single byte: an abandoned beginning. */
@@ -150,7 +207,9 @@ export class Packs {
     for (const pack of await this.list()) {
       if ((await this.length(pack)) > 0) continue;
       await this.#forget(pack);
-      await unlinkDurable(this.file(pack));
+      await unlinkDurable(this.file(pack)).catch((error: unknown) => {
+        throw fromSystemError(error, 'remove', this.file(pack));
+      });
     }
   }
 
@@ -190,12 +249,20 @@ export class Packs {
     try {
       const header = Buffer.alloc(PACK_HEADER_BYTES);
       const { bytesRead } = await handle.read(header, 0, PACK_HEADER_BYTES, 0);
-      checkPackHeader(header.subarray(0, bytesRead), pack, this.#storeId, this.#checksum);
+      const damage = checkPackHeader(header.subarray(0, bytesRead), pack, this.#storeId, this.#checksum);
+      if (damage) this.#headers.set(pack, damage);
+      else this.#headers.delete(pack);
       return handle;
     } catch (error) {
       await handle.close();
-      throw error;
+      throw fromSystemError(error, 'read', this.file(pack));
     }
+  }
+
+  /** What is wrong with a pack's header, or null. Throws DK_CORRUPT_PACK for a pack that is another's. */
+  async headerDamage(pack: number): Promise<DiffKeeperError | null> {
+    await this.#reader(pack);
+    return this.#headers.get(pack) ?? null;
   }
 
   /** Bytes of a pack, fewer than asked when the pack ends before; in `into` when there is one, of at least `bytes`. */
@@ -204,7 +271,9 @@ export class Packs {
     const buffer = into ?? Buffer.allocUnsafe(bytes);
     let done = 0;
     while (done < bytes) {
-      const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done);
+      const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done).catch((error: unknown) => {
+        throw fromSystemError(error, 'read', this.file(pack));
+      });
       if (bytesRead === 0) break;
       done += bytesRead;
     }
@@ -214,7 +283,8 @@ export class Packs {
   async #closeWriter(): Promise<void> {
     const writer = this.#writer;
     this.#writer = null;
-    await writer?.close();
+    // What matters was synced before: a failing close has nothing to tell.
+    await writer?.close().catch(() => {});
   }
 
   async close(): Promise<void> {

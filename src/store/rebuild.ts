@@ -1,12 +1,11 @@
 /** Rebuilds the whole metadata from the packs alone. */
-import { type BytePath, LIMITS } from '../core/core.js';
-import { PACK_HEADER_BYTES, type Version } from '../format/format.js';
+import { LIMITS } from '../core/core.js';
+import { PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { Heads } from './heads.js';
-import type { MetaChange } from './meta.js';
 import { KEY_LETTER, NEWEST_KEY, prefixRange } from './meta-keys.js';
-import { scanPack } from './pack-scan.js';
-import { Replay, type ReplayedCheckpoint } from './replay.js';
+import { lostParts, Replay, type ReplayedCheckpoint } from './replay.js';
+import { StagedVersions } from './staged-versions.js';
 import type { TailParts } from './tail.js';
 import type { DamageReport } from './types.js';
 
@@ -17,8 +16,6 @@ export interface RebuildResult {
   readonly damage: readonly DamageReport[];
 }
 
-const WRITE_BATCH = 10_000;
-
 /** The metadata must be empty or may be stale: everything that the packs do not say is removed. */
 export async function rebuildMetadata(parts: TailParts, heads: Heads): Promise<RebuildResult> {
   await clearMetadata(parts);
@@ -28,28 +25,20 @@ export async function rebuildMetadata(parts: TailParts, heads: Heads): Promise<R
   let checkpoints = 0;
   for (const pack of await parts.packs.list()) {
     const end = await parts.packs.length(pack);
-    for await (const scanned of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
-      const found = await replay.add(scanned, pack);
-      if (!found) continue;
+    for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end })) {
       checkpoints += 1;
       last = found;
-      if (found.missingParts > 0) damage.push(missingParts(found));
-      await writeInBatches(parts, found.changes);
+      if (found.missingParts > 0) damage.push(lostParts(found));
+      await parts.meta.writeInBatches(found.changes);
     }
   }
-  await writeInBatches(parts, replay.takeBlobs());
+  await parts.meta.writeInBatches(replay.takeBlobs());
   for (const item of replay.damage) {
     const where = `${parts.packs.file(item.pack)} at byte ${item.offset}`;
     damage.push({ kind: 'record', where, message: item.message, affected: [] });
   }
   const state = last ? await finishRebuild(parts, heads, last, damage) : null;
   return { state, checkpoints, records: replay.records, damage };
-}
-
-function missingParts(found: ReplayedCheckpoint): DamageReport {
-  const { sequence } = found.checkpoint;
-  const message = `${found.missingParts} of ${found.parts.length} records of versions are lost`;
-  return { kind: 'checkpoint', where: `checkpoint ${sequence}`, message, affected: [] };
 }
 
 async function clearMetadata(parts: TailParts): Promise<void> {
@@ -64,12 +53,6 @@ async function clearMetadata(parts: TailParts): Promise<void> {
   }
 }
 
-async function writeInBatches(parts: TailParts, changes: readonly MetaChange[]): Promise<void> {
-  for (let first = 0; first < changes.length; first += WRITE_BATCH) {
-    await parts.meta.write(changes.slice(first, first + WRITE_BATCH), false);
-  }
-}
-
 /** Directory digests, root check, and the newest state last: only then is the index whole. */
 async function finishRebuild(
   parts: TailParts,
@@ -77,8 +60,8 @@ async function finishRebuild(
   last: ReplayedCheckpoint,
   damage: DamageReport[],
 ): Promise<NewestState> {
-  const all = new Map<BytePath, Version>();
-  for await (const batch of heads.all()) for (const version of batch) all.set(version.path, version);
+  const all = new StagedVersions(last.checkpoint.sequence);
+  for await (const batch of heads.all()) for (const version of batch) all.put(version);
   const { root, changes } = await parts.tree.apply(all, true);
   if (!root.equals(last.checkpoint.root)) {
     damage.push({
@@ -94,8 +77,7 @@ async function finishRebuild(
     length: last.place.offset + last.place.recordBytes,
     checkpointDigest: last.digest,
   };
-  await writeInBatches(parts, changes);
-  await parts.meta.write([{ key: NEWEST_KEY, value: encodeNewest(state) }], true);
+  await parts.meta.writeInBatches([...changes, { key: NEWEST_KEY, value: encodeNewest(state) }]);
   if (all.size > LIMITS.batchFiles) parts.tree.clear();
   return state;
 }

@@ -3,14 +3,17 @@
  * after a crash, and rebuilds the whole index. A checkpoint counts when every
  * record of versions that it names was seen.
  */
-import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, isDiffKeeperError, pathToText } from '../core/core.js';
 import { CODEC, type Engine, type HashAlgo } from '../engine/engine.js';
 import {
   type CheckpointRecord,
+  type Checksum,
   type DecodedRecord,
   type Digest,
   decodeCheckpoint,
   decodeVersionsRecord,
+  encodeVersion,
+  hasSafePath,
   RECORD,
   type RecordKind,
   type Version,
@@ -19,7 +22,9 @@ import { encodeBlobInfo, type RecordPlace } from './blob-index.js';
 import { checkpointChanges, versionChanges } from './index-changes.js';
 import type { MetaChange } from './meta.js';
 import { blobKey } from './meta-keys.js';
-import type { ScannedRecord } from './pack-scan.js';
+import { type ScannedRecord, scanPack } from './pack-scan.js';
+import type { Packs } from './packs.js';
+import type { DamageReport } from './types.js';
 
 /** Content of a record of versions or of a checkpoint record, verified. Throws DK_CORRUPT_RECORD. */
 export async function decodeMetaRecord(engine: Engine, algo: HashAlgo, record: DecodedRecord): Promise<Buffer> {
@@ -52,8 +57,15 @@ export interface ReplayedCheckpoint extends CheckpointRecord {
 }
 
 interface Part {
+  readonly sequence: number;
   readonly place: RecordPlace;
   readonly versions: readonly Version[];
+}
+
+/** What to say about a checkpoint that is not whole. */
+export function lostParts({ checkpoint, parts, missingParts }: ReplayedCheckpoint): DamageReport {
+  const message = `${missingParts} of ${parts.length} records of versions are lost`;
+  return { kind: 'checkpoint', where: `checkpoint ${checkpoint.sequence}`, message, affected: [] };
 }
 
 export class Replay {
@@ -76,7 +88,29 @@ export class Replay {
     return taken;
   }
 
-  async add(scanned: ScannedRecord, pack: number): Promise<ReplayedCheckpoint | null> {
+  /** Every record of a pack from `from` on; a damaged header is damage, not the end. Gives the checkpoints it holds. */
+  async *walk(
+    source: { readonly packs: Packs; readonly checksum: Checksum },
+    range: { readonly pack: number; readonly from: number; readonly end: number },
+    onBlob: (kind: RecordKind, digest: Digest) => void = () => {},
+  ): AsyncGenerator<ReplayedCheckpoint> {
+    const { pack } = range;
+    try {
+      const header = await source.packs.headerDamage(pack);
+      if (header) this.damage.push({ pack, offset: 0, message: header.message });
+    } catch (error) {
+      if (!isDiffKeeperError(error, 'DK_CORRUPT_PACK')) throw error;
+      this.damage.push({ pack, offset: 0, message: error.message });
+      return;
+    }
+    for await (const scanned of scanPack(source.packs, source.checksum, range)) {
+      if (scanned.kind === 'record') onBlob(scanned.record.head.kind, scanned.record.head.digest);
+      const found = await this.#add(scanned, pack);
+      if (found) yield found;
+    }
+  }
+
+  async #add(scanned: ScannedRecord, pack: number): Promise<ReplayedCheckpoint | null> {
     if (scanned.kind === 'damage') {
       this.damage.push({ pack, offset: scanned.offset, message: scanned.message });
       return null;
@@ -91,13 +125,20 @@ export class Replay {
     try {
       const bytes = await decodeMetaRecord(this.#engine, this.#algo, record);
       if (kind === RECORD.checkpoint) return this.#finish(record, place, bytes);
-      const { versions } = decodeVersionsRecord(bytes);
-      this.#parts.set(record.head.digest.toString('latin1'), { place, versions });
+      const { sequence, versions } = decodeVersionsRecord(bytes);
+      for (const version of versions) if (!hasSafePath(version)) this.#refuse(version, place, pack);
+      this.#parts.set(record.head.digest.toString('latin1'), { sequence, place, versions });
     } catch (error) {
       if (!isDiffKeeperError(error)) throw error;
       this.damage.push({ pack, offset: place.offset, message: error.message });
     }
     return null;
+  }
+
+  /** Whoever made this record did not do it through this store. */
+  #refuse(version: Version, place: RecordPlace, pack: number): void {
+    const shown = JSON.stringify(pathToText(version.path));
+    this.damage.push({ pack, offset: place.offset, message: `it holds a version with the unsafe path ${shown}` });
   }
 
   #addBlob(record: DecodedRecord, place: RecordPlace, kind: RecordKind): void {
@@ -111,16 +152,20 @@ export class Replay {
     const changes = this.takeBlobs();
     const versions: Version[] = [];
     const partPlaces: RecordPlace[] = [];
+    const apply = (part: Part): void => {
+      for (const change of versionChanges(part.versions.map(encodeVersion), part)) changes.push(change);
+      for (const version of part.versions) if (hasSafePath(version)) versions.push(version);
+    };
+    // Parts of an earlier sequence that no checkpoint named: its record is damaged, but what came after proves that
+    // it was committed, because the bytes of an abandoned one are cut off before the next begins.
+    for (const part of this.#parts.values()) if (part.sequence < decoded.checkpoint.sequence) apply(part);
     let missingParts = 0;
     for (const digest of decoded.parts) {
       const part = this.#parts.get(digest.toString('latin1'));
-      if (!part) {
-        missingParts += 1;
-        continue;
-      }
-      changes.push(...versionChanges(part.versions, part.place));
-      versions.push(...part.versions);
-      partPlaces.push(part.place);
+      if (part) {
+        apply(part);
+        partPlaces.push(part.place);
+      } else missingParts += 1;
     }
     this.#parts.clear();
     changes.push(checkpointChanges(decoded.checkpoint, place, partPlaces, bytes));

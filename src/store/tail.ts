@@ -4,15 +4,15 @@
  * only their metadata batch is missing, or LevelDB lost it); a torn end is cut
  * off silently, because a torn end is normal.
  */
-import { type BytePath, type Logger, truncateDurable } from '../core/core.js';
+import { type Logger, truncateDurable } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
-import { type Checksum, PACK_HEADER_BYTES, type Version } from '../format/format.js';
+import { type Checksum, PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { Meta } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
-import { scanPack } from './pack-scan.js';
 import type { Packs } from './packs.js';
 import { Replay, type ReplayedCheckpoint } from './replay.js';
+import { StagedVersions } from './staged-versions.js';
 import type { TreeCache } from './tree-cache.js';
 
 export interface TailParts {
@@ -25,8 +25,15 @@ export interface TailParts {
   readonly logger: Logger;
 }
 
-/** Brings metadata and packs together; gives the newest state after it. */
-export async function recoverTail(parts: TailParts, state: NewestState | null): Promise<NewestState | null> {
+/**
+ * Brings metadata and packs together; gives the newest state after it. `promised`: how far the packs are known to have
+ * been committed, even if the records there are damaged now: no byte before it is cut off.
+ */
+export async function recoverTail(
+  parts: TailParts,
+  state: NewestState | null,
+  promised: NewestState | null = state,
+): Promise<NewestState | null> {
   const { packs, logger } = parts;
   const replay = new Replay(parts.engine, parts.algo);
   const all = (await packs.list()).filter((pack) => pack >= (state?.pack ?? 0));
@@ -40,15 +47,13 @@ export async function recoverTail(parts: TailParts, state: NewestState | null): 
       sound = false;
     }
     if (length <= from) continue;
-    for await (const scanned of scanPack(packs, parts.checksum, { pack, from, end: length })) {
-      const damaged = replay.damage.length > 0;
-      const found = await replay.add(scanned, pack);
-      if (!found) continue;
+    for await (const found of replay.walk(parts, { pack, from, end: length })) {
       // Whole checkpoints behind a damaged stretch: keep every byte, and never append there again.
-      if (damaged || found.missingParts > 0) sound = false;
+      if (replay.damage.length > 0 || found.missingParts > 0) sound = false;
       newest = await rollForward(parts, found, newest);
     }
   }
+  if (promised && isBehind(newest, promised)) sound = false;
   if (newest !== state) logger.debug({ sequence: newest?.sequence }, 'rolled forward behind the metadata');
   if (!sound) {
     logger.warn({ damage: replay.damage }, 'packs are damaged behind the newest checkpoint: run `diffkeeper verify`');
@@ -59,12 +64,16 @@ export async function recoverTail(parts: TailParts, state: NewestState | null): 
   return newest;
 }
 
+function isBehind(state: NewestState | null, other: NewestState): boolean {
+  return !state || state.pack < other.pack || (state.pack === other.pack && state.length < other.length);
+}
+
 async function rollForward(
   parts: TailParts,
   found: ReplayedCheckpoint,
   newest: NewestState | null,
 ): Promise<NewestState> {
-  const versions = new Map<BytePath, Version>(found.versions.map((version) => [version.path, version]));
+  const versions = StagedVersions.of(found.checkpoint.sequence, found.versions);
   const { root, changes } = await parts.tree.apply(versions, newest === null);
   if (!root.equals(found.checkpoint.root)) {
     parts.logger.error({ sequence: found.checkpoint.sequence }, 'tree root differs after rolling forward');
@@ -76,7 +85,7 @@ async function rollForward(
     checkpointDigest: found.digest,
   };
   const newestChange = { key: NEWEST_KEY, value: encodeNewest(state) };
-  await parts.meta.write([...found.changes, ...changes, newestChange], true);
+  await parts.meta.writeInBatches([...found.changes, ...changes, newestChange]);
   return state;
 }
 

@@ -1,53 +1,39 @@
 /**
  * One checkpoint in the making. Order of a commit: blobs, versions and the
- * checkpoint record go to the pack; fdatasync; one synchronous metadata batch;
- * only then is it acknowledged.
+ * checkpoint record go to the pack; fdatasync; then the metadata, the newest
+ * state last; only then is it acknowledged.
+ *
+ * After the fdatasync the checkpoint is complete and will be rolled forward
+ * whatever happens, so that the metadata may follow in several batches when it
+ * is large. Readers of this process wait until all of them are written.
  */
-import { type BytePath, DiffKeeperError, LIMITS, pathName, pathParent } from '../core/core.js';
-import { CODEC, type Engine, type HashAlgo } from '../engine/engine.js';
+import { type BytePath, DiffKeeperError } from '../core/core.js';
 import {
   type Checkpoint,
-  type Checksum,
   type Digest,
   type Extent,
-  encodeCheckpoint,
-  encodeRecord,
-  encodeVersionsRecord,
-  RECORD,
   type Recipe,
   removedVersion,
   TAG_BYTES_MAX,
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';
-import { encodeNewest, type NewestState, type RecordPlace } from './blob-index.js';
+import type { NewestState } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
-import type { BlobWriter } from './blob-writer.js';
-import type { Heads } from './heads.js';
-import { checkpointChanges, versionChanges } from './index-changes.js';
-import type { Meta, MetaChange } from './meta.js';
-import { NEWEST_KEY } from './meta-keys.js';
-import type { Packs } from './packs.js';
+import { appendCheckpoint, type CommitParts, type CommitPlan } from './commit-plan.js';
+import { CHANGES_PER_BATCH, type Meta } from './meta.js';
+import { checkPutPath, checkPutVersion } from './put-check.js';
 import { writeRecipe } from './recipe-writer.js';
-import type { TreeCache } from './tree-cache.js';
-import { compareBytes } from './tree-root.js';
+import { StagedVersions } from './staged-versions.js';
 import type { BlobInput, CommitFacts, Transaction } from './types.js';
 
-export interface TransactionParts {
-  readonly engine: Engine;
-  readonly algo: HashAlgo;
-  readonly checksum: Checksum;
+export interface TransactionParts extends CommitParts {
   readonly meta: Meta;
-  readonly packs: Packs;
   readonly blobs: BlobStore;
-  readonly heads: Heads;
-  readonly tree: TreeCache;
-  readonly writer: BlobWriter;
-  readonly nowMs: number;
-  readonly newest: Checkpoint | null;
-  readonly newestDigest: Digest;
   /** Told exactly once how it ended; `metadataUnknown` when the metadata batch itself failed. */
   readonly ended: (outcome: CommitOutcome) => Promise<void>;
+  /** Runs while nobody reads the metadata. */
+  readonly alone: (work: () => Promise<void>) => Promise<void>;
 }
 
 export type CommitOutcome =
@@ -57,19 +43,16 @@ export type CommitOutcome =
 
 export class StoreTransaction implements Transaction {
   readonly #parts: TransactionParts;
-  readonly #versions = new Map<BytePath, Version>();
+  readonly #versions: StagedVersions;
   #open = true;
 
   constructor(parts: TransactionParts) {
     this.#parts = parts;
+    this.#versions = new StagedVersions((parts.newest?.sequence ?? 0) + 1);
   }
 
   get changes(): number {
     return this.#versions.size;
-  }
-
-  get #sequence(): number {
-    return (this.#parts.newest?.sequence ?? 0) + 1;
   }
 
   #assertOpen(): void {
@@ -97,142 +80,49 @@ export class StoreTransaction implements Transaction {
 
   put(version: Version): void {
     this.#assertOpen();
-    this.#versions.set(version.path, { ...version, sequence: this.#sequence });
+    checkPutVersion(version);
+    this.#versions.put(version);
   }
 
   remove(path: BytePath): void {
     this.#assertOpen();
-    this.#versions.set(path, removedVersion(path, this.#sequence));
+    checkPutPath(path, VERSION_TYPE.removed);
+    this.#versions.put(removedVersion(path, 0));
   }
 
   async commit(facts: CommitFacts = {}): Promise<Checkpoint | null> {
     this.#assertOpen();
-    const tag = facts.tag ?? '';
+    const { tag = '', frozen = false, pauseMs = 0 } = facts;
     if (Buffer.byteLength(tag) > TAG_BYTES_MAX) throw new RangeError(`tag must have at most ${TAG_BYTES_MAX} bytes`);
     if (this.#versions.size === 0 && facts.force !== true && tag === '') {
       await this.abort();
       return null;
     }
     this.#open = false;
-    const { packs, meta } = this.#parts;
-    let changes: MetaChange[];
-    let outcome: Extract<CommitOutcome, { kind: 'committed' }>;
+    const { packs } = this.#parts;
+    let plan: CommitPlan;
     try {
-      ({ changes, outcome } = await this.#appendRecords(facts, tag));
+      plan = await appendCheckpoint(this.#parts, this.#versions, { frozen, pauseMs, tag });
       await packs.sync();
     } catch (error) {
       await this.#parts.ended({ kind: 'aborted' });
       throw error;
     }
+    if (plan.changeCount <= CHANGES_PER_BATCH) await this.#name(plan);
+    else await this.#parts.alone(() => this.#name(plan));
+    return plan.checkpoint;
+  }
+
+  async #name(plan: CommitPlan): Promise<void> {
+    const { meta, packs, ended } = this.#parts;
     try {
-      await meta.write(changes, true);
+      await meta.writeInBatches(plan.changes());
     } catch (error) {
-      await this.#parts.ended({ kind: 'metadataUnknown' });
+      await ended({ kind: 'metadataUnknown' });
       throw error;
     }
     packs.markCommitted();
-    await this.#parts.ended(outcome);
-    return outcome.checkpoint;
-  }
-
-  async #appendRecords(
-    facts: CommitFacts,
-    tag: string,
-  ): Promise<{ changes: MetaChange[]; outcome: Extract<CommitOutcome, { kind: 'committed' }> }> {
-    const { tree, writer, newest, newestDigest, packs } = this.#parts;
-    const versions = this.#sorted();
-    const totals = await this.#totals(versions);
-    const { root, changes } = await tree.apply(this.#versions, newest === null);
-    const parts: Digest[] = [];
-    const partPlaces: RecordPlace[] = [];
-    const placed: MetaChange[] = [];
-    for (const part of splitVersions(versions)) {
-      const bytes = encodeVersionsRecord(this.#sequence, part);
-      const { place, digest } = await this.#appendMeta(RECORD.versions, bytes);
-      parts.push(digest);
-      partPlaces.push(place);
-      placed.push(...versionChanges(part, place));
-    }
-    const checkpoint: Checkpoint = {
-      sequence: this.#sequence,
-      timeMs: this.#parts.nowMs,
-      root,
-      ...totals,
-      storedBytes: writer.storedBytes,
-      frozen: facts.frozen ?? false,
-      pauseMs: facts.pauseMs ?? 0,
-      tag,
-    };
-    const bytes = encodeCheckpoint({ checkpoint, previous: newestDigest, parts });
-    const { place, digest } = await this.#appendMeta(RECORD.checkpoint, bytes);
-    const { pack, length } = packs.position;
-    const state: NewestState = { sequence: checkpoint.sequence, pack, length, checkpointDigest: digest };
-    const newestChange = { key: NEWEST_KEY, value: encodeNewest(state) };
-    const checkpointChange = checkpointChanges(checkpoint, place, partPlaces, bytes);
-    return {
-      changes: [...writer.changes, ...placed, ...changes, checkpointChange, newestChange],
-      outcome: { kind: 'committed', checkpoint, state },
-    };
-  }
-
-  async #appendMeta(
-    kind: typeof RECORD.versions | typeof RECORD.checkpoint,
-    bytes: Buffer,
-  ): Promise<{ place: RecordPlace; digest: Digest }> {
-    const { engine, algo, checksum, packs } = this.#parts;
-    const digest = engine.digest(algo, bytes);
-    const packed = bytes.length > 256 ? await engine.compress(bytes, { level: 3 }) : bytes;
-    const smaller = packed.length < bytes.length;
-    const record = encodeRecord(
-      {
-        kind,
-        codec: smaller ? CODEC.zstd : CODEC.raw,
-        depth: 0,
-        digest,
-        decodedBytes: bytes.length,
-        contextList: Buffer.alloc(0),
-        payload: smaller ? packed : bytes,
-      },
-      checksum,
-    );
-    const place = await packs.append(record);
-    this.#parts.writer.storedBytes += record.length;
-    return { place, digest };
-  }
-
-  /** By parent directory, then name: what belongs together compresses together. */
-  #sorted(): Version[] {
-    return [...this.#versions.values()].sort(
-      (one, other) =>
-        compareBytes(pathParent(one.path), pathParent(other.path)) ||
-        compareBytes(pathName(one.path), pathName(other.path)),
-    );
-  }
-
-  async #totals(
-    versions: readonly Version[],
-  ): Promise<{ entries: number; treeBytes: number; changed: number; removed: number; changedBytes: number }> {
-    const { newest, heads } = this.#parts;
-    const before = newest ? await heads.get(versions.map((version) => version.path)) : [];
-    let entries = newest?.entries ?? 0;
-    let treeBytes = newest?.treeBytes ?? 0;
-    let removed = 0;
-    let changedBytes = 0;
-    for (const [index, version] of versions.entries()) {
-      const old = before[index];
-      if (old) {
-        entries -= 1;
-        treeBytes -= old.size;
-      }
-      if (version.type === VERSION_TYPE.removed) {
-        removed += 1;
-        continue;
-      }
-      entries += 1;
-      treeBytes += version.size;
-      if (version.type === VERSION_TYPE.file) changedBytes += version.size;
-    }
-    return { entries, treeBytes, changed: versions.length - removed, removed, changedBytes };
+    await ended({ kind: 'committed', checkpoint: plan.checkpoint, state: plan.state });
   }
 
   async abort(): Promise<void> {
@@ -240,23 +130,4 @@ export class StoreTransaction implements Transaction {
     this.#open = false;
     await this.#parts.ended({ kind: 'aborted' });
   }
-}
-
-/** Records of bounded size, estimated by the longest form of each version. */
-function* splitVersions(versions: readonly Version[]): Generator<Version[]> {
-  let part: Version[] = [];
-  let bytes = 0;
-  for (const version of versions) {
-    const recipe = version.recipe;
-    const recipeBytes = recipe.kind === 'regions' ? recipe.regions.length * 32 : recipe.kind === 'inline' ? 512 : 0;
-    const size = 128 + version.path.length + version.xattrs.length + version.linkText.length + recipeBytes;
-    if (part.length > 0 && bytes + size > LIMITS.versionsRecordBytes) {
-      yield part;
-      part = [];
-      bytes = 0;
-    }
-    part.push(version);
-    bytes += size;
-  }
-  if (part.length > 0) yield part;
 }

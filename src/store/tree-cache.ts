@@ -8,12 +8,23 @@ import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Heads } from './heads.js';
 import type { Meta, MetaChange } from './meta.js';
 import { directoryKey } from './meta-keys.js';
-import { deepestFirst, directoryDigest, leafBytes, leafDigests, rootDigest } from './tree-root.js';
+import type { StagedVersions } from './staged-versions.js';
+import {
+  deepestFirst,
+  directoryDigest,
+  type Leaves,
+  leafAt,
+  leafBytes,
+  leafDigests,
+  leafText,
+  rootDigest,
+} from './tree-root.js';
 
 /** Leaves kept in memory over all directories; the rest is loaded again when needed. */
 const LEAVES_MAX = 300_000;
 
-type Leaves = Map<BytePath, Uint8Array>;
+/** Leaves of loading and setting are hashed this many at a time. */
+const LEAVES_BATCH = 2048;
 
 export class TreeCache {
   readonly #engine: Engine;
@@ -38,33 +49,38 @@ export class TreeCache {
 
   /** New root with these versions applied, and the metadata changes that keep the directory digests. */
   async apply(
-    versions: ReadonlyMap<BytePath, Version>,
+    versions: StagedVersions,
     empty: boolean,
   ): Promise<{ readonly root: Digest; readonly changes: MetaChange[] }> {
     if (this.#leafCount > LEAVES_MAX) this.clear();
     const touched = new Set<BytePath>(['']);
-    const plain: Version[] = [];
-    for (const version of versions.values()) {
-      const isDirectory = version.type === VERSION_TYPE.directory;
-      if (isDirectory) touched.add(version.path);
-      else if (version.type !== VERSION_TYPE.removed) plain.push(version);
-      for (let up = version.path; up !== ''; up = pathParent(up)) touched.add(pathParent(up));
+    const removed: BytePath[] = [];
+    for (const [path, type] of versions.types()) {
+      if (type === VERSION_TYPE.directory) touched.add(path);
+      else if (type === VERSION_TYPE.removed) removed.push(path);
+      for (let up = path; up !== ''; ) {
+        up = pathParent(up);
+        if (touched.has(up)) break;
+        touched.add(up);
+      }
     }
     for (const directory of touched) await this.#load(directory, empty);
-    await this.#setPlain(plain);
-    for (const version of versions.values()) if (version.type === VERSION_TYPE.removed) this.#drop(version.path);
+    for (const batch of versions.batches(LEAVES_BATCH)) await this.#setPlain(batch.filter(isPlain));
+    for (const path of removed) this.#drop(path);
     return this.#rehash(touched, versions);
   }
 
   async #setPlain(plain: readonly Version[]): Promise<void> {
     const leaves = await leafDigests(this.#engine, this.#algo, plain);
     for (const [index, version] of plain.entries()) {
-      this.#set(version.path, Buffer.from(leaves.subarray(index * 32, index * 32 + 32)));
+      this.#set(version.path, leafAt(leaves, index));
     }
   }
 
-  #set(path: BytePath, leaf: Uint8Array): void {
-    const leaves = this.#directories.get(pathParent(path)) as Leaves;
+  /** Where the parent is not loaded (removed in the same checkpoint), the leaf is found when it is loaded again. */
+  #set(path: BytePath, leaf: string): void {
+    const leaves = this.#directories.get(pathParent(path));
+    if (!leaves) return;
     const before = leaves.size;
     leaves.set(pathName(path), leaf);
     this.#leafCount += leaves.size - before;
@@ -78,7 +94,7 @@ export class TreeCache {
 
   async #rehash(
     touched: ReadonlySet<BytePath>,
-    versions: ReadonlyMap<BytePath, Version>,
+    versions: StagedVersions,
   ): Promise<{ readonly root: Digest; readonly changes: MetaChange[] }> {
     const changes: MetaChange[] = [];
     const order = deepestFirst(touched);
@@ -92,10 +108,10 @@ export class TreeCache {
         if (version === undefined || version.type === VERSION_TYPE.removed) this.#drop(directory);
         continue;
       }
-      content = directoryDigest(this.#engine, this.#algo, this.#directories.get(directory) as Leaves);
+      content = directoryDigest(this.#engine, this.#algo, this.#directories.get(directory) ?? new Map());
       changes.push({ key: directoryKey(directory), value: content });
       if (version && directory !== '') {
-        this.#set(directory, this.#engine.digest(this.#algo, leafBytes(version, content)));
+        this.#set(directory, leafText(this.#engine.digest(this.#algo, leafBytes(version, content))));
       }
     }
     const root = versions.get('') ?? known[order.indexOf('')];
@@ -108,18 +124,22 @@ export class TreeCache {
     this.#directories.set(directory, leaves);
     if (empty) return;
     for await (const children of this.#heads.children(directory)) {
-      const plain = children.filter((child) => child.type !== VERSION_TYPE.directory);
+      const plain = children.filter(isPlain);
       const digests = await leafDigests(this.#engine, this.#algo, plain);
       for (const [index, child] of plain.entries()) {
-        leaves.set(pathName(child.path), Buffer.from(digests.subarray(index * 32, index * 32 + 32)));
+        leaves.set(pathName(child.path), leafAt(digests, index));
       }
       const inner = children.filter((child) => child.type === VERSION_TYPE.directory && child.path !== '');
       const contents = await this.#meta.getMany(inner.map((child) => directoryKey(child.path)));
       for (const [index, child] of inner.entries()) {
         const bytes = leafBytes(child, contents[index] ?? Buffer.alloc(32));
-        leaves.set(pathName(child.path), this.#engine.digest(this.#algo, bytes));
+        leaves.set(pathName(child.path), leafText(this.#engine.digest(this.#algo, bytes)));
       }
     }
     this.#leafCount += leaves.size;
   }
+}
+
+function isPlain({ type }: Version): boolean {
+  return type !== VERSION_TYPE.directory && type !== VERSION_TYPE.removed;
 }

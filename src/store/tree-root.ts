@@ -19,6 +19,18 @@ export function leafBytes(version: Version, content: Uint8Array): Buffer {
   return writer.bytes(content).finish();
 }
 
+/** Leaves of a directory by name. Kept as one-byte strings: half the memory of small buffers. */
+export type Leaves = Map<BytePath, string>;
+
+export function leafText(leaf: Buffer): string {
+  return leaf.toString('latin1');
+}
+
+/** Leaf number `index` of what `leafDigests` gave. */
+export function leafAt(leaves: Buffer, index: number): string {
+  return leaves.toString('latin1', index * 32, index * 32 + 32);
+}
+
 /** Leaves of entries that are not directories, 32 bytes each, in one crossing. */
 export async function leafDigests(engine: Engine, algo: HashAlgo, versions: readonly Version[]): Promise<Buffer> {
   const pieces = versions.map((version) => leafBytes(version, version.digest ?? Buffer.alloc(32)));
@@ -26,15 +38,10 @@ export async function leafDigests(engine: Engine, algo: HashAlgo, versions: read
   return engine.digestMany(algo, Buffer.concat(pieces), lengths);
 }
 
-/** Digest of a directory from its entries' leaves by name. */
-export function directoryDigest(engine: Engine, algo: HashAlgo, leaves: ReadonlyMap<BytePath, Uint8Array>): Digest {
-  const names = [...leaves.keys()].sort(compareBytes);
-  return engine.merkleRoot(algo, Buffer.concat(names.map((name) => leaves.get(name) as Uint8Array)));
-}
-
-/** Order of raw bytes: one-byte strings compare by code unit. */
-export function compareBytes(one: BytePath, other: BytePath): number {
-  return one < other ? -1 : one > other ? 1 : 0;
+/** Digest of a directory from its entries' leaves. One-byte strings sort as their bytes do. */
+export function directoryDigest(engine: Engine, algo: HashAlgo, leaves: ReadonlyMap<BytePath, string>): Digest {
+  const names = [...leaves.keys()].sort();
+  return engine.merkleRoot(algo, Buffer.from(names.map((name) => leaves.get(name)).join(''), 'latin1'));
 }
 
 /** Directories, deepest first, so that each is complete when its parent needs it. */
@@ -61,12 +68,12 @@ export async function computeTreeRoot(
   algo: HashAlgo,
   entries: AsyncIterable<Version[]>,
 ): Promise<Digest> {
-  const children = new Map<BytePath, Map<BytePath, Uint8Array>>([['', new Map()]]);
+  const children = new Map<BytePath, Leaves>([['', new Map()]]);
   const directories = new Map<BytePath, Version>();
   const below = (parent: BytePath) => {
     const known = children.get(parent);
     if (known) return known;
-    const fresh = new Map<BytePath, Uint8Array>();
+    const fresh: Leaves = new Map();
     children.set(parent, fresh);
     return fresh;
   };
@@ -78,14 +85,14 @@ export async function computeTreeRoot(
     }
     const leaves = await leafDigests(engine, algo, plain);
     for (const [index, version] of plain.entries()) {
-      below(pathParent(version.path)).set(pathName(version.path), leaves.subarray(index * 32, index * 32 + 32));
+      below(pathParent(version.path)).set(pathName(version.path), leafAt(leaves, index));
     }
   }
   for (const path of deepestFirst(directories.keys())) {
     if (path === '') continue;
     const content = directoryDigest(engine, algo, below(path));
     const version = directories.get(path) as Version;
-    below(pathParent(path)).set(pathName(path), engine.digest(algo, leafBytes(version, content)));
+    below(pathParent(path)).set(pathName(path), leafText(engine.digest(algo, leafBytes(version, content))));
   }
   return rootDigest(engine, algo, directories.get(''), directoryDigest(engine, algo, below('')));
 }

@@ -10,9 +10,8 @@ import {
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import type { Heads } from './heads.js';
-import { scanPack } from './pack-scan.js';
 import { packName } from './packs.js';
-import { Replay } from './replay.js';
+import { lostParts, Replay } from './replay.js';
 import type { TailParts } from './tail.js';
 import { computeTreeRoot } from './tree-root.js';
 import type { DamageReport, VerifyOptions, VerifyReport } from './types.js';
@@ -46,9 +45,10 @@ export async function verifyStore(
   for (const pack of packs) total += await parts.packs.length(pack);
   const readData = options.readData ?? true;
   const allBytes = readData ? total * 2 : total;
+  const replay = new Replay(parts.engine, parts.algo);
   for (const pack of packs) {
     throwIfAborted(options.signal);
-    await walkPack(parts, pack, findings);
+    await walkPack(parts, replay, pack, findings);
     options.onProgress?.(findings.bytes, allBytes);
   }
   await checkBlobs(parts, findings, readData, (done) => options.onProgress?.(total + done * total, allBytes), options);
@@ -65,28 +65,26 @@ export async function verifyStore(
   };
 }
 
-async function walkPack(parts: TailParts, pack: number, findings: Findings): Promise<void> {
-  const replay = new Replay(parts.engine, parts.algo);
+async function walkPack(parts: TailParts, replay: Replay, pack: number, findings: Findings): Promise<void> {
   const end = await parts.packs.length(pack);
+  const note = (kind: number, digest: Digest): void => {
+    if (kind === RECORD.blob) findings.blobs.push(digest);
+    if (kind === RECORD.recipe) findings.recipes.push(digest);
+  };
   try {
-    for await (const scanned of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
-      if (scanned.kind === 'record') {
-        const { kind, digest } = scanned.record.head;
-        if (kind === RECORD.blob) findings.blobs.push(digest);
-        if (kind === RECORD.recipe) findings.recipes.push(digest);
-      }
-      const found = await replay.add(scanned, pack);
-      if (!found) continue;
+    for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end }, note)) {
       findings.checkpoints += 1;
-      findings.versions.push(...found.versions);
+      for (const version of found.versions) findings.versions.push(version);
+      if (found.missingParts > 0) findings.damage.push(lostParts(found));
     }
   } catch (error) {
     findings.damage.push({ kind: 'pack', where: packName(pack), message: messageOf(error), affected: [] });
   }
-  for (const { offset, message } of replay.damage) {
+  for (const { offset, message } of replay.damage.splice(0)) {
     findings.damage.push({ kind: 'record', where: `${packName(pack)} at byte ${offset}`, message, affected: [] });
   }
-  findings.records += replay.records;
+  replay.takeBlobs();
+  findings.records = replay.records;
   findings.bytes += end;
 }
 

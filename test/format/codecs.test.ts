@@ -15,6 +15,7 @@ import {
   encodeExtents,
   encodeMarker,
   encodeRecord,
+  encodeVersion,
   encodeVersionsRecord,
   extentsBytes,
   hasSafePath,
@@ -150,14 +151,14 @@ describe('versions', () => {
   ];
 
   it('round trip, names that are not UTF-8 included', () => {
-    const decoded = decodeVersionsRecord(encodeVersionsRecord(7, versions));
+    const decoded = decodeVersionsRecord(encodeVersionsRecord(7, versions.map(encodeVersion)));
     expect(decoded.sequence).toBe(7);
     expect(decoded.versions).toEqual(versions);
     expect(pathBytes(decoded.versions[7]?.path ?? '')).toEqual(Buffer.from([0xff, 0xfe]));
   });
 
   it('refuse every cut and survive every flipped byte', () => {
-    const good = encodeVersionsRecord(7, versions);
+    const good = encodeVersionsRecord(7, versions.map(encodeVersion));
     for (let end = 0; end < good.length; end += 1) {
       expect(codeOf(() => decodeVersionsRecord(good.subarray(0, end)))).toMatch(/^DK_CORRUPT/);
     }

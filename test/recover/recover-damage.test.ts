@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planRecover, recover } from '../../src/recover/recover.js';
+import type { Store } from '../../src/store/store.js';
 import { engines, Fixture, listTree, noise, PIECE, packFile } from './tree-fixture.js';
 
 /** Turns one byte inside the record of a blob around. */
@@ -22,6 +23,23 @@ function flipByte(file: string, offset: number): void {
   byte[0] = (byte[0] ?? 0) ^ 0xff;
   writeSync(fd, byte, 0, 1, offset);
   closeSync(fd);
+}
+
+/** The store, with other paths than it has. */
+function withForgedPaths(store: Store, forged: ReadonlyMap<string, string>): Store {
+  return new Proxy(store, {
+    get(target, key) {
+      if (key === 'entries') {
+        return async function* (options: Parameters<Store['entries']>[0]) {
+          for await (const batch of target.entries(options)) {
+            yield batch.map((version) => ({ ...version, path: forged.get(version.path) ?? version.path }));
+          }
+        };
+      }
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 describe.each(engines())('damage with the %s engine', (_name, engine) => {
@@ -101,16 +119,19 @@ describe.each(engines())('damage with the %s engine', (_name, engine) => {
   }
 
   test('hostile paths of a forged version are refused', async () => {
-    await fixture.commit({
-      good: { content: 'x' },
-      h1: { content: 'evil', forge: { path: '../escaped' } },
-      h2: { content: 'evil', forge: { path: '/deep/escaped' } },
-      h3: { content: 'evil', forge: { path: 'a/../../escaped' } },
-      h4: { type: 'directory', forge: { path: 'a//b' } },
-      h5: { content: 'evil', forge: { path: '' } },
-    });
-    const plan = await planRecover(fixture.store);
-    const report = await recover(fixture.store, fixture.target);
+    const evil = { content: 'evil' };
+    await fixture.commit({ good: { content: 'x' }, h1: evil, h2: evil, h3: evil, h4: { type: 'directory' }, h5: evil });
+    const forged = new Map([
+      ['h1', '../escaped'],
+      ['h2', '/deep/escaped'],
+      ['h3', 'a/../../escaped'],
+      ['h4', 'a//b'],
+      ['h5', ''],
+    ]);
+    // A store neither takes such paths nor gives them back: recover must not rely on it.
+    const store = withForgedPaths(fixture.store, forged);
+    const plan = await planRecover(store);
+    const report = await recover(store, fixture.target);
     // The forged root is reported as well.
     const refused = report.damaged.filter(({ kind }) => kind === 'entry');
     expect(new Set(refused.map(({ code }) => code))).toEqual(new Set(['DK_UNSAFE_PATH']));
