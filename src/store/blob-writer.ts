@@ -88,7 +88,7 @@ export class BlobWriter {
     const fresh: { input: BlobInput; digest: Digest }[] = [];
     for (const [index, input] of inputs.entries()) {
       const digest = digests[index] as Digest;
-      const key = digestKey(digest);
+      const key = digest.toString('latin1');
       if (stored[index] || seen.has(key)) continue;
       seen.add(key);
       fresh.push({ input, digest });
