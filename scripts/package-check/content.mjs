@@ -12,7 +12,7 @@ const ALLOWED = [
   /^dist\/(esm|cjs)\/([\w-]+\/)*[\w-]+\.(js|cjs|js\.map|d\.ts|d\.cts)$/,
   /^prebuilds\/[a-z0-9]+-[a-z0-9+]+\/diffkeeper(\.glibc|\.musl)?\.node$/,
   /^native\/([\w-]+\/)*[\w-]+\.(cc|h|c|S)$/,
-  /^native\/([\w-]+\/)*(README\.md|LICENSE\w*)$/,
+  /^native\/([\w-]+\/)*(README\.md|LICENSE\w*|COPYING)$/,
   /^native\/(exports\.map|sources\.json)$/,
   /^scripts\/(install|build-addon)\.mjs$/,
 ];
@@ -42,6 +42,7 @@ const REQUIRED = [
   'native/zstd/vendor/LICENSE',
   'native/blake3/vendor/LICENSE_A2',
   'native/xxhash/vendor/LICENSE',
+  'native/bzip2/vendor/COPYING',
   'native/node-api/vendor/node_api.h',
   'native/node-api/vendor/LICENSE',
 ];
