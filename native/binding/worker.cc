@@ -146,6 +146,9 @@ bool Worker::Accept(Status status, const char* what) {
     case Status::kMemory:
       Fail("DK_LIMIT", std::string(what) + ": out of memory");
       return false;
+    case Status::kUnsupported:
+      Fail("DK_UNSUPPORTED", std::string(what) + ": the bytes are of a kind that is not supported");
+      return false;
     default:
       Fail("DK_ABORTED", std::string(what) + ": cancelled");
       return false;

@@ -6,10 +6,11 @@ namespace dk {
 
 enum class Status {
   kOk,
-  kCorrupt,    // the bytes handed in do not decode
-  kArgument,   // the caller broke the contract of the function
-  kMemory,     // an allocation failed
-  kCancelled,  // the environment is going away
+  kCorrupt,      // the bytes handed in do not decode
+  kArgument,     // the caller broke the contract of the function
+  kMemory,       // an allocation failed
+  kCancelled,    // the environment is going away
+  kUnsupported,  // sound as far as can be seen, but of a kind that is not read here
 };
 
 }  // namespace dk

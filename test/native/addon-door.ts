@@ -37,6 +37,8 @@ export interface RawAddon {
   alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
   bsdiffDiff(source: Uint8Array, target: Uint8Array, windowBytes?: number): Promise<Buffer>;
   bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
+  vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
+  vcdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;

@@ -1,0 +1,51 @@
+// Finds what a window of the target can be copied from.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "common/byte_span.h"
+
+namespace dk::vcdiff {
+
+// One way to make target bytes; what no operation covers is written out.
+struct Operation {
+  enum class From : uint8_t { kSource, kTarget, kRun };
+  From from;
+  size_t target;  // where the bytes go
+  size_t length;
+  size_t address;  // where they come from, in the source or the target
+};
+
+// Blocks of the source by their hash. Made at first use: what is equal in place never needs it.
+class SourceIndex {
+ public:
+  static constexpr size_t kBlockBytes = 12;
+  static constexpr size_t kNone = SIZE_MAX;
+
+  explicit SourceIndex(ByteSpan source) : source_(source) {}
+
+  // Position of a block equal to the kBlockBytes bytes at `wanted`, or kNone. Any number of threads; the first call
+  // makes the index and may throw std::bad_alloc.
+  size_t Find(const uint8_t* wanted);
+
+ private:
+  void Build();
+  size_t SlotOf(const uint8_t* block) const;
+
+  const ByteSpan source_;
+  std::once_flag built_;
+  std::vector<uint32_t> slots_;  // number of a block, from 1; 0 is free
+  unsigned shift_ = 0;
+  size_t stride_ = 4;  // from one block to the next
+};
+
+// Replaces `operations` by those of target bytes `begin` to `end`: in order, never overlapping; copies from the
+// target stay inside the window.
+void MatchWindow(ByteSpan source, SourceIndex* index, ByteSpan target, size_t begin, size_t end,
+                 std::vector<Operation>* operations);
+
+}  // namespace dk::vcdiff
