@@ -2,18 +2,33 @@
  * Bounds what events may cost. The kernel hands over queued events for as long as there are any, without a turn of
  * the event loop in between: a process that writes in a tight loop could keep us there, and nothing else would run.
  */
+import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 
 /** Time that events may take in one turn of the event loop, ms. */
 const TURN_MS = 10;
 /** Events of one directory between two captures: more than these cost more than listing it. */
 const DIRECTORY_EVENTS = 10_000;
+/** Events that the kernel keeps for us before it drops some (default of fs.inotify.max_queued_events). */
+const QUEUE_EVENTS_DEFAULT = 16_384;
 /** Events between two looks at the clock. */
 const LOOK_EVERY = 64;
 
 /** Events of one watched directory since the last capture. */
 export interface EventCount {
   events: number;
+}
+
+/** Half of it, because events of directories that are no longer watched do not reach us. */
+const QUEUE_SHARE = queueEvents() / 2;
+
+function queueEvents(): number {
+  try {
+    const limit = Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'latin1'));
+    return limit > 0 ? limit : QUEUE_EVENTS_DEFAULT;
+  } catch {
+    return QUEUE_EVENTS_DEFAULT;
+  }
 }
 
 export class EventBudget {
@@ -33,6 +48,8 @@ export class EventBudget {
     }
     this.#turnEvents += 1;
     count.events += 1;
+    // Whatever the kernel had queued arrives in one turn. A queue that was full would bring at least this many.
+    if (this.#turnEvents >= QUEUE_SHARE) this.#spent = true;
     if (!this.#spent && this.#turnEvents % LOOK_EVERY === 0) {
       this.#spent = performance.now() - this.#turnStartMs > TURN_MS;
     }

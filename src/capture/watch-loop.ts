@@ -18,10 +18,9 @@ import { MarkSet } from './mark-set.js';
 import type { ScanFindings } from './state-scan.js';
 import type { CaptureReport, StateWatcher, WatchOptions, WatchState } from './types.js';
 import { WatchCoverage } from './watch-coverage.js';
+import { WatchHealth } from './watch-health.js';
 import { checkWatchOptions, type WatchTimes } from './watch-settings.js';
 
-const RETRY_FIRST_MS = 250;
-const RETRY_MAX_MS = 10_000;
 /** Full scans wait at least this many times as long as one takes. */
 const SCAN_SHARE = 10;
 
@@ -47,8 +46,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   #coverage!: WatchCoverage;
   #state: WatchState = 'starting';
   #reason = '';
-  /** Why events cannot be relied upon; empty when they can. */
-  #watchTrouble = '';
+  readonly #health = new WatchHealth();
   /** What the capture in progress knows from events. */
   #announced: MarkSet | undefined;
   #requests: FlushRequest[] = [];
@@ -56,8 +54,6 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   #tickMs = 0;
   #scanMs = 0;
   #captureMs = 0;
-  #failures = 0;
-  #retryMs = 0;
   #closing = false;
   #wake: () => void = () => {};
   #running: Promise<void> = Promise.resolve();
@@ -142,11 +138,11 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   /** When there is something to do. */
   #dueMs(): number {
     if (this.#requests.length > 0) return 0;
-    if (this.#failures > 0) return this.#retryMs;
+    if (this.#health.retryMs !== undefined) return this.#health.retryMs;
     const { maxLagMs, settleMs } = this.#times;
     const { marks, unwatchable, calmSinceMs } = this.#coverage;
     const calmed = calmSinceMs < Number.POSITIVE_INFINITY;
-    let due = this.#nextFullMs;
+    let due = Math.min(this.#nextFullMs, this.#health.mendMs);
     // A calmed directory would only be calmed again at once: it waits for its turn, quiet or not.
     if (calmed) due = Math.min(due, calmSinceMs + this.#patienceMs());
     else if (!marks.empty) due = Math.min(due, marks.lastMs + settleMs);
@@ -180,7 +176,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       const { marks, unwatchable } = this.#coverage;
       for (const directory of unwatchable) marks.add(directory, this.#tickMs);
       // A full scan that is nearly due is made along with this one.
-      const fullDue = this.#tickMs + this.#times.settleMs >= this.#nextFullMs;
+      const fullDue = this.#tickMs + this.#times.settleMs >= Math.min(this.#nextFullMs, this.#health.mendMs);
       const full = requests.length > 0 || marks.overflowed || fullDue;
       const report = await this.#capture(full, requests);
       for (const { resolve } of requests) resolve(report);
@@ -211,11 +207,15 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     }
     const replaced = await this.#coverage.settle();
     this.#captureMs = this.#clock.steadyMs() - startMs;
-    if (full) this.#nextFullMs = this.#clock.steadyMs() + this.#fullEveryMs();
+    if (full) {
+      this.#health.scanned(startMs);
+      this.#nextFullMs = this.#clock.steadyMs() + this.#fullEveryMs();
+    }
     if (replaced) this.#nextFullMs = 0;
-    this.#failures = 0;
+    this.#health.succeeded();
     if (report.checkpoint) this.emit('checkpoint', report);
-    if (!this.#closing) this.#setState(this.#watchTrouble === '' ? 'watching' : 'degraded', this.#watchTrouble);
+    const { reason } = this.#health;
+    if (!this.#closing) this.#setState(reason === '' ? 'watching' : 'degraded', reason);
     return report;
   }
 
@@ -231,7 +231,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       // Directories that changed hands are heard again before everything stands still.
       if (!frozen) await this.#coverage.rearm();
       const heard = await this.#coverage.hear(announced);
-      const everything = heard.everything || asked || this.#watchTrouble !== '';
+      const everything = heard.everything || asked || this.#health.trouble !== '';
       asked = false;
       return { ...heard, everything };
     };
@@ -240,7 +240,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
 
   #fullEveryMs(): number {
     const { maxLagMs, rescanMs } = this.#times;
-    return Math.max(this.#watchTrouble === '' ? rescanMs : maxLagMs, SCAN_SHARE * this.#scanMs);
+    return Math.max(this.#health.trouble === '' ? rescanMs : maxLagMs, SCAN_SHARE * this.#scanMs);
   }
 
   #scanned(findings: ScanFindings): void {
@@ -264,11 +264,14 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   /** The kernel drops events when its queue is full, and does not say whose: a full scan finds what they were about. */
   #overrun(): void {
     const pause = Math.max(this.#patienceMs(), SCAN_SHARE * this.#scanMs);
-    this.#nextFullMs = Math.min(this.#nextFullMs, this.#clock.steadyMs() + pause);
+    const nowMs = this.#clock.steadyMs();
+    this.#nextFullMs = Math.min(this.#nextFullMs, nowMs + pause);
+    this.#health.overrun(nowMs);
+    if (this.#state === 'watching') this.#setState('degraded', this.#health.reason);
   }
 
   #watchFailed(reason: string): void {
-    this.#watchTrouble = reason;
+    this.#health.trouble = reason;
     this.#nextFullMs = Math.min(this.#nextFullMs, this.#clock.steadyMs() + this.#times.maxLagMs);
     if (this.#state === 'watching') this.#setState('degraded', reason);
     this.#wake();
@@ -276,9 +279,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
 
   #captureFailed(error: unknown): void {
     const failure = error instanceof Error ? error : new Error(String(error));
-    this.#failures += 1;
-    const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures - 1, 10));
-    this.#retryMs = this.#clock.steadyMs() + pause;
+    this.#health.failed(this.#clock.steadyMs());
     // What was marked is kept; a full scan also finds what happened meanwhile, for example to the directory itself.
     this.#nextFullMs = 0;
     if (isDiffKeeperError(error, 'DK_ABORTED') && this.#closing) return;
