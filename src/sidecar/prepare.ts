@@ -1,6 +1,6 @@
 /** Before the application starts: recover the newest state, or keep what is there. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type CaptureOptions, capture } from '../capture/capture.js';
 import {
@@ -63,7 +63,8 @@ async function openStateDir(options: PrepareOptions): Promise<boolean> {
   const { stateDir, store } = options;
   try {
     await mkdir(stateDir, { recursive: true });
-    return await holdsNothing(stateDir, path.resolve(store.path));
+    // Both may be named through symbolic links: only the real paths tell whether one lies in the other.
+    return await holdsNothing(await realpath(stateDir), await realpath(store.path));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DiffKeeperError(
@@ -110,6 +111,30 @@ async function recoverInto(options: PrepareOptions, sequence: number): Promise<R
   const { written, kept, removed, bytes, elapsedMs } = report;
   logger.info({ sequence, written, kept, removed, bytes, elapsedMs }, 'recovered the state directory');
   return report;
+}
+
+/** The real path of something that need not exist yet. */
+async function realPathOf(place: string): Promise<string> {
+  try {
+    return await realpath(place);
+  } catch (error) {
+    const above = path.dirname(place);
+    if (systemCode(error) !== 'ENOENT' || above === place) return place;
+    return path.join(await realPathOf(above), path.basename(place));
+  }
+}
+
+/**
+ * Throws DK_STATE_DIR when the state directory is the store or lies in it: nothing could be kept. Asked for before
+ * either is made.
+ */
+export async function assertApart(stateDir: string, storePath: string): Promise<void> {
+  const state = await realPathOf(path.resolve(stateDir));
+  const store = await realPathOf(path.resolve(storePath));
+  if (state !== store && !state.startsWith(`${store}${path.sep}`)) return;
+  throw new DiffKeeperError('DK_STATE_DIR', `the state directory ${state} is the store ${store} or lies inside it`, {
+    path: state,
+  });
 }
 
 /** Brings the state directory into the state in which the application may start. */

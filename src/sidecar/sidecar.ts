@@ -9,7 +9,7 @@ import { type Child, spawnFailureCode, startChild, startWatchdog, type Watchdog 
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
 import { Freezer } from './freeze.js';
 import { Keeper } from './keeper.js';
-import { type PrepareOptions, prepareState } from './prepare.js';
+import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
 import { MARK_VARIABLE } from './proc.js';
 import { SignalRelay } from './signals.js';
 import type { SidecarOptions } from './types.js';
@@ -60,6 +60,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   if (options.signal?.aborted) onAbort();
   let store: Store | undefined;
   try {
+    await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
     store = await openStoreOf(options, logger);
     const stateDir = path.resolve(options.stateDir);
     await prepareState({

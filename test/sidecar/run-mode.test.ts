@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -139,6 +139,26 @@ describe('state directory', () => {
     await runCli([...words, 'sh', '-c', 'echo 1 > data/one'], { cwd });
     await rm(at('data/one'));
     expect((await runCli([...words, 'cat', 'data/one'], { cwd })).stdout).toBe('1\n');
+  });
+
+  it('knows the same through a symbolic link', async () => {
+    await mkdir(at('real'));
+    await symlink('real', at('link'));
+    const words = ['--state-dir=link', '--store=real/.keep', '--'];
+    await runCli([...words, 'sh', '-c', 'echo 1 > link/one'], { cwd });
+    await rm(at('real/one'));
+    expect((await runCli([...words, 'cat', 'link/one'], { cwd })).stdout).toBe('1\n');
+  });
+
+  it.each([
+    ['keep', 'keep'],
+    ['keep/inside', 'keep'],
+  ])('refuses --state-dir=%s with --store=%s before anything is made', async (state, store) => {
+    const words = [`--state-dir=${state}`, `--store=${store}`, '--', 'echo', 'started'];
+    const result = await runCli(words, { cwd });
+    expect(result).toMatchObject({ code: 125, stdout: '' });
+    expect(result.stderr).toMatch(/is the store .* or lies inside it.*DK_STATE_DIR/);
+    await expect(readdir(at('keep'))).rejects.toThrow(/ENOENT/);
   });
 
   it('keeps what was acknowledged when everything is killed', async () => {
