@@ -13,6 +13,8 @@ export interface Demand {
   readonly digest: Digest;
   readonly offset: number;
   readonly length?: number;
+  /** Where the bytes are wanted in the caller's target; a blob that nothing else needs is decoded straight to there. */
+  readonly at?: number;
 }
 
 /** More than the longest slice: offset and length then fit one number. */
@@ -29,6 +31,8 @@ export class PlanNode {
   dataAt = 0;
   /** Blobs and results that still need the data. */
   uses = 0;
+  /** Place in the caller's target when that is the only use. */
+  directAt: number | undefined;
   /** Pairs (offset, length): as demanded first, ascending and apart once settled. */
   #wants: number[] = [];
   /** Where each settled slice begins among the slices. */
@@ -49,9 +53,10 @@ export class PlanNode {
     return this.#bytes;
   }
 
-  want(offset: number, length: number): number {
+  want(offset: number, length: number, at?: number): number {
     const end = Math.min(offset + length, this.info.decodedBytes);
     this.uses += 1;
+    this.directAt = this.uses === 1 ? at : undefined;
     if (end <= offset) return 0;
     this.#wants.push(offset, end - offset);
     return end - offset;
@@ -115,9 +120,9 @@ export class BlobPlan {
     let next: readonly Demand[] = demands;
     while (next.length > 0) {
       const fresh = await this.#locate(next);
-      for (const { digest, offset, length } of next) {
+      for (const { digest, offset, length, at } of next) {
         const node = this.nodes.get(digestKey(digest));
-        if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes);
+        if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes, at);
       }
       if (this.bytes > this.#bytesMax) return false;
       const based = fresh.filter((node) => node.info.depth > 0);
