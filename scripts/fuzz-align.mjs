@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Builds the libFuzzer harness of the `align` engine with ASan and UBSan and runs it.
 //
-//   node scripts/fuzz-align.mjs [seconds] [corpus folder]
+//   node scripts/fuzz-align.mjs [decode|trip] [seconds] [corpus folder]
 //
 // Needs clang with its runtime (CLANG names another than `clang++`). The corpus folder is made when it is not there;
 // without one the finds are dropped. A crash leaves a file in build/fuzz and a non-zero exit code.
@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const out = path.join(root, 'build/fuzz');
 const clang = process.env.CLANG ?? 'clang++';
-const [seconds = '60', corpus = path.join(out, 'corpus')] = process.argv.slice(2);
+const [what = 'decode', seconds = '60', corpus = path.join(out, `corpus-${what}`)] = process.argv.slice(2);
 
 function run(command, args) {
   const result = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
@@ -32,15 +32,15 @@ function writeSeeds(folder) {
     [2, 60, 1, 1, 3, 0, 10, 40, 0, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 40, 0, 0, 40, 0, ...source.slice(0, 40)],
     [1, 0x60, 100, 0x21, 3, 0],
   ];
-  payloads.forEach((payload, i) => {
-    fs.writeFileSync(path.join(folder, `seed-decode-${i}`), Buffer.from([...head(0, 100, 100), ...source, ...payload]));
-  });
-  for (const mode of [1, 9, 17]) {
+  if (what === 'decode') {
+    payloads.forEach((payload, i) => {
+      fs.writeFileSync(path.join(folder, `seed-${i}`), Buffer.from([...head(0, 100, 100), ...source, ...payload]));
+    });
+    return;
+  }
+  for (const effort of [0, 1, 2]) {
     const target = [...source.slice(50), 1, 2, 3, ...source.slice(0, 50)];
-    fs.writeFileSync(
-      path.join(folder, `seed-trip-${mode}`),
-      Buffer.from([...head(mode, 100, 9), ...source, ...target]),
-    );
+    fs.writeFileSync(path.join(folder, `seed-${effort}`), Buffer.from([...head(effort, 100, 9), ...source, ...target]));
   }
 }
 
@@ -70,8 +70,13 @@ if (!fs.existsSync(object)) {
   });
   run('ld', ['-r', '-o', object, ...objects]);
 }
-const program = path.join(out, 'fuzz-align');
-const checks = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined', '-fno-sanitize=vptr'];
+const program = path.join(out, `fuzz-align-${what}`);
+const checks = [
+  ...(what === 'trip' ? ['-DDK_FUZZ_TRIP'] : []),
+  '-fsanitize=fuzzer,address,undefined',
+  '-fno-sanitize-recover=undefined',
+  '-fno-sanitize=vptr',
+];
 run(clang, [
   '-std=c++17',
   '-O1',
