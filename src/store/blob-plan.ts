@@ -13,7 +13,7 @@ export interface Demand {
   readonly digest: Digest;
   readonly offset: number;
   readonly length?: number;
-  /** Where the bytes are wanted in the caller's target; a blob that nothing else needs is decoded straight to there. */
+  /** Where the bytes are wanted in the caller's target; of a blob that nothing else needs they go straight there. */
   readonly at?: number;
 }
 
@@ -31,8 +31,8 @@ export class PlanNode {
   dataAt = 0;
   /** Blobs and results that still need the data. */
   uses = 0;
-  /** Place in the caller's target when that is the only use. */
-  directAt: number | undefined;
+  /** Places in the caller's target, one per slice, when all uses have one; there is no `data` then. */
+  places: number[] | undefined = [];
   /** Pairs (offset, length): as demanded first, ascending and apart once settled. */
   #wants: number[] = [];
   /** Where each settled slice begins among the slices. */
@@ -56,14 +56,16 @@ export class PlanNode {
   want(offset: number, length: number, at?: number): number {
     const end = Math.min(offset + length, this.info.decodedBytes);
     this.uses += 1;
-    this.directAt = this.uses === 1 ? at : undefined;
+    if (at === undefined) this.places = undefined;
     if (end <= offset) return 0;
     this.#wants.push(offset, end - offset);
+    if (at !== undefined) this.places?.push(at);
     return end - offset;
   }
 
-  /** Sorts and merges what is wanted. */
+  /** Sorts and merges what is wanted, unless each slice has its own place. */
   settle(): void {
+    if (this.places) return;
     // One number per slice: typed arrays are sorted by value, and far faster than objects.
     const order = new Float64Array(this.#wants.length / 2);
     for (let i = 0; i < order.length; i += 1) {

@@ -104,7 +104,7 @@ export class BlobStore {
         if (offset + length > node.info.decodedBytes) {
           throw new DiffKeeperError('DK_CORRUPT_RECIPE', `a recipe leaves blob ${digest.toString('hex')}`);
         }
-        if (node.directAt === undefined) {
+        if (!node.places) {
           const from = node.place(offset);
           (node.data as Buffer).copy(target, at, from, from + length);
         }
@@ -150,7 +150,7 @@ export class BlobStore {
 
   /** Reads the records that planning had no need to look into. */
   async #load(plan: BlobPlan, batch: readonly PlanNode[]): Promise<void> {
-    const missing = batch.filter((node) => node.coded === undefined && node.bytes > 0);
+    const missing = batch.filter((node) => node.coded === undefined && node.slices.length > 0);
     const coded = await this.#fetch.fetch(
       missing.map((node) => node.info),
       plan.failed,
@@ -176,7 +176,7 @@ export class BlobStore {
     for (const [index, node] of call.nodes.entries()) {
       node.dataAt = at;
       node.data = status[index] === 0 ? data : decodeFailure(node.info.digest, status[index] as number);
-      if (node.directAt === undefined) at += node.bytes;
+      if (!node.places) at += node.bytes;
     }
     for (const below of call.used) {
       below.uses -= 1;
@@ -221,7 +221,7 @@ class SliceCall {
       this.used.push(below);
     }
     for (const value of node.slices) this.#slices.push(value);
-    for (let slice = 0; slice < node.slices.length; slice += 2) this.#places.push(node.directAt ?? IN_DATA);
+    for (let slice = 0; slice < node.slices.length; slice += 2) this.#places.push(node.places?.[slice / 2] ?? IN_DATA);
   }
 
   #buffer(bytes: Uint8Array): number {
