@@ -22,6 +22,9 @@ export {
   pathToText,
 } from './core/core.js';
 export type {
+  BareDiffOptions,
+  BareFormat,
+  BarePatchOptions,
   DeltaChoice,
   DeltaEngineName,
   DeltaInfo,
@@ -29,7 +32,7 @@ export type {
   DigestOptions,
   PatchOptions,
 } from './delta/delta.js';
-export { diff, digest, inspectDelta, patch } from './delta/delta.js';
+export { deltaFormat, diff, diffBare, digest, inspectDelta, patch, patchBare } from './delta/delta.js';
 export type { Engine, EngineInfo, HashAlgo } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';

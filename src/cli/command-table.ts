@@ -139,14 +139,19 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     options: [...GENERAL, 'diffLibrary', 'hashAlgo', 'level'],
     local: [
       { flags: '--inspect <file>', help: 'say what a delta holds' },
+      { flags: '--format <name>', help: 'dkd (default), or bare for bspatch and xdelta3: bsdiff, vcdiff' },
       { flags: '--force', help: 'replace the output' },
     ],
-    examples: ['diffkeeper delta app-1.bin app-2.bin app.dkd', 'diffkeeper delta --inspect app.dkd'],
+    examples: [
+      'diffkeeper delta app-1.bin app-2.bin app.dkd',
+      'diffkeeper delta --inspect app.dkd',
+      'diffkeeper delta --format=bsdiff app-1.bin app-2.bin app.bsdiff',
+    ],
     load: () => import('./command-delta.js'),
   },
   {
     name: 'patch',
-    help: 'apply a delta to its source',
+    help: 'apply a delta to its source; bare bsdiff and vcdiff files, too',
     arguments: '<source> <delta> <output>',
     options: GENERAL,
     local: [{ flags: '--force', help: 'replace the output' }],

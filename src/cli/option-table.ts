@@ -50,8 +50,7 @@ export const OPTION_TABLE = facts({
     flag: 'diff-library',
     value: 'name',
     help: 'delta engine',
-    choices: ['auto', 'align', 'zstd', 'xor'],
-    later: ['bsdiff', 'xdelta'],
+    choices: ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'],
     fallback: 'auto',
   },
   chunkSize: {

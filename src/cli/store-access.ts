@@ -11,16 +11,18 @@ export function storeOptions(settings: Settings): Omit<StoreOptions, 'create' | 
   return { hashAlgo: settings.hashAlgo, snapshotInterval: settings.snapshotInterval, level: settings.level };
 }
 
-/** `align` makes deltas of files; it is no codec of blobs yet, so a store chooses by itself then. */
-function storeEngine(engine: Settings['diffLibrary']): Exclude<Settings['diffLibrary'], 'align'> {
-  return engine === 'align' ? 'auto' : engine;
+type StoreEngine = 'auto' | 'zstd' | 'xor';
+
+/** The other engines make deltas of files; they are no codecs of blobs, so a store chooses by itself then. */
+function storeEngine(engine: Settings['diffLibrary']): StoreEngine {
+  return engine === 'zstd' || engine === 'xor' ? engine : 'auto';
 }
 
 /** Capture options that the settings ask for. */
 export function captureOptions(settings: Settings): {
   readonly ignore: readonly string[];
   readonly chunkBytes: number;
-  readonly deltaEngine: Exclude<Settings['diffLibrary'], 'align'> | 'none';
+  readonly deltaEngine: StoreEngine | 'none';
 } {
   return {
     ignore: settings.ignore,

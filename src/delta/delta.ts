@@ -11,9 +11,11 @@ import {
   deltaEngineByNumber,
 } from './engines.js';
 
+export type { BareDiffOptions, BareFormat, BarePatchOptions } from './bare.js';
+export { deltaFormat, diffBare, patchBare } from './bare.js';
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
 
-const CHOICES: readonly string[] = ['auto', 'align', 'zstd', 'xor'] satisfies DeltaChoice[];
+const CHOICES: readonly string[] = ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'] satisfies DeltaChoice[];
 const LEVEL_DEFAULT = 3;
 const LEVEL_MAX = 19;
 /** A delta of a few bytes may name any target length; nobody gets more than this without asking. */

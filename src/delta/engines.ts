@@ -3,12 +3,13 @@
  * never reused, a name, and the two directions. Order matters for ties in
  * `auto`: the first of equals wins, so the cheapest to decode comes first.
  */
+import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
 import type { Effort, Engine } from '../engine/engine.js';
 
 /** What the caller may ask for. */
-export type DeltaChoice = 'auto' | 'align' | 'zstd' | 'xor';
+export type DeltaChoice = 'auto' | 'align' | 'bsdiff' | 'xdelta' | 'zstd' | 'xor';
 /** What a delta says it was made with. */
-export type DeltaEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor' | 'align';
+export type DeltaEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor' | 'align' | 'bsdiff' | 'xdelta';
 
 export interface DeltaEngine {
   /** Stored in the container: never change, never reuse. */
@@ -75,7 +76,7 @@ const raw: DeltaEngine = {
   number: 0,
   name: 'raw',
   // Always a candidate: whatever was asked for, a delta is never larger than the target plus its header.
-  choices: ['auto', 'align', 'zstd', 'xor'],
+  choices: ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'],
   worthTrying: () => true,
   encode: async (_engine, job) => job.target,
   decode: async (_engine, job) => job.payload,
@@ -118,8 +119,41 @@ const align: DeltaEngine = {
   decode: (engine, job) => engine.alignPatch(job.source, job.payload, job.targetBytes),
 };
 
+/** A payload that says itself how long its target is must say what the container says. */
+async function exactly(targetBytes: number, making: Promise<Buffer>): Promise<Buffer> {
+  const made = await making.catch((error: unknown) => {
+    if (!isDiffKeeperError(error, 'DK_LIMIT')) throw error;
+    throw new DiffKeeperError('DK_CORRUPT_DELTA', `the payload makes more than ${targetBytes} bytes`, {}, error);
+  });
+  if (made.length === targetBytes) return made;
+  throw new DiffKeeperError('DK_CORRUPT_DELTA', `the payload makes ${made.length} bytes, not ${targetBytes}`, {
+    expected: targetBytes,
+    actual: made.length,
+  });
+}
+
+/** Small deltas of executables, at the price of sorting the whole source: only when asked for. */
+const bsdiff: DeltaEngine = {
+  number: 5,
+  name: 'bsdiff',
+  choices: ['bsdiff'],
+  worthTrying: () => true,
+  encode: (engine, job) => engine.bsdiffDiff(job.source, job.target),
+  decode: (engine, job) => exactly(job.targetBytes, engine.bsdiffPatch(job.source, job.payload, job.targetBytes)),
+};
+
+const xdelta: DeltaEngine = {
+  number: 6,
+  name: 'xdelta',
+  choices: ['xdelta'],
+  worthTrying: () => true,
+  // No checksums: the container's digests say more.
+  encode: (engine, job) => engine.vcdiffDiff(job.source, job.target, false),
+  decode: (engine, job) => exactly(job.targetBytes, engine.vcdiffPatch(job.source, job.payload, job.targetBytes)),
+};
+
 /** All engines, cheapest to decode first. */
-export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, zstd, align, zstdPrefix];
+export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, xdelta, zstd, align, zstdPrefix, bsdiff];
 
 /** The engine with this stored number. */
 export function deltaEngineByNumber(number: number): DeltaEngine | undefined {

@@ -12,7 +12,6 @@ export {
   type DecodedBatch,
   type EncodeBatch,
   type EncodedBatch,
-  IN_DATA,
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
@@ -225,11 +224,19 @@ export interface Engine {
   alignDiff(source: Uint8Array, target: Uint8Array, effort: Effort): Promise<Buffer>;
   /** Throws DK_CORRUPT_DELTA when the payload does not decode to exactly `targetBytes`. */
   alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  /** BSDIFF40 file that turns `source` into `target` (docs/format-bsdiff.md). */
+  bsdiffDiff(source: Uint8Array, target: Uint8Array): Promise<Buffer>;
+  /** The file says how long the target is: DK_LIMIT above `targetBytesMax`, DK_CORRUPT_DELTA when it is damaged. */
+  bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
+  /** VCDIFF file (docs/format-vcdiff.md); with `checksum` every window carries an Adler-32, as xdelta3 has it. */
+  vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
+  /** As `bsdiffPatch`; DK_UNSUPPORTED for secondary compression and code tables of its own. */
+  vcdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   /** FastCDC: lengths of the pieces; they add up to the data. Same cuts in both implementations. */
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
-  /** As `decodeBlobs`, but `data` is the slices in order, but for those that go to `target` (all zeroed where the item failed). Items are verified whole. */
+  /** As `decodeBlobs`, but `data` is the slices in order (zeroed where the item failed). Items are verified whole. */
   decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
   createStatIndex(): StatIndex;
   readFiles(options: {

@@ -18,6 +18,7 @@ import {
   checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
+import { guardDeltaFiles } from './guarded-deltas.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const U64_MAX = 2n ** 64n - 1n;
@@ -263,5 +264,11 @@ function guardFiles(inner: Engine): Files {
 
 /** The engine with every argument checked before it is used. */
 export function guardEngine(inner: Engine): Engine {
-  return { info: inner.info, ...guardHashing(inner), ...guardCoding(inner), ...guardFiles(inner) };
+  return {
+    info: inner.info,
+    ...guardHashing(inner),
+    ...guardCoding(inner),
+    ...guardDeltaFiles(inner),
+    ...guardFiles(inner),
+  };
 }

@@ -62,6 +62,10 @@ export interface RawAddon {
   /** `simd` lowers the vector level, for tests; the payload does not depend on it. */
   alignDiff(source: Uint8Array, target: Uint8Array, effort: Effort, simd?: string): Promise<Buffer>;
   alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  bsdiffDiff(source: Uint8Array, target: Uint8Array, windowBytes?: number): Promise<Buffer>;
+  bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
+  vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
+  vcdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
@@ -124,6 +128,10 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'xorPatch',
   'alignDiff',
   'alignPatch',
+  'bsdiffDiff',
+  'bsdiffPatch',
+  'vcdiffDiff',
+  'vcdiffPatch',
   'cut',
   'encodeBlobs',
   'decodeBlobs',

@@ -8,6 +8,8 @@ import type { Engine, EngineInfo } from './engine.js';
 import { alignPatchNow } from './twin-align-decode.js';
 import { alignDiffNow } from './twin-align-encode.js';
 import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
+import { bsdiffDiffNow } from './twin-bsdiff-diff.js';
+import { bsdiffPatchNow } from './twin-bsdiff-patch.js';
 import { cutPieces } from './twin-cut.js';
 import { openFileScan } from './twin-file-scan.js';
 import { digestBytes, digestFile, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
@@ -15,6 +17,8 @@ import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
 import { decodeSlices } from './twin-slices.js';
 import { TwinStatIndex } from './twin-stat-index.js';
+import { vcdiffDiffNow } from './twin-vcdiff-diff.js';
+import { vcdiffPatchNow } from './twin-vcdiff-patch.js';
 import { xorDiffNow, xorPatchNow } from './twin-xor.js';
 import { xxh3 } from './twin-xxh3.js';
 import { compressNow, decompressNow, warmZstd } from './twin-zstd.js';
@@ -66,6 +70,10 @@ export function createTwin(fallbackReason?: string): Engine {
       await warmZstd();
       return alignPatchNow(source, payload, targetBytes);
     },
+    bsdiffDiff: async (source, target) => bsdiffDiffNow(source, target),
+    bsdiffPatch: async (source, delta, targetBytesMax) => bsdiffPatchNow(source, delta, targetBytesMax),
+    vcdiffDiff: async (source, target, checksum) => vcdiffDiffNow(source, target, checksum),
+    vcdiffPatch: async (source, delta, targetBytesMax) => vcdiffPatchNow(source, delta, targetBytesMax),
     cut: cutPieces,
     encodeBlobs,
     decodeBlobs,

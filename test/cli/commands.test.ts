@@ -155,7 +155,26 @@ describe('delta and patch', () => {
     expect([again.code, again.stderr]).toEqual([2, expect.stringMatching(/--force/)]);
     const wrong = await cli('patch', 't.bin', 'd.dkd', 'o2.bin');
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/DK_SOURCE_MISMATCH/)]);
-    expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--diff-library=bsdiff')).code).toBe(2);
+    expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--diff-library=best')).code).toBe(2);
+  });
+
+  it.each([
+    ['bsdiff', 'bsdiff'],
+    ['xdelta', 'vcdiff'],
+  ])('%s, in a container and bare', async (engine, format) => {
+    const made = await cli('delta', 's.bin', 't.bin', `${engine}.dkd`, `--diff-library=${engine}`, '--json');
+    expect(jsonLines(made.stdout)).toMatchObject([{ type: 'delta', engine }]);
+    const sure = await cli('patch', 's.bin', `${engine}.dkd`, `${engine}.out`, '--json');
+    expect(jsonLines(sure.stdout)).toMatchObject([{ type: 'patch', verified: true }]);
+    const bare = await cli('delta', 's.bin', 't.bin', `bare.${format}`, `--format=${format}`, '--json');
+    expect(jsonLines(bare.stdout)).toMatchObject([{ type: 'delta', format }]);
+    expect((await cli('delta', '--inspect', `bare.${format}`, '--json')).stdout).toBe(bare.stdout);
+    const unsure = await cli('patch', 's.bin', `bare.${format}`, `bare.${format}.out`);
+    expect([unsure.code, unsure.stdout]).toEqual([0, expect.stringMatching(/not verified/)]);
+    for (const name of [`${engine}.out`, `bare.${format}.out`]) {
+      expect((await readFile(at(name))).equals(await readFile(at('t.bin')))).toBe(true);
+    }
+    expect((await cli('delta', 's.bin', 't.bin', 'x', '--format=zip')).code).toBe(2);
   });
 });
 

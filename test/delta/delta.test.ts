@@ -21,29 +21,32 @@ function resealed(delta: Buffer): Buffer {
 }
 
 describe('diff and patch', () => {
-  it.each<DeltaChoice>(['auto', 'align', 'zstd', 'xor'])('%s brings the target back', async (engine) => {
-    const cases: [Buffer, Buffer][] = [
-      [Buffer.alloc(0), Buffer.alloc(0)],
-      [Buffer.alloc(0), Buffer.from('abc')],
-      [Buffer.from('abc'), Buffer.alloc(0)],
-      [noise, edited(noise, 1000)],
-      [noise, Buffer.concat([Buffer.from('shift'), noise])],
-      [noise, noise.subarray(0, 1234)],
-      [Buffer.alloc(50_000, 'text '), randomBytes(5000)],
-    ];
-    for (const [source, target] of cases) {
-      const delta = await diff(source, target, { engine });
-      expect(delta.length).toBeLessThanOrEqual(target.length + 96);
-      expect((await patch(source, delta)).equals(target)).toBe(true);
-    }
-  });
+  it.each<DeltaChoice>(['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'])(
+    '%s brings the target back',
+    async (engine) => {
+      const cases: [Buffer, Buffer][] = [
+        [Buffer.alloc(0), Buffer.alloc(0)],
+        [Buffer.alloc(0), Buffer.from('abc')],
+        [Buffer.from('abc'), Buffer.alloc(0)],
+        [noise, edited(noise, 1000)],
+        [noise, Buffer.concat([Buffer.from('shift'), noise])],
+        [noise, noise.subarray(0, 1234)],
+        [Buffer.alloc(50_000, 'text '), randomBytes(5000)],
+      ];
+      for (const [source, target] of cases) {
+        const delta = await diff(source, target, { engine });
+        expect(delta.length).toBeLessThanOrEqual(target.length + 96);
+        expect((await patch(source, delta)).equals(target)).toBe(true);
+      }
+    },
+  );
 
   it('holds for arbitrary bytes', async () => {
     const bytes = fc.uint8Array({ maxLength: 3000 });
     const property = fc.asyncProperty(
       bytes,
       bytes,
-      fc.constantFrom<DeltaChoice>('auto', 'align', 'zstd', 'xor'),
+      fc.constantFrom<DeltaChoice>('auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'),
       async (a, b, engine) => {
         expect(Buffer.compare(await patch(a, await diff(a, b, { engine })), b)).toBe(0);
       },

@@ -2,11 +2,13 @@
 import { describe } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { describeAlign } from './conformance-align.js';
+import { describeBsdiff } from './conformance-bsdiff.js';
 import { describeCoding } from './conformance-coding.js';
 import { describeHashing } from './conformance-hashing.js';
 import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
 import { describeStatIndex } from './conformance-stat-index.js';
+import { describeVcdiff } from './conformance-vcdiff.js';
 
 /** What an implementation cannot do on Node alone. */
 export interface Abilities {
@@ -19,6 +21,8 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeHashing(engine);
     describeCoding(engine);
     describe('align', () => describeAlign(engine));
+    describe('bsdiff', () => describeBsdiff(engine));
+    describe('vcdiff', () => describeVcdiff(engine));
     describeStatIndex(engine);
     describeReading(engine);
     describePlacing(engine, abilities.exactTimes);

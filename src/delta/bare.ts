@@ -1,0 +1,89 @@
+/**
+ * Deltas without a container, for the programs of others: BSDIFF40 (bsdiff, bspatch)
+ * and VCDIFF (xdelta3). They carry no digests: what they make is not verified.
+ */
+import { DiffKeeperError, throwIfAborted } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { loadEngine } from '../engine/load.js';
+
+/** A file format of others: `bsdiff` for BSDIFF40, `vcdiff` for RFC 3284. */
+export type BareFormat = 'bsdiff' | 'vcdiff';
+
+interface Bare {
+  readonly magic: Buffer;
+  diff(engine: Engine, source: Uint8Array, target: Uint8Array): Promise<Buffer>;
+  patch(engine: Engine, source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
+}
+
+const BARE: Readonly<Record<BareFormat, Bare>> = {
+  bsdiff: {
+    magic: Buffer.from('BSDIFF40', 'latin1'),
+    diff: (engine, source, target) => engine.bsdiffDiff(source, target),
+    patch: (engine, source, delta, targetBytesMax) => engine.bsdiffPatch(source, delta, targetBytesMax),
+  },
+  vcdiff: {
+    magic: Buffer.from([0xd6, 0xc3, 0xc4]),
+    // With checksums: they are all that can tell a wrong source.
+    diff: (engine, source, target) => engine.vcdiffDiff(source, target, true),
+    patch: (engine, source, delta, targetBytesMax) => engine.vcdiffPatch(source, delta, targetBytesMax),
+  },
+};
+const CONTAINER_MAGIC = Buffer.from('DKD1', 'latin1');
+/** As for containers: nobody gets more than this without asking. */
+const TARGET_BYTES_MAX = 2 * 1024 ** 3;
+
+function startsWith(bytes: Uint8Array, magic: Buffer): boolean {
+  return bytes.length >= magic.length && magic.equals(bytes.subarray(0, magic.length));
+}
+
+/** What a delta is by its first bytes: `dkd` for our container; undefined for something else. */
+export function deltaFormat(delta: Uint8Array): 'dkd' | BareFormat | undefined {
+  if (!(delta instanceof Uint8Array)) throw new TypeError(`delta must be a Buffer or Uint8Array, got ${typeof delta}`);
+  if (startsWith(delta, CONTAINER_MAGIC)) return 'dkd';
+  return (Object.keys(BARE) as BareFormat[]).find((format) => startsWith(delta, BARE[format].magic));
+}
+
+export interface BareDiffOptions {
+  readonly format: BareFormat;
+  readonly signal?: AbortSignal;
+}
+
+/** A bare delta that `bspatch` or `xdelta3 -d` applies, too. Throws DK_ABORTED, TypeError for an unknown format. */
+export async function diffBare(source: Uint8Array, target: Uint8Array, options: BareDiffOptions): Promise<Buffer> {
+  const { format, signal } = options;
+  if (!Object.hasOwn(BARE, format)) {
+    throw new TypeError(`format must be one of ${Object.keys(BARE).join(', ')}, got ${String(format)}`);
+  }
+  throwIfAborted(signal);
+  const delta = await BARE[format].diff(loadEngine(), source, target);
+  throwIfAborted(signal);
+  return delta;
+}
+
+export interface BarePatchOptions {
+  readonly signal?: AbortSignal;
+  /** Longest target accepted, bytes. Default 2 GiB. */
+  readonly targetBytesMax?: number;
+}
+
+/**
+ * The target that a bare delta makes of `source`. Its structure is checked, and checksums where VCDIFF has them;
+ * whether `source` is the right one cannot be told from BSDIFF40. Throws DK_CORRUPT_DELTA, DK_LIMIT, DK_UNSUPPORTED
+ * (no bare delta, secondary compression, a code table of its own), DK_ABORTED.
+ */
+export async function patchBare(
+  source: Uint8Array,
+  delta: Uint8Array,
+  options: BarePatchOptions = {},
+): Promise<Buffer> {
+  const { signal, targetBytesMax = TARGET_BYTES_MAX } = options;
+  throwIfAborted(signal);
+  const format = deltaFormat(delta);
+  if (format === undefined || format === 'dkd') {
+    const what = format === 'dkd' ? 'a delta container: use patch' : 'neither BSDIFF40 nor VCDIFF';
+    throw new DiffKeeperError('DK_UNSUPPORTED', `the delta is ${what}`);
+  }
+  const target = await BARE[format].patch(loadEngine(), source, delta, targetBytesMax);
+  throwIfAborted(signal);
+  return target;
+}
