@@ -198,7 +198,11 @@ void SourceIndex::Build() {
 }
 
 size_t SourceIndex::Find(const uint8_t* wanted) {
-  std::call_once(built_, [this] { Build(); });
+  if (!built_.load(std::memory_order_acquire)) {
+    std::lock_guard<std::mutex> lock(building_);
+    if (!built_.load(std::memory_order_relaxed)) Build();
+    built_.store(true, std::memory_order_release);
+  }
   const uint32_t block = slots_[SlotOf(wanted)];
   if (block == 0) return kNone;
   const size_t position = (block - 1) * stride_;

@@ -1,6 +1,7 @@
 // Finds what a window of the target can be copied from.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,7 +38,9 @@ class SourceIndex {
   size_t SlotOf(const uint8_t* block) const;
 
   const ByteSpan source_;
-  std::once_flag built_;
+  // Not call_once: its pthread_once would ask for a newer C library than the rest.
+  std::mutex building_;
+  std::atomic<bool> built_{false};
   std::vector<uint32_t> slots_;  // number of a block, from 1; 0 is free
   unsigned shift_ = 0;
   size_t stride_ = 4;  // from one block to the next
