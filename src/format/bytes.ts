@@ -132,6 +132,13 @@ export class ByteReader {
     return this.#buffer[this.#take(1)] as number;
   }
 
+  /** A byte of flags, of which only those in `known` may be set: a bit that means something new must not be lost. */
+  flags(known: number): number {
+    const value = this.u8();
+    if ((value & ~known) !== 0) this.fail(`unknown flags ${value}`);
+    return value;
+  }
+
   u32(): number {
     return this.#buffer.readUInt32LE(this.#take(4));
   }

@@ -54,7 +54,7 @@ export function decodeCheckpoint(bytes: Uint8Array): CheckpointRecord {
     storedBytes: reader.varint(),
     changedBytes: reader.varint(),
     pauseMs: reader.f64(),
-    frozen: (reader.u8() & 1) === 1,
+    frozen: reader.flags(1) === 1,
     tag: reader.bytes(reader.varint(TAG_BYTES_MAX)).toString('utf8'),
   };
   const count = reader.varint(LIMITS.blobBytes / 32);

@@ -99,7 +99,7 @@ export function decodeVersionBody(reader: ByteReader, path: BytePath, sequence: 
     gid: reader.varint(0xffffffff),
     mtimeNs: reader.i64(),
     linkId: reader.varint64(),
-    sparse: (reader.u8() & 1) === 1,
+    sparse: reader.flags(1) === 1,
     xattrs: Buffer.from(reader.bytes(reader.varint(LIMITS.xattrBytes))),
   };
   if (type === VERSION_TYPE.directory) return version;

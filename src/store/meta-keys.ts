@@ -13,6 +13,7 @@ import { type BytePath, pathJoin, pathName, pathParent } from '../core/core.js';
 export const KEY_LETTER = { blob: 0x62, head: 0x68, version: 0x76, checkpoint: 0x63, directory: 0x64, single: 0x73 };
 
 export const NEWEST_KEY = Buffer.from('snewest', 'latin1');
+export const GAPS_KEY = Buffer.from('sgaps', 'latin1');
 
 function sequenceBytes(sequence: number): Buffer {
   const bytes = Buffer.alloc(8);
@@ -38,6 +39,11 @@ export function headPath(key: Buffer): BytePath {
 
 export function versionKey(path: BytePath, sequence: number): Buffer {
   return Buffer.concat([Buffer.from(`v${pathParent(path)}\0${pathName(path)}\0`, 'latin1'), sequenceBytes(sequence)]);
+}
+
+/** Sequence of a checkpoint key. */
+export function checkpointSequence(key: Buffer): number {
+  return Number(key.readBigUInt64BE(1));
 }
 
 /** Path and sequence of a version key. */

@@ -4,7 +4,7 @@
  * everything here can be rebuilt from the packs.
  */
 import { ClassicLevel } from 'classic-level';
-import { DiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, renameDurable } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
 import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
@@ -61,6 +61,21 @@ export class Meta {
   async reopen(): Promise<void> {
     await this.#level.close().catch(() => {});
     this.#level = await Meta.#openLevel(this.#directory, false);
+  }
+
+  /**
+   * Puts the database aside and begins an empty one: a damaged one cannot even be cleared, because its blocks would be
+   * read again and again.
+   */
+  async replace(aside: string): Promise<void> {
+    await this.#level.close().catch(() => {});
+    try {
+      await renameDurable(this.#directory, aside);
+    } catch (error) {
+      this.#level = await Meta.#openLevel(this.#directory, false);
+      throw fromSystemError(error, 'put aside', this.#directory);
+    }
+    this.#level = await Meta.#openLevel(this.#directory, true);
   }
 
   async close(): Promise<void> {
@@ -164,8 +179,8 @@ export class Meta {
   }
 
   /** Keys of a range, whatever state their values are in. */
-  async *rangeKeys(range: KeyRange): AsyncGenerator<Buffer[]> {
-    const iterator = this.#level.keys({ ...range });
+  async *rangeKeys(range: KeyRange, options: { readonly reverse?: boolean } = {}): AsyncGenerator<Buffer[]> {
+    const iterator = this.#level.keys({ ...range, reverse: options.reverse ?? false });
     try {
       for (;;) {
         const keys = (await iterator.nextv(1000).catch(this.#readFailed)) as Buffer[];

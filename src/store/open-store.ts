@@ -1,7 +1,16 @@
 /** Opens a store: marker, metadata, tail; and the object that ties the parts together. */
 import { rename } from 'node:fs/promises';
 import * as path from 'node:path';
-import { type Clock, isDiffKeeperError, type Logger, makeDirectory, silentLogger, systemClock } from '../core/core.js';
+import {
+  type Clock,
+  fromSystemError,
+  isDiffKeeperError,
+  type Logger,
+  makeDirectory,
+  silentLogger,
+  systemClock,
+  systemCode,
+} from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';
@@ -39,6 +48,14 @@ export interface OpenFacts {
  * for a bad option
  */
 export async function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
+  try {
+    return await openNow(root, options);
+  } catch (error) {
+    throw systemCode(error) === '' ? error : fromSystemError(error, 'open the store', path.resolve(root));
+  }
+}
+
+async function openNow(root: string, options: StoreOptions): Promise<Store> {
   checkRange('snapshotInterval', options.snapshotInterval ?? 10, 1, 64);
   checkRange('level', options.level ?? 3, 1, 19);
   const engine = options.engine ?? loadEngine();

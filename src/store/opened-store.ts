@@ -7,6 +7,7 @@ import { BlobStore } from './blob-store.js';
 import { BlobWriter } from './blob-writer.js';
 import { Heads } from './heads.js';
 import { History } from './history.js';
+import { isIndexWhole } from './index-check.js';
 import { measureStore } from './measure.js';
 import type { Meta } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
@@ -91,16 +92,19 @@ export class OpenedStore implements Store {
   }
 
   get #tailParts(): TailParts {
-    const { engine, checksum, logger, marker } = this.#facts;
-    const { hashAlgo } = marker;
-    return { engine, algo: hashAlgo, checksum, meta: this.#meta, packs: this.#packs, tree: this.#tree, logger };
+    const { engine, checksum, logger, marker, paths } = this.#facts;
+    const { quarantine } = paths;
+    const own = { meta: this.#meta, packs: this.#packs, tree: this.#tree };
+    return { engine, algo: marker.hashAlgo, checksum, logger, quarantine, ...own };
   }
 
   /** Second half of opening. */
   async start(rebuild: boolean): Promise<void> {
     const state = rebuild ? null : await this.#readNewest();
     const packs = await this.#packs.list();
-    if (state === null && packs.length > 0) {
+    const whole = state !== null && (await isIndexWhole(this.#meta, state));
+    if (!whole && packs.length > 0) {
+      if (state) this.#facts.logger.warn({}, 'the metadata lost a commit: rebuilding it');
       await this.rebuildIndex();
       return;
     }
@@ -271,7 +275,7 @@ export class OpenedStore implements Store {
     const result = await rebuildMetadata(this.#tailParts, this.#heads);
     this.#blobs.clearCache();
     this.#history.clearCache();
-    await this.#settle(await recoverTail(this.#tailParts, result.state, promised));
+    await this.#settle(await recoverTail(this.#tailParts, result.state, { promised }));
     return result;
   }
 

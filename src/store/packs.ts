@@ -43,6 +43,8 @@ export class Packs {
   #room: Buffer = NO_ROOM;
   /** Bytes may stand behind the committed length. Nothing is appended before they are gone. */
   #leftovers = false;
+  /** Packs that were begun since the last commit: no other may be removed with an abandoned checkpoint. */
+  #begun: number[] = [];
   /** A transaction has begun to append: what it leaves behind is its own until it ends. */
   #appending = false;
 
@@ -81,6 +83,7 @@ export class Packs {
     this.#pack = pack;
     this.#committed = { pack, length };
     this.#takeStaged();
+    this.#begun = [];
     this.#leftovers = false;
     if (pack === 0 || length < PACK_HEADER_BYTES || length >= LIMITS.packBytes) return;
     try {
@@ -150,6 +153,7 @@ export class Packs {
     const next = Math.max(this.#pack, known[known.length - 1] ?? 0) + 1;
     const file = this.file(next);
     this.#leftovers = true;
+    this.#begun.push(next);
     try {
       const writer = await AppendFile.create(file);
       this.#writer = writer;
@@ -175,6 +179,7 @@ export class Packs {
   /** The current position is named by a checkpoint now. */
   markCommitted(): void {
     this.#committed = this.position;
+    this.#begun = [];
     this.#leftovers = false;
     this.#appending = false;
   }
@@ -190,10 +195,9 @@ export class Packs {
     const { pack, length } = this.#committed;
     try {
       await this.#closeWriter();
-      for (const later of await this.list()) {
-        if (later <= pack) continue;
-        await this.#forget(later);
-        await unlinkDurable(this.file(later));
+      for (const own of this.#begun) {
+        await this.#forget(own);
+        await unlinkDurable(this.file(own));
       }
       if (pack > 0 && (await this.length(pack)) > length) await truncateDurable(this.file(pack), length);
     } catch (error) {

@@ -1,9 +1,12 @@
 /** Rebuilds the whole metadata from the packs alone. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LIMITS } from '../core/core.js';
 import { PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { Heads } from './heads.js';
-import { KEY_LETTER, NEWEST_KEY, prefixRange } from './meta-keys.js';
+import { gapsChange } from './index-check.js';
+import { NEWEST_KEY } from './meta-keys.js';
 import { lostParts, Replay, type ReplayedCheckpoint } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import type { TailParts } from './tail.js';
@@ -16,9 +19,17 @@ export interface RebuildResult {
   readonly damage: readonly DamageReport[];
 }
 
-/** The metadata must be empty or may be stale: everything that the packs do not say is removed. */
+/** Begins an empty metadata database. The one before stays in quarantine when the packs turn out to be damaged. */
 export async function rebuildMetadata(parts: TailParts, heads: Heads): Promise<RebuildResult> {
-  await clearMetadata(parts);
+  const aside = join(parts.quarantine, `meta-${Date.now()}`);
+  await parts.meta.replace(aside);
+  const result = await replayAll(parts, heads);
+  if (result.damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
+  return result;
+}
+
+async function replayAll(parts: TailParts, heads: Heads): Promise<RebuildResult> {
+  parts.tree.clear();
   const replay = new Replay(parts.engine, parts.algo);
   const damage: DamageReport[] = [];
   let last: ReplayedCheckpoint | null = null;
@@ -39,18 +50,6 @@ export async function rebuildMetadata(parts: TailParts, heads: Heads): Promise<R
   }
   const state = last ? await finishRebuild(parts, heads, last, damage) : null;
   return { state, checkpoints, records: replay.records, damage };
-}
-
-async function clearMetadata(parts: TailParts): Promise<void> {
-  parts.tree.clear();
-  for (const letter of Object.values(KEY_LETTER)) {
-    for await (const entries of parts.meta.rangeKeys(prefixRange(Buffer.from([letter])))) {
-      await parts.meta.write(
-        entries.map((key) => ({ key, value: null })),
-        false,
-      );
-    }
-  }
 }
 
 /** Directory digests, root check, and the newest state last: only then is the index whole. */
@@ -77,7 +76,11 @@ async function finishRebuild(
     length: last.place.offset + last.place.recordBytes,
     checkpointDigest: last.digest,
   };
-  await parts.meta.writeInBatches([...changes, { key: NEWEST_KEY, value: encodeNewest(state) }]);
+  await parts.meta.writeInBatches([
+    ...changes,
+    gapsChange(state.sequence),
+    { key: NEWEST_KEY, value: encodeNewest(state) },
+  ]);
   if (all.size > LIMITS.batchFiles) parts.tree.clear();
   return state;
 }

@@ -4,13 +4,15 @@
  * only their metadata batch is missing, or LevelDB lost it); a torn end is cut
  * off silently, because a torn end is normal.
  */
-import { type Logger, truncateDurable } from '../core/core.js';
+import { join } from 'node:path';
+import { fromSystemError, type Logger, truncateDurable, writeFileDurable } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checksum, PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
+import { gapsChange } from './index-check.js';
 import type { Meta } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
-import type { Packs } from './packs.js';
+import { type Packs, packName } from './packs.js';
 import { Replay, type ReplayedCheckpoint } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import type { TreeCache } from './tree-cache.js';
@@ -23,17 +25,21 @@ export interface TailParts {
   readonly packs: Packs;
   readonly tree: TreeCache;
   readonly logger: Logger;
+  readonly quarantine: string;
 }
 
 /**
- * Brings metadata and packs together; gives the newest state after it. `promised`: how far the packs are known to have
- * been committed, even if the records there are damaged now: no byte before it is cut off.
+ * Brings metadata and packs together; gives the newest state after it.
+ *
+ * After a rebuild, `promised` says how far the packs are known to have been committed, even if the records there are
+ * damaged now: no byte before it is cut off. Null: nobody knows, so that what is cut off is kept aside.
  */
 export async function recoverTail(
   parts: TailParts,
   state: NewestState | null,
-  promised: NewestState | null = state,
+  rebuilt?: { readonly promised: NewestState | null },
 ): Promise<NewestState | null> {
+  const promised = rebuilt ? rebuilt.promised : state;
   const { packs, logger } = parts;
   const replay = new Replay(parts.engine, parts.algo);
   const all = (await packs.list()).filter((pack) => pack >= (state?.pack ?? 0));
@@ -60,7 +66,7 @@ export async function recoverTail(
     await packs.continueAt(all[all.length - 1] ?? 0, Number.MAX_SAFE_INTEGER);
     return newest;
   }
-  await cutTornEnd(parts, all, newest);
+  await cutTornEnd(parts, { packs: all, newest, aside: rebuilt !== undefined && promised === null });
   return newest;
 }
 
@@ -85,24 +91,48 @@ async function rollForward(
     checkpointDigest: found.digest,
   };
   const newestChange = { key: NEWEST_KEY, value: encodeNewest(state) };
-  await parts.meta.writeInBatches([...found.changes, ...changes, newestChange]);
+  const gap = state.sequence === (newest?.sequence ?? 0) + 1 ? [] : [gapsChange(state.sequence)];
+  await parts.meta.writeInBatches([...found.changes, ...changes, ...gap, newestChange]);
   return state;
 }
 
-async function cutTornEnd(parts: TailParts, all: readonly number[], newest: NewestState | null): Promise<void> {
+async function cutTornEnd(
+  parts: TailParts,
+  end: { readonly packs: readonly number[]; readonly newest: NewestState | null; readonly aside: boolean },
+): Promise<void> {
   const { packs, logger } = parts;
-  const last = newest?.pack ?? 0;
-  for (const pack of all) {
+  const last = end.newest?.pack ?? 0;
+  for (const pack of end.packs) {
     if (pack <= last) continue;
     // Packs begun after the newest checkpoint hold nothing that anybody was promised.
     logger.debug({ pack }, 'cutting a pack that no checkpoint names');
-    await truncateDurable(packs.file(pack), 0).catch(() => {});
+    if (end.aside) await keepAside(parts, pack, PACK_HEADER_BYTES);
+    await cut(packs, pack, 0);
   }
-  const length = newest?.length ?? 0;
+  const length = end.newest?.length ?? 0;
   if (last > 0 && (await packs.length(last)) > length) {
     logger.debug({ pack: last, length }, 'cutting a torn end');
-    await truncateDurable(packs.file(last), length);
+    if (end.aside) await keepAside(parts, last, length);
+    await cut(packs, last, length);
   }
   await packs.removeEmpty();
   await packs.continueAt(last, length);
+}
+
+async function cut(packs: Packs, pack: number, length: number): Promise<void> {
+  await truncateDurable(packs.file(pack), length).catch((error: unknown) => {
+    throw fromSystemError(error, 'cut', packs.file(pack));
+  });
+}
+
+/** Without metadata a torn end looks like a checkpoint whose last record is damaged: somebody may want its bytes. */
+async function keepAside({ packs, quarantine, logger }: TailParts, pack: number, from: number): Promise<void> {
+  const bytes = (await packs.length(pack)) - from;
+  if (bytes <= 0) return;
+  const file = join(quarantine, `end-of-${packName(pack)}-${from}-${Date.now()}`);
+  logger.warn({ pack, from, file }, 'bytes behind the newest checkpoint are put aside');
+  const kept = await packs.read(pack, from, bytes);
+  await writeFileDurable(file, kept).catch((error: unknown) => {
+    throw fromSystemError(error, 'write', file);
+  });
 }

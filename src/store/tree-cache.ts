@@ -87,6 +87,8 @@ export class TreeCache {
   }
 
   #drop(path: BytePath): void {
+    // The state directory stays, only its attributes are not known any more.
+    if (path === '') return;
     if (this.#directories.get(pathParent(path))?.delete(pathName(path))) this.#leafCount -= 1;
     this.#leafCount -= this.#directories.get(path)?.size ?? 0;
     this.#directories.delete(path);

@@ -126,7 +126,7 @@ export interface StoreStats {
 }
 
 export interface DamageReport {
-  readonly kind: 'pack' | 'record' | 'blob' | 'recipe' | 'version' | 'checkpoint' | 'root';
+  readonly kind: 'pack' | 'record' | 'blob' | 'recipe' | 'version' | 'checkpoint' | 'root' | 'index';
   readonly where: string;
   readonly message: string;
   /** Paths (with sequence) that cannot be read back because of it. */

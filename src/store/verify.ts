@@ -1,5 +1,5 @@
 /** Checks a whole store: records, digests, recipes, roots; tells which versions damage reaches. */
-import { type BytePath, throwIfAborted } from '../core/core.js';
+import { type BytePath, isDiffKeeperError, throwIfAborted } from '../core/core.js';
 import {
   type Checkpoint,
   type Digest,
@@ -10,6 +10,7 @@ import {
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import type { Heads } from './heads.js';
+import { IndexCheck } from './index-check.js';
 import { packName } from './packs.js';
 import { lostParts, Replay } from './replay.js';
 import type { TailParts } from './tail.js';
@@ -46,13 +47,18 @@ export async function verifyStore(
   const readData = options.readData ?? true;
   const allBytes = readData ? total * 2 : total;
   const replay = new Replay(parts.engine, parts.algo);
+  const index = new IndexCheck(parts.meta, parts.checksum);
   for (const pack of packs) {
     throwIfAborted(options.signal);
-    await walkPack(parts, replay, pack, findings);
+    await walkPack(parts, { replay, index, pack }, findings);
     options.onProgress?.(findings.bytes, allBytes);
   }
   await checkBlobs(parts, findings, readData, (done) => options.onProgress?.(total + done * total, allBytes), options);
   checkVersions(findings);
+  // Where the packs are damaged the metadata may know more than they do: that is no damage of its own.
+  const sound = !findings.damage.some(({ kind }) => kind !== 'blob');
+  const damaged = sound ? await index.finish(parts.newest?.sequence ?? 0) : null;
+  if (damaged) findings.damage.push(damaged);
   await checkRoot(parts, findings);
   return {
     packs: packs.length,
@@ -65,7 +71,11 @@ export async function verifyStore(
   };
 }
 
-async function walkPack(parts: TailParts, replay: Replay, pack: number, findings: Findings): Promise<void> {
+async function walkPack(
+  parts: TailParts,
+  { replay, index, pack }: { readonly replay: Replay; readonly index: IndexCheck; readonly pack: number },
+  findings: Findings,
+): Promise<void> {
   const end = await parts.packs.length(pack);
   const note = (kind: number, digest: Digest): void => {
     if (kind === RECORD.blob) findings.blobs.push(digest);
@@ -76,6 +86,7 @@ async function walkPack(parts: TailParts, replay: Replay, pack: number, findings
       findings.checkpoints += 1;
       for (const version of found.versions) findings.versions.push(version);
       if (found.missingParts > 0) findings.damage.push(lostParts(found));
+      await index.add(found.changes);
     }
   } catch (error) {
     findings.damage.push({ kind: 'pack', where: packName(pack), message: messageOf(error), affected: [] });
@@ -99,7 +110,7 @@ async function checkBlobs(
   for (let first = 0; first < all.length; first += CHECK_BATCH) {
     throwIfAborted(options.signal);
     const digests = all.slice(first, first + CHECK_BATCH);
-    const blobs = await parts.blobs.read(digests);
+    const blobs = await readAll(parts.blobs, digests);
     for (const [index, blob] of blobs.entries()) {
       if (Buffer.isBuffer(blob)) continue;
       findings.bad.set((digests[index] as Digest).toString('hex'), blob.message);
@@ -109,13 +120,26 @@ async function checkBlobs(
   await checkReachable(parts, findings);
 }
 
+/** As `read`, where a damaged index entry costs one blob only. */
+async function readAll(blobs: BlobStore, digests: readonly Digest[]): Promise<(Buffer | Error)[]> {
+  try {
+    return await blobs.read(digests);
+  } catch (error) {
+    if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
+    if (digests.length === 1) return [error];
+  }
+  const all: (Buffer | Error)[] = [];
+  for (const digest of digests) all.push(...(await readAll(blobs, [digest])));
+  return all;
+}
+
 /** Every blob that a version needs must be there; recipes are walked once each. */
 async function checkReachable(parts: { readonly blobs: BlobStore }, findings: Findings): Promise<void> {
   const present = new Set([...findings.blobs, ...findings.recipes].map((digest) => digest.toString('hex')));
   for (const recipe of findings.recipes) {
     const name = recipe.toString('hex');
     if (findings.bad.has(name)) continue;
-    const [bytes] = await parts.blobs.read([recipe]);
+    const [bytes] = await readAll(parts.blobs, [recipe]);
     if (!Buffer.isBuffer(bytes)) continue;
     for (const { digest } of decodeExtents(bytes)) {
       const blob = digest?.toString('hex');

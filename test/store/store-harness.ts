@@ -1,0 +1,256 @@
+/** One store on disk beside its model, and everything that may happen to it. */
+import { cp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { expect } from 'vitest';
+import { isDiffKeeperError } from '../../src/core/core.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { VERSION_TYPE } from '../../src/format/format.js';
+import { openStore, type Store } from '../../src/store/store.js';
+import { noise } from './store-fixture.js';
+import {
+  applyChanges,
+  applyEdits,
+  type Edit,
+  expectAll,
+  expectNewest,
+  type ModelCheckpoint,
+  type ModelEntry,
+  matches,
+} from './store-model.js';
+
+const EMPTY_TREE: ReadonlyMap<string, ModelEntry> = new Map();
+
+export class Harness {
+  readonly #base: string;
+  readonly #engines: readonly Engine[];
+  #copies = 0;
+  #root: string;
+  #store!: Store;
+  #model: ModelCheckpoint[] = [];
+
+  private constructor(base: string, engines: readonly Engine[]) {
+    this.#base = base;
+    this.#engines = engines;
+    this.#root = path.join(base, 'keep');
+  }
+
+  static async create(base: string, engines: readonly Engine[]): Promise<Harness> {
+    const harness = new Harness(base, engines);
+    await harness.#open(0);
+    return harness;
+  }
+
+  get root(): string {
+    return this.#root;
+  }
+  get model(): readonly ModelCheckpoint[] {
+    return this.#model;
+  }
+
+  async #open(engine: number): Promise<void> {
+    const chosen = this.#engines[engine % this.#engines.length] as Engine;
+    this.#store = await openStore(this.#root, { create: this.#copies === 0, engine: chosen, snapshotInterval: 3 });
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async #packs(): Promise<string[]> {
+    const names = await readdir(path.join(this.#root, 'packs'));
+    return names.sort().map((name) => path.join(this.#root, 'packs', name));
+  }
+
+  async commit(edits: readonly Edit[], tag: string): Promise<void> {
+    const before = this.#model[this.#model.length - 1];
+    const transaction = this.#store.begin();
+    const { changes } = await applyEdits(this.#store, transaction, edits);
+    const checkpoint = await transaction.commit({ tag });
+    if (changes.size === 0 && tag === '') {
+      expect(checkpoint).toBeNull();
+      return;
+    }
+    expect(checkpoint?.sequence).toBe((before?.sequence ?? 0) + 1);
+    const packs = await this.#packs();
+    this.#model.push({
+      sequence: (before?.sequence ?? 0) + 1,
+      tag,
+      root: checkpoint?.root as Buffer,
+      changes,
+      tree: applyChanges(before?.tree ?? EMPTY_TREE, changes),
+      pack: packs.length,
+      end: (await stat(packs[packs.length - 1] as string)).size,
+    });
+    await expectNewest(this.#store, this.#model);
+  }
+
+  async abort(edits: readonly Edit[]): Promise<void> {
+    const transaction = this.#store.begin();
+    await applyEdits(this.#store, transaction, edits);
+    await transaction.abort();
+    await expectNewest(this.#store, this.#model);
+  }
+
+  async reopen(engine: number): Promise<void> {
+    await this.#store.close();
+    await this.#open(engine);
+    await expectNewest(this.#store, this.#model);
+  }
+
+  /** What is on disk now is all that is left, whatever was under way. */
+  async kill(edits: readonly Edit[]): Promise<void> {
+    const transaction = this.#store.begin();
+    await applyEdits(this.#store, transaction, edits);
+    const copy = await this.#copy();
+    await this.#store.close();
+    this.#root = copy;
+    await this.#open(this.#copies);
+    await expectNewest(this.#store, this.#model);
+  }
+
+  async #copy(): Promise<string> {
+    this.#copies += 1;
+    const copy = path.join(this.#base, `copy-${this.#copies}`);
+    await cp(this.#root, copy, { recursive: true });
+    return copy;
+  }
+
+  async repair(): Promise<void> {
+    expect((await this.#store.rebuildIndex()).damage).toEqual([]);
+    await expectNewest(this.#store, this.#model);
+  }
+
+  async loseMetadata(how: 'all' | 'CURRENT' | 'logs'): Promise<void> {
+    await this.#store.close();
+    const meta = path.join(this.#root, 'meta');
+    if (how === 'all') await rm(meta, { recursive: true });
+    if (how === 'CURRENT') await rm(path.join(meta, 'CURRENT'));
+    if (how === 'logs')
+      for (const name of await readdir(meta)) if (name.endsWith('.log')) await truncate(path.join(meta, name), 0);
+    await this.#open(0);
+    await expectAll(this.#store, this.#model);
+  }
+
+  /** A crash in the middle of an append. */
+  async tearTail(bytes: number): Promise<void> {
+    await this.#store.close();
+    const last = (await this.#packs()).pop();
+    if (last) await writeFile(last, Buffer.concat([await readFile(last), noise(bytes, bytes)]));
+    await this.#open(1);
+    await expectNewest(this.#store, this.#model);
+    expect((await this.#store.verify()).damage).toEqual([]);
+  }
+
+  /** The metadata is gone and the last pack ends earlier: whole checkpoints before the cut are what is left. */
+  async cutTail(share: number): Promise<void> {
+    await this.#store.close();
+    const packs = await this.#packs();
+    const last = packs[packs.length - 1];
+    if (last) {
+      const end = Math.floor((await stat(last)).size * share);
+      await truncate(last, end);
+      this.#model = this.#model.filter((one) => one.pack < packs.length || one.end <= end);
+    }
+    await rm(path.join(this.#root, 'meta'), { recursive: true });
+    await this.#open(0);
+    await expectAll(this.#store, this.#model);
+  }
+
+  /** Never silent: either everything is right, or it is told, and `repair` brings everything back. */
+  async flipMetadata(file: number, at: number): Promise<void> {
+    await this.#store.close();
+    const meta = path.join(this.#root, 'meta');
+    const names = (await readdir(meta))
+      .filter((name) => name !== 'LOCK' && name !== 'LOG' && name !== 'LOG.old')
+      .sort();
+    await flip(path.join(meta, names[file % names.length] as string), at);
+    await this.#open(0);
+    const damage = await this.#store.verify().then((report) => report.damage.length, typed);
+    if (damage !== 0) expect((await this.#store.rebuildIndex()).damage).toEqual([]);
+    await expectAll(this.#store, this.#model);
+  }
+
+  /** In a copy: what a flipped byte of a pack reaches is named, all else reads right; also without the metadata. */
+  async flipPack(pack: number, at: number): Promise<void> {
+    const packs = await this.#packs();
+    if (packs.length === 0) return;
+    await this.#store.close();
+    const own = this.#root;
+    this.#root = await this.#copy();
+    const name = path.basename(packs[pack % packs.length] as string);
+    await flip(path.join(this.#root, 'packs', name), at);
+    await this.#open(0);
+    await this.#expectNamedDamage();
+    await this.#store.close();
+    await rm(path.join(this.#root, 'meta'), { recursive: true });
+    await this.#open(1);
+    await this.#expectNothingWrong();
+    await this.#store.close();
+    await rm(this.#root, { recursive: true });
+    this.#root = own;
+    await this.#open(0);
+  }
+
+  async #expectNamedDamage(): Promise<void> {
+    const store = this.#store;
+    const last = this.#model[this.#model.length - 1];
+    expect(store.newest?.sequence).toBe(last?.sequence);
+    const { damage } = await store.verify();
+    expect(damage.length).toBeGreaterThan(0);
+    const affected = new Set(damage.flatMap((one) => one.affected.map((two) => `${two.sequence} ${two.path}`)));
+    for await (const batch of store.entries()) {
+      for (const version of batch) {
+        const entry = last?.tree.get(version.path) as ModelEntry;
+        const good = await matches(store, version, entry).catch(typed);
+        expect(good).not.toBe(false);
+        expect(affected.has(`${version.sequence} ${version.path}`)).toBe(good !== true);
+      }
+    }
+  }
+
+  /** Of what is still listed nothing may be wrong; what is missing must have been told. */
+  async #expectNothingWrong(): Promise<void> {
+    const store = this.#store;
+    const { damage } = await store.verify();
+    let missing = (store.newest?.sequence ?? 0) < this.#model.length && damage.length === 0 ? 0 : 1;
+    for await (const { sequence, root } of store.checkpoints()) {
+      const known = this.#model.find((one) => one.sequence === sequence);
+      expect(known?.root.equals(root)).toBe(true);
+      for await (const batch of store.entries({ at: sequence })) {
+        for (const version of batch) {
+          const entry = this.#written(version.sequence, version.path);
+          expect(entry).toBeTruthy();
+          expect(await matches(store, version, entry as ModelEntry).catch(typed)).not.toBe(false);
+          if (version.type === VERSION_TYPE.removed) missing += 1;
+        }
+      }
+    }
+    const newest = this.#model.find((one) => one.sequence === store.newest?.sequence);
+    let listed = 0;
+    for await (const batch of store.entries()) listed += batch.length;
+    if (listed !== (newest?.tree.size ?? 0)) expect(damage.length).toBeGreaterThan(0);
+    expect(missing).toBeLessThanOrEqual(1);
+  }
+
+  #written(sequence: number, name: string): ModelEntry | null | undefined {
+    return this.#model.find((one) => one.sequence === sequence)?.changes.get(name);
+  }
+
+  async expectAll(): Promise<void> {
+    await expectAll(this.#store, this.#model);
+  }
+}
+
+/** Damage must come as an error of ours; gives something that is neither true nor false. */
+function typed(error: unknown): -1 {
+  if (!isDiffKeeperError(error) || !error.code.startsWith('DK_CORRUPT')) throw error;
+  return -1;
+}
+
+async function flip(file: string, at: number): Promise<void> {
+  const bytes = await readFile(file);
+  if (bytes.length === 0) return;
+  const index = at % bytes.length;
+  bytes[index] = (bytes[index] as number) ^ (1 << (at % 8));
+  await writeFile(file, bytes);
+}
