@@ -4,10 +4,11 @@
  * everything here can be rebuilt from the packs.
  */
 import { ClassicLevel } from 'classic-level';
-import { DiffKeeperError, fromSystemError, renameDurable } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, isDiffKeeperError, renameDurable } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
 import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
+import { MetaTables } from './meta-tables.js';
 
 export interface MetaChange {
   readonly key: Buffer;
@@ -25,27 +26,51 @@ const CHECK_BYTES = 4;
 export class Meta {
   readonly #directory: string;
   readonly #checksum: Checksum;
+  readonly #tables: MetaTables;
   #level: Level;
 
-  private constructor(directory: string, checksum: Checksum, level: Level) {
+  private constructor(directory: string, parts: { checksum: Checksum; tables: MetaTables; level: Level }) {
     this.#directory = directory;
-    this.#checksum = checksum;
-    this.#level = level;
+    this.#checksum = parts.checksum;
+    this.#tables = parts.tables;
+    this.#level = parts.level;
   }
 
   /**
    * Opens the database. Throws DK_STORE_LOCKED when another process owns it, DK_CORRUPT_INDEX when it is damaged
    * or, with `create` false, missing; DK_DISK_FULL or DK_IO when the system refuses, which says nothing about it.
    */
-  static async open(directory: string, options: { create: boolean; checksum: Checksum }): Promise<Meta> {
-    return new Meta(directory, options.checksum, await Meta.#openLevel(directory, options.create));
+  static async open(
+    directory: string,
+    options: { readonly create: boolean; readonly checksum: Checksum; readonly tablesFile: string },
+  ): Promise<Meta> {
+    const { create, checksum, tablesFile } = options;
+    const tables = new MetaTables(directory, tablesFile, checksum);
+    const damaged = await tables.findDamage();
+    if (damaged !== null) {
+      await Meta.#assertUnlocked(directory);
+      throw new DiffKeeperError('DK_CORRUPT_INDEX', `table ${damaged} of the metadata is damaged`, { path: directory });
+    }
+    return new Meta(directory, { checksum, tables, level: await Meta.#openLevel(directory, { create }) });
   }
 
-  static async #openLevel(directory: string, create: boolean): Promise<Level> {
+  /** Throws DK_STORE_LOCKED when another process owns the database; looks at nothing else of it. */
+  static async #assertUnlocked(directory: string): Promise<void> {
+    try {
+      // The lock is taken first, then this fails because the database exists.
+      const level = await Meta.#openLevel(directory, { create: true, fail: true });
+      await level.close();
+    } catch (error) {
+      if (isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw error;
+    }
+  }
+
+  static async #openLevel(directory: string, how: { create: boolean; fail?: boolean }): Promise<Level> {
     const level: Level = new ClassicLevel<Buffer, Buffer>(directory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
-      createIfMissing: create,
+      createIfMissing: how.create,
+      errorIfExists: how.fail ?? false,
       writeBufferSize: 4 << 20,
       cacheSize: 8 << 20,
     });
@@ -60,7 +85,7 @@ export class Meta {
   /** Closes and opens again: after a failed write nothing is known about what LevelDB kept. */
   async reopen(): Promise<void> {
     await this.#level.close().catch(() => {});
-    this.#level = await Meta.#openLevel(this.#directory, false);
+    this.#level = await Meta.#openLevel(this.#directory, { create: false });
   }
 
   /**
@@ -70,16 +95,19 @@ export class Meta {
   async replace(aside: string): Promise<void> {
     await this.#level.close().catch(() => {});
     try {
+      await this.#tables.forget();
       await renameDurable(this.#directory, aside);
     } catch (error) {
-      this.#level = await Meta.#openLevel(this.#directory, false);
+      this.#level = await Meta.#openLevel(this.#directory, { create: false });
       throw fromSystemError(error, 'put aside', this.#directory);
     }
-    this.#level = await Meta.#openLevel(this.#directory, true);
+    this.#level = await Meta.#openLevel(this.#directory, { create: true });
   }
 
   async close(): Promise<void> {
     await this.#level.close();
+    // Without the note nothing is compared at the next opening: no reason to fail.
+    await this.#tables.note().catch(() => {});
   }
 
   readonly #readFailed = (error: unknown): never => {

@@ -1,5 +1,5 @@
 /** Opens a store: marker, metadata, tail; and the object that ties the parts together. */
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
   type Clock,
@@ -102,16 +102,18 @@ async function openMeta(
   options: { readonly fresh: boolean; readonly checksum: Checksum; readonly logger: Logger },
 ): Promise<{ readonly meta: Meta; readonly rebuild: boolean }> {
   const { fresh, checksum, logger } = options;
+  const tablesFile = path.join(paths.cache, 'meta-tables');
   try {
-    return { meta: await Meta.open(paths.meta, { create: fresh, checksum }), rebuild: false };
+    return { meta: await Meta.open(paths.meta, { create: fresh, checksum, tablesFile }), rebuild: false };
   } catch (error) {
     if (isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw await lockedError(paths, error);
     if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
     logger.warn({ reason: error.message }, 'the metadata does not open: rebuilding it from the packs');
   }
   await makeDirectory(paths.quarantine);
+  await rm(tablesFile, { force: true });
   await rename(paths.meta, path.join(paths.quarantine, `meta-${Date.now()}`)).catch((error: unknown) => {
     logger.debug({ error: String(error) }, 'no metadata directory to put aside');
   });
-  return { meta: await Meta.open(paths.meta, { create: true, checksum }), rebuild: true };
+  return { meta: await Meta.open(paths.meta, { create: true, checksum, tablesFile }), rebuild: true };
 }
