@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "align/align.h"
 #include "align/align_format.h"
 #include "align/align_match.h"
@@ -12,6 +14,8 @@ constexpr size_t kSmallBytes = 64 << 10;
 constexpr size_t kSmallSourceBytes = 1 << 20;
 // Target bytes of one window. Less than the format allows: each is decoded in memory of its own.
 constexpr size_t kWindowBytes = 32 << 20;
+// Up to this length the highest effort tries the source as prefix as well: a second of work.
+constexpr size_t kComparedBytes = 4 << 20;
 constexpr size_t kJoinedBytes = 4096;
 
 using Bytes = std::vector<uint8_t>;
@@ -26,18 +30,41 @@ struct Speed {
 constexpr Speed kSpeeds[] = {{19, 2500}, {15, 7000}, {12, 20000}, {9, 45000}, {6, 80000}, {3, 200000}};
 
 // The highest level that codes `bytes` within a share of the time that zstd would take for the whole target.
-int ChooseLevel(Effort effort, size_t bytes, size_t reach) {
+int ChooseLevel(Effort effort, size_t bytes, size_t reach, bool mostly_literals) {
   if (effort == Effort::kMax) return 19;
   const double share = effort == Effort::kFast ? 0.15 : 1.0;
   const double budget_ms = 0.5 + share * static_cast<double>(reach) / 400e3;
   for (const Speed& speed : kSpeeds) {
     if (static_cast<double>(bytes) / speed.bytes_per_ms <= budget_ms) return speed.level;
   }
-  return 3;
+  // Where most of the target is literals, nothing but them decides the size.
+  return effort == Effort::kFast && !mostly_literals ? 1 : 3;
 }
 
-MatchSettings SettingsFor(Effort effort) {
+// Whether samples of the bytes hold next to no control characters, as text in any encoding of bytes does.
+bool LooksLikeText(zstd::Span bytes) {
+  constexpr size_t kPieces = 64;
+  constexpr size_t kPieceBytes = 256;
+  constexpr size_t kControlMax = 16;
+  size_t control = 0;
+  const size_t step = std::max(kPieceBytes, bytes.length / kPieces);
+  for (size_t at = 0; at < bytes.length; at += step) {
+    const size_t end = std::min(bytes.length, at + kPieceBytes);
+    for (size_t i = at; i < end; ++i) control += bytes.data[i] < 9 || (bytes.data[i] >= 14 && bytes.data[i] < 32);
+  }
+  return control <= kControlMax;
+}
+
+// In text a short match costs more than its literals, which zstd finds in their context. In machine code it is often
+// the begin of a function that moved.
+MatchSettings SettingsFor(Effort effort, bool text) {
   MatchSettings settings;
+  if (text) {
+    settings.fine_step = effort == Effort::kFast ? 32 : 16;
+    settings.length_min = 48;
+    settings.far_length_min = 64;
+    return settings;
+  }
   if (effort == Effort::kFast) return settings;
   settings.window = 16;
   settings.fine_step = effort == Effort::kBalanced ? 8 : 4;
@@ -52,7 +79,7 @@ class Encoder {
       : source_(source), target_(target), options_(options) {}
 
   Status Whole(Bytes* payload) const;
-  Status Windows(Bytes* payload) const;
+  Status Windows(bool text, Bytes* payload) const;
 
  private:
   Status PutWindow(const WindowParts& parts, size_t length, Bytes* payload) const;
@@ -88,7 +115,7 @@ Status Encoder::PutWindow(const WindowParts& parts, size_t length, Bytes* payloa
   const size_t reach =
       length + static_cast<size_t>(static_cast<double>(source_.length) *
                                    (static_cast<double>(length) / static_cast<double>(target_.length)));
-  const int level = ChooseLevel(options_.effort, work, reach);
+  const int level = ChooseLevel(options_.effort, work, reach, parts.literals.size() > length / 2);
   const bool noise = LooksIncompressible(parts.literals.data(), parts.literals.size());
   const bool joined = parts.NumberBytes() <= kJoinedBytes;
   const bool context = !noise && !parts.context.empty();
@@ -110,10 +137,11 @@ Status Encoder::PutWindow(const WindowParts& parts, size_t length, Bytes* payloa
                    options_.stop, payload);
 }
 
-Status Encoder::Windows(Bytes* payload) const {
+Status Encoder::Windows(bool text, Bytes* payload) const {
   const Kernels& kernels = KernelsFor(options_.simd);
   std::vector<Copy> copies;
-  const Status found = FindCopies(source_, target_, SettingsFor(options_.effort), kernels, options_.stop, &copies);
+  const Status found =
+      FindCopies(source_, target_, SettingsFor(options_.effort, text), kernels, options_.stop, &copies);
   if (found != Status::kOk) return found;
   payload->assign(1, kFormWindows);
   size_t first = 0;
@@ -138,7 +166,17 @@ Status Diff(zstd::Span source, zstd::Span target, const Options& options, Bytes*
   if (target.length > 0 && target.length <= kSmallBytes && source.length <= kSmallSourceBytes) {
     return encoder.Whole(payload);
   }
-  return encoder.Windows(payload);
+  const bool text = LooksLikeText(target);
+  const Status status = encoder.Windows(text, payload);
+  if (status != Status::kOk || options.effort != Effort::kMax) return status;
+  Bytes other;
+  const auto keep_shorter = [&](Status made) {
+    if (made == Status::kOk && other.size() < payload->size()) payload->swap(other);
+    return made;
+  };
+  const Status second = keep_shorter(encoder.Windows(!text, &other));
+  if (second != Status::kOk || std::max(source.length, target.length) > kComparedBytes) return second;
+  return keep_shorter(encoder.Whole(&other));
 }
 
 }  // namespace dk::align

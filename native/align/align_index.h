@@ -29,7 +29,7 @@ inline bool IsUniform(const uint8_t* at, size_t window) {
   return memcmp(at, at + 1, compared) == 0;
 }
 
-// Positions are multiples of a unit and cost four bytes each, times two for room, and two bytes of filter.
+// Positions are multiples of a unit and cost four bytes each, times two for room, and one byte of filter.
 class BlockIndex {
  public:
   // Room for about `entries`; `ways` neighbouring slots are searched for each hash.
@@ -38,9 +38,9 @@ class BlockIndex {
     while ((size_t{1} << bits) < entries + entries / 2) ++bits;
     slots_ = size_t{1} << bits;
     shift_ = 64 - bits;
-    filter_shift_ = shift_ + 2;
+    filter_shift_ = shift_ + 3;
     table_.reset(static_cast<uint32_t*>(calloc(slots_ + ways, sizeof(uint32_t))));
-    filter_.reset(static_cast<uint64_t*>(calloc(slots_ >> 2, sizeof(uint64_t))));
+    filter_.reset(static_cast<uint64_t*>(calloc(slots_ >> 3, sizeof(uint64_t))));
   }
 
   bool good() const { return table_ != nullptr && filter_ != nullptr; }

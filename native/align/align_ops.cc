@@ -8,9 +8,9 @@ namespace dk::align {
 namespace {
 
 // From this many differing bytes in a row they are literals.
-constexpr size_t kLiteralRun = 16;
+constexpr size_t kLiteralRun = 4;
 // What is left between two such runs must be worth a copy.
-constexpr size_t kPieceMin = 12;
+constexpr size_t kPieceMin = 20;
 // Equal bytes between two runs that do not part them: a zero costs less than two numbers.
 constexpr size_t kJoin = 1;
 

@@ -17,6 +17,8 @@ constexpr uint64_t kSlicesBytesMax = uint64_t{1} << 31;
 // Of one item; memory of this size is kept by every thread.
 constexpr uint32_t kDecodedBytesMax = 16u << 20;
 constexpr uint64_t kContextBytesMax = 64u << 20;
+// Place of a slice that goes to `data`.
+constexpr uint32_t kInData = 0xffffffff;
 // Buffer number of context bytes that are all zero.
 constexpr uint32_t kZeros = 0xffffffff;
 
@@ -29,6 +31,8 @@ class SlicesJob : public Worker {
     decoded_ = Copy(batch, "decodedLengths");
     contexts_ = Copy(batch, "contexts");
     slices_ = Copy(batch, "slices");
+    places_ = Copy(batch, "places");
+    TakeTarget(batch.Get("target"));
     codecs_ = TakeBytes(batch.Get("codecs"), "codecs", this);
     digests_ = TakeBytes(batch.Get("digests"), "digests", this);
     algo_ = TakeAlgo(batch.Get("algo"));
@@ -64,6 +68,14 @@ class SlicesJob : public Worker {
     for (uint32_t i = 0; i < list.Length(); ++i) buffers_.push_back(TakeBytes(list.Get(i), "buffers", this));
   }
 
+  // Written in place, so it must not be memory that can move or vanish.
+  void TakeTarget(Napi::Value value) {
+    const Bytes bytes = TakeBytes(value, "target", this);
+    if (bytes.copy) ThrowType(value.Env(), "target must not be shared or resizable memory");
+    target_ = const_cast<uint8_t*>(bytes.data);
+    target_length_ = bytes.length;
+  }
+
   // Copied: read once, so that what was checked is what is used.
   static std::vector<uint32_t> Copy(const Napi::Object& batch, const char* name) {
     const Bytes words = TakeWords(batch.Get(name), name);
@@ -92,7 +104,9 @@ class SlicesJob : public Worker {
   }
 
   void Check(Napi::Env env) {
-    if (contexts_.size() % 3 != 0 || slices_.size() % 2 != 0) ThrowRange(env, "contexts or slices are cut off");
+    if (contexts_.size() % 3 != 0 || slices_.size() != 2 * places_.size()) {
+      ThrowRange(env, "contexts, slices or places are cut off");
+    }
     for (size_t i = 0; i < decoded_.size(); ++i) {
       CheckPiece(env, &payloads_[3 * i], false);
       uint64_t context = 0;
@@ -103,14 +117,24 @@ class SlicesJob : public Worker {
       if (decoded_[i] > kDecodedBytesMax || context > kContextBytesMax) {
         throw MakeError(env, "DK_LIMIT", "an item or its context is too long");
       }
-      out_starts_.push_back(total_);
       for (size_t at = slice_starts_[i]; at < slice_starts_[i + 1]; ++at) {
         if (uint64_t{slices_[2 * at]} + slices_[2 * at + 1] > decoded_[i]) ThrowRange(env, "a slice leaves its item");
-        total_ += slices_[2 * at + 1];
+        if (places_[at] == kInData) {
+          out_starts_.push_back(total_);
+          total_ += slices_[2 * at + 1];
+        } else {
+          if (uint64_t{places_[at]} + slices_[2 * at + 1] > target_length_)
+            ThrowRange(env, "a slice leaves the target");
+          out_starts_.push_back(0);
+        }
       }
       if (total_ > kSlicesBytesMax) throw MakeError(env, "DK_LIMIT", "the slices add up to more than 2 GiB");
     }
-    out_starts_.push_back(total_);
+  }
+
+  // Where a slice goes.
+  uint8_t* Out(size_t slice) {
+    return places_[slice] == kInData ? data_.data() + out_starts_[slice] : target_ + places_[slice];
   }
 
   zstd::Span Context(size_t i, std::vector<uint8_t>* joined) const {
@@ -136,22 +160,21 @@ class SlicesJob : public Worker {
   void Decode(size_t i) {
     static thread_local std::vector<uint8_t> joined;
     static thread_local std::vector<uint8_t> scratch;
-    uint8_t* out = data_.data() + out_starts_[i];
     const size_t first = slice_starts_[i];
     const size_t end = slice_starts_[i + 1];
     const bool whole = end - first == 1 && slices_[2 * first] == 0 && slices_[2 * first + 1] == decoded_[i];
     if (!whole && scratch.size() < decoded_[i]) scratch.resize(decoded_[i]);
-    uint8_t* decoded = whole ? out : scratch.data();
+    uint8_t* decoded = whole ? Out(first) : scratch.data();
     const Coded coded{codecs_.data[i], Piece(&payloads_[3 * i]), Context(i, &joined), digests_.data + i * kDigestBytes};
     status_[i] = DecodeVerified(coded, algo_, decoded, decoded_[i]);
-    if (status_[i] != kGood) {
-      if (out_starts_[i + 1] > out_starts_[i]) memset(out, 0, out_starts_[i + 1] - out_starts_[i]);
-      return;
-    }
-    if (whole) return;
     for (size_t at = first; at < end; ++at) {
-      memcpy(out, decoded + slices_[2 * at], slices_[2 * at + 1]);
-      out += slices_[2 * at + 1];
+      const uint32_t length = slices_[2 * at + 1];
+      if (length == 0) continue;
+      if (status_[i] != kGood) {
+        memset(Out(at), 0, length);
+      } else if (!whole) {
+        memcpy(Out(at), decoded + slices_[2 * at], length);
+      }
     }
   }
 
@@ -162,7 +185,11 @@ class SlicesJob : public Worker {
   std::vector<uint32_t> slices_;
   std::vector<size_t> context_starts_;
   std::vector<size_t> slice_starts_;
+  std::vector<uint32_t> places_;
+  // Per slice, in `data`.
   std::vector<uint64_t> out_starts_;
+  uint8_t* target_ = nullptr;
+  size_t target_length_ = 0;
   Bytes codecs_;
   Bytes digests_;
   Algo algo_ = Algo::kBlake3;

@@ -38,6 +38,9 @@ export interface DecodedBatch {
 /** Buffer number of context bytes that are all zero. */
 export const ZERO_BYTES = 0xffffffff;
 
+/** Place of a slice that goes to `data`. */
+export const IN_DATA = 0xffffffff;
+
 /** Blobs of which only parts are wanted. Nothing needs to be joined: payloads and contexts are pieces of `buffers`. */
 export interface SliceBatch {
   readonly buffers: readonly Uint8Array[];
@@ -52,6 +55,10 @@ export interface SliceBatch {
   /** Slices per item, and all of them: pairs (offset, length) within the decoded bytes. */
   readonly sliceCounts: Uint32Array;
   readonly slices: Uint32Array;
+  /** Memory of the caller's that slices may go to instead of `data`. Not to be touched until the call resolves. */
+  readonly target: Uint8Array;
+  /** Per slice: where in `target` it goes, or IN_DATA. Slices in `target` must not overlap. */
+  readonly places: Uint32Array;
   /** 32 bytes per item: what the decoded bytes must digest to. */
   readonly digests: Uint8Array;
   readonly algo: HashAlgo;

@@ -8,6 +8,7 @@ import {
   type CutOptions,
   type DecodeBatch,
   type EncodeBatch,
+  IN_DATA,
   type PlaceBatch,
   type SliceBatch,
   STAT_COLUMNS,
@@ -140,6 +141,8 @@ export function checkSliceBatch(batch: SliceBatch, bytesMax: number): void {
   checkCount(batch.sliceCounts.length, count, 'sliceCounts');
   checkCount(batch.contexts.length, sum(batch.contextCounts) * 3, 'contexts');
   checkCount(batch.slices.length, sum(batch.sliceCounts) * 2, 'slices');
+  checkBytes(batch.target, 'target');
+  checkCount(batch.places.length, batch.slices.length / 2, 'places');
   checkTriples(batch.buffers, batch.payloads, false);
   checkTriples(batch.buffers, batch.contexts, true);
   let bytes = 0;
@@ -150,6 +153,10 @@ export function checkSliceBatch(batch: SliceBatch, bytesMax: number): void {
       bytes += length;
       if ((batch.slices[2 * slice] ?? 0) + length > (batch.decodedLengths[item] ?? 0)) {
         throw new RangeError(`slice ${slice} leaves its item`);
+      }
+      const place = batch.places[slice] ?? 0;
+      if (place !== IN_DATA && place + length > batch.target.length) {
+        throw new RangeError(`slice ${slice} leaves the target`);
       }
     }
   }

@@ -12,6 +12,7 @@ export {
   type DecodedBatch,
   type EncodeBatch,
   type EncodedBatch,
+  IN_DATA,
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
@@ -236,7 +237,7 @@ export interface Engine {
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
-  /** As `decodeBlobs`, but `data` is the slices in order (zeroed where the item failed). Items are verified whole. */
+  /** As `decodeBlobs`, but `data` is the slices in order, but for those that go to `target` (all zeroed where the item failed). Items are verified whole. */
   decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
   createStatIndex(): StatIndex;
   readFiles(options: {

@@ -28,8 +28,8 @@ const SMALL_SOURCE_BYTES = 1 << 20;
 const WINDOW_BYTES = 32 << 20;
 const JOINED_BYTES = 4096;
 /** From this many differing bytes in a row they are literals. */
-const LITERAL_RUN = 16;
-const PIECE_MIN = 12;
+const LITERAL_RUN = 4;
+const PIECE_MIN = 20;
 const EMPTY = new Uint8Array(0);
 const LEVELS: Readonly<Record<Effort, number>> = { fast: 3, balanced: 9, max: 19 };
 

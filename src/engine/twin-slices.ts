@@ -1,5 +1,5 @@
 /** Slices of blobs, in plain TypeScript: see `Engine.decodeSlices`. */
-import { type DecodedBatch, type SliceBatch, ZERO_BYTES } from './engine.js';
+import { type DecodedBatch, IN_DATA, type SliceBatch, ZERO_BYTES } from './engine.js';
 import { decodeOne } from './twin-blobs.js';
 import { digestBytes, warmHashes, yieldTurn } from './twin-hash.js';
 import { warmZstd } from './twin-zstd.js';
@@ -32,7 +32,10 @@ export async function decodeSlices(batch: SliceBatch): Promise<DecodedBatch> {
       const offset = batch.slices[2 * slice] as number;
       const length = batch.slices[2 * slice + 1] as number;
       const good = decoded !== undefined && status[i] === 0;
-      parts.push(good ? decoded.subarray(offset, offset + length) : Buffer.alloc(length));
+      const bytes = good ? decoded.subarray(offset, offset + length) : Buffer.alloc(length);
+      const place = batch.places[slice] as number;
+      if (place === IN_DATA) parts.push(bytes);
+      else batch.target.set(bytes, place);
     }
     context = contextEnd;
     turn -= decodedBytes;

@@ -13,6 +13,8 @@ export interface Demand {
   readonly digest: Digest;
   readonly offset: number;
   readonly length?: number;
+  /** Where the bytes are wanted in the caller's target; of a blob that nothing else needs they go straight there. */
+  readonly at?: number;
 }
 
 /** More than the longest slice: offset and length then fit one number. */
@@ -29,6 +31,8 @@ export class PlanNode {
   dataAt = 0;
   /** Blobs and results that still need the data. */
   uses = 0;
+  /** Places in the caller's target, one per slice, when all uses have one; there is no `data` then. */
+  places: number[] | undefined = [];
   /** Pairs (offset, length): as demanded first, ascending and apart once settled. */
   #wants: number[] = [];
   /** Where each settled slice begins among the slices. */
@@ -49,16 +53,19 @@ export class PlanNode {
     return this.#bytes;
   }
 
-  want(offset: number, length: number): number {
+  want(offset: number, length: number, at?: number): number {
     const end = Math.min(offset + length, this.info.decodedBytes);
     this.uses += 1;
+    if (at === undefined) this.places = undefined;
     if (end <= offset) return 0;
     this.#wants.push(offset, end - offset);
+    if (at !== undefined) this.places?.push(at);
     return end - offset;
   }
 
-  /** Sorts and merges what is wanted. */
+  /** Sorts and merges what is wanted, unless each slice has its own place. */
   settle(): void {
+    if (this.places) return;
     // One number per slice: typed arrays are sorted by value, and far faster than objects.
     const order = new Float64Array(this.#wants.length / 2);
     for (let i = 0; i < order.length; i += 1) {
@@ -115,9 +122,9 @@ export class BlobPlan {
     let next: readonly Demand[] = demands;
     while (next.length > 0) {
       const fresh = await this.#locate(next);
-      for (const { digest, offset, length } of next) {
+      for (const { digest, offset, length, at } of next) {
         const node = this.nodes.get(digestKey(digest));
-        if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes);
+        if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes, at);
       }
       if (this.bytes > this.#bytesMax) return false;
       const based = fresh.filter((node) => node.info.depth > 0);

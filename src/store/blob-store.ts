@@ -3,7 +3,7 @@
  * unverified leaves this file.
  */
 import { DiffKeeperError } from '../core/core.js';
-import { type Engine, type HashAlgo, ZERO_BYTES } from '../engine/engine.js';
+import { type Engine, type HashAlgo, IN_DATA, ZERO_BYTES } from '../engine/engine.js';
 import { type Checksum, type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobFetch, type CodedBlob } from './blob-fetch.js';
@@ -13,6 +13,7 @@ import type { Meta } from './meta.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
+const NO_BYTES = Buffer.alloc(0);
 /** Decoded bytes handed to one decode call. */
 const DECODE_BYTES = 8 << 20;
 /** Bytes that one plan may hold; a request that needs more is cut in halves. */
@@ -80,8 +81,13 @@ export class BlobStore {
   }
 
   async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {
-    const demands = extents.filter((extent): extent is Extent & { digest: Digest } => extent.digest !== null);
-    const plan = await this.#plan(demands);
+    const demands: Demand[] = [];
+    let end = 0;
+    for (const { digest, offset, length } of extents) {
+      if (digest !== null) demands.push({ digest, offset, length, at: end });
+      end += length;
+    }
+    const plan = await this.#plan(demands, target);
     if (plan === 'cut') {
       const middle = extents.length >> 1;
       const front = extents.slice(0, middle);
@@ -98,26 +104,28 @@ export class BlobStore {
         if (offset + length > node.info.decodedBytes) {
           throw new DiffKeeperError('DK_CORRUPT_RECIPE', `a recipe leaves blob ${digest.toString('hex')}`);
         }
-        const from = node.place(offset);
-        (node.data as Buffer).copy(target, at, from, from + length);
+        if (!node.places) {
+          const from = node.place(offset);
+          (node.data as Buffer).copy(target, at, from, from + length);
+        }
       }
       at += length;
     }
   }
 
   /** A plan carried out, or 'cut' when it would hold too much and can be divided. */
-  async #plan(demands: readonly Demand[]): Promise<BlobPlan | 'cut'> {
+  async #plan(demands: readonly Demand[], target: Buffer = NO_BYTES): Promise<BlobPlan | 'cut'> {
     const single = demands.length <= 1;
     const plan = new BlobPlan(this.#fetch, single ? PLAN_BYTES_MAX : PLAN_BYTES);
     if (!(await plan.build(demands))) {
       if (!single) return 'cut';
       throw new DiffKeeperError('DK_LIMIT', `a blob needs more than ${PLAN_BYTES_MAX} bytes of others`);
     }
-    for (const level of plan.levels()) await this.#decodeLevel(plan, level);
+    for (const level of plan.levels()) await this.#decodeLevel(plan, level, target);
     return plan;
   }
 
-  async #decodeLevel(plan: BlobPlan, level: readonly PlanNode[]): Promise<void> {
+  async #decodeLevel(plan: BlobPlan, level: readonly PlanNode[], target: Buffer): Promise<void> {
     const batches: PlanNode[][] = [];
     let bytes = DECODE_BYTES;
     for (const node of level) {
@@ -135,14 +143,14 @@ export class BlobStore {
       ahead = this.#load(plan, batches[index + 1] ?? []);
       // When decoding fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
-      await this.#decodeBatch(plan, batch);
+      await this.#decodeBatch(plan, batch, target);
     }
     await ahead;
   }
 
   /** Reads the records that planning had no need to look into. */
   async #load(plan: BlobPlan, batch: readonly PlanNode[]): Promise<void> {
-    const missing = batch.filter((node) => node.coded === undefined && node.bytes > 0);
+    const missing = batch.filter((node) => node.coded === undefined && node.slices.length > 0);
     const coded = await this.#fetch.fetch(
       missing.map((node) => node.info),
       plan.failed,
@@ -151,8 +159,8 @@ export class BlobStore {
     for (const blob of coded) (plan.nodes.get(blob.key) as PlanNode).coded = blob;
   }
 
-  async #decodeBatch(plan: BlobPlan, batch: readonly PlanNode[]): Promise<void> {
-    const call = new SliceCall();
+  async #decodeBatch(plan: BlobPlan, batch: readonly PlanNode[], target: Buffer): Promise<void> {
+    const call = new SliceCall(target);
     for (const node of batch) {
       const { coded } = node;
       if (!coded) continue;
@@ -168,7 +176,7 @@ export class BlobStore {
     for (const [index, node] of call.nodes.entries()) {
       node.dataAt = at;
       node.data = status[index] === 0 ? data : decodeFailure(node.info.digest, status[index] as number);
-      at += node.bytes;
+      if (!node.places) at += node.bytes;
     }
     for (const below of call.used) {
       below.uses -= 1;
@@ -189,6 +197,12 @@ class SliceCall {
   readonly #contextCounts: number[] = [];
   readonly #slices: number[] = [];
   readonly #codecs: number[] = [];
+  readonly #places: number[] = [];
+  readonly #target: Buffer;
+
+  constructor(target: Buffer) {
+    this.#target = target;
+  }
 
   add(plan: BlobPlan, node: PlanNode, coded: CodedBlob): void {
     const { run, record } = coded;
@@ -207,6 +221,7 @@ class SliceCall {
       this.used.push(below);
     }
     for (const value of node.slices) this.#slices.push(value);
+    for (let slice = 0; slice < node.slices.length; slice += 2) this.#places.push(node.places?.[slice / 2] ?? IN_DATA);
   }
 
   #buffer(bytes: Uint8Array): number {
@@ -226,6 +241,8 @@ class SliceCall {
       contexts: Uint32Array.from(this.#contexts),
       sliceCounts: Uint32Array.from(this.nodes, (node) => node.slices.length / 2),
       slices: Uint32Array.from(this.#slices),
+      target: this.#target,
+      places: Uint32Array.from(this.#places),
       digests: Buffer.concat(this.nodes.map((node) => node.info.digest)),
       algo,
     };

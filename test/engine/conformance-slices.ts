@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type Engine, type SliceBatch, TRY, ZERO_BYTES } from '../../src/engine/engine.js';
+import { type Engine, IN_DATA, type SliceBatch, TRY, ZERO_BYTES } from '../../src/engine/engine.js';
 import { editedBytes, lengthsOf, patternBytes, textBytes } from './samples.js';
 
 /** Slices of blobs: part of the conformance suite. */
@@ -27,6 +27,8 @@ export function describeSlices(engine: Engine): void {
       contexts: Uint32Array.of(1, 0, 20_000, 2, 20_000, 10_000, 2, 30_000, 20_000),
       sliceCounts: Uint32Array.of(2, 1),
       slices: Uint32Array.of(5, 100, 49_000, 1000, 0, 20_000),
+      target: Buffer.alloc(0),
+      places: Uint32Array.of(IN_DATA, IN_DATA, IN_DATA),
       digests: Buffer.concat([engine.digest('blake3', target), engine.digest('blake3', text)]),
       algo: 'blake3',
     };
@@ -37,6 +39,21 @@ export function describeSlices(engine: Engine): void {
     expect([...decoded.status]).toEqual([0, 0]);
     const wanted = Buffer.concat([target.subarray(5, 105), target.subarray(49_000, 50_000), text]);
     expect(decoded.data.equals(wanted)).toBe(true);
+  });
+
+  it('writes slices to the memory of the caller', async () => {
+    const batch = await made();
+    const places = Uint32Array.of(20_010, IN_DATA, 7);
+    const memory = Buffer.alloc(20_200, 0xee);
+    const decoded = await engine.decodeSlices({ ...batch, target: memory, places });
+    expect([...decoded.status]).toEqual([0, 0]);
+    expect(decoded.data.equals(target.subarray(49_000, 50_000))).toBe(true);
+    const gap = Buffer.alloc(200, 0xee);
+    const expected = [gap.subarray(0, 7), text, gap.subarray(0, 3), target.subarray(5, 105), gap.subarray(0, 90)];
+    expect(memory.equals(Buffer.concat(expected))).toBe(true);
+    const digests = Buffer.alloc(batch.digests.length);
+    await engine.decodeSlices({ ...batch, target: memory, places, digests });
+    expect(memory.subarray(7, 20_007).every((byte) => byte === 0)).toBe(true);
   });
 
   it('zeroes the slices of what differs from its digest', async () => {
@@ -69,6 +86,7 @@ export function describeSlices(engine: Engine): void {
       contexts: Uint32Array.of(ZERO_BYTES, 0, 20_000, ZERO_BYTES, 0, 30_000),
       sliceCounts: Uint32Array.of(1),
       slices: Uint32Array.of(0, edited.length),
+      places: Uint32Array.of(IN_DATA),
       digests: engine.digest('blake3', edited),
     });
     expect([...decoded.status]).toEqual([0]);
@@ -85,6 +103,8 @@ export function describeSlices(engine: Engine): void {
       { contextCounts: Uint32Array.of(3, 1) },
       { slices: Uint32Array.of(5, 100, 49_000, 2000, 0, 20_000) },
       { sliceCounts: Uint32Array.of(1, 1) },
+      { places: Uint32Array.of(IN_DATA, IN_DATA) },
+      { places: Uint32Array.of(IN_DATA, 1, IN_DATA), target: Buffer.alloc(1000) },
       { digests: batch.digests.subarray(1) },
       { codecs: batch.codecs.subarray(1) },
     ];
