@@ -9,6 +9,9 @@
  *
  * Columns keep like beside like, so that a recipe coded against its predecessor
  * shrinks to what changed.
+ *
+ * Lists of a fragmented file have tens of thousands of extents, walked by a process that has just started: plain index
+ * loops, because an iterator makes an object per step until the code is optimised.
  */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from './bytes.js';
@@ -31,9 +34,12 @@ export function encodeExtents(extents: readonly Extent[]): Buffer {
   writer.varint(digests.length);
   for (const digest of digests) writer.bytes(digest);
   writer.varint(extents.length);
-  for (const index of column) writer.varint(index);
-  for (const extent of extents) if (extent.digest !== null) writer.varint(extent.offset);
-  for (const extent of extents) writer.varint(extent.length);
+  for (let index = 0; index < column.length; index += 1) writer.varint(column[index] as number);
+  for (let index = 0; index < extents.length; index += 1) {
+    const { digest, offset } = extents[index] as Extent;
+    if (digest !== null) writer.varint(offset);
+  }
+  for (let index = 0; index < extents.length; index += 1) writer.varint((extents[index] as Extent).length);
   return writer.finish();
 }
 
@@ -67,23 +73,25 @@ export function decodeExtents(bytes: Uint8Array): Extent[] {
 /** Joins extents that continue one another, as a writer must before storing them. */
 export function mergeExtents(extents: readonly Extent[]): Extent[] {
   const merged: { digest: Digest | null; offset: number; length: number }[] = [];
-  for (const extent of extents) {
+  for (let index = 0; index < extents.length; index += 1) {
+    const { digest, offset, length } = extents[index] as Extent;
     const last = merged[merged.length - 1];
-    if (last && continues(last, extent)) last.length += extent.length;
-    else if (extent.length > 0) merged.push({ ...extent });
+    if (last && continues(last, extents[index] as Extent)) last.length += length;
+    else if (length > 0) merged.push({ digest, offset, length });
   }
   return merged;
 }
 
 function continues(last: Extent, next: Extent): boolean {
   if (last.digest === null || next.digest === null) return last.digest === next.digest;
-  return last.offset + last.length === next.offset && last.digest.equals(next.digest);
+  if (last.offset + last.length !== next.offset) return false;
+  return last.digest === next.digest || last.digest.equals(next.digest);
 }
 
 /** Bytes that the extents cover. */
 export function extentsBytes(extents: readonly Extent[]): number {
   let total = 0;
-  for (const extent of extents) total += extent.length;
+  for (let index = 0; index < extents.length; index += 1) total += (extents[index] as Extent).length;
   return total;
 }
 

@@ -74,7 +74,8 @@ export class PlanNode {
     order.sort();
     const slices: number[] = [];
     let end = -1;
-    for (const packed of order) {
+    for (let index = 0; index < order.length; index += 1) {
+      const packed = order[index] as number;
       const offset = Math.floor(packed / LENGTH_UNIT);
       const sliceEnd = offset + (packed - offset * LENGTH_UNIT);
       if (offset > end) slices.push(offset, sliceEnd - offset);
@@ -122,7 +123,8 @@ export class BlobPlan {
     let next: readonly Demand[] = demands;
     while (next.length > 0) {
       const fresh = await this.#locate(next);
-      for (const { digest, offset, length, at } of next) {
+      for (let index = 0; index < next.length; index += 1) {
+        const { digest, offset, length, at } = next[index] as Demand;
         const node = this.nodes.get(digestKey(digest));
         if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes, at);
       }
@@ -136,7 +138,10 @@ export class BlobPlan {
       for (const blob of coded) {
         (this.nodes.get(blob.key) as PlanNode).coded = blob;
         this.bytes += blob.record.payload.length;
-        for (const { digest, offset, length } of blob.context) if (digest) needed.push({ digest, offset, length });
+        for (let index = 0; index < blob.context.length; index += 1) {
+          const { digest, offset, length } = blob.context[index] as Extent;
+          if (digest) needed.push({ digest, offset, length });
+        }
       }
       next = needed;
     }
@@ -147,7 +152,8 @@ export class BlobPlan {
   /** Nodes for blobs not met before. */
   async #locate(demands: readonly Demand[]): Promise<PlanNode[]> {
     const unknown = new Map<string, Digest>();
-    for (const { digest } of demands) {
+    for (let index = 0; index < demands.length; index += 1) {
+      const { digest } = demands[index] as Demand;
       const key = digestKey(digest);
       if (!this.nodes.has(key) && !this.failed.has(key)) unknown.set(key, digest);
     }
@@ -189,7 +195,8 @@ function inPackOrder(one: PlanNode, other: PlanNode): number {
 /** Fails unless the context can be put together from what the plan has decoded so far. */
 export function checkContext(plan: BlobPlan, node: PlanNode, context: readonly Extent[]): Error | undefined {
   let total = 0;
-  for (const { digest, offset, length } of context) {
+  for (let index = 0; index < context.length; index += 1) {
+    const { digest, offset, length } = context[index] as Extent;
     total += length;
     if (total > LIMITS.contextBytes) return new DiffKeeperError('DK_LIMIT', 'a context is too long', { actual: total });
     if (digest === null) continue;

@@ -211,7 +211,8 @@ class SliceCall {
     this.#codecs.push(record.head.codec);
     this.#payloads.push(this.#buffer(run), record.payload.byteOffset - run.byteOffset, record.payload.length);
     this.#contextCounts.push(coded.context.length);
-    for (const { digest, offset, length } of coded.context) {
+    for (let index = 0; index < coded.context.length; index += 1) {
+      const { digest, offset, length } = coded.context[index] as Extent;
       if (digest === null) {
         this.#contexts.push(ZERO_BYTES, 0, length);
         continue;
@@ -220,8 +221,10 @@ class SliceCall {
       this.#contexts.push(this.#buffer(below.data as Buffer), below.place(offset), length);
       this.used.push(below);
     }
-    for (const value of node.slices) this.#slices.push(value);
-    for (let slice = 0; slice < node.slices.length; slice += 2) this.#places.push(node.places?.[slice / 2] ?? IN_DATA);
+    for (let slice = 0; slice < node.slices.length; slice += 2) {
+      this.#slices.push(node.slices[slice] as number, node.slices[slice + 1] as number);
+      this.#places.push(node.places?.[slice / 2] ?? IN_DATA);
+    }
   }
 
   #buffer(bytes: Uint8Array): number {

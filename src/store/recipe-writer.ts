@@ -61,7 +61,8 @@ function splitRegions(extents: readonly Extent[]): Extent[][] {
   const regions: Extent[][] = [];
   let region: Extent[] = [];
   let room: number = LIMITS.regionBytes;
-  for (const extent of extents) {
+  for (let index = 0; index < extents.length; index += 1) {
+    const extent = extents[index] as Extent;
     for (let at = 0; at < extent.length; ) {
       const length = Math.min(extent.length - at, room);
       region.push({ digest: extent.digest, offset: extent.digest === null ? 0 : extent.offset + at, length });

@@ -15,9 +15,9 @@ interface Region {
 function toRegion(extents: readonly Extent[]): Region {
   const starts = new Float64Array(extents.length);
   let at = 0;
-  for (const [index, extent] of extents.entries()) {
+  for (let index = 0; index < extents.length; index += 1) {
     starts[index] = at;
-    at += extent.length;
+    at += (extents[index] as Extent).length;
   }
   return { extents, starts };
 }
@@ -61,7 +61,9 @@ export class RecipeReader implements VersionReader {
       const inside = at - index * LIMITS.regionBytes;
       const take = Math.min(LIMITS.regionBytes - inside, offset + length - at);
       const region = await this.#region(index);
-      slices.push(...sliceRegion(region, inside, take));
+      const part = sliceRegion(region, inside, take);
+      if (part.length === 1) slices.push(part[0] as Extent);
+      else for (let k = 0; k < part.length; k += 1) slices.push(part[k] as Extent);
       at += take;
     }
     return slices;
