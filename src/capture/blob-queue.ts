@@ -1,6 +1,7 @@
 /**
  * Changed bytes of one large file on their way into blobs: gathers each blob's context from the source version
- * (only where that pays) and stores several blobs at once, so that they are coded in parallel.
+ * (only where that pays) and stores several blobs at once, so that they are coded in parallel. While one batch is
+ * stored, the contexts of the next are gathered and the file is read on: at most three batches exist at a time.
  */
 import { joinBytes } from '../core/core.js';
 import { CODEC, TRY } from '../engine/engine.js';
@@ -18,6 +19,11 @@ const PROBE_BYTES = 64 << 10;
 /** A context must save at least this share of what the bytes take without it. */
 const PROBE_GAIN = 0.05;
 
+interface Prepared {
+  readonly placed: readonly PlacedJob[];
+  readonly inputs: readonly BlobInput[];
+}
+
 export class BlobQueue {
   readonly #work: CaptureWork;
   readonly #source: VersionReader | undefined;
@@ -26,6 +32,10 @@ export class BlobQueue {
   #contextsPay = true;
   #nextProbe = 0;
   #seenBytes = 0;
+  /** The batch whose contexts are being gathered, the one that is being stored, and the one before that. */
+  #prepared: Promise<unknown> = Promise.resolve();
+  #stored: Promise<void> = Promise.resolve();
+  #storedBefore: Promise<void> = Promise.resolve();
 
   constructor(work: CaptureWork, source: VersionReader | undefined) {
     this.#work = work;
@@ -36,18 +46,44 @@ export class BlobQueue {
   async add(job: BlobJob): Promise<void> {
     this.#jobs.push(job);
     this.#bytes += bytesOf(job);
-    if (this.#bytes >= this.#work.chunkBytes) await this.flush();
+    if (this.#bytes >= this.#work.chunkBytes) await this.#start();
   }
 
-  /** Stores what is queued and names its slots. */
+  /** Stores what is queued; resolves when all slots are named. */
   async flush(): Promise<void> {
+    await this.#start();
+    await this.#stored;
+  }
+
+  /** Waits for work under way, whatever comes of it: nothing uses the transaction afterwards. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([this.#prepared, this.#stored]);
+  }
+
+  /** Begins to store what is queued, once the batch before the last is done. */
+  async #start(): Promise<void> {
     const jobs = this.#jobs;
     if (jobs.length === 0) return;
     this.#jobs = [];
     this.#bytes = 0;
     this.#work.checkAborted();
+    await this.#storedBefore;
+    const prepared = this.#prepared.then(() => this.#prepare(jobs));
+    const stored = Promise.all([prepared, this.#stored]).then(([batch]) => this.#store(batch));
+    // `flush`, `settle` or the next batch awaits them; until then a failure must not count as unhandled.
+    stored.catch(() => {});
+    prepared.catch(() => {});
+    this.#storedBefore = this.#stored;
+    this.#prepared = prepared;
+    this.#stored = stored;
+  }
+
+  async #prepare(jobs: readonly BlobJob[]): Promise<Prepared> {
     const placed = this.#source ? await placeJobs(this.#work.store, this.#source, jobs) : jobs.map(alone);
-    const inputs = await this.#inputs(placed);
+    return { placed, inputs: await this.#inputs(placed) };
+  }
+
+  async #store({ placed, inputs }: Prepared): Promise<void> {
     const digests = await this.#work.tx.storeBlobs(inputs);
     for (const [i, { job }] of placed.entries()) {
       const digest = digests[i];

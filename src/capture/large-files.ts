@@ -90,9 +90,18 @@ interface LargeCase extends OpenedLarge {
 }
 
 async function takeScan(work: CaptureWork, large: LargeCase): Promise<Outcome> {
-  const { source, table, scan } = large;
+  const { source, table } = large;
   const reader = source && work.store.reader(source);
   const writer = new LargeWriter(work, { ...(reader && { source: reader }), compare: table === undefined });
+  try {
+    return await takeSteps(work, large, writer);
+  } finally {
+    await writer.settle();
+  }
+}
+
+async function takeSteps(work: CaptureWork, large: LargeCase, writer: LargeWriter): Promise<Outcome> {
+  const { source, scan } = large;
   for (;;) {
     work.checkAborted();
     const step = await nextStep(scan, work.chunkBytes);

@@ -81,6 +81,11 @@ export class LargeWriter {
     return this.#slots;
   }
 
+  /** Waits for work under way, whatever comes of it; to be called before the transaction is used by others. */
+  async settle(): Promise<void> {
+    await this.#queue.settle();
+  }
+
   /** Compares with the source page by page, so that a lost page table costs time but no space. */
   async #differing(offset: number, bytes: Buffer): Promise<void> {
     const source = this.#source;
