@@ -23,6 +23,9 @@ import {
 /** Leaves kept in memory over all directories; the rest is loaded again when needed. */
 const LEAVES_MAX = 300_000;
 
+/** Directories whose leaves are loaded side by side. */
+const LOADED_AT_ONCE = 16;
+
 /** Leaves of loading and setting are hashed this many at a time. */
 const LEAVES_BATCH = 2048;
 
@@ -64,7 +67,7 @@ export class TreeCache {
         touched.add(up);
       }
     }
-    for (const directory of touched) await this.#load(directory, empty);
+    await this.#loadAll([...touched], empty);
     for (const batch of versions.batches(LEAVES_BATCH)) await this.#setPlain(batch.filter(isPlain));
     for (const path of removed) this.#drop(path);
     return this.#rehash(touched, versions);
@@ -118,6 +121,14 @@ export class TreeCache {
     }
     const root = versions.get('') ?? known[order.indexOf('')];
     return { root: rootDigest(this.#engine, this.#algo, root, content), changes };
+  }
+
+  /** Many directories at once: each is a few small reads, and most of their time is waiting. */
+  async #loadAll(directories: readonly BytePath[], empty: boolean): Promise<void> {
+    for (let first = 0; first < directories.length; first += LOADED_AT_ONCE) {
+      const group = directories.slice(first, first + LOADED_AT_ONCE);
+      await Promise.all(group.map((directory) => this.#load(directory, empty)));
+    }
   }
 
   async #load(directory: BytePath, empty: boolean): Promise<void> {

@@ -31,9 +31,14 @@ export function leafAt(leaves: Buffer, index: number): string {
   return leaves.toString('latin1', index * 32, index * 32 + 32);
 }
 
+/** Leaves that are hashed without leaving the thread. */
+const HASHED_HERE_MAX = 64;
+
 /** Leaves of entries that are not directories, 32 bytes each, in one crossing. */
 export async function leafDigests(engine: Engine, algo: HashAlgo, versions: readonly Version[]): Promise<Buffer> {
   const pieces = versions.map((version) => leafBytes(version, version.digest ?? Buffer.alloc(32)));
+  // Of a small directory they are done before another thread would have begun.
+  if (pieces.length <= HASHED_HERE_MAX) return Buffer.concat(pieces.map((piece) => engine.digest(algo, piece)));
   const lengths = Uint32Array.from(pieces, (piece) => piece.length);
   return engine.digestMany(algo, Buffer.concat(pieces), lengths);
 }
