@@ -18,7 +18,9 @@ import type { BlobInfo } from './types.js';
 
 /** Neighbouring records are read together when the gap between them is at most this. */
 const READ_GAP_BYTES = 64 << 10;
-const READ_RUN_BYTES = 4 << 20;
+const READ_RUN_BYTES = 1 << 20;
+/** Reads under way for one request. */
+const READS_AT_ONCE = 4;
 
 export interface CodedBlob {
   readonly key: string;
@@ -59,8 +61,14 @@ export class BlobFetch {
   /** Their records, in pack order; what cannot be read goes into `failed`. */
   async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>, pool?: BufferPool): Promise<CodedBlob[]> {
     const places = [...infos].sort((one, other) => one.pack - other.pack || one.offset - other.offset);
+    const groups = [...groupPlaces(places)];
     const coded: CodedBlob[] = [];
-    for (const group of groupPlaces(places)) coded.push(...(await this.#fetchGroup(group, failed, pool)));
+    // Side by side: a disk that has to seek, or is far away, is asked for several places at once.
+    for (let first = 0; first < groups.length; first += READS_AT_ONCE) {
+      const wave = groups.slice(first, first + READS_AT_ONCE);
+      const found = await Promise.all(wave.map((group) => this.#fetchGroup(group, failed, pool)));
+      for (const blobs of found) for (const blob of blobs) coded.push(blob);
+    }
     return coded;
   }
 

@@ -8,7 +8,7 @@ const POOLED_BYTES_MIN = 256 << 10;
 /** Lengths of pooled buffers: some records, and a whole run of them with a last one. */
 const CLASSES = [1 << 20, 6 << 20] as const;
 /** Free buffers kept of each length. */
-const FREE_MAX = 4;
+const FREE_MAX = 12;
 
 export class BufferPool {
   readonly #free = new Map<number, Buffer[]>(CLASSES.map((bytes) => [bytes, []]));
