@@ -90,5 +90,5 @@ export function shortTable(results) {
     rows.push(['bytes added by it', ...cells((row) => showBytes(row.later.bytesMedian))]);
     rows.push([`full recover of ${showBytes(result.state.bytes)}`, ...cells((row) => showMs(row.recover.wallMs))]);
   }
-  return `\n\n${table(['', 'DiffKeeper', 'restic', 'borg'], rows)}\nAll tables, the targets met and missed, machine and method: [performance](docs/performance.md).\n\n`;
+  return `\n\n${table(['', 'DiffKeeper', 'restic', 'borg'], rows)}\nAll tables, the targets met and missed, machine and method: [performance](docs/performance.md); why some are missed: [notes](docs/performance-notes.md).\n\n`;
 }
