@@ -1,13 +1,10 @@
 // alignDiff, alignPatch.
 #include "align/align.h"
-#include "binding/args.h"
+#include "binding/delta_job.h"
 #include "binding/register.h"
-#include "binding/worker.h"
 
 namespace dk {
 namespace {
-
-constexpr uint64_t kBufferBytesMax = 0xffffffff;
 
 align::Effort TakeEffort(Napi::Value value) {
   const std::string name = TakeString(value, "effort");
@@ -29,52 +26,30 @@ Simd TakeSimd(Napi::Value value) {
   ThrowType(value.Env(), "simd must name a level");
 }
 
-class AlignDiffJob : public Worker {
+class AlignDiffJob : public DiffJob {
  public:
-  explicit AlignDiffJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()), source_(TakeBytes(info[0], "source", this)), target_(TakeBytes(info[1], "target", this)) {
+  explicit AlignDiffJob(const Napi::CallbackInfo& info) : DiffJob(info) {
     options_.effort = TakeEffort(info[2]);
     options_.simd = TakeSimd(info[3]);
     options_.stop = [this] { return Cancelled(); };
   }
 
  protected:
-  void Execute() override {
-    Accept(align::Diff({source_.data, source_.length}, {target_.data, target_.length}, options_, &payload_),
-           "alignDiff");
-  }
-
-  Napi::Value Resolve(Napi::Env env) override { return CopyToBuffer(env, payload_.data(), payload_.size()); }
+  void Execute() override { Accept(align::Diff(SpanOf(source_), SpanOf(target_), options_, &delta_), "alignDiff"); }
 
  private:
-  const Bytes source_;
-  const Bytes target_;
   align::Options options_;
-  std::vector<uint8_t> payload_;
 };
 
-class AlignPatchJob : public Worker {
+class AlignPatchJob : public PatchJob {
  public:
-  explicit AlignPatchJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()),
-        source_(TakeBytes(info[0], "source", this)),
-        payload_(TakeBytes(info[1], "payload", this)),
-        length_(TakeInteger(info[2], "targetBytes", 0, kBufferBytesMax)) {}
+  explicit AlignPatchJob(const Napi::CallbackInfo& info) : PatchJob(info, "payload", "targetBytes") {}
 
  protected:
   void Execute() override {
     target_ = Output(length_);
-    Accept(align::Patch({source_.data, source_.length}, {payload_.data, payload_.length}, target_.data(), length_),
-           "alignPatch");
+    Accept(align::Patch(SpanOf(source_), SpanOf(delta_), target_.data(), length_), "alignPatch");
   }
-
-  Napi::Value Resolve(Napi::Env env) override { return target_.ToBuffer(env); }
-
- private:
-  const Bytes source_;
-  const Bytes payload_;
-  const size_t length_;
-  Output target_;
 };
 
 }  // namespace

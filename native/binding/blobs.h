@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "binding/args.h"
+#include "binding/worker.h"
+#include "common/thread_pool.h"
 #include "zstd/zstd_face.h"
 
 namespace dk {
@@ -46,6 +48,38 @@ class Pieces {
 constexpr uint8_t kGood = 0;
 constexpr uint8_t kUndecodable = 1;
 constexpr uint8_t kOtherBytes = 2;
+
+// Decoding of a batch: `data` and a status per item, items in parallel.
+class DecodingJob : public Worker {
+ protected:
+  using Worker::Worker;
+
+  void Execute() override {
+    data_ = Output(total_);
+    status_.resize(decoded_.size());
+    ParallelFor(decoded_.size(), [this](size_t i) {
+      if (!Cancelled()) Decode(i);
+    });
+  }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("data", data_.ToBuffer(env));
+    result.Set("status", CopyToUint8Array(env, status_));
+    return result;
+  }
+
+  // Sets the item's status and its bytes, zeros when it failed. Pool threads.
+  virtual void Decode(size_t item) = 0;
+
+  Bytes codecs_;
+  Bytes digests_;
+  Algo algo_ = Algo::kBlake3;
+  std::vector<uint32_t> decoded_;  // length of each item
+  uint64_t total_ = 0;             // bytes of `data`
+  Output data_;
+  std::vector<uint8_t> status_;
+};
 
 // One coded blob.
 struct Coded {

@@ -5,8 +5,6 @@
 #include "binding/blobs.h"
 #include "binding/digest_by.h"
 #include "binding/register.h"
-#include "binding/worker.h"
-#include "common/thread_pool.h"
 
 namespace dk {
 namespace {
@@ -14,9 +12,9 @@ namespace {
 // Bounds what one batch may ask for; batches of the store are some MiB.
 constexpr uint64_t kDecodedBytesMax = uint64_t{1} << 31;
 
-class DecodeJob : public Worker {
+class DecodeJob : public DecodingJob {
  public:
-  explicit DecodeJob(const Napi::CallbackInfo& info) : Worker(info.Env()) {
+  explicit DecodeJob(const Napi::CallbackInfo& info) : DecodingJob(info.Env()) {
     const Napi::Env env = info.Env();
     const Napi::Object batch = TakeObject(info[0], "batch");
     payloads_.Take(batch, "payloads", "payloadLengths", this);
@@ -25,13 +23,13 @@ class DecodeJob : public Worker {
     digests_ = TakeBytes(batch.Get("digests"), "digests", this);
     algo_ = TakeAlgo(batch.Get("algo"));
     const Bytes lengths = TakeWords(batch.Get("decodedLengths"), "decodedLengths");
-    lengths_.assign(lengths.words(), lengths.words() + lengths.length / 4);
+    decoded_.assign(lengths.words(), lengths.words() + lengths.length / 4);
     const size_t count = payloads_.count();
-    if (contexts_.count() != count || codecs_.length != count || lengths_.size() != count ||
+    if (contexts_.count() != count || codecs_.length != count || decoded_.size() != count ||
         digests_.length != count * kDigestBytes) {
       ThrowRange(env, "the arrays of a batch must describe equally many items");
     }
-    for (const uint32_t length : lengths_) {
+    for (const uint32_t length : decoded_) {
       starts_.push_back(total_);
       total_ += length;
     }
@@ -40,40 +38,17 @@ class DecodeJob : public Worker {
     }
   }
 
- protected:
-  void Execute() override {
-    data_ = Output(total_);
-    status_.resize(lengths_.size());
-    ParallelFor(lengths_.size(), [this](size_t i) {
-      if (!Cancelled()) Decode(i);
-    });
-  }
-
-  Napi::Value Resolve(Napi::Env env) override {
-    Napi::Object result = Napi::Object::New(env);
-    result.Set("data", data_.ToBuffer(env));
-    result.Set("status", CopyToUint8Array(env, status_));
-    return result;
-  }
-
  private:
-  void Decode(size_t i) {
+  void Decode(size_t i) override {
     uint8_t* out = data_.data() + starts_[i];
     const Coded coded{codecs_.data[i], payloads_.At(i), contexts_.At(i), digests_.data + i * kDigestBytes};
-    status_[i] = DecodeVerified(coded, algo_, out, lengths_[i]);
-    if (status_[i] != kGood && lengths_[i] > 0) memset(out, 0, lengths_[i]);
+    status_[i] = DecodeVerified(coded, algo_, out, decoded_[i]);
+    if (status_[i] != kGood && decoded_[i] > 0) memset(out, 0, decoded_[i]);
   }
 
   Pieces payloads_;
   Pieces contexts_;
-  Bytes codecs_;
-  Bytes digests_;
-  Algo algo_ = Algo::kBlake3;
-  std::vector<uint32_t> lengths_;
   std::vector<uint64_t> starts_;
-  uint64_t total_ = 0;
-  Output data_;
-  std::vector<uint8_t> status_;
 };
 
 }  // namespace

@@ -7,8 +7,6 @@
 #include "binding/blobs.h"
 #include "binding/digest_by.h"
 #include "binding/register.h"
-#include "binding/worker.h"
-#include "common/thread_pool.h"
 
 namespace dk {
 namespace {
@@ -22,9 +20,9 @@ constexpr uint32_t kInData = 0xffffffff;
 // Buffer number of context bytes that are all zero.
 constexpr uint32_t kZeros = 0xffffffff;
 
-class SlicesJob : public Worker {
+class SlicesJob : public DecodingJob {
  public:
-  explicit SlicesJob(const Napi::CallbackInfo& info) : Worker(info.Env()) {
+  explicit SlicesJob(const Napi::CallbackInfo& info) : DecodingJob(info.Env()) {
     const Napi::Object batch = TakeObject(info[0], "batch");
     TakeBuffers(batch.Get("buffers"));
     payloads_ = Copy(batch, "payloads");
@@ -43,22 +41,6 @@ class SlicesJob : public Worker {
     context_starts_ = Starts(info.Env(), Copy(batch, "contextCounts"), count, contexts_.size() / 3, "contexts");
     slice_starts_ = Starts(info.Env(), Copy(batch, "sliceCounts"), count, slices_.size() / 2, "slices");
     Check(info.Env());
-  }
-
- protected:
-  void Execute() override {
-    data_ = Output(total_);
-    status_.resize(decoded_.size());
-    ParallelFor(decoded_.size(), [this](size_t i) {
-      if (!Cancelled()) Decode(i);
-    });
-  }
-
-  Napi::Value Resolve(Napi::Env env) override {
-    Napi::Object result = Napi::Object::New(env);
-    result.Set("data", data_.ToBuffer(env));
-    result.Set("status", CopyToUint8Array(env, status_));
-    return result;
   }
 
  private:
@@ -157,7 +139,7 @@ class SlicesJob : public Worker {
 
   zstd::Span Piece(const uint32_t* piece) const { return {buffers_[piece[0]].data + piece[1], piece[2]}; }
 
-  void Decode(size_t i) {
+  void Decode(size_t i) override {
     static thread_local std::vector<uint8_t> joined;
     static thread_local std::vector<uint8_t> scratch;
     const size_t first = slice_starts_[i];
@@ -180,7 +162,6 @@ class SlicesJob : public Worker {
 
   std::vector<Bytes> buffers_;
   std::vector<uint32_t> payloads_;
-  std::vector<uint32_t> decoded_;
   std::vector<uint32_t> contexts_;
   std::vector<uint32_t> slices_;
   std::vector<size_t> context_starts_;
@@ -190,12 +171,6 @@ class SlicesJob : public Worker {
   std::vector<uint64_t> out_starts_;
   uint8_t* target_ = nullptr;
   size_t target_length_ = 0;
-  Bytes codecs_;
-  Bytes digests_;
-  Algo algo_ = Algo::kBlake3;
-  uint64_t total_ = 0;
-  Output data_;
-  std::vector<uint8_t> status_;
 };
 
 }  // namespace

@@ -1,66 +1,36 @@
 // bsdiffDiff, bsdiffPatch.
-#include "binding/args.h"
+#include "binding/delta_job.h"
 #include "binding/register.h"
-#include "binding/worker.h"
 #include "bsdiff/bsdiff.h"
 
 namespace dk {
 namespace {
 
-constexpr uint64_t kBufferBytesMax = 0xffffffff;
-
-class BsdiffDiffJob : public Worker {
+class BsdiffDiffJob : public DiffJob {
  public:
-  explicit BsdiffDiffJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()), source_(TakeBytes(info[0], "source", this)), target_(TakeBytes(info[1], "target", this)) {
+  explicit BsdiffDiffJob(const Napi::CallbackInfo& info) : DiffJob(info) {
     settings_.window_bytes = TakeOptionalInteger(info[2], "windowBytes", 2, 0x7fffffff, settings_.window_bytes);
     settings_.stop = [this] { return Cancelled(); };
   }
 
  protected:
-  void Execute() override {
-    Accept(bsdiff::Diff({source_.data, source_.length}, {target_.data, target_.length}, settings_, &delta_),
-           "bsdiffDiff");
-  }
-
-  Napi::Value Resolve(Napi::Env env) override { return CopyToBuffer(env, delta_.data(), delta_.size()); }
+  void Execute() override { Accept(bsdiff::Diff(SpanOf(source_), SpanOf(target_), settings_, &delta_), "bsdiffDiff"); }
 
  private:
-  const Bytes source_;
-  const Bytes target_;
   bsdiff::Settings settings_;
-  std::vector<uint8_t> delta_;
 };
 
-class BsdiffPatchJob : public Worker {
+class BsdiffPatchJob : public PatchJob {
  public:
-  explicit BsdiffPatchJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()),
-        source_(TakeBytes(info[0], "source", this)),
-        delta_(TakeBytes(info[1], "delta", this)),
-        length_max_(TakeInteger(info[2], "targetBytesMax", 0, kBufferBytesMax)) {}
+  explicit BsdiffPatchJob(const Napi::CallbackInfo& info) : PatchJob(info, "delta", "targetBytesMax") {}
 
  protected:
   void Execute() override {
     uint64_t length = 0;
-    if (!Accept(bsdiff::TargetLength({delta_.data, delta_.length}, &length), "bsdiffPatch")) return;
-    if (length > length_max_) {
-      Fail("DK_LIMIT", "bsdiffPatch: the delta makes " + std::to_string(length) + " bytes; at most " +
-                           std::to_string(length_max_) + " are allowed");
-      return;
-    }
-    target_ = Output(length);
-    Accept(bsdiff::Patch({source_.data, source_.length}, {delta_.data, delta_.length}, target_.data(), length),
-           "bsdiffPatch");
+    if (!Accept(bsdiff::TargetLength(SpanOf(delta_), &length), "bsdiffPatch")) return;
+    if (!MakeRoom("bsdiffPatch", length)) return;
+    Accept(bsdiff::Patch(SpanOf(source_), SpanOf(delta_), target_.data(), length), "bsdiffPatch");
   }
-
-  Napi::Value Resolve(Napi::Env env) override { return target_.ToBuffer(env); }
-
- private:
-  const Bytes source_;
-  const Bytes delta_;
-  const uint64_t length_max_;
-  Output target_;
 };
 
 }  // namespace

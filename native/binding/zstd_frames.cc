@@ -1,16 +1,10 @@
 // compress, decompress: one zstd frame in, one out.
-#include "binding/args.h"
+#include "binding/delta_job.h"
 #include "binding/register.h"
-#include "binding/worker.h"
 #include "zstd/zstd_face.h"
 
 namespace dk {
 namespace {
-
-// What a Buffer can hold in every supported Node.
-constexpr uint64_t kBufferBytesMax = 0xffffffff;
-
-zstd::Span SpanOf(const Bytes& bytes) { return {bytes.data, bytes.length}; }
 
 class CompressJob : public Worker {
  public:

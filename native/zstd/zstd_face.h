@@ -6,14 +6,12 @@
 #include <cstdint>
 #include <functional>
 
+#include "common/byte_span.h"
 #include "common/status.h"
 
 namespace dk::zstd {
 
-struct Span {
-  const uint8_t* data = nullptr;
-  size_t length = 0;
-};
+using Span = ByteSpan;
 
 struct Settings {
   int level = 3;    // 1 .. 19
