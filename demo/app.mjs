@@ -23,6 +23,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
+import { seeded } from './seeded.mjs';
 
 const ACCOUNTS = 20_000;
 /** Rows inserted before the first acknowledgement, so that the database has some size from the start. */
@@ -30,17 +31,6 @@ const HISTORY_ROWS = 60_000;
 const ROWS_PER_TICK = 4;
 const TICK_MS = 4;
 const WORDS = 'rent food fuel books music travel gift salary refund insurance repair energy water school'.split(' ');
-
-/** Small seeded generator (mulberry32): every run of the demo does the same work. */
-function seeded(seed) {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 /** Each row carries the digest of the row before it: a lost or doubled row cannot hide. */
 function chain(previous, row) {

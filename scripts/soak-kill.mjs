@@ -34,6 +34,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { seeded } from '../demo/seeded.mjs';
 
 const self = fileURLToPath(import.meta.url);
 const cli = join(dirname(self), '..', 'dist', 'esm', 'cli', 'main.js');
@@ -41,17 +42,6 @@ const cli = join(dirname(self), '..', 'dist', 'esm', 'cli', 'main.js');
 const FILES = 40;
 /** Longest time until the kill, ms. */
 const KILL_MS = 1500;
-
-/** Small seeded generator (mulberry32). */
-function seeded(seed) {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 function bytesOf(random, length) {
   const block = createHash('sha256')

@@ -17,7 +17,7 @@ function loadAddon() {
   const load = require('node-gyp-build');
   const root = packageRoot();
   const path = load.resolve(root);
-  return { addon: load(root), path };
+  return { addon: require(path), path };
 }
 
 exports.loadAddon = loadAddon;

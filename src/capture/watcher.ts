@@ -12,7 +12,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FSWatcher } from 'chokidar';
-import { type BytePath, pathBytes, pathFromText, pathJoin, pathName, pathParent, pathToText } from '../core/core.js';
+import {
+  type BytePath,
+  inGroups,
+  pathBytes,
+  pathFromText,
+  pathJoin,
+  pathName,
+  pathParent,
+  pathToText,
+} from '../core/core.js';
 import { EventBudget, type EventCount } from './event-budget.js';
 
 /** Directories armed side by side. */
@@ -93,10 +102,7 @@ export class DirectoryWatcher {
     const fresh: BytePath[] = [];
     for (let level = [directory]; level.length > 0; ) {
       const below: BytePath[] = [];
-      for (let first = 0; first < level.length; first += SIDE_BY_SIDE) {
-        const part = level.slice(first, first + SIDE_BY_SIDE);
-        await Promise.all(part.map((path) => this.#armOne(path, fresh, below)));
-      }
+      await inGroups(level, SIDE_BY_SIDE, (path) => this.#armOne(path, fresh, below));
       level = below;
     }
     return fresh;

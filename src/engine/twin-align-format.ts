@@ -3,6 +3,7 @@
  * text: `docs/format-align.md`.
  */
 import { DiffKeeperError } from '../core/core.js';
+import { GrowingBytes } from './twin-growing-bytes.js';
 import { compressNow, decompressNow } from './twin-zstd.js';
 
 export const FORM_WHOLE = 1;
@@ -77,24 +78,8 @@ export class ByteReader {
   }
 }
 
-/** Growing bytes. */
-export class ByteWriter {
-  private buffer = Buffer.allocUnsafe(1024);
-  length = 0;
-
-  private reserve(bytes: number): void {
-    if (this.length + bytes <= this.buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + bytes));
-    this.buffer.copy(larger, 0, 0, this.length);
-    this.buffer = larger;
-  }
-
-  byte(value: number): void {
-    this.reserve(1);
-    this.buffer[this.length] = value;
-    this.length += 1;
-  }
-
+/** Growing bytes with the numbers of `align`. */
+export class ByteWriter extends GrowingBytes {
   varint(value: number): void {
     let rest = value;
     while (rest > 127) {
@@ -102,16 +87,6 @@ export class ByteWriter {
       rest = Math.floor(rest / 128);
     }
     this.byte(rest);
-  }
-
-  add(bytes: Uint8Array): void {
-    this.reserve(bytes.length);
-    this.buffer.set(bytes, this.length);
-    this.length += bytes.length;
-  }
-
-  done(): Buffer {
-    return this.buffer.subarray(0, this.length);
   }
 }
 

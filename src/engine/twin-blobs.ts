@@ -18,7 +18,7 @@ const SAMPLE_BYTES = 4 << 10;
 /** Bits per byte from which zstd finds nothing worth its time. */
 const INCOMPRESSIBLE_BITS = 7.9;
 /** Bytes handled before other work gets its turn. */
-const TURN_BYTES = 1 << 20;
+export const TURN_BYTES = 1 << 20;
 
 /** Estimates from four samples whether the bytes are random, so that encrypted or packed data costs a copy. */
 function isIncompressible(data: Uint8Array): boolean {
@@ -89,8 +89,8 @@ export async function encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch> {
   return { codecs, payloadLengths, payloads: Buffer.concat(payloads) };
 }
 
-/** Decoded bytes of one payload, or undefined when it does not decode. Needs warm zstd. */
-export function decodeOne(
+/** Decoded bytes of one payload, or undefined when it does not decode. */
+function decodeOne(
   codec: number,
   payload: Uint8Array,
   decodedBytes: number,
@@ -107,6 +107,19 @@ export function decodeOne(
   }
 }
 
+/** One item of a batch, verified whole; `decoded` is absent unless its status is 0. */
+export function decodeVerified(
+  batch: Pick<DecodeBatch, 'codecs' | 'decodedLengths' | 'digests' | 'algo'>,
+  item: number,
+  payload: Uint8Array,
+  context: Uint8Array,
+): { readonly status: number; readonly decoded?: Uint8Array } {
+  const decoded = decodeOne(batch.codecs[item] as number, payload, batch.decodedLengths[item] as number, context);
+  if (decoded === undefined) return { status: 1 };
+  const digest = digestBytes(batch.algo, decoded);
+  return digest.compare(batch.digests, item * 32, item * 32 + 32) === 0 ? { status: 0, decoded } : { status: 2 };
+}
+
 /** See `Engine.decodeBlobs`. The caller has checked that all lengths fit. */
 export async function decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch> {
   await Promise.all([warmZstd(), warmHashes()]);
@@ -120,19 +133,17 @@ export async function decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch> {
   for (let i = 0; i < count; i += 1) {
     const payloadEnd = payload + (batch.payloadLengths[i] as number);
     const contextEnd = context + (batch.contextLengths[i] as number);
-    const decodedBytes = batch.decodedLengths[i] as number;
-    const decoded = decodeOne(
-      batch.codecs[i] as number,
+    const item = decodeVerified(
+      batch,
+      i,
       batch.payloads.subarray(payload, payloadEnd),
-      decodedBytes,
       batch.contexts.subarray(context, contextEnd),
     );
-    if (decoded === undefined) status[i] = 1;
-    else if (digestBytes(batch.algo, decoded).compare(batch.digests, i * 32, i * 32 + 32) !== 0) status[i] = 2;
-    else data.set(decoded, at);
+    status[i] = item.status;
+    if (item.decoded) data.set(item.decoded, at);
     payload = payloadEnd;
     context = contextEnd;
-    at += decodedBytes;
+    at += batch.decodedLengths[i] as number;
     if (at >= turn) {
       turn = at + TURN_BYTES;
       await yieldTurn();

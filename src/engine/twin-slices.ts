@@ -1,11 +1,8 @@
 /** Slices of blobs, in plain TypeScript: see `Engine.decodeSlices`. */
 import { type DecodedBatch, IN_DATA, type SliceBatch, ZERO_BYTES } from './engine.js';
-import { decodeOne } from './twin-blobs.js';
-import { digestBytes, warmHashes, yieldTurn } from './twin-hash.js';
+import { decodeVerified, TURN_BYTES } from './twin-blobs.js';
+import { warmHashes, yieldTurn } from './twin-hash.js';
 import { warmZstd } from './twin-zstd.js';
-
-/** Bytes handled before other work gets its turn. */
-const TURN_BYTES = 1 << 20;
 
 /** The caller has checked that all pieces and slices lie where they may. */
 export async function decodeSlices(batch: SliceBatch): Promise<DecodedBatch> {
@@ -19,26 +16,18 @@ export async function decodeSlices(batch: SliceBatch): Promise<DecodedBatch> {
   for (let i = 0; i < count; i += 1) {
     const contextEnd = context + (batch.contextCounts[i] as number);
     const sliceEnd = slice + (batch.sliceCounts[i] as number);
-    const decodedBytes = batch.decodedLengths[i] as number;
-    const decoded = decodeOne(
-      batch.codecs[i] as number,
-      piece(batch, batch.payloads, i),
-      decodedBytes,
-      join(batch, context, contextEnd),
-    );
-    if (decoded === undefined) status[i] = 1;
-    else if (digestBytes(batch.algo, decoded).compare(batch.digests, i * 32, i * 32 + 32) !== 0) status[i] = 2;
+    const item = decodeVerified(batch, i, piece(batch, batch.payloads, i), join(batch, context, contextEnd));
+    status[i] = item.status;
     for (; slice < sliceEnd; slice += 1) {
       const offset = batch.slices[2 * slice] as number;
       const length = batch.slices[2 * slice + 1] as number;
-      const good = decoded !== undefined && status[i] === 0;
-      const bytes = good ? decoded.subarray(offset, offset + length) : Buffer.alloc(length);
+      const bytes = item.decoded?.subarray(offset, offset + length) ?? Buffer.alloc(length);
       const place = batch.places[slice] as number;
       if (place === IN_DATA) parts.push(bytes);
       else batch.target.set(bytes, place);
     }
     context = contextEnd;
-    turn -= decodedBytes;
+    turn -= batch.decodedLengths[i] as number;
     if (turn <= 0) {
       turn = TURN_BYTES;
       await yieldTurn();

@@ -1,6 +1,6 @@
 /** Comparing directories with what a stat index remembers (`StatIndex.scan` and `scanPaths` of the twin). */
 import { readdir } from 'node:fs/promises';
-import { type BytePath, isWithin, pathJoin, systemCode } from '../core/core.js';
+import { type BytePath, inGroups, isWithin, pathJoin, systemCode } from '../core/core.js';
 import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from './engine.js';
 import { type EntryStats, failedRow, fullPath, lookAt, ParentCheck, statRow } from './twin-beneath.js';
 import type { Remembered } from './twin-stat-file.js';
@@ -101,9 +101,7 @@ class TreeScan {
       return;
     }
     const missing = new Set(this.tree.children(directory));
-    for (let at = 0; at < names.length; at += SIDE_BY_SIDE) {
-      await Promise.all(names.slice(at, at + SIDE_BY_SIDE).map((name) => this.#compareChild(directory, name, missing)));
-    }
+    await inGroups(names, SIDE_BY_SIDE, (name) => this.#compareChild(directory, name, missing));
     for (const name of missing) this.#gone(pathJoin(directory, name));
   }
 
@@ -173,8 +171,6 @@ export async function scanListed(
 ): Promise<TreeChanges> {
   await lookAt(options.root, '');
   const scan = new TreeScan(tree, options.root, new Set(), { recursive: false, added: false });
-  for (let at = 0; at < options.paths.length; at += SIDE_BY_SIDE) {
-    await Promise.all(options.paths.slice(at, at + SIDE_BY_SIDE).map((path) => scan.compareAt(path)));
-  }
+  await inGroups(options.paths, SIDE_BY_SIDE, (path) => scan.compareAt(path));
   return scan.result();
 }

@@ -3,6 +3,7 @@
  * that go on where the last one ended, or begin at an indexed block. Uses the
  * address modes SELF, HERE and NEAR, and no joined codes.
  */
+import { GrowingBytes } from './twin-growing-bytes.js';
 import {
   AddressCache,
   adler32,
@@ -26,40 +27,14 @@ interface Copy {
   readonly length: number;
 }
 
-/** Growing list of bytes with the numbers of VCDIFF. */
-class Output {
-  private bytes = Buffer.alloc(1024);
-  length = 0;
-
-  private room(length: number): void {
-    if (this.length + length <= this.bytes.length) return;
-    const larger = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + length));
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
-  }
-
-  byte(value: number): void {
-    this.room(1);
-    this.bytes[this.length] = value;
-    this.length += 1;
-  }
-
+/** Growing bytes with the numbers of VCDIFF. */
+class Output extends GrowingBytes {
   number(value: number): void {
     let bytes = 1;
     while (value >= 128 ** bytes) bytes += 1;
     for (let left = bytes - 1; left >= 0; left -= 1) {
       this.byte((Math.floor(value / 128 ** left) % 128) | (left > 0 ? 128 : 0));
     }
-  }
-
-  put(data: Uint8Array): void {
-    this.room(data.length);
-    this.bytes.set(data, this.length);
-    this.length += data.length;
-  }
-
-  get made(): Buffer {
-    return this.bytes.subarray(0, this.length);
   }
 }
 
@@ -145,7 +120,7 @@ interface Sections {
 
 function putLiteral({ data, instructions }: Sections, bytes: Uint8Array): void {
   if (bytes.length === 0) return;
-  data.put(bytes);
+  data.add(bytes);
   const own = bytes.length <= ADD_SIZE_MAX;
   instructions.byte(own ? 1 + bytes.length : 1);
   if (!own) instructions.number(bytes.length);
@@ -178,26 +153,26 @@ function putWindow(out: Output, target: Uint8Array, begin: number, end: number, 
   if (sum) {
     const checksum = Buffer.alloc(4);
     checksum.writeUInt32BE(adler32(target.subarray(begin, end)));
-    body.put(checksum);
+    body.add(checksum);
   }
-  for (const part of parts) body.put(part.made);
+  for (const part of parts) body.add(part.done());
   out.byte((segmentBytes > 0 ? VCDIFF_WINDOW.source : 0) | (sum ? VCDIFF_WINDOW.checksum : 0));
   if (segmentBytes > 0) {
     out.number(segmentBytes);
     out.number(first);
   }
   out.number(body.length);
-  out.put(body.made);
+  out.add(body.done());
 }
 
 /** VCDIFF file that turns `source` into `target`. @param checksum Adler-32 of every window, as xdelta3 has it */
 export function vcdiffDiffNow(source: Uint8Array, target: Uint8Array, checksum: boolean): Buffer {
   const out = new Output();
-  out.put(Uint8Array.from([...VCDIFF_MAGIC, 0]));
+  out.add(Uint8Array.from([...VCDIFF_MAGIC, 0]));
   const index = new BlockIndex(source);
   for (let begin = 0; begin === 0 || begin < target.length; begin += WINDOW_BYTES) {
     const end = Math.min(begin + WINDOW_BYTES, target.length);
     putWindow(out, target, begin, end, findCopies(source, index, target, begin, end), checksum);
   }
-  return out.made;
+  return out.done();
 }

@@ -1,11 +1,11 @@
 /** One file of one checkpoint as a stream, without touching any state directory. */
 import { Readable } from 'node:stream';
 import { DiffKeeperError, isSafePath, LIMITS, pathFromText } from '../core/core.js';
+import { startDigest } from '../engine/load.js';
 import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { digestMismatch } from './place-small.js';
 import { entryAt, findCheckpoint } from './select-entries.js';
-import { createStreamDigest } from './stream-digest.js';
 
 /** A whole window of the file: neighbouring steps then need no blob of each other's. */
 const STEP_BYTES = LIMITS.windowBytes;
@@ -56,7 +56,7 @@ async function* streamContent(
       path,
     });
   }
-  const digest = await createStreamDigest(store.hashAlgo);
+  const digest = await startDigest(store.hashAlgo);
   if (version.type === VERSION_TYPE.symlink) {
     digest.update(version.linkText);
     yield version.linkText;
@@ -68,5 +68,5 @@ async function* streamContent(
       for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES);
     }
   }
-  if (!digest.finish().equals(version.digest as Digest)) throw digestMismatch(version.path);
+  if (!digest.digest().equals(version.digest as Digest)) throw digestMismatch(version.path);
 }

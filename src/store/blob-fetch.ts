@@ -1,5 +1,5 @@
 /** Blob records out of the packs: located by the index, checked, not decoded yet. */
-import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, inGroups, isDiffKeeperError } from '../core/core.js';
 import {
   type Checksum,
   type DecodedRecord,
@@ -61,15 +61,11 @@ export class BlobFetch {
   /** Their records, in pack order; what cannot be read goes into `failed`. */
   async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>, pool?: BufferPool): Promise<CodedBlob[]> {
     const places = [...infos].sort((one, other) => one.pack - other.pack || one.offset - other.offset);
-    const groups = [...groupPlaces(places)];
-    const coded: CodedBlob[] = [];
     // Side by side: a disk that has to seek, or is far away, is asked for several places at once.
-    for (let first = 0; first < groups.length; first += READS_AT_ONCE) {
-      const wave = groups.slice(first, first + READS_AT_ONCE);
-      const found = await Promise.all(wave.map((group) => this.#fetchGroup(group, failed, pool)));
-      for (const blobs of found) for (const blob of blobs) coded.push(blob);
-    }
-    return coded;
+    const found = await inGroups([...groupPlaces(places)], READS_AT_ONCE, (group) =>
+      this.#fetchGroup(group, failed, pool),
+    );
+    return found.flat();
   }
 
   /** Records that stand close together in one pack: one read. */

@@ -2,7 +2,7 @@
  * The current tree's Merkle leaves, directory by directory, loaded on demand: a
  * commit rehashes the touched directories and their parents, nothing else.
  */
-import { type BytePath, pathName, pathParent } from '../core/core.js';
+import { type BytePath, inGroups, pathName, pathParent } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Heads } from './heads.js';
@@ -67,7 +67,8 @@ export class TreeCache {
         touched.add(up);
       }
     }
-    await this.#loadAll([...touched], empty);
+    // Each is a few small reads, and most of their time is waiting.
+    await inGroups([...touched], LOADED_AT_ONCE, (directory) => this.#load(directory, empty));
     for (const batch of versions.batches(LEAVES_BATCH)) await this.#setPlain(batch.filter(isPlain));
     for (const path of removed) this.#drop(path);
     return this.#rehash(touched, versions);
@@ -121,14 +122,6 @@ export class TreeCache {
     }
     const root = versions.get('') ?? known[order.indexOf('')];
     return { root: rootDigest(this.#engine, this.#algo, root, content), changes };
-  }
-
-  /** Many directories at once: each is a few small reads, and most of their time is waiting. */
-  async #loadAll(directories: readonly BytePath[], empty: boolean): Promise<void> {
-    for (let first = 0; first < directories.length; first += LOADED_AT_ONCE) {
-      const group = directories.slice(first, first + LOADED_AT_ONCE);
-      await Promise.all(group.map((directory) => this.#load(directory, empty)));
-    }
   }
 
   async #load(directory: BytePath, empty: boolean): Promise<void> {

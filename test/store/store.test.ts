@@ -7,6 +7,7 @@ import { isDiffKeeperError, LIMITS } from '../../src/core/core.js';
 import { loadTwin } from '../../src/engine/load.js';
 import { type Extent, removedVersion, VERSION_TYPE, type Version } from '../../src/format/format.js';
 import { computeTreeRoot, openStore, type Store, type StoreOptions } from '../../src/store/store.js';
+import { noise } from './store-fixture.js';
 
 let base = '';
 let root = '';
@@ -25,17 +26,6 @@ async function open(options: StoreOptions = {}): Promise<Store> {
   const store = await openStore(root, { create: true, ...options });
   opened.push(store);
   return store;
-}
-
-/** Deterministic bytes; different seeds share nothing. */
-function noise(bytes: number, seed: number): Buffer {
-  const buffer = Buffer.alloc(bytes);
-  let state = seed * 2654435761 + 1;
-  for (let index = 0; index < bytes; index += 1) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    buffer[index] = state >>> 24;
-  }
-  return buffer;
 }
 
 async function commitFiles(store: Store, files: Record<string, Buffer | null>, tag = ''): Promise<void> {
