@@ -1,13 +1,7 @@
 #!/usr/bin/env node
 /** Entry of the program. Loads the parser and nothing else: a command's code is loaded when it runs. */
-import { setFlagsFromString } from 'node:v8';
+import './v8-settings.js';
 import { runProgram } from './program.js';
-
-/**
- * The program runs beside the application that it keeps, whose memory is the dearer one. V8 lets a small heap grow to
- * three times what is alive; collecting at 1.4 times takes 70 MB off a first capture of 100,000 files.
- */
-setFlagsFromString('--heap-growing-percent=40');
 
 /** 128 + SIGPIPE: the reader of our output has gone, which is its right. */
 const BROKEN_PIPE = 141;
