@@ -3,13 +3,8 @@ import { DiffKeeperError, throwIfAborted } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import { type DeltaParts, decodeContainer, encodeContainer } from './container.js';
-import {
-  DELTA_ENGINES,
-  type DeltaChoice,
-  type DeltaEngine,
-  type DeltaEngineName,
-  deltaEngineByNumber,
-} from './engines.js';
+import { type DeltaChoice, type DeltaEngine, type DeltaEngineName, deltaEngineByNumber } from './engines.js';
+import { smallestPayload } from './smallest-payload.js';
 
 export type { BareDiffOptions, BareFormat, BarePatchOptions } from './bare.js';
 export { deltaFormat, diffBare, patchBare } from './bare.js';
@@ -90,17 +85,7 @@ export async function diff(source: Uint8Array, target: Uint8Array, options: Diff
     engine.digestAsync(hashAlgo, source),
     engine.digestAsync(hashAlgo, target),
   ]);
-  let best: { readonly engine: DeltaEngine; readonly payload: Uint8Array } | undefined;
-  for (const candidate of DELTA_ENGINES) {
-    if (!candidate.choices.includes(choice) || !candidate.worthTrying(source, target, choice)) continue;
-    throwIfAborted(signal);
-    const payload = await candidate.encode(engine, { source, target, level });
-    if (best === undefined || payload.length < best.payload.length) {
-      best = { engine: candidate, payload };
-    }
-  }
-  throwIfAborted(signal);
-  if (best === undefined) throw new DiffKeeperError('DK_UNSUPPORTED', `no engine for ${choice}`);
+  const best = await smallestPayload(engine, { source, target, level }, choice, signal);
   return encodeContainer(engine, {
     engineNumber: best.engine.number,
     hashAlgo,
