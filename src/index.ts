@@ -25,15 +25,17 @@ export type {
   BareDiffOptions,
   BareFormat,
   BarePatchOptions,
+  DeltaCandidate,
   DeltaChoice,
   DeltaEngineName,
   DeltaInfo,
+  DeltaReport,
   DiffOptions,
   DigestOptions,
   PatchOptions,
 } from './delta/delta.js';
 export { deltaFormat, diff, diffBare, digest, inspectDelta, patch, patchBare } from './delta/delta.js';
-export type { Engine, EngineInfo, HashAlgo } from './engine/engine.js';
+export type { Effort, Engine, EngineInfo, HashAlgo } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';

@@ -1,8 +1,18 @@
 /** `delta`: makes a delta of two files, or inspects one. */
-import { type BareFormat, type DeltaInfo, deltaFormat, diff, diffBare, EXIT_CODES, inspectDelta } from '../index.js';
+import {
+  type BareFormat,
+  type DeltaInfo,
+  type DeltaReport,
+  deltaFormat,
+  diff,
+  diffBare,
+  EXIT_CODES,
+  inspectDelta,
+} from '../index.js';
 import type { CommandContext } from './context.js';
+import { diffChoices } from './delta-choices.js';
 import { argumentError } from './failure.js';
-import { showBytes } from './units.js';
+import { showBytes, showDuration } from './units.js';
 import { readWhole, writeWhole } from './whole-file.js';
 
 function say({ output }: CommandContext, facts: object, text: string, toStdout: boolean): void {
@@ -21,6 +31,25 @@ function show(context: CommandContext, info: DeltaInfo, toStdout: boolean): void
 
 function showBare(context: CommandContext, format: BareFormat, deltaBytes: number, toStdout: boolean): void {
   say(context, { format, deltaBytes }, `${format}: delta ${showBytes(deltaBytes)}, bare: no digests`, toStdout);
+}
+
+/** `--explain`: what was tried, what came of it, and why. */
+function explain(context: CommandContext, report: DeltaReport, toStdout: boolean): void {
+  const { output } = context;
+  const percent =
+    report.evidence === undefined ? '' : `, ${Math.round(report.evidence.inPlace * 100)} % of samples in place`;
+  const lines = [`effort ${report.effort}, budget ${showDuration(report.budgetMs)}${percent}`];
+  for (const { engine, bytes, ms, reason } of report.candidates) {
+    const size = bytes === undefined ? 'not tried' : `${bytes} B`;
+    const time = ms === undefined ? '' : showDuration(ms);
+    lines.push(`  ${engine.padEnd(12)} ${size.padStart(12)} ${time.padStart(9)}  ${reason}`);
+  }
+  lines.push(report.why);
+  if (toStdout) output.note(lines.join('\n'));
+  else {
+    output.record('explain', report);
+    output.line(lines.join('\n'));
+  }
 }
 
 /** The bare format that `--format` asks for; undefined for our container. */
@@ -48,12 +77,17 @@ export async function run(context: CommandContext): Promise<number> {
   const format = bareFormat(local.format);
   const sourceBytes = await readWhole(source, signal);
   const targetBytes = await readWhole(target, signal);
-  const { diffLibrary: engine, level, hashAlgo } = settings;
+  const choices = diffChoices(settings, local);
+  let report: DeltaReport | undefined;
+  const onReport = (made: DeltaReport): void => {
+    report = made;
+  };
   const delta =
     format === undefined
-      ? await diff(sourceBytes, targetBytes, { engine, level, hashAlgo, signal })
+      ? await diff(sourceBytes, targetBytes, { ...choices, signal, onReport })
       : await diffBare(sourceBytes, targetBytes, { format, signal });
   await writeWhole(file, delta, local.force === true);
+  if (local.explain === true && report !== undefined) explain(context, report, file === '-');
   if (format === undefined) show(context, await inspectDelta(delta), file === '-');
   else showBare(context, format, delta.length, file === '-');
   return EXIT_CODES.ok;

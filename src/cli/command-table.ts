@@ -138,12 +138,19 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     arguments: '[source] [target] [output]',
     options: [...GENERAL, 'diffLibrary', 'hashAlgo', 'level'],
     local: [
+      { flags: '--engine <name>', help: 'as --diff-library, and goes before it' },
+      {
+        flags: '--effort <name>',
+        help: 'time that a smaller delta may cost: fast, balanced, max (default: as --level says)',
+      },
+      { flags: '--explain', help: 'say what was tried, what came of it, and why' },
       { flags: '--inspect <file>', help: 'say what a delta holds' },
       { flags: '--format <name>', help: 'dkd (default), or bare for bspatch and xdelta3: bsdiff, vcdiff' },
       { flags: '--force', help: 'replace the output' },
     ],
     examples: [
       'diffkeeper delta app-1.bin app-2.bin app.dkd',
+      'diffkeeper delta --effort=max --explain app-1.bin app-2.bin app.dkd',
       'diffkeeper delta --inspect app.dkd',
       'diffkeeper delta --format=bsdiff app-1.bin app-2.bin app.bsdiff',
     ],

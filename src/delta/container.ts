@@ -1,5 +1,5 @@
 /**
- * The delta container `DKD1`, pure bytes <-> facts. Normative text: `docs/format-delta.md`.
+ * The delta container `DKD1` (short targets have a compact one, `compact.ts`), pure bytes <-> facts. Normative text: `docs/format-delta.md`.
  *
  *     magic 'DKD1' | version u8 | engine u8 | hash algo u8 | flags u8 (0)
  *     source length varint | target length varint
@@ -8,69 +8,21 @@
  *     XXH3-64 of all before, u64 LE
  */
 import { DiffKeeperError } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Engine } from '../engine/engine.js';
+import { decodeCompact, encodeCompact, fitsCompact, looksCompact } from './compact.js';
+import { corrupt, type DeltaParts, HASH_ALGOS, readVarint, writeVarint } from './container-parts.js';
 
 const MAGIC = Buffer.from('DKD1', 'latin1');
 const VERSION = 1;
 const DIGEST_BYTES = 32;
 const CHECKSUM_BYTES = 8;
-/** A varint of 8 bytes carries 56 bits: more than any safe integer needs. */
-const VARINT_BYTES_MAX = 8;
 const FIXED_BYTES = 8;
 /** Shortest possible container: empty source, empty target, empty payload. */
 const BYTES_MIN = FIXED_BYTES + 2 + 2 * DIGEST_BYTES + CHECKSUM_BYTES;
 
-/** Hash algorithms by their stored number: never change, never reuse. */
-const HASH_ALGOS: readonly HashAlgo[] = ['blake3', 'sha256'];
-
-/** What a container says, before anything in its payload is decoded. */
-export interface DeltaParts {
-  /** Stored number of the engine (see `engines.ts`). */
-  readonly engineNumber: number;
-  readonly hashAlgo: HashAlgo;
-  readonly sourceBytes: number;
-  readonly targetBytes: number;
-  readonly sourceDigest: Buffer;
-  readonly targetDigest: Buffer;
-  readonly payload: Uint8Array;
-}
-
-function corrupt(message: string, offset: number): DiffKeeperError {
-  return new DiffKeeperError('DK_CORRUPT_DELTA', `the delta is damaged: ${message}`, { offset });
-}
-
-function writeVarint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) | 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  bytes.push(rest);
-  return Buffer.from(bytes);
-}
-
-/** Reads one varint that must end before `end`, be minimal and a safe integer. */
-function readVarint(data: Uint8Array, start: number, end: number): { readonly value: number; readonly next: number } {
-  let value = 0;
-  let scale = 1;
-  for (let index = 0; index < VARINT_BYTES_MAX; index += 1) {
-    const at = start + index;
-    const byte = at < end ? data[at] : undefined;
-    if (byte === undefined) throw corrupt('a length is cut off', at);
-    value += (byte & 0x7f) * scale;
-    scale *= 0x80;
-    if (byte < 0x80) {
-      if (byte === 0 && index > 0) throw corrupt('a length is not in its shortest form', at);
-      if (!Number.isSafeInteger(value)) throw corrupt('a length is out of range', start);
-      return { value, next: at + 1 };
-    }
-  }
-  throw corrupt('a length is too long', start);
-}
-
-/** Bytes of a container. */
+/** Bytes of a container: the compact form where the target is short enough. */
 export function encodeContainer(engine: Engine, parts: DeltaParts): Buffer {
+  if (fitsCompact(parts.targetBytes)) return encodeCompact(engine, parts);
   const head = Buffer.from([...MAGIC, VERSION, parts.engineNumber, HASH_ALGOS.indexOf(parts.hashAlgo), 0]);
   const lengths = [writeVarint(parts.sourceBytes), writeVarint(parts.targetBytes)];
   const body = [head, ...lengths, parts.sourceDigest, parts.targetDigest, parts.payload];
@@ -80,9 +32,10 @@ export function encodeContainer(engine: Engine, parts: DeltaParts): Buffer {
   return out;
 }
 
-/** Parses a container and checks its checksum. Throws DK_CORRUPT_DELTA, or DK_UNSUPPORTED for a newer version. */
+/** Parses a container of either form and checks its checksum. Throws DK_CORRUPT_DELTA, or DK_UNSUPPORTED for a newer version. */
 export function decodeContainer(engine: Engine, delta: Uint8Array): DeltaParts {
   const data = Buffer.from(delta.buffer, delta.byteOffset, delta.byteLength);
+  if (looksCompact(data)) return decodeCompact(engine, data);
   if (data.length < BYTES_MIN) throw corrupt(`${data.length} bytes are too few`, data.length);
   if (!data.subarray(0, 4).equals(MAGIC)) throw corrupt('it does not start with DKD1', 0);
   const end = data.length - CHECKSUM_BYTES;

@@ -1,26 +1,33 @@
 /** Door of the room `delta`: turn a source into a target with a small, self-checking delta. */
 import { DiffKeeperError, throwIfAborted } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Effort, Engine, HashAlgo } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
-import { type DeltaParts, decodeContainer, encodeContainer } from './container.js';
+import { type DeltaReport, encodeBest } from './choose.js';
+import { decodeContainer, encodeContainer } from './container.js';
+import type { DeltaParts } from './container-parts.js';
+import { effortOfLevel, LEVEL_OF_EFFORT } from './engine-costs.js';
 import { type DeltaChoice, type DeltaEngine, type DeltaEngineName, deltaEngineByNumber } from './engines.js';
-import { smallestPayload } from './smallest-payload.js';
 
 export type { BareDiffOptions, BareFormat, BarePatchOptions } from './bare.js';
 export { deltaFormat, diffBare, patchBare } from './bare.js';
+export type { DeltaCandidate, DeltaReport } from './choose.js';
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
 
 const CHOICES: readonly string[] = ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'] satisfies DeltaChoice[];
-const LEVEL_DEFAULT = 3;
+const EFFORTS: readonly string[] = ['fast', 'balanced', 'max'] satisfies Effort[];
 const LEVEL_MAX = 19;
 /** A delta of a few bytes may name any target length; nobody gets more than this without asking. */
 const TARGET_BYTES_MAX = 2 * 1024 ** 3;
 
 export interface DiffOptions {
-  /** Engine to use; `auto` (default) takes the smallest of those that are worth trying. */
+  /** Engine to use; `auto` (default) takes the smallest of those that samples and the effort let it try. */
   readonly engine?: DeltaChoice;
-  /** zstd level, 1-19, default 3; for `align` below 6 is fast, below 15 balanced, else max effort. */
+  /** Time that a smaller delta may cost: `fast`, `balanced` or `max`. Default: what goes with `level`, else `fast`. */
+  readonly effort?: Effort;
+  /** zstd level, 1-19. Default: 3, 9 or 19, as the effort says. Without an effort below 6 means fast, below 15 balanced. */
   readonly level?: number;
+  /** Told what was tried and why, once, before `diff` ends. */
+  readonly onReport?: (report: DeltaReport) => void;
   /** Digest that names source and target, default `blake3`. */
   readonly hashAlgo?: HashAlgo;
   readonly signal?: AbortSignal;
@@ -43,9 +50,9 @@ export interface DeltaInfo {
   readonly hashAlgo: HashAlgo;
   readonly sourceBytes: number;
   readonly targetBytes: number;
-  /** Hexadecimal. */
+  /** Hexadecimal; its first 8 bytes in a compact container. */
   readonly sourceDigest: string;
-  /** Hexadecimal. */
+  /** Hexadecimal; its first 16 bytes in a compact container. */
   readonly targetDigest: string;
   readonly payloadBytes: number;
   readonly deltaBytes: number;
@@ -63,9 +70,12 @@ function checkHashAlgo(value: unknown): asserts value is HashAlgo {
   }
 }
 
-function checkDiffOptions(choice: string, level: number, hashAlgo: unknown): void {
+function checkDiffOptions(choice: string, effort: string, level: number, hashAlgo: unknown): void {
   if (!CHOICES.includes(choice)) {
     throw new TypeError(`engine must be one of ${CHOICES.join(', ')}, got ${choice}`);
+  }
+  if (!EFFORTS.includes(effort)) {
+    throw new TypeError(`effort must be one of ${EFFORTS.join(', ')}, got ${effort}`);
   }
   if (!Number.isInteger(level) || level < 1 || level > LEVEL_MAX) {
     throw new RangeError(`level must be a whole number from 1 to ${LEVEL_MAX}, got ${level}`);
@@ -75,17 +85,20 @@ function checkDiffOptions(choice: string, level: number, hashAlgo: unknown): voi
 
 /** Bytes that turn `source` into `target` with `patch`. Never longer than `target` plus 96 bytes. Throws DK_ABORTED. */
 export async function diff(source: Uint8Array, target: Uint8Array, options: DiffOptions = {}): Promise<Buffer> {
-  const { engine: choice = 'auto', level = LEVEL_DEFAULT, hashAlgo = 'blake3', signal } = options;
+  const { engine: choice = 'auto', hashAlgo = 'blake3', signal, onReport } = options;
+  const effort = options.effort ?? effortOfLevel(options.level ?? LEVEL_OF_EFFORT.fast);
+  const level = options.level ?? LEVEL_OF_EFFORT[effort] ?? LEVEL_OF_EFFORT.fast;
   checkBytes(source, 'source');
   checkBytes(target, 'target');
-  checkDiffOptions(choice, level, hashAlgo);
+  checkDiffOptions(choice, effort, level, hashAlgo);
   throwIfAborted(signal);
   const engine = loadEngine();
   const [sourceDigest, targetDigest] = await Promise.all([
     engine.digestAsync(hashAlgo, source),
     engine.digestAsync(hashAlgo, target),
   ]);
-  const best = await smallestPayload(engine, { source, target, level }, choice, signal);
+  const best = await encodeBest(engine, { source, target, level, effort }, choice, signal);
+  onReport?.(best.report);
   return encodeContainer(engine, {
     engineNumber: best.engine.number,
     hashAlgo,
@@ -107,9 +120,14 @@ function engineOf(parts: DeltaParts): DeltaEngine {
   );
 }
 
+/** A container may keep only the first bytes of a digest. */
+function startsWith(whole: Buffer, kept: Buffer): boolean {
+  return kept.equals(whole.subarray(0, kept.length));
+}
+
 async function checkSource(engine: Engine, parts: DeltaParts, source: Uint8Array): Promise<void> {
   const actual = await engine.digestAsync(parts.hashAlgo, source);
-  if (source.length === parts.sourceBytes && actual.equals(parts.sourceDigest)) return;
+  if (source.length === parts.sourceBytes && startsWith(actual, parts.sourceDigest)) return;
   const expected = parts.sourceDigest.toString('hex');
   throw new DiffKeeperError(
     'DK_SOURCE_MISMATCH',
@@ -147,7 +165,7 @@ export async function patch(source: Uint8Array, delta: Uint8Array, options: Patc
   const target = await decoder.decode(engine, { source, payload, targetBytes });
   throwIfAborted(signal);
   const actual = await engine.digestAsync(parts.hashAlgo, target);
-  if (target.length !== targetBytes || !actual.equals(parts.targetDigest)) {
+  if (target.length !== targetBytes || !startsWith(actual, parts.targetDigest)) {
     const expected = parts.targetDigest.toString('hex');
     throw new DiffKeeperError(
       'DK_DIGEST_MISMATCH',

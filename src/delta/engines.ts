@@ -1,7 +1,7 @@
 /**
  * Table of delta engines. A new engine is one more row: a stored number that is
- * never reused, a name, and the two directions. Order matters for ties in
- * `auto`: the first of equals wins, so the cheapest to decode comes first.
+ * never reused, a name, and the two directions. Order matters for ties:
+ * the first of equals wins, so the cheapest to decode comes first. `auto` decides in `choose.ts`.
  */
 import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
 import type { Effort, Engine } from '../engine/engine.js';
@@ -15,10 +15,10 @@ export interface DeltaEngine {
   /** Stored in the container: never change, never reuse. */
   readonly number: number;
   readonly name: DeltaEngineName;
-  /** Choices under which this engine is a candidate. */
-  readonly choices: readonly DeltaChoice[];
+  /** The choice that asks for this engine; absent for `raw`, which is always a candidate. */
+  readonly choice?: DeltaChoice;
   /** Cheap test that spares work which cannot win. */
-  worthTrying(source: Uint8Array, target: Uint8Array, choice: DeltaChoice): boolean;
+  worthTrying(source: Uint8Array, target: Uint8Array): boolean;
   encode(engine: Engine, job: DeltaJob): Promise<Uint8Array>;
   decode(engine: Engine, job: PatchJob): Promise<Uint8Array>;
 }
@@ -26,7 +26,9 @@ export interface DeltaEngine {
 export interface DeltaJob {
   readonly source: Uint8Array;
   readonly target: Uint8Array;
+  /** zstd level. */
   readonly level: number;
+  readonly effort: Effort;
 }
 
 export interface PatchJob {
@@ -35,48 +37,13 @@ export interface PatchJob {
   readonly targetBytes: number;
 }
 
-/** Above this many bytes `auto` does not run engines side by side whose result `align` reaches by itself. */
-const COMPARED_BYTES = 256 << 10;
-const SAMPLES = 64;
-const SAMPLE_BYTES = 64;
-/** Below these zstd levels: `fast`, `balanced`; else `max`. */
-const BALANCED_LEVEL = 6;
-const MAX_LEVEL = 15;
-
-/** The effort that goes with a zstd level. */
-export function effortOfLevel(level: number): Effort {
-  if (level < BALANCED_LEVEL) return 'fast';
-  return level < MAX_LEVEL ? 'balanced' : 'max';
-}
-
 function bothThere(source: Uint8Array, target: Uint8Array): boolean {
   return source.length > 0 && target.length > 0;
-}
-
-/** Whether `auto` may try an engine beside `align`. */
-function mayCompare(target: Uint8Array, choice: DeltaChoice): boolean {
-  return choice !== 'auto' || target.length <= COMPARED_BYTES;
-}
-
-/** Whether most of a few samples are equal at the same offset. */
-function mostlyInPlace(source: Uint8Array, target: Uint8Array): boolean {
-  const common = Math.min(source.length, target.length);
-  const step = Math.max(SAMPLE_BYTES, Math.floor(common / SAMPLES));
-  let equal = 0;
-  let looked = 0;
-  for (let at = 0; at + SAMPLE_BYTES <= common; at += step) {
-    const sample = target.subarray(at, at + SAMPLE_BYTES);
-    if (Buffer.compare(sample, source.subarray(at, at + SAMPLE_BYTES)) === 0) equal += 1;
-    looked += 1;
-  }
-  return equal * 2 > looked;
 }
 
 const raw: DeltaEngine = {
   number: 0,
   name: 'raw',
-  // Always a candidate: whatever was asked for, a delta is never larger than the target plus its header.
-  choices: ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'],
   worthTrying: () => true,
   encode: async (_engine, job) => job.target,
   decode: async (_engine, job) => job.payload,
@@ -85,9 +52,8 @@ const raw: DeltaEngine = {
 const xor: DeltaEngine = {
   number: 3,
   name: 'xor',
-  choices: ['auto', 'xor'],
-  worthTrying: (source, target, choice) =>
-    bothThere(source, target) && (mayCompare(target, choice) || mostlyInPlace(source, target)),
+  choice: 'xor',
+  worthTrying: bothThere,
   encode: (engine, job) => engine.xorDiff(job.source, job.target, job.level),
   decode: (engine, job) => engine.xorPatch(job.source, job.payload, job.targetBytes),
 };
@@ -95,8 +61,8 @@ const xor: DeltaEngine = {
 const zstd: DeltaEngine = {
   number: 1,
   name: 'zstd',
-  choices: ['auto', 'zstd'],
-  worthTrying: (source, target, choice) => target.length > 0 && (source.length === 0 || mayCompare(target, choice)),
+  choice: 'zstd',
+  worthTrying: (_source, target) => target.length > 0,
   encode: (engine, job) => engine.compress(job.target, { level: job.level }),
   decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes }),
 };
@@ -104,8 +70,8 @@ const zstd: DeltaEngine = {
 const zstdPrefix: DeltaEngine = {
   number: 2,
   name: 'zstd-prefix',
-  choices: ['auto', 'zstd'],
-  worthTrying: (source, target, choice) => bothThere(source, target) && mayCompare(target, choice),
+  choice: 'zstd',
+  worthTrying: bothThere,
   encode: (engine, job) => engine.compress(job.target, { level: job.level, context: job.source }),
   decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
 };
@@ -113,9 +79,9 @@ const zstdPrefix: DeltaEngine = {
 const align: DeltaEngine = {
   number: 4,
   name: 'align',
-  choices: ['auto', 'align'],
+  choice: 'align',
   worthTrying: bothThere,
-  encode: (engine, job) => engine.alignDiff(job.source, job.target, effortOfLevel(job.level)),
+  encode: (engine, job) => engine.alignDiff(job.source, job.target, job.effort),
   decode: (engine, job) => engine.alignPatch(job.source, job.payload, job.targetBytes),
 };
 
@@ -132,11 +98,11 @@ async function exactly(targetBytes: number, making: Promise<Buffer>): Promise<Bu
   });
 }
 
-/** Small deltas of executables, at the price of sorting the whole source: only when asked for. */
+/** Small deltas of executables, at the price of sorting the whole source. */
 const bsdiff: DeltaEngine = {
   number: 5,
   name: 'bsdiff',
-  choices: ['bsdiff'],
+  choice: 'bsdiff',
   worthTrying: () => true,
   encode: (engine, job) => engine.bsdiffDiff(job.source, job.target),
   decode: (engine, job) => exactly(job.targetBytes, engine.bsdiffPatch(job.source, job.payload, job.targetBytes)),
@@ -145,7 +111,7 @@ const bsdiff: DeltaEngine = {
 const xdelta: DeltaEngine = {
   number: 6,
   name: 'xdelta',
-  choices: ['xdelta'],
+  choice: 'xdelta',
   worthTrying: () => true,
   // No checksums: the container's digests say more.
   encode: (engine, job) => engine.vcdiffDiff(job.source, job.target, false),

@@ -1,28 +1,19 @@
-/** Tries the engines that a choice allows and keeps the smallest payload: of a whole target, or of one window of it. */
-import { DiffKeeperError, throwIfAborted } from '../core/core.js';
+/** The smallest payload that a choice allows: of a whole target, or of one window of it. */
 import type { Engine } from '../engine/engine.js';
-import { DELTA_ENGINES, type DeltaChoice, type DeltaEngine, type DeltaJob } from './engines.js';
+import { encodeBest } from './choose.js';
+import type { DeltaChoice, DeltaEngine, DeltaJob } from './engines.js';
 
 export interface ChosenPayload {
   readonly engine: DeltaEngine;
   readonly payload: Uint8Array;
 }
 
-/** Throws DK_ABORTED between two engines. */
+/** As `encodeBest`, for those who need no report. Throws DK_ABORTED between two engines. */
 export async function smallestPayload(
   engine: Engine,
   job: DeltaJob,
   choice: DeltaChoice,
   signal: AbortSignal | undefined,
 ): Promise<ChosenPayload> {
-  let best: ChosenPayload | undefined;
-  for (const candidate of DELTA_ENGINES) {
-    if (!candidate.choices.includes(choice) || !candidate.worthTrying(job.source, job.target, choice)) continue;
-    throwIfAborted(signal);
-    const payload = await candidate.encode(engine, job);
-    if (best === undefined || payload.length < best.payload.length) best = { engine: candidate, payload };
-  }
-  throwIfAborted(signal);
-  if (best === undefined) throw new DiffKeeperError('DK_UNSUPPORTED', `no engine for ${choice}`);
-  return best;
+  return encodeBest(engine, job, choice, signal);
 }

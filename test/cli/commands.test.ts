@@ -156,6 +156,28 @@ describe('delta and patch', () => {
     const wrong = await cli('patch', 't.bin', 'd.dkd', 'o2.bin');
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/DK_SOURCE_MISMATCH/)]);
     expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--diff-library=best')).code).toBe(2);
+    expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--engine=best')).code).toBe(2);
+    expect((await cli('delta', 's.bin', 't.bin', 'x.dkd', '--effort=best')).code).toBe(2);
+  });
+
+  it('explains its choice', async () => {
+    const words = ['delta', 's.bin', 't.bin', '-', '--effort=max', '--explain'];
+    const made = await cli(...words.with(3, 'e.dkd'), '--json');
+    expect(jsonLines(made.stdout)).toMatchObject([
+      {
+        type: 'explain',
+        effort: 'max',
+        candidates: expect.arrayContaining([expect.objectContaining({ engine: 'align' })]),
+      },
+      { type: 'delta' },
+    ]);
+    const shown = await cli(...words.with(3, 'e2.dkd'));
+    expect(shown.stdout).toMatch(/effort max, budget .*\n +raw +50100 B.*smallest of/s);
+    const piped = await cli(...words);
+    expect(piped.stderr).toMatch(/smallest of/);
+    expect(piped.stdout).not.toMatch(/smallest of/);
+    const asked = await cli('delta', 's.bin', 't.bin', 'e3.dkd', '--engine=xor', '--diff-library=zstd', '--json');
+    expect(jsonLines(asked.stdout)).toMatchObject([{ engine: 'xor' }]);
   });
 
   it.each([

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type DeltaChoice, diff, digest, inspectDelta, patch } from '../../src/delta/delta.js';
 import { DELTA_ENGINES } from '../../src/delta/engines.js';
 import { loadEngine } from '../../src/engine/load.js';
+import { patternBytes } from '../engine/samples.js';
 
 const noise = randomBytes(200_000);
 function edited(bytes: Buffer, at: number): Buffer {
@@ -15,6 +16,11 @@ function edited(bytes: Buffer, at: number): Buffer {
 /** Puts a new checksum under changed bytes, so that the checks behind it are reached. */
 function resealed(delta: Buffer): Buffer {
   const copy = Buffer.from(delta);
+  if (((copy[2] ?? 0) & 0x80) !== 0) {
+    const at = copy.length - 2;
+    copy.writeUInt16LE(Number(loadEngine().xxh3(copy.subarray(0, at)) & 0xffffn), at);
+    return copy;
+  }
   const end = copy.length - 8;
   copy.writeBigUInt64LE(loadEngine().xxh3(copy.subarray(0, end)), end);
   return copy;
@@ -73,6 +79,11 @@ describe('diff and patch', () => {
       targetBytes: target.length,
     });
     expect(info.targetDigest).toBe((await digest(target, { hashAlgo: 'sha256' })).toString('hex'));
+    const small = await inspectDelta(await diff(noise, target.subarray(0, 500), { hashAlgo: 'sha256' }));
+    const whole = await digest(target.subarray(0, 500), { hashAlgo: 'sha256' });
+    expect(small.targetDigest).toBe(whole.subarray(0, 16).toString('hex'));
+    expect(small.sourceDigest).toBe(info.sourceDigest.slice(0, 16));
+    expect(small).toMatchObject({ sourceBytes: noise.length, targetBytes: 500, hashAlgo: 'sha256' });
   });
 
   it('has engines with numbers of their own', () => {
@@ -86,37 +97,63 @@ describe('bad input', () => {
     await expect(patch(edited(noise, 0), delta)).rejects.toMatchObject({ code: 'DK_SOURCE_MISMATCH' });
   });
 
-  it('finds every flipped bit and every cut', async () => {
-    const source = noise.subarray(0, 300);
+  it.each([300, 70_000])('finds every flipped bit and every cut: %i bytes', async (bytes) => {
+    const source = patternBytes(bytes, 3);
     const delta = await diff(source, edited(Buffer.from(source), 100));
     for (let at = 0; at < delta.length; at += 1) {
       const bad = Buffer.from(delta);
       bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8));
-      await expect(patch(source, bad)).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+      await expect(patch(source, bad), `byte ${at}`).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
       await expect(patch(source, delta.subarray(0, at))).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
     }
   });
 
   it('checks fields behind a right checksum', async () => {
-    const delta = await diff(Buffer.from('abcabc'), Buffer.from('abcabd'));
+    const source = Buffer.alloc(70_000, 'abc');
+    const delta = await diff(source, edited(source, 9));
     const changed = (at: number, value: number): Buffer => {
       const copy = Buffer.from(delta);
       copy[at] = value;
       return resealed(copy);
     };
-    const code = (bad: Buffer) => patch(Buffer.from('abcabc'), bad).catch((error: { code: string }) => error.code);
+    const code = (bad: Buffer) => patch(source, bad).catch((error: { code: string }) => error.code);
     expect(await code(changed(4, 2))).toBe('DK_UNSUPPORTED');
     expect(await code(changed(5, 200))).toBe('DK_UNSUPPORTED');
     expect(await code(changed(6, 9))).toBe('DK_CORRUPT_DELTA');
     expect(await code(changed(7, 1))).toBe('DK_CORRUPT_DELTA');
-    expect(await code(changed(8, 7))).toBe('DK_SOURCE_MISMATCH');
-    expect(await code(changed(9, 7))).toMatch(/DK_(DIGEST_MISMATCH|CORRUPT_DELTA)/);
-    expect(await code(changed(10 + 32, (delta[42] ?? 0) ^ 1))).toBe('DK_DIGEST_MISMATCH');
+    expect(await code(changed(8, 0xf1))).toBe('DK_SOURCE_MISMATCH');
+    expect(await code(changed(11, 0xf1))).toMatch(/DK_(DIGEST_MISMATCH|CORRUPT_DELTA)/);
+    expect(await code(changed(14 + 32, (delta[46] ?? 0) ^ 1))).toBe('DK_DIGEST_MISMATCH');
     const long = Buffer.concat([delta.subarray(0, 8), Buffer.alloc(8, 0xff), delta.subarray(16)]);
     expect(await code(resealed(long))).toBe('DK_CORRUPT_DELTA');
-    // 6 written in two bytes: one number must have one form.
-    const padded = Buffer.concat([delta.subarray(0, 8), Buffer.from([0x86, 0x00]), delta.subarray(9)]);
+    // 70,000 written in four bytes: one number must have one form.
+    const padded = Buffer.concat([delta.subarray(0, 8), Buffer.from([0xf0, 0xa2, 0x84, 0x00]), delta.subarray(11)]);
     expect(await code(resealed(padded))).toBe('DK_CORRUPT_DELTA');
+  });
+
+  it('checks the fields of the compact form', async () => {
+    const source = Buffer.from('abcabc');
+    const delta = await diff(source, Buffer.from('abcabd'));
+    const code = (bad: Buffer) => patch(source, bad).catch((error: { code: string }) => error.code);
+    const changed = (at: number, value: number): Buffer => {
+      const copy = Buffer.from(delta);
+      copy[at] = value;
+      return resealed(copy);
+    };
+    expect([...delta.subarray(0, 5)]).toEqual([0x44, 0x4b, 0x80, 6, 0]);
+    expect(await code(changed(2, 0x9f))).toBe('DK_UNSUPPORTED');
+    expect(await code(changed(2, 0xe0))).toBe('DK_CORRUPT_DELTA');
+    expect(await code(changed(3, 7))).toMatch(/DK_(SOURCE_MISMATCH|DIGEST_MISMATCH)/);
+    // A source of 7 bytes, of 6 - 7 bytes.
+    expect(await code(changed(4, 2))).toBe('DK_SOURCE_MISMATCH');
+    expect(await code(changed(4, 13))).toBe('DK_CORRUPT_DELTA');
+    expect(await code(changed(5, (delta[5] ?? 0) ^ 1))).toBe('DK_SOURCE_MISMATCH');
+    expect(await code(changed(13, (delta[13] ?? 0) ^ 1))).toBe('DK_DIGEST_MISMATCH');
+    expect(
+      await code(resealed(Buffer.concat([delta.subarray(0, 3), Buffer.from([0x80, 0x80, 4]), delta.subarray(4)]))),
+    ).toBe('DK_CORRUPT_DELTA');
+    expect(await code(resealed(Buffer.concat([delta.subarray(0, 3), Buffer.alloc(28)])))).toBe('DK_SOURCE_MISMATCH');
+    expect(await code(delta.subarray(0, 3))).toBe('DK_CORRUPT_DELTA');
   });
 
   it('bounds the target before work', async () => {
@@ -127,6 +164,7 @@ describe('bad input', () => {
   it('refuses wrong arguments and stops when asked', async () => {
     await expect(diff('a' as unknown as Buffer, noise)).rejects.toThrow(TypeError);
     await expect(diff(noise, noise, { level: 0 })).rejects.toThrow(RangeError);
+    await expect(diff(noise, noise, { effort: 'best' as 'max' })).rejects.toThrow(TypeError);
     await expect(diff(noise, noise, { engine: 'best' as DeltaChoice })).rejects.toThrow(TypeError);
     await expect(diff(noise, noise, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'DK_ABORTED' });
     await expect(patch(noise, noise, { targetBytesMax: -1 })).rejects.toThrow(RangeError);

@@ -1,0 +1,22 @@
+/** What the flags of `delta` choose: engine, effort or level, digest. */
+import type { DeltaChoice, DiffOptions, Effort } from '../index.js';
+import { argumentError } from './failure.js';
+import { OPTION_TABLE } from './option-table.js';
+import type { Settings } from './settings.js';
+
+const EFFORTS: readonly Effort[] = ['fast', 'balanced', 'max'];
+
+function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T | undefined {
+  if (value === undefined) return undefined;
+  const found = allowed.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw argumentError('delta', `--${name}: got "${String(value)}"; allowed: ${allowed.join(', ')}`);
+}
+
+/** `--engine` goes before `--diff-library`, `--effort` before `--level`. Throws DK_ARGUMENT. */
+export function diffChoices(settings: Settings, local: Readonly<Record<string, unknown>>): DiffOptions {
+  const { diffLibrary, level, hashAlgo } = settings;
+  const engine = oneOf('engine', local.engine, OPTION_TABLE.diffLibrary.choices as readonly DeltaChoice[]);
+  const effort = oneOf('effort', local.effort, EFFORTS);
+  return { engine: engine ?? diffLibrary, hashAlgo, ...(effort === undefined ? { level } : { effort }) };
+}

@@ -1,0 +1,184 @@
+/** How `auto` decides, and what it says about it. */
+import { DiffKeeperError, throwIfAborted } from '../core/core.js';
+import type { Effort, Engine } from '../engine/engine.js';
+import { storedBytes } from './compact.js';
+import { budgetMs, costMs } from './engine-costs.js';
+import { DELTA_ENGINES, type DeltaChoice, type DeltaEngine, type DeltaEngineName, type DeltaJob } from './engines.js';
+import { lookAt, type PairEvidence } from './pair-evidence.js';
+
+/** One engine that was considered. */
+export interface DeltaCandidate {
+  readonly engine: DeltaEngineName;
+  /** Why it was tried, or why not. */
+  readonly reason: string;
+  /** Bytes of its payload; absent when it was not tried. */
+  readonly bytes?: number;
+  /** Milliseconds it took; absent when it was not tried. */
+  readonly ms?: number;
+}
+
+/** What was tried for a delta, and what was taken. */
+export interface DeltaReport {
+  readonly engine: DeltaEngineName;
+  readonly effort: Effort;
+  /** In words. */
+  readonly why: string;
+  /** Nominal time that could be spent, milliseconds; 0 when an engine was asked for. */
+  readonly budgetMs: number;
+  /** What samples said; absent when an engine was asked for. */
+  readonly evidence?: PairEvidence;
+  readonly candidates: readonly DeltaCandidate[];
+}
+
+export interface BestPayload {
+  readonly engine: DeltaEngine;
+  readonly payload: Uint8Array;
+  readonly report: DeltaReport;
+}
+
+/** Up to this many bytes of target every engine that may win is run on all of it. */
+const COMPARED_BYTES = 256 << 10;
+/** bsdiff sorts the whole source in memory. */
+const BSDIFF_BYTES_MAX = 64 << 20;
+
+/** A row of the plan: why an engine is in; or why it is out. */
+interface Step {
+  readonly engine: DeltaEngineName;
+  readonly reason: string;
+  readonly skipped?: true;
+}
+
+const skip = (engine: DeltaEngineName, reason: string): Step => ({ engine, reason, skipped: true });
+
+function planSmall(job: DeltaJob, evidence: PairEvidence): Step[] {
+  const all = 'small enough to compare engines';
+  const steps: Step[] = [
+    { engine: 'zstd-prefix', reason: all },
+    { engine: 'align', reason: all },
+    { engine: 'zstd', reason: all },
+    { engine: 'xor', reason: all },
+  ];
+  return [...steps, planBsdiff(job, evidence)];
+}
+
+function planBsdiff({ source, target, effort }: DeltaJob, { executable }: PairEvidence): Step {
+  if (!executable) return skip('bsdiff', 'not an executable');
+  if (effort !== 'max') return skip('bsdiff', 'only with the effort max');
+  if (Math.max(source.length, target.length) > BSDIFF_BYTES_MAX) return skip('bsdiff', 'over 64 MiB');
+  return { engine: 'bsdiff', reason: 'an executable: every address may have moved' };
+}
+
+function planLarge(job: DeltaJob, evidence: PairEvidence): Step[] {
+  const sizes = evidence.sizes;
+  const steps: Step[] = [{ engine: 'align', reason: 'finds equal, shifted and slightly changed bytes' }];
+  if (sizes !== undefined && sizes.xor < 0.8 * sizes.align) {
+    steps.push({ engine: 'xor', reason: `samples: ${sizes.xor} bytes, align ${sizes.align}` });
+  } else {
+    steps.push(skip('xor', 'samples: not smaller than align'));
+  }
+  steps.push(skip('zstd-prefix', 'over 256 KiB align reaches it by itself'));
+  return [...steps, planBsdiff(job, evidence)];
+}
+
+function planAuto(job: DeltaJob, evidence: PairEvidence): Step[] {
+  if (job.target.length === 0) return [];
+  if (job.source.length === 0) return [{ engine: 'zstd', reason: 'no source' }];
+  return job.target.length <= COMPARED_BYTES ? planSmall(job, evidence) : planLarge(job, evidence);
+}
+
+/** Whether a compressed snapshot could be smaller than what was reached so far. */
+function snapshotMayWin(reached: number, targetBytes: number, evidence: PairEvidence): boolean {
+  const sizes = evidence.sizes;
+  if (sizes === undefined || sizes.target === 0) return false;
+  return reached > 0.9 * targetBytes * Math.min(1, sizes.zstd / sizes.target);
+}
+
+function byName(name: DeltaEngineName): DeltaEngine {
+  const engine = DELTA_ENGINES.find((one) => one.name === name);
+  if (engine === undefined) throw new DiffKeeperError('DK_UNSUPPORTED', `no engine ${name}`);
+  return engine;
+}
+
+/** Runs engines and keeps the smallest payload; the one that is cheaper to decode among equals. */
+class Contest {
+  readonly candidates: DeltaCandidate[] = [];
+  best: { readonly engine: DeltaEngine; readonly payload: Uint8Array; readonly bytes: number };
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly job: DeltaJob,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    // Whatever was asked for, a delta is never larger than the target plus its header.
+    this.best = { engine: byName('raw'), payload: job.target, bytes: job.target.length };
+    this.candidates.push({ engine: 'raw', reason: 'always possible', bytes: job.target.length, ms: 0 });
+  }
+
+  async run(contestant: DeltaEngine, reason: string): Promise<void> {
+    throwIfAborted(this.signal);
+    const begin = performance.now();
+    const payload = await contestant.encode(this.engine, this.job);
+    const ms = performance.now() - begin;
+    const bytes = storedBytes(contestant.number, payload, this.job.target.length);
+    this.candidates.push({ engine: contestant.name, reason, bytes, ms });
+    const rank = (one: DeltaEngine): number => DELTA_ENGINES.indexOf(one);
+    const ahead = bytes - this.best.bytes || rank(contestant) - rank(this.best.engine);
+    if (ahead < 0) this.best = { engine: contestant, payload, bytes };
+  }
+}
+
+async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise<PairEvidence> {
+  const { source, target, effort } = job;
+  const bytes = target.length;
+  const evidence = await lookAt(engine, job, effort, source.length > 0 && bytes > COMPARED_BYTES);
+  let left = budgetMs(effort, bytes);
+  for (const step of planAuto(job, evidence)) {
+    const cost = costMs(step.engine, effort, bytes);
+    if (step.skipped) contest.candidates.push({ engine: step.engine, reason: step.reason });
+    else if (cost > left) contest.candidates.push({ engine: step.engine, reason: 'over the time budget' });
+    else await contest.run(byName(step.engine), step.reason);
+    if (!step.skipped && cost <= left) left -= cost;
+  }
+  if (snapshotMayWin(contest.best.bytes, bytes, evidence)) {
+    await contest.run(byName('zstd'), 'the source helps little: a compressed snapshot may be smaller');
+  }
+  return evidence;
+}
+
+function whyAuto(best: DeltaEngineName, candidates: readonly DeltaCandidate[]): string {
+  const tried = candidates.filter(({ bytes }) => bytes !== undefined);
+  if (tried.length === 1) return `${best}: nothing else can help`;
+  return `${best}: smallest of ${tried.length} that were tried`;
+}
+
+/** The smallest payload of what is worth trying under this choice. Throws DK_ABORTED. */
+export async function encodeBest(
+  engine: Engine,
+  job: DeltaJob,
+  choice: DeltaChoice,
+  signal: AbortSignal | undefined,
+): Promise<BestPayload> {
+  const contest = new Contest(engine, job, signal);
+  let evidence: PairEvidence | undefined;
+  if (choice === 'auto') {
+    evidence = await runAuto(engine, job, contest);
+  } else {
+    for (const contestant of DELTA_ENGINES) {
+      if (contestant.choice !== choice || !contestant.worthTrying(job.source, job.target)) continue;
+      await contest.run(contestant, 'asked for');
+    }
+  }
+  throwIfAborted(signal);
+  const { candidates, best } = contest;
+  const name = best.engine.name;
+  const asked = name === 'raw' ? `raw: ${choice} makes it no smaller` : `${choice} was asked for`;
+  const report: DeltaReport = {
+    engine: name,
+    effort: job.effort,
+    why: choice === 'auto' ? whyAuto(name, candidates) : asked,
+    budgetMs: choice === 'auto' ? budgetMs(job.effort, job.target.length) : 0,
+    ...(evidence === undefined ? {} : { evidence }),
+    candidates,
+  };
+  return { engine: best.engine, payload: best.payload, report };
+}
