@@ -3,7 +3,6 @@
  * the event loop in between: a process that writes in a tight loop could keep us there, and nothing else would run.
  */
 import { readFileSync } from 'node:fs';
-import { performance } from 'node:perf_hooks';
 
 /** Time that events may take in one turn of the event loop, ms. */
 const TURN_MS = 10;

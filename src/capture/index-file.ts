@@ -5,14 +5,12 @@
  *   magic 8 | store id 16 | newest sequence i64 (-1: none) | device u64 | inode u64 | scope u64 |
  *   payload bytes u64 | XXH3-64 u64 of the payload, seeded with the XXH3-64 of all before it | payload
  */
-import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAdvisory } from '../core/core.js';
-import type { Engine, StatIndex } from '../engine/engine.js';
-import type { Store } from '../store/store.js';
+import type { StatIndex } from '../engine/engine.js';
+import { readSealedFile, type Store, writeSealedFile } from '../store/store.js';
 
 const MAGIC = Buffer.from('DKSTAT01', 'latin1');
-const HEADER_BYTES = 72;
+const PREFIX_BYTES = 56;
 /** About 100 bytes per entry: room for ten million. A longer file is not ours. */
 const FILE_BYTES_MAX = 2 ** 30;
 
@@ -24,20 +22,15 @@ export interface IndexScope {
   readonly scope: bigint;
 }
 
-function encodeHeader(store: Store, scope: IndexScope, payloadBytes: number): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES);
-  MAGIC.copy(header, 0);
-  Buffer.from(store.id, 'hex').copy(header, 8, 0, 16);
-  header.writeBigInt64LE(BigInt(store.newest?.sequence ?? -1), 24);
-  header.writeBigUInt64LE(BigInt.asUintN(64, scope.dev), 32);
-  header.writeBigUInt64LE(BigInt.asUintN(64, scope.ino), 40);
-  header.writeBigUInt64LE(scope.scope, 48);
-  header.writeBigUInt64LE(BigInt(payloadBytes), 56);
-  return header;
-}
-
-function checksum(engine: Engine, header: Buffer, payload: Uint8Array): bigint {
-  return BigInt.asUintN(64, engine.xxh3(payload, engine.xxh3(header.subarray(0, 64))));
+function prefixOf(store: Store, scope: IndexScope): Buffer {
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  MAGIC.copy(prefix, 0);
+  Buffer.from(store.id, 'hex').copy(prefix, 8, 0, 16);
+  prefix.writeBigInt64LE(BigInt(store.newest?.sequence ?? -1), 24);
+  prefix.writeBigUInt64LE(BigInt.asUintN(64, scope.dev), 32);
+  prefix.writeBigUInt64LE(BigInt.asUintN(64, scope.ino), 40);
+  prefix.writeBigUInt64LE(scope.scope, 48);
+  return prefix;
 }
 
 function indexPath(store: Store): string {
@@ -46,33 +39,11 @@ function indexPath(store: Store): string {
 
 /** Fills the index from disk; false (and the index untouched or empty) when there is nothing that fits. */
 export async function loadIndexFile(store: Store, scope: IndexScope, index: StatIndex): Promise<boolean> {
-  let bytes: Buffer;
-  try {
-    const path = indexPath(store);
-    const facts = await stat(path);
-    if (!facts.isFile() || facts.size < HEADER_BYTES || facts.size > FILE_BYTES_MAX) return false;
-    const handle = await open(path, 'r');
-    try {
-      bytes = await handle.readFile();
-    } finally {
-      await handle.close();
-    }
-  } catch {
-    // A cache that cannot be read is a cache that is not there.
-    return false;
-  }
-  if (bytes.length < HEADER_BYTES) return false;
-  const payload = bytes.subarray(HEADER_BYTES);
-  const expected = encodeHeader(store, scope, payload.length);
-  if (!bytes.subarray(0, 64).equals(expected.subarray(0, 64))) return false;
-  if (bytes.readBigUInt64LE(64) !== checksum(store.engine, expected, payload)) return false;
-  return index.load(payload);
+  const payload = await readSealedFile(store.engine, indexPath(store), prefixOf(store, scope), FILE_BYTES_MAX);
+  return payload !== undefined && index.load(payload);
 }
 
 /** Writes the index, bound to the newest checkpoint: call it after the commit that it describes. */
 export async function saveIndexFile(store: Store, scope: IndexScope, index: StatIndex): Promise<void> {
-  const payload = index.save();
-  const header = encodeHeader(store, scope, payload.length);
-  header.writeBigUInt64LE(checksum(store.engine, header, payload), 64);
-  await writeFileAdvisory(indexPath(store), Buffer.concat([header, payload]));
+  await writeSealedFile(store.engine, indexPath(store), prefixOf(store, scope), index.save());
 }

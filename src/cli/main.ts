@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** Entry of the program. Loads the parser and nothing else: a command's code is loaded when it runs. */
-import './v8-settings.js';
 import { runProgram } from './program.js';
+import { tuneRuntime } from './v8-settings.js';
+
+tuneRuntime();
 
 /** 128 + SIGPIPE: the reader of our output has gone, which is its right. */
 const BROKEN_PIPE = 141;

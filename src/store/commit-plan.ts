@@ -55,7 +55,7 @@ export async function appendCheckpoint(
   const { tree, writer, newest, newestDigest, packs } = parts;
   const { sequence } = versions;
   const totals = await countTotals(parts, versions);
-  const { root, changes: treeChanges } = await tree.apply(versions, newest === null);
+  const { root, changes: treeChanges } = await tree.apply(versions, newest ?? 'empty');
   const paths = versions.sortedPaths();
   const digests: Digest[] = [];
   const places: RecordPlace[] = [];

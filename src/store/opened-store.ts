@@ -54,8 +54,8 @@ export class OpenedStore implements Store {
     this.#meta = meta;
     this.#packs = new Packs(facts.paths.packs, Buffer.from(marker.id, 'hex'), checksum);
     this.#heads = new Heads(meta);
-    this.#tree = new TreeCache(engine, marker.hashAlgo, meta, this.#heads);
     const shared = { engine, algo: marker.hashAlgo, meta, packs: this.#packs, checksum };
+    this.#tree = new TreeCache({ ...shared, heads: this.#heads, cachePath: facts.paths.cache, storeId: marker.id });
     this.#blobs = new BlobStore(shared);
     this.#history = new History(shared);
   }
@@ -283,6 +283,7 @@ export class OpenedStore implements Store {
     if (this.#closed) return;
     await this.#transaction?.abort();
     this.#closed = true;
+    await this.#tree.save(this.#newest);
     await this.#packs.close();
     await this.#meta.close();
   }

@@ -61,7 +61,7 @@ async function finishRebuild(
 ): Promise<NewestState> {
   const all = new StagedVersions(last.checkpoint.sequence);
   for await (const batch of heads.all()) for (const version of batch) all.put(version);
-  const { root, changes } = await parts.tree.apply(all, true);
+  const { root, changes } = await parts.tree.apply(all, 'empty');
   if (!root.equals(last.checkpoint.root)) {
     damage.push({
       kind: 'root',

@@ -80,7 +80,7 @@ async function rollForward(
   newest: NewestState | null,
 ): Promise<NewestState> {
   const versions = StagedVersions.of(found.checkpoint.sequence, found.versions);
-  const { root, changes } = await parts.tree.apply(versions, newest === null);
+  const { root, changes } = await parts.tree.apply(versions, newest ? 'unknown' : 'empty');
   if (!root.equals(found.checkpoint.root)) {
     parts.logger.error({ sequence: found.checkpoint.sequence }, 'tree root differs after rolling forward');
   }

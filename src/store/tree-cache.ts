@@ -1,11 +1,14 @@
 /**
  * The current tree's Merkle leaves, directory by directory, loaded on demand: a
- * commit rehashes the touched directories and their parents, nothing else.
+ * commit rehashes the touched directories and their parents, nothing else. Kept in
+ * a file from one run to the next.
  */
+import { join } from 'node:path';
 import { type BytePath, inGroups, pathName, pathParent } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
-import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Heads } from './heads.js';
+import { decodeSection, type LeafPlace, type LeafSections, loadLeaves, saveLeaves } from './leaf-file.js';
 import type { Meta, MetaChange } from './meta.js';
 import { directoryKey } from './meta-keys.js';
 import type { StagedVersions } from './staged-versions.js';
@@ -34,28 +37,55 @@ export class TreeCache {
   readonly #algo: HashAlgo;
   readonly #meta: Meta;
   readonly #heads: Heads;
+  readonly #place: LeafPlace;
   readonly #directories = new Map<BytePath, Leaves>();
   #leafCount = 0;
+  /** What the file has and `#directories` has not; null until the first commit asks for it. */
+  #sections: LeafSections | null = null;
+  /** Root that the leaves add up to; null when nothing was applied since they were cleared. */
+  #root: Digest | null = null;
 
-  constructor(engine: Engine, algo: HashAlgo, meta: Meta, heads: Heads) {
+  constructor(parts: {
+    readonly engine: Engine;
+    readonly algo: HashAlgo;
+    readonly meta: Meta;
+    readonly heads: Heads;
+    readonly cachePath: string;
+    readonly storeId: string;
+  }) {
+    const { engine, algo, meta, heads, cachePath, storeId } = parts;
     this.#engine = engine;
     this.#algo = algo;
     this.#meta = meta;
     this.#heads = heads;
+    this.#place = { engine, file: join(cachePath, 'leaves.idx'), storeId };
   }
 
   /** After a failed commit the leaves may be ahead of the metadata. */
   clear(): void {
     this.#directories.clear();
     this.#leafCount = 0;
+    this.#sections = new Map();
+    this.#root = null;
   }
 
-  /** New root with these versions applied, and the metadata changes that keep the directory digests. */
+  /** Keeps the leaves for the next run, if they are those of this checkpoint. A failure only means a slower commit. */
+  async save(newest: Checkpoint | null): Promise<void> {
+    if (newest === null || this.#root === null || !this.#root.equals(newest.root)) return;
+    const known = { sections: this.#sections ?? new Map(), directories: this.#directories };
+    await saveLeaves(this.#place, newest, known).catch(() => {});
+  }
+
+  /**
+   * New root with these versions applied, and the metadata changes that keep the directory digests.
+   * @param before the tree before them: none yet, the one of a checkpoint, or whatever the metadata says
+   */
   async apply(
     versions: StagedVersions,
-    empty: boolean,
+    before: Checkpoint | 'empty' | 'unknown',
   ): Promise<{ readonly root: Digest; readonly changes: MetaChange[] }> {
     if (this.#leafCount > LEAVES_MAX) this.clear();
+    this.#sections ??= typeof before === 'object' ? await loadLeaves(this.#place, before) : new Map();
     const touched = new Set<BytePath>(['']);
     const removed: BytePath[] = [];
     for (const [path, type] of versions.types()) {
@@ -68,10 +98,12 @@ export class TreeCache {
       }
     }
     // Each is a few small reads, and most of their time is waiting.
-    await inGroups([...touched], LOADED_AT_ONCE, (directory) => this.#load(directory, empty));
+    await inGroups([...touched], LOADED_AT_ONCE, (directory) => this.#load(directory, before === 'empty'));
     for (const batch of versions.batches(LEAVES_BATCH)) await this.#setPlain(batch.filter(isPlain));
     for (const path of removed) this.#drop(path);
-    return this.#rehash(touched, versions);
+    const result = await this.#rehash(touched, versions);
+    this.#root = result.root;
+    return result;
   }
 
   async #setPlain(plain: readonly Version[]): Promise<void> {
@@ -96,6 +128,7 @@ export class TreeCache {
     if (this.#directories.get(pathParent(path))?.delete(pathName(path))) this.#leafCount -= 1;
     this.#leafCount -= this.#directories.get(path)?.size ?? 0;
     this.#directories.delete(path);
+    this.#sections?.delete(path);
   }
 
   async #rehash(
@@ -126,9 +159,13 @@ export class TreeCache {
 
   async #load(directory: BytePath, empty: boolean): Promise<void> {
     if (this.#directories.has(directory)) return;
-    const leaves: Leaves = new Map();
+    const section = this.#sections?.get(directory);
+    const kept = section && decodeSection(section);
+    const leaves: Leaves = kept ?? new Map();
+    this.#sections?.delete(directory);
     this.#directories.set(directory, leaves);
-    if (empty) return;
+    this.#leafCount += leaves.size;
+    if (empty || kept) return;
     for await (const children of this.#heads.children(directory)) {
       const plain = children.filter(isPlain);
       const digests = await leafDigests(this.#engine, this.#algo, plain);
