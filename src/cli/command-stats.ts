@@ -1,5 +1,5 @@
 /** `stats`: what is stored and what it saves. */
-import { EXIT_CODES, type StoreStats } from '../index.js';
+import { EXIT_CODES, type Store, type StoreStats } from '../index.js';
 import type { CommandContext } from './context.js';
 import { withStore } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
@@ -9,11 +9,35 @@ function ratio(stats: StoreStats): { readonly storedBytes: number; readonly fact
   return { storedBytes, factor: storedBytes > 0 ? stats.originalBytes / storedBytes : null };
 }
 
+/** Pauses of the application at freeze points, ms; null when there were none. */
+interface Pauses {
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+async function pausesOf(store: Store): Promise<Pauses | null> {
+  const sorted: number[] = [];
+  for await (const { pauseMs } of store.checkpoints()) if (pauseMs !== undefined) sorted.push(pauseMs);
+  sorted.sort((one, other) => one - other);
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  return sorted.length === 0 ? null : { count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+}
+
+function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
+  const [p50, p99, max] = [p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(1));
+  return `${count(points, 'freeze point')}: p50 ${p50} ms, p99 ${p99} ms, longest ${max} ms`;
+}
+
 export async function run(context: CommandContext): Promise<number> {
   const { output } = context;
-  const stats = await withStore(context, {}, (store) => store.stats());
+  const { stats, pauses } = await withStore(context, {}, async (store) => ({
+    stats: await store.stats(),
+    pauses: await pausesOf(store),
+  }));
   const { storedBytes, factor } = ratio(stats);
-  output.record('stats', { ...stats, storedBytes, factor });
+  output.record('stats', { ...stats, storedBytes, factor, pauses });
   if (output.json) return EXIT_CODES.ok;
   const saved = stats.originalBytes > 0 ? (1 - storedBytes / stats.originalBytes) * 100 : 0;
   const { default: Table } = await import('cli-table3');
@@ -36,6 +60,7 @@ export async function run(context: CommandContext): Promise<number> {
     ['blobs', showNumber(stats.blobs)],
     ['blobs by depth', depths],
   );
+  if (pauses !== null) table.push(['pauses', showPauses(pauses)]);
   output.line(table.toString());
   return EXIT_CODES.ok;
 }

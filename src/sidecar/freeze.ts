@@ -1,11 +1,12 @@
 /**
- * Freeze points: stops every process of the application, so that all files are
- * of one instant, and lets them go on. Linux only (`/proc`).
+ * Freeze points: stops every process of the application, so that all files are of one instant, and lets them go on.
+ * With a control group of our own where there is one, otherwise with signals. Linux only (`/proc`).
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
-import type { Watchdog } from './child.js';
-import { mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
+import type { FreezeGroup } from './cgroup.js';
+import { isStopped, mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
+import type { Watchdog } from './watchdog.js';
 
 /** Time given to all processes to stop, ms: a thread inside a slow disk write stops only after it. */
 const STOP_WAIT_MS = 200;
@@ -25,14 +26,28 @@ export interface FrozenState {
 }
 
 export interface FreezerOptions {
-  /** Process id of the child, which leads its own group. */
+  /** Process id of the child. */
   readonly leader: number;
+  /** Whether it leads a group of its own, which can be signalled as a whole. */
+  readonly ownGroup: boolean;
+  /** Control group that the application was started in. */
+  readonly group?: FreezeGroup;
   /** Value of the mark in the environment of the application. */
   readonly mark: string;
   /** Real path of the state directory. */
   readonly root: string;
   readonly watchdog: Watchdog;
   readonly clock: Clock;
+  /** Told of each pause, ms. */
+  readonly onPause?: (pauseMs: number) => void;
+}
+
+/** How everything was stopped, and how it goes on. */
+interface Standstill {
+  readonly members: ReadonlySet<number>;
+  /** Whether it still holds: somebody else may have let a process go on. */
+  holds(): boolean;
+  resume(): void;
 }
 
 /** Sends a signal to a process or (negative) a group; false when there is none. */
@@ -58,35 +73,44 @@ export class Freezer {
   /** Stops the application. Throws DK_IO, with everything running again, when it does not come to a stop. */
   async freeze(): Promise<FrozenState> {
     const { leader, mark, root, watchdog, clock } = this.#options;
+    await watchdog.ensure();
     // Looking around while the application still runs keeps the pause short.
     const before = surveyProcesses(leader, mark);
-    // The watchdog must know whom to resume before anyone is stopped.
-    watchdog.cover([...before.members]);
     if (before.members.size === 0) return { rescan: [], thaw: async () => 0 };
+    const group = this.#groupOfAll(before.members);
     const startMs = clock.steadyMs();
-    let members = before.members;
+    const still = group ? await this.#stopGroup(group) : await this.#stopBySignals(before, startMs);
     try {
-      send(-leader, 'SIGSTOP');
-      members = await this.#stopAll(before, startMs);
       const rescan = new Set<string>();
-      for (const pid of members) for (const path of mappedWritable(pid, root)) rescan.add(path);
-      this.#frozen = this.#frozenState(members, [...rescan], startMs);
+      for (const pid of still.members) for (const path of mappedWritable(pid, root)) rescan.add(path);
+      this.#frozen = this.#frozenState(still, [...rescan], startMs);
       return this.#frozen;
     } catch (error) {
-      this.#resume(members);
+      still.resume();
+      watchdog.free();
       throw error;
     }
   }
 
-  #frozenState(members: ReadonlySet<number>, rescan: readonly string[], startMs: number): FrozenState {
+  /** Resumes the application if it stands still: whatever went wrong, it must not stay stopped. */
+  async release(): Promise<void> {
+    await this.#frozen?.thaw().catch(() => {});
+  }
+
+  #frozenState(still: Standstill, rescan: readonly string[], startMs: number): FrozenState {
+    const { watchdog, clock, onPause } = this.#options;
     let pauseMs: number | undefined;
     let overdue = false;
+    let held = true;
     const resume = (): number => {
       if (pauseMs === undefined) {
         clearTimeout(timer);
-        this.#resume(members);
-        pauseMs = this.#options.clock.steadyMs() - startMs;
+        held = still.holds();
+        still.resume();
+        pauseMs = clock.steadyMs() - startMs;
+        watchdog.free();
         this.#frozen = undefined;
+        onPause?.(pauseMs);
       }
       return pauseMs;
     };
@@ -96,44 +120,81 @@ export class Freezer {
     }, PAUSE_MAX_MS);
     const thaw = async (): Promise<number> => {
       const pause = resume();
-      if (!overdue) return pause;
-      throw new DiffKeeperError('DK_IO', `the freeze point took longer than ${PAUSE_MAX_MS} ms and was given up`);
+      if (overdue) {
+        throw new DiffKeeperError('DK_IO', `the freeze point took longer than ${PAUSE_MAX_MS} ms and was given up`);
+      }
+      if (!held) throw new DiffKeeperError('DK_IO', 'somebody let the application go on during a freeze point');
+      return pause;
     };
     return { rescan, thaw };
   }
 
-  /** Resumes the application if it stands still: whatever went wrong, it must not stay stopped. */
-  async release(): Promise<void> {
-    await this.#frozen?.thaw().catch(() => {});
+  /** The control group, if everybody is in it: a process may have been moved elsewhere. */
+  #groupOfAll(members: ReadonlySet<number>): FreezeGroup | undefined {
+    const { group } = this.#options;
+    const inside = group?.members();
+    return inside && [...members].every((pid) => inside.has(pid)) ? group : undefined;
   }
 
-  async #stopAll(before: ProcessSurvey, startMs: number): Promise<ReadonlySet<number>> {
-    const { leader, mark, watchdog, clock } = this.#options;
-    let survey = before;
-    for (let look = 1; ; look += 1) {
-      const known = survey.members.size;
-      survey = surveyProcesses(leader, mark, survey);
-      if (survey.members.size > known) watchdog.cover([...survey.members]);
-      const moving = [...survey.members].filter((pid) => !standsStill(pid));
-      // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
-      if (moving.length === 0 && survey.members.size === known) return survey.members;
-      for (const pid of moving) send(pid, 'SIGSTOP');
-      if (clock.steadyMs() - startMs > STOP_WAIT_MS) {
-        this.#resume(survey.members);
-        throw new DiffKeeperError(
-          'DK_IO',
-          `process ${moving.join(', ')} did not stop within ${STOP_WAIT_MS} ms: no freeze point taken`,
-          { pid: moving[0] ?? leader },
-        );
-      }
-      // Most processes stop within microseconds: only those that take longer are waited for with a timer's patience.
-      if (look <= QUICK_LOOKS) await nextTurn();
-      else await sleep(1);
+  async #stopGroup(group: FreezeGroup): Promise<Standstill> {
+    const { watchdog, clock } = this.#options;
+    watchdog.cover([]);
+    watchdog.hold();
+    try {
+      await group.freeze(STOP_WAIT_MS, clock);
+      return { members: group.members(), holds: () => group.frozen, resume: () => group.thaw() };
+    } catch (error) {
+      group.thaw();
+      watchdog.free();
+      throw error;
     }
   }
 
-  #resume(members: ReadonlySet<number>): void {
-    send(-this.#options.leader, 'SIGCONT');
-    for (const pid of members) send(pid, 'SIGCONT');
+  async #stopBySignals(before: ProcessSurvey, startMs: number): Promise<Standstill> {
+    const { leader, mark, watchdog, clock, ownGroup } = this.#options;
+    // Whom the user has stopped (Ctrl-Z in a shell) is to stay so.
+    const resting = new Set([...before.members].filter(isStopped));
+    const asGroup = ownGroup && resting.size === 0;
+    let survey = before;
+    const ours = (): number[] => [...survey.members].filter((pid) => !resting.has(pid));
+    // Children first: a shell among them must not wake up beside a stopped child, or it would report it.
+    const resume = (): void => {
+      for (const pid of ours().reverse()) send(pid, 'SIGCONT');
+      if (asGroup) send(-leader, 'SIGCONT');
+    };
+    // The watchdog must know whom to resume before anyone is stopped.
+    const cover = (): void => watchdog.cover(ours().reverse());
+    cover();
+    watchdog.hold();
+    try {
+      if (asGroup) send(-leader, 'SIGSTOP');
+      for (let look = 1; ; look += 1) {
+        const known = survey.members.size;
+        survey = surveyProcesses(leader, mark, survey);
+        if (survey.members.size > known) cover();
+        const moving = ours().filter((pid) => !standsStill(pid));
+        // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
+        if (moving.length === 0 && survey.members.size === known) {
+          return { members: survey.members, holds: () => ours().every(standsStill), resume };
+        }
+        for (const pid of moving) send(pid, 'SIGSTOP');
+        if (clock.steadyMs() - startMs > STOP_WAIT_MS) throw notStopped(moving, leader);
+        // Most processes stop within microseconds: only those that take longer are waited for with a timer's patience.
+        if (look <= QUICK_LOOKS) await nextTurn();
+        else await sleep(1);
+      }
+    } catch (error) {
+      resume();
+      watchdog.free();
+      throw error;
+    }
   }
+}
+
+function notStopped(moving: readonly number[], leader: number): DiffKeeperError {
+  return new DiffKeeperError(
+    'DK_IO',
+    `process ${moving.join(', ')} did not stop within ${STOP_WAIT_MS} ms: no freeze point taken`,
+    { pid: moving[0] ?? leader },
+  );
 }

@@ -119,6 +119,11 @@ export function standsStill(pid: number): boolean {
   return threadStates(pid).every((state) => state === undefined || STILL.has(state));
 }
 
+/** Whether a process was stopped by a signal, as by Ctrl-Z; a traced one does not count. */
+export function isStopped(pid: number): boolean {
+  return statFields(`/proc/${pid}/stat`)?.[0] === 'T';
+}
+
 /**
  * Paths below `root` that a process has mapped shared and writable, relative to it. Stores through such a mapping
  * need not move the file's times.

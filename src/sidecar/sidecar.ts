@@ -5,14 +5,17 @@ import * as path from 'node:path';
 import { isatty } from 'node:tty';
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, systemClock } from '../core/core.js';
 import { openStore, type Store } from '../store/store.js';
-import { type Child, spawnFailureCode, startChild, startWatchdog, type Watchdog } from './child.js';
+import { FreezeGroup } from './cgroup.js';
+import { type Child, spawnFailureCode, startChild } from './child.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
 import { Freezer } from './freeze.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
 import { MARK_VARIABLE } from './proc.js';
 import { SignalRelay } from './signals.js';
+import { Spread } from './spread.js';
 import type { SidecarOptions } from './types.js';
+import { startWatchdog, type Watchdog } from './watchdog.js';
 
 export { EXIT_CODES } from './exit-codes.js';
 export type { Consistency, RecoverMode, SidecarOptions } from './types.js';
@@ -154,26 +157,35 @@ async function runWithChild(run: Run): Promise<number> {
   const { options, logger, stop, relay } = run;
   if (stop.controller.signal.aborted) return stoppedCode(stop);
   const freeze = options.consistency === 'freeze';
+  // On a terminal the application shares our group, so that Ctrl-C, Ctrl-Z and shells of its own work as they do
+  // without us. Never `process.stdin`: making that object sets the application's stdin to non-blocking.
+  const ownGroup = freeze && !isatty(0);
+  const group = freeze ? FreezeGroup.make() : undefined;
   const mark = randomUUID();
   let child: Child;
   try {
     child = await startChild({
       command: options.command ?? [],
-      ownGroup: freeze,
+      ownGroup,
       env: { ...(options.env ?? process.env), [MARK_VARIABLE]: mark },
       cwd: options.cwd,
+      ...(group && { around: (start) => group.startInside(start) }),
     });
   } catch (error) {
+    group?.remove();
     logger.error({}, error instanceof Error ? error.message : String(error));
     return spawnFailureCode(error);
   }
   const onStop = (): void => void child.signal(stop.signalName ?? 'SIGTERM');
-  relay.attach((name, group) => void child.signal(name, group), { sharesGroup: !freeze });
+  relay.attach((name, toGroup) => void child.signal(name, toGroup), { sharesGroup: !ownGroup });
   stop.controller.signal.addEventListener('abort', onStop);
   // Asked to end while the child was being started.
   if (stop.controller.signal.aborted) onStop();
-  logger.info({ childPid: child.pid, consistency: options.consistency ?? 'file' }, `started ${options.command?.[0]}`);
-  const { freezer, watchdog } = freeze ? await freezing(run, child, mark) : {};
+  const consistency = options.consistency ?? 'file';
+  const by = freeze ? (group ? 'cgroup' : 'signals') : undefined;
+  logger.info({ childPid: child.pid, consistency, by }, `started ${options.command?.[0]}`);
+  const pauses = new Spread();
+  const { freezer, watchdog } = freeze ? await freezing(run, { child, mark, ownGroup, group, pauses }) : {};
   const keeper = keeperOf(run, freezer);
   keeper.start();
   const end = await child.ended;
@@ -183,23 +195,37 @@ async function runWithChild(run: Run): Promise<number> {
   await keeper.finish();
   await freezer?.release();
   watchdog?.dismiss();
+  group?.remove();
+  if (freeze) logger.info(pauses.facts(), 'pauses of the application');
   return end.exitCode;
+}
+
+interface Freezing {
+  readonly child: Child;
+  readonly mark: string;
+  readonly ownGroup: boolean;
+  readonly group: FreezeGroup | undefined;
+  readonly pauses: Spread;
 }
 
 /** What freeze points need. Without a watchdog nothing is ever stopped: files are then kept one by one. */
 async function freezing(
   run: Run,
-  child: Child,
-  mark: string,
+  { child, mark, ownGroup, group, pauses }: Freezing,
 ): Promise<{ readonly freezer?: Freezer; readonly watchdog?: Watchdog }> {
-  // Never `process.stdin`: making that object sets the application's stdin to non-blocking.
-  if (isatty(0)) {
-    run.logger.info({}, 'freeze points: job control (Ctrl-Z, background) is not passed on to the application');
-  }
   try {
-    const watchdog = await startWatchdog(child.pid);
-    const root = run.stateDir;
-    return { watchdog, freezer: new Freezer({ leader: child.pid, mark, root, watchdog, clock: systemClock }) };
+    const watchdog = await startWatchdog({ group: ownGroup ? child.pid : 0, freezeFile: group?.freezeFile ?? '' });
+    const freezer = new Freezer({
+      leader: child.pid,
+      ownGroup,
+      ...(group && { group }),
+      mark,
+      root: run.stateDir,
+      watchdog,
+      clock: systemClock,
+      onPause: (pauseMs) => pauses.add(pauseMs),
+    });
+    return { watchdog, freezer };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     run.logger.error({ error: reason }, 'degraded: no freeze points; each file is consistent in itself only');

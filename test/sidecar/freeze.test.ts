@@ -4,9 +4,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/core.js';
-import { type Child, startChild, startWatchdog } from '../../src/sidecar/child.js';
+import { type Child, startChild } from '../../src/sidecar/child.js';
 import { Freezer } from '../../src/sidecar/freeze.js';
 import { MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
+import { startWatchdog, type Watchdog } from '../../src/sidecar/watchdog.js';
 import { ensureBuilt, jsonLines, runCli, scratch, startCli } from '../cli/cli-process.js';
 
 let cwd = '';
@@ -52,6 +53,10 @@ async function startMarked(script: string, mark: string): Promise<Child> {
   return startChild({ command: ['sh', '-c', script], ownGroup: true, env, cwd });
 }
 
+function freezerOf(leader: number, mark: string, watchdog: Watchdog): Freezer {
+  return new Freezer({ leader, ownGroup: true, mark, root: cwd, watchdog, clock: systemClock });
+}
+
 describe('Freezer', () => {
   it('stops and resumes the group, other sessions, and daemons that left everything', async () => {
     const script = `setsid sh -c 'echo $$ > session; exec sleep 30' &
@@ -59,8 +64,8 @@ describe('Freezer', () => {
     const child = await startMarked(script, 'freeze-test-1');
     const files = await Promise.all(['session', 'daemon', 'background'].map(lineOf));
     const pids = [child.pid, ...files.map(Number)];
-    const watchdog = await startWatchdog(child.pid);
-    const freezer = new Freezer({ leader: child.pid, mark: 'freeze-test-1', root: cwd, watchdog, clock: systemClock });
+    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
+    const freezer = freezerOf(child.pid, 'freeze-test-1', watchdog);
     try {
       const frozen = await freezer.freeze();
       expect(pids.map(state)).toEqual(['T', 'T', 'T', 'T']);
@@ -82,8 +87,8 @@ describe('Freezer', () => {
 
   it('catches an application that forks all the time', async () => {
     const child = await startMarked('while :; do (:; sleep 0.01) & done', 'freeze-test-2');
-    const watchdog = await startWatchdog(child.pid);
-    const freezer = new Freezer({ leader: child.pid, mark: 'freeze-test-2', root: cwd, watchdog, clock: systemClock });
+    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
+    const freezer = freezerOf(child.pid, 'freeze-test-2', watchdog);
     for (let round = 0; round < 5; round += 1) {
       const frozen = await freezer.freeze();
       const { members } = surveyProcesses(child.pid, 'freeze-test-2');
@@ -91,6 +96,22 @@ describe('Freezer', () => {
       await frozen.thaw();
       await pause(20);
     }
+    process.kill(-child.pid, 'SIGKILL');
+    await child.ended;
+    watchdog.dismiss();
+  });
+
+  it('leaves alone whom the user has stopped', async () => {
+    const child = await startMarked('sleep 30 & echo $! > stopped; sleep 30 & wait', 'freeze-test-3');
+    const stopped = Number(await lineOf('stopped'));
+    process.kill(stopped, 'SIGSTOP');
+    await until(() => state(stopped) === 'T');
+    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
+    const frozen = await freezerOf(child.pid, 'freeze-test-3', watchdog).freeze();
+    expect(state(child.pid)).toBe('T');
+    await frozen.thaw();
+    await until(() => state(child.pid) === 'S');
+    expect(state(stopped)).toBe('T');
     process.kill(-child.pid, 'SIGKILL');
     await child.ended;
     watchdog.dismiss();
@@ -118,36 +139,6 @@ int main(void) {
     await new Promise((resolve) => child.stdout.once('data', resolve));
     expect(mappedWritable(child.pid ?? 0, cwd)).toEqual(['mapped.db']);
     child.kill('SIGKILL');
-  });
-});
-
-describe('watchdog', () => {
-  it('resumes a stopped application when the sidecar is killed', async () => {
-    // The sidecar's part is played by a process that freezes and then only waits to be killed.
-    const holder = at('holder.mjs');
-    const room = new URL('../../dist/esm/sidecar/', import.meta.url);
-    await writeFile(
-      holder,
-      `import { startChild, startWatchdog } from '${room}child.js';
-import { Freezer } from '${room}freeze.js';
-const env = { ...process.env, ${MARK_VARIABLE}: 'watchdog-test' };
-const command = ['sh', '-c', 'setsid sleep 30 & echo $! > escaped; sleep 30'];
-const child = await startChild({ command, ownGroup: true, env, cwd: process.cwd() });
-const watchdog = await startWatchdog(child.pid);
-await new Promise((resolve) => setTimeout(resolve, 300));
-const clock = { nowMs: Date.now, steadyMs: () => performance.now() };
-await new Freezer({ leader: child.pid, mark: 'watchdog-test', root: '/', watchdog, clock }).freeze();
-console.log('frozen ' + child.pid);
-setInterval(() => {}, 1000);`,
-    );
-    const sidecar = spawn(process.execPath, [holder], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
-    const text = await new Promise<Buffer>((resolve) => sidecar.stdout.once('data', resolve));
-    const pid = Number(/frozen (\d+)/.exec(text.toString())?.[1]);
-    const escaped = Number(await lineOf('escaped'));
-    expect([state(pid), state(escaped)]).toEqual(['T', 'T']);
-    sidecar.kill('SIGKILL');
-    await until(() => state(pid) === 'S' && state(escaped) === 'S');
-    for (const one of [-pid, escaped]) process.kill(one, 'SIGKILL');
   });
 });
 

@@ -1,0 +1,111 @@
+/** A stopped application is always resumed: DiffKeeper killed at any moment, hanging, or its watchdog killed. */
+import { once } from 'node:events';
+import { readFileSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FreezeGroup } from '../../src/sidecar/cgroup.js';
+import { ensureBuilt, scratch } from '../cli/cli-process.js';
+import { type Holder, type HolderOptions, startHolder, stateOf } from './freeze-ends.js';
+
+let cwd = '';
+let remove = async (): Promise<void> => {};
+let holder: Holder | undefined;
+beforeAll(ensureBuilt, 120_000);
+beforeEach(async () => {
+  ({ directory: cwd, remove } = await scratch());
+});
+afterEach(async () => {
+  if (holder) await putAway(holder);
+  holder = undefined;
+  await remove();
+});
+
+const probe = FreezeGroup.make();
+probe?.remove();
+/** Where no control group may be made, signals are all there is. */
+const WAYS = probe ? [false, true] : [false];
+
+async function start(options: HolderOptions): Promise<Holder> {
+  holder = await startHolder(cwd, options);
+  return holder;
+}
+
+async function putAway({ process: sidecar, child, escaped, freezeFile }: Holder): Promise<void> {
+  sidecar.kill('SIGKILL');
+  for (const pid of [child, escaped]) {
+    try {
+      process.kill(pid === child ? -pid : pid, 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
+  }
+  await until(() => ['', 'Z'].includes(stateOf(child)) && ['', 'Z'].includes(stateOf(escaped)));
+  if (freezeFile !== '') await until(() => removed(dirname(freezeFile)));
+}
+
+function removed(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+async function until(what: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 1000; tries += 1) {
+    if (what()) return;
+    await sleep(5);
+  }
+  throw new Error(`waited in vain: ${what}`);
+}
+
+/** Whether the processes may run: neither stopped by a signal nor frozen with their group. */
+function running({ child, escaped, freezeFile }: Holder): boolean {
+  const frozen = freezeFile !== '' && /^frozen 1$/m.test(readFileSync(`${dirname(freezeFile)}/cgroup.events`, 'utf8'));
+  return !frozen && stateOf(child) === 'S' && stateOf(escaped) === 'S';
+}
+
+describe.each(WAYS)('with a control group: %s', (cgroup) => {
+  it('SIGKILL at random moments, most of them in a standstill', async () => {
+    let inStandstill = 0;
+    for (let round = 0; round < 6; round += 1) {
+      const one = await start({ cgroup, holdMs: 25 });
+      await until(() => one.said().includes('thawed'));
+      // Any moment of the cycle of some 40 ms.
+      await sleep((round * 37) % 61);
+      one.process.kill('SIGKILL');
+      await once(one.process, 'exit');
+      await until(() => running(one));
+      await sleep(30);
+      expect(running(one)).toBe(true);
+      if (one.said().lastIndexOf('frozen') > one.said().lastIndexOf('thawed')) inStandstill += 1;
+      await putAway(one);
+    }
+    expect(inStandstill).toBeGreaterThan(0);
+  }, 60_000);
+
+  it('a sidecar that hangs while the application stands still', async () => {
+    const one = await start({ cgroup, holdMs: Number.POSITIVE_INFINITY, tickSeconds: 0.2 });
+    await until(() => one.said().includes('frozen'));
+    expect(running(one)).toBe(false);
+    await until(() => running(one));
+    // Its event loop is blocked for ever: only the watchdog can have done it.
+    expect(stateOf(one.process.pid ?? 0)).toBe('R');
+  });
+
+  it('a killed watchdog spoils at most one freeze point, and is replaced before anything is stopped again', async () => {
+    const one = await start({ cgroup, holdMs: 5 });
+    process.kill(one.watchdog, 'SIGKILL');
+    const rounds = (): number => one.said().split('thawed').length;
+    const before = rounds();
+    await until(() => rounds() > before + 5);
+    expect(one.said().split('somebody let the application go on').length).toBeLessThanOrEqual(2);
+    one.process.kill('SIGKILL');
+    await once(one.process, 'exit');
+    await until(() => running(one));
+    await sleep(30);
+    expect(running(one)).toBe(true);
+  });
+});
