@@ -1,6 +1,23 @@
 /** The public API of DiffKeeper: re-exports only, described in `docs/api.md`. */
 
 export type {
+  BaselineRules,
+  BaselineStore,
+  BaselineWriter,
+  DecodedState,
+  EncodedState,
+  MessageInput,
+  StateDecoderOptions,
+  StateEncoderOptions,
+  StateEngineChoice,
+  StateEngineName,
+  StateFacts,
+  StateInput,
+  StateMetrics,
+  StoredBaseline,
+} from './baseline/baseline.js';
+export { classOfKey, StateDecoder, StateEncoder } from './baseline/baseline.js';
+export type {
   CaptureOptions,
   CaptureProgress,
   CaptureReport,

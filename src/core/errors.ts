@@ -29,6 +29,9 @@ export const ERROR_CODES = [
   'DK_PARTIAL',
   'DK_UNSUPPORTED',
   'DK_SPAWN',
+  'DK_BASELINE_MISSING',
+  'DK_BASELINE_MISMATCH',
+  'DK_DICTIONARY_MISSING',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -41,6 +44,8 @@ export interface ErrorFacts {
   readonly offset?: number;
   readonly pid?: number;
   readonly name?: string;
+  readonly key?: string;
+  readonly baselineId?: number;
 }
 
 const MARK = Symbol.for('diffkeeper.error');
