@@ -166,6 +166,17 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     load: () => import('./command-patch.js'),
   },
   {
+    name: 'migrate',
+    help: 'bring a store of the older system over, and say what came of it',
+    options: [...STORE, 'hashAlgo', 'snapshotInterval', 'level'],
+    local: [{ flags: '--report <form>', help: 'text (default), or json: the whole report as one JSON object' }],
+    examples: [
+      'diffkeeper migrate --store=/deltas/db.bolt',
+      'diffkeeper migrate --store=/deltas/db.bolt --report=json',
+    ],
+    load: () => import('./command-migrate.js'),
+  },
+  {
     name: 'repair',
     help: 'rebuild the metadata from the packs alone',
     options: STORE,
