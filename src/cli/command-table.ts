@@ -41,7 +41,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   {
     name: 'run',
     help: 'recover, start a command, capture while it runs, exit as it did (the default command)',
-    options: [...WRITE, 'consistency', 'checkpointInterval', 'maxLag', 'recover', 'allowDamaged', 'exec'],
+    options: [...WRITE, 'consistency', 'freezeWith', 'checkpointInterval', 'maxLag', 'recover', 'allowDamaged', 'exec'],
     examples: [
       'diffkeeper --state-dir=./data --store=./keep -- node app.js',
       'diffkeeper --consistency=freeze --checkpoint-interval=500ms -- postgres -D /data',

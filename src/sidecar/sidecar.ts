@@ -161,7 +161,7 @@ async function runWithChild(run: Run): Promise<number> {
   // On a terminal the application shares our group, so that Ctrl-C, Ctrl-Z and shells of its own work as they do
   // without us. Never `process.stdin`: making that object sets the application's stdin to non-blocking.
   const ownGroup = freeze && !isatty(0);
-  const group = freeze ? FreezeGroup.make() : undefined;
+  const group = freeze && options.freezeWith !== 'signals' ? FreezeGroup.make() : undefined;
   const mark = randomUUID();
   let child: Child;
   try {
