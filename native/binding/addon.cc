@@ -20,6 +20,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterSystem(env, exports);
   dk::RegisterPages(env, exports);
   dk::RegisterPlace(env, exports);
+  dk::RegisterRuns(env, exports);
   return exports;
 }
 

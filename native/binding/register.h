@@ -19,5 +19,6 @@ void RegisterBlobsSlices(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
 void RegisterPlace(Napi::Env env, Napi::Object exports);
+void RegisterRuns(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

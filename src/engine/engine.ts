@@ -6,6 +6,7 @@
  */
 import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
+import type { RunVerbs } from './run-verbs.js';
 
 export {
   type DecodeBatch,
@@ -195,7 +196,7 @@ export interface CutOptions {
   readonly maxBytes: number;
 }
 
-export interface Engine {
+export interface Engine extends RunVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;

@@ -19,6 +19,7 @@ import {
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
 import { guardDeltaFiles } from './guarded-deltas.js';
+import { guardRuns } from './run-verbs.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const U64_MAX = 2n ** 64n - 1n;
@@ -270,5 +271,6 @@ export function guardEngine(inner: Engine): Engine {
     ...guardCoding(inner),
     ...guardDeltaFiles(inner),
     ...guardFiles(inner),
+    ...guardRuns(inner),
   };
 }

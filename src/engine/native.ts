@@ -13,6 +13,7 @@ import {
 } from '../core/core.js';
 import type { Engine, FileScan, StatIndex, TreeChanges } from './engine.js';
 import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
+import type { RunVerbs } from './run-verbs.js';
 
 const NO_OPTIONS = {};
 
@@ -113,6 +114,7 @@ type FileVerbs = Pick<
   | 'placeLink'
   | 'preallocate'
   | 'syncFileSystem'
+  | keyof RunVerbs
 >;
 
 function wrapFiles(raw: RawAddon): FileVerbs {
@@ -134,6 +136,8 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     placeLink: (root, existing, path) => crossing(() => raw.placeLink(root, pathBytes(existing), pathBytes(path))),
     preallocate: (fd, offset, bytes) => raw.preallocate(fd, offset, bytes),
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
+    readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
+    prefetchRuns: (fd, runs) => crossing(() => raw.prefetchRuns(fd, runs)),
   };
 }
 

@@ -112,6 +112,8 @@ export interface RawAddon {
   placeLink(root: string, existing: Buffer, path: Buffer): Promise<void>;
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
+  readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
 }
 
 const NAMES: readonly (keyof RawAddon)[] = [
@@ -145,6 +147,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'placeLink',
   'preallocate',
   'syncFileSystem',
+  'readRuns',
+  'prefetchRuns',
 ];
 
 /** Fails with the missing names unless all functions are there: a file from another version may load. */

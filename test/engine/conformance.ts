@@ -7,6 +7,7 @@ import { describeCoding } from './conformance-coding.js';
 import { describeHashing } from './conformance-hashing.js';
 import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
+import { describeRuns } from './conformance-runs.js';
 import { describeStatIndex } from './conformance-stat-index.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
 
@@ -25,6 +26,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describe('vcdiff', () => describeVcdiff(engine));
     describeStatIndex(engine);
     describeReading(engine);
+    describe('runs', () => describeRuns(engine));
     describePlacing(engine, abilities.exactTimes);
   });
 }
