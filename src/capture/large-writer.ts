@@ -6,7 +6,6 @@
  */
 import { LIMITS } from '../core/core.js';
 import type { ScanStep } from '../engine/engine.js';
-import type { Extent } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
 import { BlobQueue, type Slot } from './blob-queue.js';
 import type { CaptureWork } from './capture-work.js';
@@ -36,7 +35,7 @@ export class LargeWriter {
   readonly #sourceBytes: number;
   readonly #compare: boolean;
   readonly #queue: BlobQueue;
-  readonly #slots: Extent[] = [];
+  readonly #slots: Slot[] = [];
   /** End of what `#slots` and the open run cover. */
   #position = 0;
   #run: Buffer[] = [];
@@ -73,7 +72,7 @@ export class LargeWriter {
   }
 
   /** Closes the list: everything up to `size` is covered. */
-  async finish(size: number): Promise<readonly Extent[]> {
+  async finish(size: number): Promise<Slot[]> {
     if (size < this.#position) throw new TornFileError('the file shrank while it was read');
     await this.#gap(size);
     await this.#flushRun();
@@ -122,8 +121,9 @@ export class LargeWriter {
     if (until <= this.#position) return;
     await this.#flushRun();
     if (!this.#source || until > this.#sourceBytes) throw new TornFileError('a stretch is missing');
-    const extents = await this.#source.extents(this.#position, until - this.#position);
-    for (let index = 0; index < extents.length; index += 1) this.#slots.push(extents[index] as Extent);
+    for (const extent of await this.#source.extents(this.#position, until - this.#position)) {
+      this.#slots.push({ digest: extent.digest, offset: extent.offset, length: extent.length });
+    }
     this.#position = until;
   }
 
