@@ -6,6 +6,7 @@
  */
 import { LIMITS } from '../core/core.js';
 import type { ScanStep } from '../engine/engine.js';
+import type { Extent } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
 import { BlobQueue, type Slot } from './blob-queue.js';
 import type { CaptureWork } from './capture-work.js';
@@ -35,7 +36,7 @@ export class LargeWriter {
   readonly #sourceBytes: number;
   readonly #compare: boolean;
   readonly #queue: BlobQueue;
-  readonly #slots: Slot[] = [];
+  readonly #slots: Extent[] = [];
   /** End of what `#slots` and the open run cover. */
   #position = 0;
   #run: Buffer[] = [];
@@ -72,7 +73,7 @@ export class LargeWriter {
   }
 
   /** Closes the list: everything up to `size` is covered. */
-  async finish(size: number): Promise<Slot[]> {
+  async finish(size: number): Promise<readonly Extent[]> {
     if (size < this.#position) throw new TornFileError('the file shrank while it was read');
     await this.#gap(size);
     await this.#flushRun();
@@ -121,9 +122,8 @@ export class LargeWriter {
     if (until <= this.#position) return;
     await this.#flushRun();
     if (!this.#source || until > this.#sourceBytes) throw new TornFileError('a stretch is missing');
-    for (const extent of await this.#source.extents(this.#position, until - this.#position)) {
-      this.#slots.push({ digest: extent.digest, offset: extent.offset, length: extent.length });
-    }
+    const extents = await this.#source.extents(this.#position, until - this.#position);
+    for (let index = 0; index < extents.length; index += 1) this.#slots.push(extents[index] as Extent);
     this.#position = until;
   }
 

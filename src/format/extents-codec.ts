@@ -21,15 +21,15 @@ import type { Digest, Extent } from './types.js';
 export function encodeExtents(extents: readonly Extent[]): Buffer {
   const indexes = new Map<string, number>();
   const digests: Digest[] = [];
-  const column = extents.map((extent) => {
-    if (extent.digest === null) return 0;
-    const key = digestKey(extent.digest);
-    const known = indexes.get(key);
-    if (known !== undefined) return known;
-    digests.push(extent.digest);
-    indexes.set(key, digests.length);
-    return digests.length;
-  });
+  const column = new Uint32Array(extents.length);
+  for (let index = 0; index < extents.length; index += 1) {
+    const { digest } = extents[index] as Extent;
+    if (digest === null) continue;
+    const key = digestKey(digest);
+    const known = indexes.get(key) ?? digests.push(digest);
+    indexes.set(key, known);
+    column[index] = known;
+  }
   const writer = new ByteWriter(64 + digests.length * 32 + extents.length * 8);
   writer.varint(digests.length);
   for (const digest of digests) writer.bytes(digest);
@@ -72,12 +72,18 @@ export function decodeExtents(bytes: Uint8Array): Extent[] {
 
 /** Joins extents that continue one another, as a writer must before storing them. */
 export function mergeExtents(extents: readonly Extent[]): Extent[] {
-  const merged: { digest: Digest | null; offset: number; length: number }[] = [];
+  const merged: Extent[] = [];
+  let last: Extent | undefined;
   for (let index = 0; index < extents.length; index += 1) {
-    const { digest, offset, length } = extents[index] as Extent;
-    const last = merged[merged.length - 1];
-    if (last && continues(last, extents[index] as Extent)) last.length += length;
-    else if (length > 0) merged.push({ digest, offset, length });
+    const extent = extents[index] as Extent;
+    if (extent.length === 0) continue;
+    if (last && continues(last, extent)) {
+      last = { digest: last.digest, offset: last.offset, length: last.length + extent.length };
+      merged[merged.length - 1] = last;
+    } else {
+      last = extent;
+      merged.push(last);
+    }
   }
   return merged;
 }
@@ -100,10 +106,12 @@ export function sliceExtents(extents: readonly Extent[], offset: number, length:
   const slices: Extent[] = [];
   const end = offset + length;
   let at = 0;
-  for (const extent of extents) {
+  for (let index = 0; index < extents.length; index += 1) {
+    const extent = extents[index] as Extent;
     const start = Math.max(at, offset);
     const stop = Math.min(at + extent.length, end);
-    if (start < stop) {
+    if (stop - start === extent.length) slices.push(extent);
+    else if (start < stop) {
       const inner = extent.digest === null ? 0 : extent.offset + (start - at);
       slices.push({ digest: extent.digest, offset: inner, length: stop - start });
     }

@@ -65,7 +65,10 @@ function splitRegions(extents: readonly Extent[]): Extent[][] {
     const extent = extents[index] as Extent;
     for (let at = 0; at < extent.length; ) {
       const length = Math.min(extent.length - at, room);
-      region.push({ digest: extent.digest, offset: extent.digest === null ? 0 : extent.offset + at, length });
+      const whole = length === extent.length;
+      region.push(
+        whole ? extent : { digest: extent.digest, offset: extent.digest === null ? 0 : extent.offset + at, length },
+      );
       at += length;
       room -= length;
       if (room > 0) continue;
