@@ -3,7 +3,9 @@
  * time the store must verify clean and come back as exactly one checkpoint, none older than the newest one that was
  * acknowledged.
  *
- *   npm run soak:kill [-- --rounds=30 --seed=1 --keep]
+ *   npm run soak:kill [-- --rounds=30 --seed=1 --kill-ms=1500 --rounds-per-store=50 --keep]
+ *
+ * A round lasts up to `kill-ms`; after `rounds-per-store` rounds the store begins anew, as each is verified whole.
  *
  * How it is proven: the application (`--application`) works through seeded steps and counts them, in one file before
  * and in another after the operation of the step. So the state after each of its operations is known, and as all files
@@ -11,106 +13,19 @@
  * checkpoint that was acknowledged.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { seeded } from '../demo/seeded.mjs';
+import { applyOnDisk, Oracle, operations } from './soak-oracle.mjs';
 
 const self = fileURLToPath(import.meta.url);
 const cli = join(dirname(self), '..', 'dist', 'esm', 'cli', 'main.js');
-/** Names that the application uses in each directory. */
-const FILES = 40;
-/** Longest time until the kill, ms. */
-const KILL_MS = 1500;
-
-function bytesOf(random, length) {
-  const block = createHash('sha256')
-    .update(String(random(2 ** 31)))
-    .digest();
-  return Buffer.alloc(length, block);
-}
-
-/** The operations of one step. Each is one change of the tree, so that a standstill falls between two of them. */
-function operations(step) {
-  const random = seeded(step * 7919 + 1);
-  const file = `d${random(4)}/f${random(FILES)}`;
-  const text = `${step}\n`;
-  const plan = [['write', 'counter', Buffer.from(text)]];
-  switch (random(6)) {
-    case 0:
-      plan.push(['write', file, bytesOf(random, random(30_000))]);
-      break;
-    case 1:
-      plan.push(['replace', file, bytesOf(random, random(400_000))]);
-      break;
-    case 2:
-      plan.push(['append', 'log', Buffer.from(`did ${step} ${random(1e6)}\n`)]);
-      break;
-    case 3:
-      plan.push(['remove', file]);
-      break;
-    case 4:
-      plan.push(['patch', 'large', bytesOf(random, 5000), random(2_000_000)]);
-      break;
-    default:
-      plan.push(['link', `links/l${random(8)}`, file]);
-  }
-  plan.push(['write', 'done', Buffer.from(text)]);
-  return plan;
-}
-
-/** A tree in memory: path to content, links as `-> target`. */
-function applyTo(tree, [kind, path, data, offset]) {
-  if (kind === 'remove') tree.delete(path);
-  else if (kind === 'link') tree.set(path, Buffer.from(`-> ${data}`));
-  else if (kind === 'append') tree.set(path, Buffer.concat([tree.get(path) ?? Buffer.alloc(0), data]));
-  else if (kind === 'patch') {
-    const old = tree.get(path) ?? Buffer.alloc(0);
-    const whole = Buffer.alloc(Math.max(old.length, offset + data.length));
-    old.copy(whole);
-    data.copy(whole, offset);
-    tree.set(path, whole);
-  } else tree.set(path, data);
-}
-
-/** The same on disk, so that no state of a file lies between before and after. */
-function applyOnDisk(root, [kind, path, data, offset]) {
-  const full = join(root, path);
-  mkdirSync(dirname(full), { recursive: true });
-  if (kind === 'remove') rmSync(full, { force: true });
-  else if (kind === 'append') appendFileSync(full, data);
-  else if (kind === 'patch') {
-    const fd = openSync(full, existsSync(full) ? 'r+' : 'w+');
-    writeSync(fd, data, 0, data.length, offset);
-    closeSync(fd);
-  } else {
-    const temporary = join(root, '.new');
-    rmSync(temporary, { force: true });
-    if (kind === 'link') symlinkSync(data, temporary);
-    else writeFileSync(temporary, data);
-    renameSync(temporary, full);
-  }
-}
+/** What was done, for the last line. */
+const tally = { both: 0, acknowledged: 0, beyond: 0, partly: 0, empty: 0 };
 
 /** The application: goes on where the state directory says it was. */
 async function work(root) {
@@ -118,63 +33,6 @@ async function work(root) {
   for (let step = existsSync(done) ? Number(readFileSync(done, 'utf8')) + 1 : 1; ; step += 1) {
     for (const operation of operations(step)) applyOnDisk(root, operation);
     await sleep(step % 3);
-  }
-}
-
-function listTree(root, directory = '', found = new Map()) {
-  for (const name of readdirSync(join(root, directory))) {
-    const path = directory === '' ? name : `${directory}/${name}`;
-    const facts = lstatSync(join(root, path));
-    if (facts.isDirectory()) listTree(root, path, found);
-    else if (facts.isSymbolicLink()) found.set(path, Buffer.from(`-> ${readlinkSync(join(root, path))}`));
-    else found.set(path, readFileSync(join(root, path)));
-  }
-  return found;
-}
-
-function difference(found, expected) {
-  for (const [path, bytes] of found) {
-    const other = expected.get(path);
-    if (other === undefined) return `${path} should not be there`;
-    if (!other.equals(bytes)) return `${path} has other bytes (${bytes.length}, expected ${other.length})`;
-  }
-  for (const path of expected.keys()) if (!found.has(path)) return `${path} is missing`;
-  return null;
-}
-
-/** States that the tree may be in, step by step: the oracle. Goes forward only, as the application does. */
-class Oracle {
-  tree = new Map();
-  step = 0;
-
-  /** How the tree on disk compares with the work: the operations of `counter` done so far, or why it is none of them. */
-  check(root) {
-    const found = listTree(root);
-    found.delete('.new');
-    const counter = Number(found.get('counter')?.toString() ?? 0);
-    const done = Number(found.get('done')?.toString() ?? 0);
-    if (counter !== done && counter !== done + 1) return { trouble: `counter ${counter}, done ${done}` };
-    const tree = this.#treeAfter(done);
-    if (counter === done) return { step: done, partly: 0, trouble: difference(found, tree) };
-    let trouble = null;
-    for (const [index, operation] of operations(counter).slice(0, -1).entries()) {
-      applyTo(tree, operation);
-      trouble = difference(found, tree);
-      if (trouble === null) return { step: done, partly: index + 1, trouble };
-    }
-    return { trouble };
-  }
-
-  #treeAfter(step) {
-    if (step < this.step) {
-      this.tree = new Map();
-      this.step = 0;
-    }
-    while (this.step < step) {
-      this.step += 1;
-      for (const operation of operations(this.step)) applyTo(this.tree, operation);
-    }
-    return new Map(this.tree);
   }
 }
 
@@ -191,7 +49,7 @@ async function gone(pid) {
 }
 
 /** Runs sidecar and application and kills at a random moment. Returns the newest checkpoint that was acknowledged. */
-async function runAndKill({ place, random, appToo }) {
+async function runAndKill({ place, random, appToo, killMs }) {
   const state = join(place, 'state');
   const flags = [`--state-dir=${state}`, `--store=${join(place, 'keep')}`, '--consistency=freeze', '--debug'];
   const command = [process.execPath, self, '--application', `--state-dir=${state}`];
@@ -213,7 +71,7 @@ async function runAndKill({ place, random, appToo }) {
   const ended = new Promise((done) => sidecar.once('exit', (code, signal) => done(signal ?? code)));
   while (appPid === 0 && sidecar.exitCode === null) await sleep(5);
   if (sidecar.exitCode !== null) throw new Error(`the sidecar ended with ${sidecar.exitCode}`);
-  await sleep(random(KILL_MS));
+  await sleep(random(killMs));
   sidecar.kill('SIGKILL');
   // Without its keeper the application goes on (the watchdog lets it, should it stand still): nobody keeps that.
   if (!appToo) await sleep(random(50));
@@ -225,11 +83,16 @@ async function runAndKill({ place, random, appToo }) {
   return acknowledged;
 }
 
-async function round(number, { place, random, oracle }) {
+async function round(number, { place, random, oracle, killMs }) {
   const state = join(place, 'state');
   const store = `--store=${join(place, 'keep')}`;
   const appToo = random(2) === 0;
-  const acknowledged = await runAndKill({ place, random, appToo });
+  const acknowledged = await runAndKill({ place, random, appToo, killMs });
+  if (acknowledged === 0 && isEmpty(store)) {
+    console.log(`round ${number}: killed before the first checkpoint of a new store`);
+    tally.empty += 1;
+    return finishStep(state, oracle.check(state));
+  }
   run('verify', store);
   rmSync(state, { recursive: true });
   const report = JSON.parse(run('recover', store, `--state-dir=${state}`, '--json', '--strict'));
@@ -240,21 +103,37 @@ async function round(number, { place, random, oracle }) {
   if (report.rootVerified !== true) throw new Error(`round ${number}: the tree root was not verified`);
   if (sequence < acknowledged)
     throw new Error(`round ${number}: checkpoint ${acknowledged} was acknowledged, ${sequence} came back`);
+  tally.both += appToo ? 1 : 0;
+  tally.acknowledged += acknowledged > 0 ? 1 : 0;
+  tally.beyond += sequence > acknowledged ? 1 : 0;
+  tally.partly += partly > 0 ? 1 : 0;
   const who = appToo ? 'sidecar and application' : 'sidecar';
   console.log(
     `round ${number}: killed ${who}; acknowledged ${acknowledged}, recovered ${sequence}: step ${step}${partly ? ` and ${partly} of the next` : ''}`,
   );
   // Sometimes the sidecar itself has to recover.
   if (partly === 0 && random(3) === 0) return rmSync(state, { recursive: true });
-  // Otherwise the application is given a finished step: appending twice is not what the oracle does.
+  finishStep(state, { step, partly });
+}
+
+/** The application is given a finished step: appending twice is not what the oracle does. */
+function finishStep(state, { step, partly }) {
   if (partly > 0) for (const operation of operations(step + 1).slice(partly)) applyOnDisk(state, operation);
   rmSync(join(state, '.new'), { force: true });
+}
+
+/** Whether the sidecar was killed before it had made a store, or a checkpoint in it. */
+function isEmpty(store) {
+  const { stdout } = spawnSync(process.execPath, [cli, 'log', store, '--json'], { encoding: 'utf8' });
+  return /DK_NO_STORE/.test(stdout) || stdout.trim() === '';
 }
 
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '30' },
     seed: { type: 'string', default: '1' },
+    'kill-ms': { type: 'string', default: '1500' },
+    'rounds-per-store': { type: 'string', default: '50' },
     keep: { type: 'boolean', default: false },
     application: { type: 'boolean', default: false },
     'state-dir': { type: 'string' },
@@ -269,8 +148,19 @@ if (options.application) {
   const oracle = new Oracle();
   mkdirSync(join(place, 'state'));
   try {
-    for (let number = 1; number <= Number(options.rounds); number += 1) await round(number, { place, random, oracle });
-    console.log(`${options.rounds} rounds: every store verified clean, every tree was a state of the application`);
+    const killMs = Number(options['kill-ms']);
+    for (let number = 1; number <= Number(options.rounds); number += 1) {
+      if (number % Number(options['rounds-per-store']) === 0) {
+        rmSync(join(place, 'keep'), { recursive: true, force: true });
+        mkdirSync(join(place, 'state'), { recursive: true });
+      }
+      await round(number, { place, random, oracle, killMs });
+    }
+    console.log(
+      `${options.rounds} rounds: every store verified clean, every tree was a state of the application ` +
+        `(${tally.both} killed the application too; a checkpoint had been acknowledged in ${tally.acknowledged}; ` +
+        `in ${tally.beyond} a durable one behind it came back; ${tally.partly} fell inside a step; ${tally.empty} fell before a new store's first checkpoint)`,
+    );
   } finally {
     if (options.keep) console.log(`kept: ${place}`);
     else rmSync(place, { recursive: true, force: true });

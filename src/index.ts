@@ -1,6 +1,23 @@
 /** The public API of DiffKeeper: re-exports only, described in `docs/api.md`. */
 
 export type {
+  BaselineRules,
+  BaselineStore,
+  BaselineWriter,
+  DecodedState,
+  EncodedState,
+  MessageInput,
+  StateDecoderOptions,
+  StateEncoderOptions,
+  StateEngineChoice,
+  StateEngineName,
+  StateFacts,
+  StateInput,
+  StateMetrics,
+  StoredBaseline,
+} from './baseline/baseline.js';
+export { classOfKey, StateDecoder, StateEncoder } from './baseline/baseline.js';
+export type {
   CaptureOptions,
   CaptureProgress,
   CaptureReport,
@@ -23,39 +40,24 @@ export {
 } from './core/core.js';
 export type {
   BareDiffOptions,
-  BareFileInfo,
   BareFormat,
   BarePatchOptions,
   DeltaCandidate,
   DeltaChoice,
   DeltaEngineName,
-  DeltaFileInfo,
   DeltaInfo,
-  DeltaProgress,
   DeltaReport,
-  DiffFileOptions,
   DiffOptions,
   DigestOptions,
-  PatchFileOptions,
-  PatchFileReport,
   PatchOptions,
 } from './delta/delta.js';
-export {
-  deltaFormat,
-  diff,
-  diffBare,
-  diffFile,
-  digest,
-  inspectDelta,
-  inspectDeltaFile,
-  patch,
-  patchBare,
-  patchFile,
-} from './delta/delta.js';
+export { deltaFormat, diff, diffBare, digest, inspectDelta, patch, patchBare } from './delta/delta.js';
 export type { Effort, Engine, EngineInfo, HashAlgo } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';
+export type { DamageKind, MigratedPart, MigrationDamage, MigrationReport, OpenOptions } from './migrate/migrate.js';
+export { importedStorePath, migratedTotals, openStoreOrImport, readMigrationReport } from './migrate/migrate.js';
 export type {
   RecoverDamage,
   RecoverOptions,

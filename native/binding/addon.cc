@@ -14,13 +14,13 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterAlign(env, exports);
   dk::RegisterVcdiff(env, exports);
   dk::RegisterChunk(env, exports);
-  dk::RegisterSourceIndex(env, exports);
   dk::RegisterBlobs(env, exports);
   dk::RegisterBlobsDecode(env, exports);
   dk::RegisterBlobsSlices(env, exports);
   dk::RegisterSystem(env, exports);
   dk::RegisterPages(env, exports);
   dk::RegisterPlace(env, exports);
+  dk::RegisterRuns(env, exports);
   return exports;
 }
 

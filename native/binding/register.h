@@ -13,12 +13,12 @@ void RegisterBsdiff(Napi::Env env, Napi::Object exports);
 void RegisterAlign(Napi::Env env, Napi::Object exports);
 void RegisterVcdiff(Napi::Env env, Napi::Object exports);
 void RegisterChunk(Napi::Env env, Napi::Object exports);
-void RegisterSourceIndex(Napi::Env env, Napi::Object exports);
 void RegisterBlobs(Napi::Env env, Napi::Object exports);
 void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);
 void RegisterBlobsSlices(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
 void RegisterPlace(Napi::Env env, Napi::Object exports);
+void RegisterRuns(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

@@ -18,6 +18,7 @@ export async function run(context: CommandContext): Promise<number> {
     command: command ?? [],
     exec: settings.exec,
     consistency: settings.consistency,
+    freezeWith: settings.freezeWith,
     checkpointIntervalMs: settings.checkpointInterval,
     maxLagMs: settings.maxLag,
     recover: settings.recover,

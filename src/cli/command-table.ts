@@ -41,7 +41,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   {
     name: 'run',
     help: 'recover, start a command, capture while it runs, exit as it did (the default command)',
-    options: [...WRITE, 'consistency', 'checkpointInterval', 'maxLag', 'recover', 'allowDamaged', 'exec'],
+    options: [...WRITE, 'consistency', 'freezeWith', 'checkpointInterval', 'maxLag', 'recover', 'allowDamaged', 'exec'],
     examples: [
       'diffkeeper --state-dir=./data --store=./keep -- node app.js',
       'diffkeeper --consistency=freeze --checkpoint-interval=500ms -- postgres -D /data',
@@ -164,6 +164,17 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     local: [{ flags: '--force', help: 'replace the output' }],
     examples: ['diffkeeper patch app-1.bin app.dkd app-2.bin'],
     load: () => import('./command-patch.js'),
+  },
+  {
+    name: 'migrate',
+    help: 'bring a store of the older system over, and say what came of it',
+    options: [...STORE, 'hashAlgo', 'snapshotInterval', 'level'],
+    local: [{ flags: '--report <form>', help: 'text (default), or json: the whole report as one JSON object' }],
+    examples: [
+      'diffkeeper migrate --store=/deltas/db.bolt',
+      'diffkeeper migrate --store=/deltas/db.bolt --report=json',
+    ],
+    load: () => import('./command-migrate.js'),
   },
   {
     name: 'repair',

@@ -97,6 +97,14 @@ export const OPTION_TABLE = facts({
     choices: ['file', 'freeze'],
     fallback: 'file',
   },
+  freezeWith: {
+    kind: 'choice',
+    flag: 'freeze-with',
+    value: 'means',
+    help: 'freeze mode: what stops the application; auto: a control group where one may be made, else signals',
+    choices: ['auto', 'signals'],
+    fallback: 'auto',
+  },
   checkpointInterval: {
     kind: 'duration',
     flag: 'checkpoint-interval',

@@ -18,6 +18,7 @@ export interface Settings {
   readonly snapshotInterval: number;
   readonly level: number;
   readonly consistency: 'file' | 'freeze';
+  readonly freezeWith: 'auto' | 'signals';
   readonly checkpointInterval: number;
   readonly maxLag: number;
   readonly ignore: readonly string[];

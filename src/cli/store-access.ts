@@ -1,7 +1,8 @@
 /** Opens the store of a command and closes it whatever happens. */
-import { type Checkpoint, openStore, type Store, type StoreOptions } from '../index.js';
+import { type Checkpoint, openStoreOrImport, type Store, type StoreOptions } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
+import { type Progress, startProgress } from './progress.js';
 import type { Settings } from './settings.js';
 
 const MEGABYTE = 1024 * 1024;
@@ -31,13 +32,28 @@ export function captureOptions(settings: Settings): {
   };
 }
 
+/** Opens the store; a file of the older system is imported first, with a bar on a terminal. */
+async function openWithProgress(context: CommandContext, options: StoreOptions): Promise<Store> {
+  const { logger, output, settings, signal } = context;
+  let progress: Promise<Progress> | undefined;
+  const onProgress = (doneBytes: number, totalBytes: number): void => {
+    progress ??= startProgress(output, 'importing');
+    void progress.then((bar) => bar.update(doneBytes, totalBytes));
+  };
+  try {
+    return await openStoreOrImport(settings.store, { ...options, logger, signal, onProgress });
+  } finally {
+    (await progress)?.stop();
+  }
+}
+
 /** Runs a task with the open store. Closing errors do not hide the task's own. */
 export async function withStore<T>(
   context: CommandContext,
   options: StoreOptions,
   task: (store: Store) => Promise<T>,
 ): Promise<T> {
-  const store = await openStore(context.settings.store, { ...options, logger: context.logger });
+  const store = await openWithProgress(context, options);
   let result: T;
   try {
     result = await task(store);

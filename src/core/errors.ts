@@ -6,6 +6,7 @@ export const ERROR_CODES = [
   'DK_ABORTED',
   'DK_ARGUMENT',
   'DK_CONFIG',
+  'DK_CORRUPT_BOLT',
   'DK_CORRUPT_DELTA',
   'DK_CORRUPT_PACK',
   'DK_CORRUPT_RECORD',
@@ -29,6 +30,9 @@ export const ERROR_CODES = [
   'DK_PARTIAL',
   'DK_UNSUPPORTED',
   'DK_SPAWN',
+  'DK_BASELINE_MISSING',
+  'DK_BASELINE_MISMATCH',
+  'DK_DICTIONARY_MISSING',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -41,6 +45,8 @@ export interface ErrorFacts {
   readonly offset?: number;
   readonly pid?: number;
   readonly name?: string;
+  readonly key?: string;
+  readonly baselineId?: number;
 }
 
 const MARK = Symbol.for('diffkeeper.error');

@@ -107,6 +107,18 @@ export async function makeDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
 }
 
+/** As `makeDirectory`; each directory that was made is durable in its parent, as far as that may be opened. */
+export async function makeDirectoryDurable(directory: string): Promise<void> {
+  const first = await mkdir(directory, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = path.resolve(directory); ; made = path.dirname(made)) {
+    await fsyncDirectory(path.dirname(made)).catch((error: unknown) => {
+      if (systemCode(error) !== 'EACCES') throw error;
+    });
+    if (made === path.resolve(first) || made === path.dirname(made)) return;
+  }
+}
+
 /** An append-only file: writes are counted, and durable once `sync` resolves. */
 export class AppendFile {
   readonly #handle: FileHandle;

@@ -6,7 +6,7 @@
  */
 import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
-import type { SourceIndex, StreamDigest } from './source-index.js';
+import type { RunVerbs } from './run-verbs.js';
 
 export {
   type DecodeBatch,
@@ -17,7 +17,6 @@ export {
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
-export type { SourceIndex, StreamDigest } from './source-index.js';
 
 export type HashAlgo = 'blake3' | 'sha256';
 
@@ -197,7 +196,7 @@ export interface CutOptions {
   readonly maxBytes: number;
 }
 
-export interface Engine {
+export interface Engine extends RunVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;
@@ -207,10 +206,6 @@ export interface Engine {
   digestMany(algo: HashAlgo, data: Uint8Array, lengths: Uint32Array): Promise<Buffer>;
   /** Digest of a file's content, streamed with bounded memory. `path` is absolute. */
   digestFile(algo: HashAlgo, path: string, signal?: AbortSignal): Promise<Buffer>;
-  /** A digest of bytes that do not fit memory. */
-  createDigest(algo: HashAlgo): StreamDigest;
-  /** An index of a source of this many bytes that does not fit memory (`docs/format-delta.md`, windows). */
-  createSourceIndex(sourceBytes: number): SourceIndex;
   /**
    * RFC 6962 shaped Merkle root of 32-byte leaves: node = H(0x01 || left || right), the left side takes the largest
    * power of two below the count; one leaf is its own root; no leaf gives H(empty).

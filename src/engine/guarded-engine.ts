@@ -18,19 +18,16 @@ import {
   checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
-import { guardDeltaFiles, guardDigest, guardSourceIndex } from './guarded-deltas.js';
+import { guardDeltaFiles } from './guarded-deltas.js';
+import { guardRuns } from './run-verbs.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const U64_MAX = 2n ** 64n - 1n;
 /** One block of a file scan: a step needs room for more than that. */
 const SCAN_BLOCK_BYTES = 256 << 10;
 const SEED_BYTES = 16;
-const FILE_BYTES_MAX = 2 ** 44;
 
-type Hashing = Pick<
-  Engine,
-  'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'createDigest' | 'createSourceIndex' | 'merkleRoot' | 'xxh3'
->;
+type Hashing = Pick<Engine, 'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'merkleRoot' | 'xxh3'>;
 type Coding = Pick<
   Engine,
   | 'compress'
@@ -78,14 +75,6 @@ function guardHashing(inner: Engine): Hashing {
       checkAlgo(algo);
       checkFilePath(path, 'path');
       return inner.digestFile(algo, path, signal);
-    },
-    createDigest(algo) {
-      checkAlgo(algo);
-      return guardDigest(inner.createDigest(algo));
-    },
-    createSourceIndex(sourceBytes) {
-      checkInteger(sourceBytes, 'sourceBytes', 0, FILE_BYTES_MAX);
-      return guardSourceIndex(inner.createSourceIndex(sourceBytes));
     },
     merkleRoot(algo, leaves) {
       checkAlgo(algo);
@@ -282,5 +271,6 @@ export function guardEngine(inner: Engine): Engine {
     ...guardCoding(inner),
     ...guardDeltaFiles(inner),
     ...guardFiles(inner),
+    ...guardRuns(inner),
   };
 }

@@ -11,8 +11,9 @@ import {
   throwIfAborted,
   unpackPaths,
 } from '../core/core.js';
-import type { Engine, FileScan, SourceIndex, StatIndex, StreamDigest, TreeChanges } from './engine.js';
+import type { Engine, FileScan, StatIndex, TreeChanges } from './engine.js';
 import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
+import type { RunVerbs } from './run-verbs.js';
 
 const NO_OPTIONS = {};
 
@@ -102,17 +103,6 @@ function wrapScan(raw: FileScan): FileScan {
   };
 }
 
-function wrapDigest(raw: StreamDigest): StreamDigest {
-  return { update: (data) => crossing(() => raw.update(data)), finish: () => raw.finish() };
-}
-
-function wrapSourceIndex(raw: SourceIndex): SourceIndex {
-  return {
-    add: (data, offset) => crossing(() => raw.add(data, offset)),
-    find: (target, targetOffset, inPlace, budget) => crossing(() => raw.find(target, targetOffset, inPlace, budget)),
-  };
-}
-
 type FileVerbs = Pick<
   Engine,
   | 'createStatIndex'
@@ -124,6 +114,7 @@ type FileVerbs = Pick<
   | 'placeLink'
   | 'preallocate'
   | 'syncFileSystem'
+  | keyof RunVerbs
 >;
 
 function wrapFiles(raw: RawAddon): FileVerbs {
@@ -145,6 +136,8 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     placeLink: (root, existing, path) => crossing(() => raw.placeLink(root, pathBytes(existing), pathBytes(path))),
     preallocate: (fd, offset, bytes) => raw.preallocate(fd, offset, bytes),
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
+    readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
+    prefetchRuns: (fd, runs) => crossing(() => raw.prefetchRuns(fd, runs)),
   };
 }
 
@@ -157,8 +150,6 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     digestAsync: (algo, data) => crossing(() => raw.digestAsync(algo, data)),
     digestMany: (algo, data, lengths) => crossing(() => raw.digestMany(algo, data, lengths)),
     digestFile: (algo, file, signal) => abortable(() => raw.digestFile(algo, file), signal),
-    createDigest: (algo) => wrapDigest(raw.createDigest(algo)),
-    createSourceIndex: (sourceBytes) => wrapSourceIndex(raw.createSourceIndex(sourceBytes)),
     merkleRoot: (algo, leaves) => raw.merkleRoot(algo, leaves),
     xxh3: (data, seed = 0n) => raw.xxh3(data, seed),
     compress: (data, options) => crossing(() => raw.compress(data, options ?? NO_OPTIONS)),

@@ -14,8 +14,6 @@ import type {
   FileScan,
   HashAlgo,
   SliceBatch,
-  SourceIndex,
-  StreamDigest,
 } from './engine.js';
 
 /** Changes as they cross. */
@@ -52,8 +50,6 @@ export interface RawAddon {
   digestAsync(algo: HashAlgo, data: Uint8Array): Promise<Buffer>;
   digestMany(algo: HashAlgo, data: Uint8Array, lengths: Uint32Array): Promise<Buffer>;
   digestFile(algo: HashAlgo, path: string): Promise<Buffer>;
-  createDigest(algo: HashAlgo): StreamDigest;
-  createSourceIndex(sourceBytes: number): SourceIndex;
   merkleRoot(algo: HashAlgo, leaves: Uint8Array): Buffer;
   xxh3(data: Uint8Array, seed: bigint): bigint;
   compress(data: Uint8Array, options: CompressOptions): Promise<Buffer>;
@@ -116,6 +112,8 @@ export interface RawAddon {
   placeLink(root: string, existing: Buffer, path: Buffer): Promise<void>;
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
+  readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
 }
 
 const NAMES: readonly (keyof RawAddon)[] = [
@@ -124,8 +122,6 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'digestAsync',
   'digestMany',
   'digestFile',
-  'createDigest',
-  'createSourceIndex',
   'merkleRoot',
   'xxh3',
   'compress',
@@ -151,6 +147,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'placeLink',
   'preallocate',
   'syncFileSystem',
+  'readRuns',
+  'prefetchRuns',
 ];
 
 /** Fails with the missing names unless all functions are there: a file from another version may load. */

@@ -5,6 +5,7 @@
  * parents are checked but not held while placing, at most 1 GiB per zstd call.
  */
 import type { Engine, EngineInfo } from './engine.js';
+import { twinRuns } from './run-verbs.js';
 import { alignPatchNow } from './twin-align-decode.js';
 import { alignDiffNow } from './twin-align-encode.js';
 import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
@@ -12,19 +13,10 @@ import { bsdiffDiffNow } from './twin-bsdiff-diff.js';
 import { bsdiffPatchNow } from './twin-bsdiff-patch.js';
 import { cutPieces } from './twin-cut.js';
 import { openFileScan } from './twin-file-scan.js';
-import {
-  createDigest,
-  digestBytes,
-  digestFile,
-  digestLong,
-  digestPieces,
-  merkleRoot,
-  warmHashes,
-} from './twin-hash.js';
+import { digestBytes, digestFile, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
 import { decodeSlices } from './twin-slices.js';
-import { createSourceIndex } from './twin-source-index.js';
 import { TwinStatIndex } from './twin-stat-index.js';
 import { vcdiffDiffNow } from './twin-vcdiff-diff.js';
 import { vcdiffPatchNow } from './twin-vcdiff-patch.js';
@@ -53,8 +45,6 @@ export function createTwin(fallbackReason?: string): Engine {
     digestAsync: digestLong,
     digestMany: digestPieces,
     digestFile,
-    createDigest,
-    createSourceIndex,
     merkleRoot,
     xxh3,
     async compress(data, options = {}) {
@@ -100,5 +90,6 @@ export function createTwin(fallbackReason?: string): Engine {
     preallocate() {},
     // Nor one that syncs more than one file.
     syncFileSystem: async () => false,
+    ...twinRuns,
   };
 }

@@ -5,6 +5,8 @@ import { DiffKeeperError, systemCode } from '../core/core.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
 import type { ChildEnd } from './types.js';
 
+export type { ChildProcess };
+
 /** A running application. */
 export interface Child {
   readonly pid: number;

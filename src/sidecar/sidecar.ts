@@ -4,7 +4,8 @@ import { realpath } from 'node:fs/promises';
 import * as path from 'node:path';
 import { isatty } from 'node:tty';
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, systemClock } from '../core/core.js';
-import { openStore, type Store } from '../store/store.js';
+import { openStoreOrImport } from '../migrate/migrate.js';
+import type { Store } from '../store/store.js';
 import { FreezeGroup } from './cgroup.js';
 import { type Child, spawnFailureCode, startChild } from './child.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
@@ -111,7 +112,7 @@ function checkOptions(options: SidecarOptions): void {
 
 async function openStoreOf(options: SidecarOptions, logger: Logger): Promise<Store> {
   if (typeof options.store !== 'string') return options.store;
-  return openStore(options.store, { ...options.storeOptions, create: true, logger });
+  return openStoreOrImport(options.store, { ...options.storeOptions, create: true, logger });
 }
 
 /** 128 + N when a signal asked us to end, 0 when the caller did. */
@@ -160,7 +161,7 @@ async function runWithChild(run: Run): Promise<number> {
   // On a terminal the application shares our group, so that Ctrl-C, Ctrl-Z and shells of its own work as they do
   // without us. Never `process.stdin`: making that object sets the application's stdin to non-blocking.
   const ownGroup = freeze && !isatty(0);
-  const group = freeze ? FreezeGroup.make() : undefined;
+  const group = freeze && options.freezeWith !== 'signals' ? FreezeGroup.make() : undefined;
   const mark = randomUUID();
   let child: Child;
   try {

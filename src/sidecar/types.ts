@@ -22,6 +22,8 @@ export interface SidecarOptions {
   readonly command?: readonly string[];
   /** Default `file`. */
   readonly consistency?: Consistency;
+  /** Freeze mode: what stops the application. `auto`: a control group where one may be made, else signals. Default `auto`. */
+  readonly freezeWith?: 'auto' | 'signals';
   /** Freeze mode: time between two checkpoints while something changes, ms. Default 1000. */
   readonly checkpointIntervalMs?: number;
   /** File mode: a change is durable at the latest after this time, ms. Default 1000. */

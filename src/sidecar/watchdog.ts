@@ -2,9 +2,8 @@
  * A process of its own that lets the application go on, should we die, or hang, while it stands still. It hears of
  * everything through a pipe: the kernel closes that when we are gone, also after SIGKILL.
  */
-import type { ChildProcess } from 'node:child_process';
 import { DiffKeeperError } from '../core/core.js';
-import { launch } from './child.js';
+import { type ChildProcess, launch } from './child.js';
 
 /** The watchdog's clock, seconds: it counts these while the application stands still. */
 const TICK_SECONDS = 15;

@@ -22,6 +22,7 @@ import {
   explainMissing,
   finishCreation,
   lockedError,
+  placeAside,
   readMarker,
   type StorePaths,
   storePaths,
@@ -112,7 +113,7 @@ async function openMeta(
   }
   await makeDirectory(paths.quarantine);
   await rm(tablesFile, { force: true });
-  await rename(paths.meta, path.join(paths.quarantine, `meta-${Date.now()}`)).catch((error: unknown) => {
+  await rename(paths.meta, placeAside(paths.quarantine, 'meta')).catch((error: unknown) => {
     logger.debug({ error: String(error) }, 'no metadata directory to put aside');
   });
   return { meta: await Meta.open(paths.meta, { create: true, checksum, tablesFile }), rebuild: true };

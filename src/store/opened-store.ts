@@ -272,7 +272,7 @@ export class OpenedStore implements Store {
     this.#assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
     const promised = await this.#readNewest();
-    const result = await rebuildMetadata(this.#tailParts, this.#heads);
+    const result = await rebuildMetadata(this.#tailParts, this.#heads, promised);
     this.#blobs.clearCache();
     this.#history.clearCache();
     await this.#settle(await recoverTail(this.#tailParts, result.state, { promised }));

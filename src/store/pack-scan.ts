@@ -22,18 +22,22 @@ export type ScannedRecord =
 class Window {
   readonly #packs: Packs;
   readonly #pack: number;
+  readonly #end: number;
   #start = 0;
   #bytes: Buffer = Buffer.alloc(0);
 
-  constructor(packs: Packs, pack: number) {
+  constructor(packs: Packs, { pack, end }: { readonly pack: number; readonly end: number }) {
     this.#packs = packs;
     this.#pack = pack;
+    this.#end = end;
   }
 
   async at(offset: number, bytes: number): Promise<Buffer> {
     const inside = offset - this.#start;
     if (inside < 0 || inside + bytes > this.#bytes.length) {
-      this.#bytes = await this.#packs.read(this.#pack, offset, Math.max(bytes, WINDOW_BYTES));
+      // Memory for what is there, not for a whole window: most ends are short.
+      const ahead = Math.min(WINDOW_BYTES, this.#end - offset);
+      this.#bytes = await this.#packs.read(this.#pack, offset, Math.max(bytes, ahead));
       this.#start = offset;
       return this.#bytes.subarray(0, bytes);
     }
@@ -47,7 +51,7 @@ export async function* scanPack(
   checksum: Checksum,
   range: { readonly pack: number; readonly from: number; readonly end: number },
 ): AsyncGenerator<ScannedRecord> {
-  const window = new Window(packs, range.pack);
+  const window = new Window(packs, range);
   let offset = range.from;
   while (offset < range.end) {
     const found = await tryRecord(window, offset, range.end, checksum);

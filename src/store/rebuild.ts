@@ -1,14 +1,14 @@
 /** Rebuilds the whole metadata from the packs alone. */
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { LIMITS } from '../core/core.js';
 import { PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { Heads } from './heads.js';
 import { gapsChange } from './index-check.js';
 import { NEWEST_KEY } from './meta-keys.js';
-import { lostParts, Replay, type ReplayedCheckpoint } from './replay.js';
+import { endOf, lostParts, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
+import { placeAside } from './store-files.js';
 import type { TailParts } from './tail.js';
 import type { DamageReport } from './types.js';
 
@@ -19,31 +19,42 @@ export interface RebuildResult {
   readonly damage: readonly DamageReport[];
 }
 
-/** Begins an empty metadata database. The one before stays in quarantine when the packs turn out to be damaged. */
-export async function rebuildMetadata(parts: TailParts, heads: Heads): Promise<RebuildResult> {
-  const aside = join(parts.quarantine, `meta-${Date.now()}`);
+/**
+ * Begins an empty metadata database. The one before stays in quarantine when the packs turn out to be damaged.
+ *
+ * @param promised how far the packs are known to have been committed; null when nobody knows
+ */
+export async function rebuildMetadata(
+  parts: TailParts,
+  heads: Heads,
+  promised: NewestState | null,
+): Promise<RebuildResult> {
+  const aside = placeAside(parts.quarantine, 'meta');
   await parts.meta.replace(aside);
-  const result = await replayAll(parts, heads);
+  const result = await replayAll(parts, heads, promised);
   if (result.damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
   return result;
 }
 
-async function replayAll(parts: TailParts, heads: Heads): Promise<RebuildResult> {
+async function replayAll(parts: TailParts, heads: Heads, promised: NewestState | null): Promise<RebuildResult> {
   parts.tree.clear();
   const replay = new Replay(parts.engine, parts.algo);
   const damage: DamageReport[] = [];
+  const torn = new TornCommit(promised);
   let last: ReplayedCheckpoint | null = null;
   let checkpoints = 0;
   for (const pack of await parts.packs.list()) {
     const end = await parts.packs.length(pack);
     for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end })) {
-      checkpoints += 1;
-      last = found;
-      if (found.missingParts > 0) damage.push(lostParts(found));
-      await parts.meta.writeInBatches(found.changes);
+      for (const committed of torn.take(found)) {
+        checkpoints += 1;
+        last = committed;
+        if (committed.missingParts > 0) damage.push(lostParts(committed));
+        await parts.meta.writeInBatches(committed.changes);
+      }
     }
   }
-  await parts.meta.writeInBatches(replay.takeBlobs());
+  // Blobs behind the last checkpoint get no entry: they may be cut off.
   for (const item of replay.damage) {
     const where = `${parts.packs.file(item.pack)} at byte ${item.offset}`;
     damage.push({ kind: 'record', where, message: item.message, affected: [] });
@@ -72,8 +83,7 @@ async function finishRebuild(
   }
   const state: NewestState = {
     sequence: last.checkpoint.sequence,
-    pack: last.place.pack,
-    length: last.place.offset + last.place.recordBytes,
+    ...endOf(last),
     checkpointDigest: last.digest,
   };
   await parts.meta.writeInBatches([

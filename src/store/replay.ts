@@ -54,6 +54,11 @@ export interface ReplayedCheckpoint extends CheckpointRecord {
   readonly changes: MetaChange[];
   /** Records of versions that it names and that were not seen: what they held is lost. */
   readonly missingParts: number;
+  /**
+   * Bytes that are no record stand before it, behind the checkpoint before or the beginning of its pack. So a commit
+   * looks that a crash interrupted while the disk wrote it in another order; so does a damaged one.
+   */
+  readonly torn: boolean;
 }
 
 interface Part {
@@ -68,11 +73,49 @@ export function lostParts({ checkpoint, parts, missingParts }: ReplayedCheckpoin
   return { kind: 'checkpoint', where: `checkpoint ${checkpoint.sequence}`, message, affected: [] };
 }
 
+/** End of a checkpoint's record. */
+export function endOf({ place }: ReplayedCheckpoint): { readonly pack: number; readonly length: number } {
+  return { pack: place.pack, length: place.offset + place.recordBytes };
+}
+
+/**
+ * Holds a torn checkpoint back until it is known whether it was committed: it was when the next one names it as its
+ * predecessor, or when it stands before a length that is known to be committed.
+ */
+export class TornCommit {
+  readonly #promised: { readonly pack: number; readonly length: number } | null;
+  #held: ReplayedCheckpoint | null = null;
+
+  constructor(promised: { readonly pack: number; readonly length: number } | null) {
+    this.#promised = promised;
+  }
+
+  /** One that was never committed, as far as is known now: nobody was promised anything of it. */
+  get held(): ReplayedCheckpoint | null {
+    return this.#held;
+  }
+
+  /** Checkpoints that were committed, now that this one is known. */
+  take(found: ReplayedCheckpoint): ReplayedCheckpoint[] {
+    const before = this.#held;
+    this.#held = found.torn && !this.#isPromised(found) ? found : null;
+    const known = before?.digest.equals(found.previous) ? [before] : [];
+    return this.#held ? known : [...known, found];
+  }
+
+  #isPromised(found: ReplayedCheckpoint): boolean {
+    const { pack, length } = endOf(found);
+    const promised = this.#promised;
+    return promised !== null && (pack < promised.pack || (pack === promised.pack && length <= promised.length));
+  }
+}
+
 export class Replay {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
   readonly #parts = new Map<string, Part>();
   #blobs: MetaChange[] = [];
+  #torn = false;
   records = 0;
   readonly damage: { readonly pack: number; readonly offset: number; readonly message: string }[] = [];
 
@@ -95,9 +138,11 @@ export class Replay {
     onBlob: (kind: RecordKind, digest: Digest) => void = () => {},
   ): AsyncGenerator<ReplayedCheckpoint> {
     const { pack } = range;
+    // A pack was durable before the next one was begun: a crash tears the one with the checkpoint record alone.
+    this.#torn = false;
     try {
       const header = await source.packs.headerDamage(pack);
-      if (header) this.damage.push({ pack, offset: 0, message: header.message });
+      if (header) this.#note({ pack, offset: 0, message: header.message });
     } catch (error) {
       if (!isDiffKeeperError(error, 'DK_CORRUPT_PACK')) throw error;
       this.damage.push({ pack, offset: 0, message: error.message });
@@ -112,7 +157,7 @@ export class Replay {
 
   async #add(scanned: ScannedRecord, pack: number): Promise<ReplayedCheckpoint | null> {
     if (scanned.kind === 'damage') {
-      this.damage.push({ pack, offset: scanned.offset, message: scanned.message });
+      this.#note({ pack, offset: scanned.offset, message: scanned.message });
       return null;
     }
     this.records += 1;
@@ -130,9 +175,14 @@ export class Replay {
       this.#parts.set(record.head.digest.toString('latin1'), { sequence, place, versions });
     } catch (error) {
       if (!isDiffKeeperError(error)) throw error;
-      this.damage.push({ pack, offset: place.offset, message: error.message });
+      this.#note({ pack, offset: place.offset, message: error.message });
     }
     return null;
+  }
+
+  #note(damage: { readonly pack: number; readonly offset: number; readonly message: string }): void {
+    this.damage.push(damage);
+    this.#torn = true;
   }
 
   /** Whoever made this record did not do it through this store. */
@@ -168,7 +218,9 @@ export class Replay {
       } else missingParts += 1;
     }
     this.#parts.clear();
+    const torn = this.#torn;
+    this.#torn = false;
     changes.push(checkpointChanges(decoded.checkpoint, place, partPlaces, bytes));
-    return { ...decoded, digest: record.head.digest, place, versions, changes, missingParts };
+    return { ...decoded, digest: record.head.digest, place, versions, changes, missingParts, torn };
   }
 }

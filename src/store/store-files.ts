@@ -7,7 +7,9 @@ import * as path from 'node:path';
 import {
   DiffKeeperError,
   fromSystemError,
+  fsyncDirectory,
   makeDirectory,
+  makeDirectoryDurable,
   systemCode,
   writeFileAdvisory,
   writeFileDurable,
@@ -87,7 +89,7 @@ export async function explainMissing(paths: StorePaths): Promise<DiffKeeperError
 /** Makes an empty store's directories; the marker comes last, by `finishCreation`. Throws DK_NO_STORE, DK_IO. */
 export async function beginCreation(paths: StorePaths): Promise<void> {
   try {
-    await makeDirectory(paths.root);
+    await makeDirectoryDurable(paths.root);
     const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json']);
     const strange = (await readdir(paths.root)).find((name) => !known.has(name) && !name.endsWith('.tmp'));
     const packed = await readdir(paths.packs).catch(() => []);
@@ -99,6 +101,8 @@ export async function beginCreation(paths: StorePaths): Promise<void> {
       );
     }
     for (const directory of [paths.meta, paths.packs, paths.cache, paths.quarantine]) await makeDirectory(directory);
+    // The marker says that they are there: it must not become durable before them.
+    await fsyncDirectory(paths.root);
   } catch (error) {
     throw fromSystemError(error, 'create a store at', paths.root);
   }
@@ -114,6 +118,11 @@ export async function finishCreation(paths: StorePaths, hashAlgo: HashAlgo, nowM
   };
   await writeFileDurable(paths.marker, encodeMarker(marker));
   return marker;
+}
+
+/** A path in the quarantine that nothing has: putting aside may happen twice within the same millisecond. */
+export function placeAside(quarantine: string, name: string): string {
+  return path.join(quarantine, `${name}-${Date.now()}-${randomBytes(4).toString('hex')}`);
 }
 
 /** Says who owns the store; only read when LevelDB's lock says that somebody does, so it is never stale. */

@@ -2,9 +2,9 @@
  * After a crash the packs may end behind what the metadata names. Complete
  * checkpoints found there are rolled forward (they are durable and consistent,
  * only their metadata batch is missing, or LevelDB lost it); a torn end is cut
- * off silently, because a torn end is normal.
+ * off silently, because a torn end is normal. So is the last checkpoint when
+ * something before its record is missing: a disk may write the end first.
  */
-import { join } from 'node:path';
 import { fromSystemError, type Logger, truncateDurable, writeFileDurable } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checksum, PACK_HEADER_BYTES } from '../format/format.js';
@@ -13,8 +13,9 @@ import { gapsChange } from './index-check.js';
 import type { Meta } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { type Packs, packName } from './packs.js';
-import { Replay, type ReplayedCheckpoint } from './replay.js';
+import { endOf, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
+import { placeAside } from './store-files.js';
 import type { TreeCache } from './tree-cache.js';
 
 export interface TailParts {
@@ -43,6 +44,7 @@ export async function recoverTail(
   const { packs, logger } = parts;
   const replay = new Replay(parts.engine, parts.algo);
   const all = (await packs.list()).filter((pack) => pack >= (state?.pack ?? 0));
+  const torn = new TornCommit(promised);
   let newest = state;
   let sound = true;
   for (const pack of all) {
@@ -54,9 +56,11 @@ export async function recoverTail(
     }
     if (length <= from) continue;
     for await (const found of replay.walk(parts, { pack, from, end: length })) {
-      // Whole checkpoints behind a damaged stretch: keep every byte, and never append there again.
-      if (replay.damage.length > 0 || found.missingParts > 0) sound = false;
-      newest = await rollForward(parts, found, newest);
+      for (const committed of torn.take(found)) {
+        // A committed checkpoint behind a damaged stretch: keep every byte, and never append there again.
+        if (committed.torn || committed.missingParts > 0) sound = false;
+        newest = await rollForward(parts, committed, newest);
+      }
     }
   }
   if (promised && isBehind(newest, promised)) sound = false;
@@ -66,7 +70,8 @@ export async function recoverTail(
     await packs.continueAt(all[all.length - 1] ?? 0, Number.MAX_SAFE_INTEGER);
     return newest;
   }
-  await cutTornEnd(parts, { packs: all, newest, aside: rebuilt !== undefined && promised === null });
+  const aside = (rebuilt !== undefined && promised === null) || torn.held !== null;
+  await cutTornEnd(parts, { packs: all, newest, aside });
   return newest;
 }
 
@@ -84,12 +89,8 @@ async function rollForward(
   if (!root.equals(found.checkpoint.root)) {
     parts.logger.error({ sequence: found.checkpoint.sequence }, 'tree root differs after rolling forward');
   }
-  const state: NewestState = {
-    sequence: found.checkpoint.sequence,
-    pack: found.place.pack,
-    length: found.place.offset + found.place.recordBytes,
-    checkpointDigest: found.digest,
-  };
+  const { sequence } = found.checkpoint;
+  const state: NewestState = { sequence, ...endOf(found), checkpointDigest: found.digest };
   const newestChange = { key: NEWEST_KEY, value: encodeNewest(state) };
   const gap = state.sequence === (newest?.sequence ?? 0) + 1 ? [] : [gapsChange(state.sequence)];
   await parts.meta.writeInBatches([...found.changes, ...changes, ...gap, newestChange]);
@@ -125,11 +126,11 @@ async function cut(packs: Packs, pack: number, length: number): Promise<void> {
   });
 }
 
-/** Without metadata a torn end looks like a checkpoint whose last record is damaged: somebody may want its bytes. */
+/** Without metadata a torn end looks like a checkpoint of which a record is damaged: somebody may want its bytes. */
 async function keepAside({ packs, quarantine, logger }: TailParts, pack: number, from: number): Promise<void> {
   const bytes = (await packs.length(pack)) - from;
   if (bytes <= 0) return;
-  const file = join(quarantine, `end-of-${packName(pack)}-${from}-${Date.now()}`);
+  const file = placeAside(quarantine, `end-of-${packName(pack)}-${from}`);
   logger.warn({ pack, from, file }, 'bytes behind the newest checkpoint are put aside');
   const kept = await packs.read(pack, from, bytes);
   await writeFileDurable(file, kept).catch((error: unknown) => {

@@ -7,9 +7,9 @@ import { describeCoding } from './conformance-coding.js';
 import { describeHashing } from './conformance-hashing.js';
 import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
+import { describeRuns } from './conformance-runs.js';
 import { describeStatIndex } from './conformance-stat-index.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
-import { describeWindows } from './conformance-windows.js';
 
 /** What an implementation cannot do on Node alone. */
 export interface Abilities {
@@ -24,9 +24,9 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describe('align', () => describeAlign(engine));
     describe('bsdiff', () => describeBsdiff(engine));
     describe('vcdiff', () => describeVcdiff(engine));
-    describe('windows', () => describeWindows(engine));
     describeStatIndex(engine);
     describeReading(engine);
+    describe('runs', () => describeRuns(engine));
     describePlacing(engine, abilities.exactTimes);
   });
 }

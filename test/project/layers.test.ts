@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   recover: ['store', 'delta', 'engine', 'format', 'core'],
   migrate: ['store', 'delta', 'engine', 'format', 'core'],
   replicate: ['store', 'transport', 'format', 'core'],
-  sidecar: ['capture', 'recover', 'store', 'engine', 'format', 'core'],
+  sidecar: ['capture', 'recover', 'migrate', 'store', 'engine', 'format', 'core'],
   cli: ['index'],
 };
 

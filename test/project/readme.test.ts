@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { capture, openStore } from '../../src/index.js';
 import { ensureBuilt } from '../cli/cli-process.js';
@@ -70,6 +71,8 @@ beforeEach(async () => {
   await writeFile(join(folder, 'bin', 'diffkeeper'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`);
   await chmod(join(folder, 'bin', 'diffkeeper'), 0o755);
   await writeFile(join(folder, 'app.js'), APPLICATION);
+  const older = await readFile(join(projectRoot, 'test', 'fixtures', 'bolt', 'v2-chain.bolt.gz'));
+  await writeFile(join(folder, 'db.bolt'), gunzipSync(older));
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));

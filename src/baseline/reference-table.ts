@@ -1,0 +1,121 @@
+/** Which references there are: bounded in memory, least recently used first to go. Touches no clock of its own. */
+import type { Reference } from './reference.js';
+
+export interface HeldReference {
+  readonly key: string;
+  readonly reference: Reference;
+  /** Steady milliseconds. */
+  readonly createdMs: number;
+  usedMs: number;
+  /** Deltas made against it. */
+  deltas: number;
+}
+
+/** Book-keeping per entry beside the bytes of the reference itself: keys, digests, maps. */
+const ENTRY_BYTES = 512;
+
+export class ReferenceTable {
+  /** Oldest use first: every use moves a key to the end. */
+  readonly #keys = new Map<string, HeldReference[]>();
+  readonly #memoryBytesMax: number;
+  readonly #perKey: number;
+  #memoryBytes = 0;
+  #count = 0;
+  #evicted = 0;
+
+  constructor(options: { readonly memoryBytesMax: number; readonly perKey: number }) {
+    this.#memoryBytesMax = options.memoryBytesMax;
+    this.#perKey = options.perKey;
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** References that went because of the memory bound. */
+  get evicted(): number {
+    return this.#evicted;
+  }
+
+  /** References of a key, newest id first, without counting as a use. */
+  peek(key: string): readonly HeldReference[] {
+    return this.#keys.get(key) ?? [];
+  }
+
+  /** As `peek`, and the key counts as used. */
+  use(key: string, nowMs: number): readonly HeldReference[] {
+    const held = this.#keys.get(key);
+    if (held === undefined) return [];
+    this.#keys.delete(key);
+    this.#keys.set(key, held);
+    for (const one of held) one.usedMs = nowMs;
+    return held;
+  }
+
+  /** The key's reference goes on counting age and deltas where `chain` was: it is the next state of the same chain. */
+  follow(key: string, chain: HeldReference): void {
+    const held = this.#keys.get(key);
+    const [newest] = held ?? [];
+    if (held === undefined || newest === undefined) return;
+    held[0] = { ...newest, createdMs: chain.createdMs, deltas: chain.deltas + 1 };
+  }
+
+  /** Adds a reference as the newest use; one of the same id is replaced. False when it alone is too large. */
+  put(key: string, reference: Reference, nowMs: number): boolean {
+    const others = this.peek(key).filter((one) => one.reference.id !== reference.id);
+    this.remove(key);
+    const fits = reference.memoryBytes + ENTRY_BYTES <= this.#memoryBytesMax;
+    const fresh: HeldReference[] = fits ? [{ key, reference, createdMs: nowMs, usedMs: nowMs, deltas: 0 }] : [];
+    const held = [...others, ...fresh].sort((a, b) => b.reference.id - a.reference.id).slice(0, this.#perKey);
+    for (const one of held) this.#add(one);
+    this.#shrink(key);
+    return fits;
+  }
+
+  remove(key: string): boolean {
+    const held = this.#keys.get(key);
+    if (held === undefined) return false;
+    for (const one of held) {
+      this.#memoryBytes -= one.reference.memoryBytes + ENTRY_BYTES;
+      this.#count -= 1;
+    }
+    return this.#keys.delete(key);
+  }
+
+  /** Removes keys all of whose references match; returns how many keys went. */
+  removeWhere(matches: (held: HeldReference) => boolean): number {
+    const gone = [...this.#keys.entries()].filter(([, held]) => held.every(matches)).map(([key]) => key);
+    for (const key of gone) this.remove(key);
+    return gone.length;
+  }
+
+  #add(held: HeldReference): void {
+    const list = this.#keys.get(held.key);
+    if (list === undefined) this.#keys.set(held.key, [held]);
+    else list.push(held);
+    this.#memoryBytes += held.reference.memoryBytes + ENTRY_BYTES;
+    this.#count += 1;
+  }
+
+  /** Older references of the same key go first, then the keys that were not used for longest. */
+  #shrink(newest: string): void {
+    while (this.#memoryBytes > this.#memoryBytesMax) {
+      const oldest = this.#keys.keys().next().value;
+      if (oldest === undefined) return;
+      const own = this.#keys.get(newest);
+      if (own !== undefined && own.length > 1) {
+        const gone = own.pop() as HeldReference;
+        this.#memoryBytes -= gone.reference.memoryBytes + ENTRY_BYTES;
+        this.#count -= 1;
+        this.#evicted += 1;
+        continue;
+      }
+      this.#evicted += this.#keys.get(oldest)?.length ?? 0;
+      this.remove(oldest);
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/** States that later messages refer to, as an encoder or a decoder keeps them. */
+import { joinBytes } from '../core/core.js';
+
+export interface Reference {
+  readonly id: number;
+  readonly digest: Buffer;
+  readonly stateBytes: number;
+  /** Segments that its digest was made of. */
+  readonly segmentBytes: number;
+  /** Memory that goes away with it. */
+  readonly memoryBytes: number;
+  /** 16 bytes per 4 KiB page, where only hashes are kept. */
+  readonly pages?: Buffer;
+  /** Bytes of a range inside the state; undefined when they are kept nowhere. Do not change them. */
+  read(offset: number, length: number): Promise<Uint8Array | undefined>;
+}
+
+/** A reference whose bytes are all in memory. */
+export class MemoryReference implements Reference {
+  readonly memoryBytes: number;
+  readonly #pieces: readonly Uint8Array[];
+
+  /** @param pieces each `segmentBytes` long but for the last */
+  constructor(
+    readonly id: number,
+    readonly digest: Buffer,
+    readonly stateBytes: number,
+    readonly segmentBytes: number,
+    pieces: readonly Uint8Array[],
+  ) {
+    this.#pieces = pieces;
+    this.memoryBytes = stateBytes;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let at = offset;
+    while (at < offset + length) {
+      const index = Math.floor(at / this.segmentBytes);
+      const piece = this.#pieces[index];
+      if (piece === undefined) throw new RangeError('a range leaves the state');
+      const from = at - index * this.segmentBytes;
+      const part = piece.subarray(from, from + offset + length - at);
+      parts.push(part);
+      at += part.length;
+    }
+    return joinBytes(parts);
+  }
+}
+
+/** Bytes copied before others get their turn. */
+const COPY_BYTES = 8 << 20;
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Copies a state while it goes by, unless it turns out longer than `bytesMax`. */
+export class ReferenceCopy {
+  readonly #segmentBytes: number;
+  readonly #bytesMax: number;
+  readonly #room: Buffer | undefined;
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+  #gone = false;
+
+  constructor(options: {
+    readonly segmentBytes: number;
+    readonly stateBytes: number | undefined;
+    readonly bytesMax: number;
+  }) {
+    this.#segmentBytes = options.segmentBytes;
+    this.#bytesMax = options.bytesMax;
+    if (options.stateBytes !== undefined) {
+      if (options.stateBytes > options.bytesMax) this.#gone = true;
+      // One piece of memory, so that ranges over a seam are views, too.
+      else if (options.stateBytes > options.segmentBytes) this.#room = roomFor(options.stateBytes);
+    }
+  }
+
+  /** @param owned nobody else will change these bytes, so that they need no copy */
+  async append(segment: Uint8Array, owned = false): Promise<void> {
+    if (this.#gone) return;
+    if (this.#bytes + segment.length > this.#bytesMax) {
+      this.#gone = true;
+      this.#pieces = [];
+      return;
+    }
+    const at = this.#bytes;
+    this.#bytes += segment.length;
+    if (owned && this.#room === undefined) {
+      this.#pieces.push(segment);
+      return;
+    }
+    const copy = this.#room?.subarray(at, at + segment.length) ?? Buffer.allocUnsafeSlow(segment.length);
+    this.#pieces.push(copy);
+    for (let from = 0; from < segment.length; from += COPY_BYTES) {
+      copy.set(segment.subarray(from, from + COPY_BYTES), from);
+      if (from + COPY_BYTES < segment.length) await nextTurn();
+    }
+  }
+
+  /** Undefined when the state was too long. */
+  finish(id: number, digest: Buffer): MemoryReference | undefined {
+    if (this.#gone) return undefined;
+    return new MemoryReference(id, digest, this.#bytes, this.#segmentBytes, this.#pieces);
+  }
+}
+
+function roomFor(bytes: number): Buffer | undefined {
+  return bytes < 2 ** 32 ? Buffer.allocUnsafeSlow(bytes) : undefined;
+}

@@ -1,0 +1,45 @@
+/** One segment back from its payload. */
+import { DiffKeeperError } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import type { Reference } from './reference.js';
+import { stateEngineByNumber } from './state-engines.js';
+import { corruptState, type StateSegment } from './state-message.js';
+import type { StateEngineName } from './state-types.js';
+
+const NO_BYTES = new Uint8Array(0);
+
+async function sourceOf(segment: StateSegment, source: Reference | undefined): Promise<Uint8Array> {
+  if (segment.sourceBytes === 0) return NO_BYTES;
+  if (source === undefined) throw corruptState('a segment refers to a source that the message does not have');
+  const { sourceOffset, sourceBytes } = segment;
+  if (sourceOffset > source.stateBytes || sourceBytes > source.stateBytes - sourceOffset) {
+    throw corruptState('a segment reads beyond its source');
+  }
+  const bytes = await source.read(sourceOffset, sourceBytes);
+  if (bytes === undefined) throw new DiffKeeperError('DK_NOT_FOUND', 'the bytes of a baseline are gone');
+  return bytes;
+}
+
+/** The bytes are the caller's own. Throws DK_CORRUPT_DELTA, DK_UNSUPPORTED. */
+export async function decodeSegment(
+  engine: Engine,
+  job: {
+    readonly segment: StateSegment;
+    readonly source: Reference | undefined;
+    readonly dictionary: Uint8Array | undefined;
+  },
+): Promise<{ readonly target: Uint8Array; readonly name: StateEngineName }> {
+  const { segment, dictionary } = job;
+  const decoder = stateEngineByNumber(segment.engine);
+  if (decoder.reads === 'nothing' && segment.sourceBytes > 0) throw corruptState('a segment reads without need');
+  if (dictionary !== undefined && decoder.name !== 'zstd') throw corruptState(`${decoder.name} takes no dictionary`);
+  const made = await decoder.decode(engine, {
+    source: await sourceOf(segment, job.source),
+    payload: segment.payload,
+    targetBytes: segment.targetBytes,
+    ...(dictionary === undefined ? {} : { dictionary }),
+  });
+  if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);
+  // Raw gives a view of the message, which belongs to whoever sent it here.
+  return { target: decoder.name === 'raw' ? Buffer.from(made) : made, name: decoder.name };
+}

@@ -1,0 +1,114 @@
+/** Codes one segment: picks the engine by evidence from the bytes, never makes it larger than raw. */
+import type { Engine } from '../engine/engine.js';
+import { looksRandom, mostlyInPlace } from './byte-evidence.js';
+import { deltaEnginesFor, RAW, type StateEngine, ZSTD } from './state-engines.js';
+import { MARGIN_BYTES } from './state-message.js';
+import type { StateEngineChoice } from './state-types.js';
+
+/** Source bytes around a segment; undefined when they are kept nowhere. */
+export interface SourceBytes {
+  readonly stateBytes: number;
+  read(offset: number, length: number): Promise<Uint8Array | undefined>;
+}
+
+export interface SegmentTask {
+  readonly target: Uint8Array;
+  /** Of the segment in the state. */
+  readonly offset: number;
+  readonly segmentBytes: number;
+  readonly source: SourceBytes | undefined;
+  readonly choice: StateEngineChoice;
+  readonly level: number;
+  /** A delta that saves less than this factor is compared with the segment compressed alone. */
+  readonly minRatio: number;
+  readonly dictionary: { readonly id: number; readonly bytes: Uint8Array } | undefined;
+  /** Pass the bytes through. */
+  readonly plain: boolean;
+}
+
+export interface CodedSegment {
+  readonly engine: StateEngine;
+  readonly payload: Uint8Array;
+  readonly sourceOffset: number;
+  readonly sourceBytes: number;
+  readonly dictionaryId: number;
+  /** Work that was not begun because the bytes look like noise. */
+  readonly skipped: boolean;
+}
+
+/** A dictionary tells nothing new about more bytes than this. */
+const DICTIONARY_TARGET_BYTES = 256 << 10;
+/** What naming a source costs in a message. A state that gains no more than this is better off on its own. */
+const SOURCE_BYTES = 48;
+/** A delta this many times smaller than its segment is not worth a second opinion. */
+const GOOD_RATIO = 50;
+
+/** Range of the source that an engine reads for the target's range. */
+export function sourceRange(
+  engine: StateEngine,
+  task: { readonly offset: number; readonly targetBytes: number; readonly sourceBytes: number },
+): { readonly offset: number; readonly length: number } {
+  const margin = engine.reads === 'window' ? MARGIN_BYTES : 0;
+  const start = Math.min(task.sourceBytes, Math.max(0, task.offset - margin));
+  const end = Math.min(task.sourceBytes, task.offset + task.targetBytes + margin);
+  return { offset: start, length: end - start };
+}
+
+interface Candidate extends CodedSegment {
+  readonly source?: Uint8Array;
+}
+
+async function tryDelta(engine: Engine, candidate: StateEngine, task: SegmentTask): Promise<Candidate | undefined> {
+  if (task.source === undefined) return undefined;
+  const range = sourceRange(candidate, {
+    offset: task.offset,
+    targetBytes: task.target.length,
+    sourceBytes: task.source.stateBytes,
+  });
+  if (range.length === 0) return undefined;
+  const source = await task.source.read(range.offset, range.length);
+  if (source === undefined) return undefined;
+  const payload = await candidate.encode(engine, { source, target: task.target, level: task.level });
+  const { offset: sourceOffset, length: sourceBytes } = range;
+  return { engine: candidate, payload, sourceOffset, sourceBytes, dictionaryId: 0, skipped: false, source };
+}
+
+async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
+  const plain = { engine: RAW, payload: task.target, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0 };
+  if (task.target.length === 0 || task.plain) return { ...plain, skipped: false };
+  if (looksRandom(task.target)) return { ...plain, skipped: true };
+  const dictionary = task.target.length <= DICTIONARY_TARGET_BYTES ? task.dictionary : undefined;
+  const payload = await ZSTD.encode(engine, {
+    source: task.target,
+    target: task.target,
+    level: task.level,
+    ...(dictionary === undefined ? {} : { dictionary: dictionary.bytes }),
+  });
+  if (payload.length >= task.target.length) return { ...plain, skipped: false };
+  return { ...plain, engine: ZSTD, payload, dictionaryId: dictionary?.id ?? 0, skipped: false };
+}
+
+/** The smallest of what was worth trying. */
+export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
+  let best: Candidate | undefined;
+  const target = task.target.length;
+  if (task.source !== undefined && target > 0) {
+    for (const candidate of deltaEnginesFor(task.choice)) {
+      const made = await tryDelta(engine, candidate, task);
+      if (made === undefined) continue;
+      if (best === undefined || made.payload.length < best.payload.length) best = made;
+      if (best.payload.length * GOOD_RATIO <= target) break;
+      // Bytes that mostly stay where they are gain nothing from a search for where they went.
+      if (
+        task.choice === 'auto' &&
+        made.source &&
+        candidate.reads === 'range' &&
+        mostlyInPlace(made.source, task.target)
+      )
+        break;
+    }
+  }
+  if (best !== undefined && best.payload.length * task.minRatio <= target) return best;
+  const single = await alone(engine, task);
+  return best !== undefined && best.payload.length + SOURCE_BYTES < single.payload.length ? best : single;
+}

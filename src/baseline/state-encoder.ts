@@ -1,0 +1,111 @@
+/** Turns states into messages: full ones that set up a baseline, deltas against it in between. */
+import { DiffKeeperError, Semaphore } from '../core/core.js';
+import { encodedState } from './encoded-state.js';
+import { KeyedQueue } from './keyed-queue.js';
+import { StateCoder } from './state-coder.js';
+import type { StateMetrics } from './state-metrics.js';
+import { checkName, encoderSettings } from './state-settings.js';
+import type { EncodedState, StateEncoderOptions, StateFacts, StateInput } from './state-types.js';
+
+/** Made for many keys at once; states of one key are encoded in the order of the calls. */
+export class StateEncoder {
+  readonly #coder: StateCoder;
+  readonly #queue = new KeyedQueue();
+  readonly #turns: Semaphore;
+  readonly #timer: NodeJS.Timeout;
+  #closed = false;
+
+  /** Throws TypeError or RangeError for a wrong option. */
+  constructor(options: StateEncoderOptions = {}) {
+    const settings = encoderSettings(options);
+    this.#coder = new StateCoder(settings);
+    this.#turns = new Semaphore(settings.statesAtOnce);
+    this.#timer = setInterval(() => this.prune(), Math.min(settings.pruneIntervalMs, 2 ** 31 - 1));
+    this.#timer.unref();
+  }
+
+  /**
+   * One state as one message. Rejects with DK_STORE_CLOSED after `close`, DK_IO for a file that cannot be read; after a
+   * failure the key's baseline is what it was.
+   */
+  async encode(key: string, state: StateInput): Promise<EncodedState> {
+    this.#checkOpen();
+    checkName('key', key);
+    const leave = await this.#queue.enter(key);
+    try {
+      return await this.#turns.run(async () => {
+        const parts: Buffer[] = [];
+        const frames = this.#coder.frames(key, state);
+        for (;;) {
+          const { value, done } = await frames.next();
+          if (done) return encodedState(value, parts);
+          parts.push(...value);
+        }
+      });
+    } finally {
+      leave();
+    }
+  }
+
+  /**
+   * As `encode`, for states of any length: pieces of the message as they are made, never more than a few segments in
+   * memory. The key waits until the last piece was taken; a loop that is left early leaves the baseline as it was.
+   */
+  async *encodeStream(key: string, state: StateInput): AsyncGenerator<Buffer, StateFacts, undefined> {
+    this.#checkOpen();
+    checkName('key', key);
+    const leave = await this.#queue.enter(key);
+    try {
+      const frames = this.#coder.frames(key, state);
+      try {
+        for (;;) {
+          const { value, done } = await frames.next();
+          if (done) return value;
+          yield* value;
+        }
+      } finally {
+        await frames.return(undefined as never);
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /**
+   * The answer to DK_BASELINE_MISSING, DK_BASELINE_MISMATCH and DK_DICTIONARY_MISSING: the key's baseline as a full
+   * message of the same id, after which the decoder takes the delta that failed. Undefined when it is gone or was never
+   * kept; the next state of the key is full then.
+   */
+  async resync(key: string): Promise<EncodedState | undefined> {
+    this.#checkOpen();
+    checkName('key', key);
+    const leave = await this.#queue.enter(key);
+    try {
+      return await this.#turns.run(() => this.#coder.repeat(key));
+    } finally {
+      leave();
+    }
+  }
+
+  /** Drops baselines that were not used for `pruneIntervalMs` or are too old. Runs by itself as often. */
+  prune(): number {
+    return this.#coder.prune();
+  }
+
+  metrics(): StateMetrics {
+    return this.#coder.metrics();
+  }
+
+  /** Waits for what runs, then gives all memory back. What the store keeps stays there. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#queue.idle();
+    this.#coder.clear();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new DiffKeeperError('DK_STORE_CLOSED', 'the state encoder is closed');
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Table of the engines that code one segment. A new engine is one more row. The numbers are stored in messages:
+ * never change, never reuse. 5 is kept for `tensor` (see `docs/format-state.md`).
+ */
+import { DiffKeeperError } from '../core/core.js';
+import type { Effort, Engine } from '../engine/engine.js';
+import type { StateEngineChoice, StateEngineName } from './state-types.js';
+
+export interface SegmentJob {
+  readonly source: Uint8Array;
+  readonly target: Uint8Array;
+  readonly level: number;
+  readonly dictionary?: Uint8Array;
+}
+
+export interface SegmentPatch {
+  readonly source: Uint8Array;
+  readonly payload: Uint8Array;
+  readonly targetBytes: number;
+  readonly dictionary?: Uint8Array;
+}
+
+export interface StateEngine {
+  readonly number: number;
+  readonly name: StateEngineName;
+  readonly choices: readonly StateEngineChoice[];
+  /** What it reads of the source: nothing, the same range as the target, or a window around it. */
+  readonly reads: 'nothing' | 'range' | 'window';
+  encode(engine: Engine, job: SegmentJob): Promise<Uint8Array>;
+  decode(engine: Engine, job: SegmentPatch): Promise<Uint8Array>;
+}
+
+/** Below these zstd levels: `fast`, `balanced`; else `max`. */
+const BALANCED_LEVEL = 6;
+const MAX_LEVEL = 15;
+
+function effortOf(level: number): Effort {
+  if (level < BALANCED_LEVEL) return 'fast';
+  return level < MAX_LEVEL ? 'balanced' : 'max';
+}
+
+const raw: StateEngine = {
+  number: 0,
+  name: 'raw',
+  choices: ['auto', 'xor', 'sparse', 'align', 'zstd'],
+  reads: 'nothing',
+  encode: async (_engine, job) => job.target,
+  decode: async (_engine, job) => job.payload,
+};
+
+const zstd: StateEngine = {
+  number: 1,
+  name: 'zstd',
+  choices: ['auto', 'xor', 'sparse', 'align', 'zstd'],
+  reads: 'nothing',
+  encode: (engine, { target, level, dictionary }) =>
+    engine.compress(target, dictionary === undefined ? { level } : { level, dictionary }),
+  decode: (engine, { payload, targetBytes, dictionary }) =>
+    engine.decompress(payload, { decodedBytes: targetBytes, ...(dictionary === undefined ? {} : { dictionary }) }),
+};
+
+const zstdPrefix: StateEngine = {
+  number: 2,
+  name: 'zstd-prefix',
+  choices: ['zstd'],
+  reads: 'window',
+  encode: (engine, job) => engine.compress(job.target, { level: job.level, context: job.source }),
+  decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
+};
+
+const xor: StateEngine = {
+  number: 3,
+  name: 'xor',
+  choices: ['auto', 'xor'],
+  reads: 'range',
+  encode: (engine, job) => engine.xorDiff(job.source, job.target, job.level),
+  decode: (engine, job) => engine.xorPatch(job.source, job.payload, job.targetBytes),
+};
+
+const align: StateEngine = {
+  number: 4,
+  name: 'align',
+  choices: ['auto', 'align'],
+  reads: 'window',
+  encode: (engine, job) => engine.alignDiff(job.source, job.target, effortOf(job.level)),
+  decode: (engine, job) => engine.alignPatch(job.source, job.payload, job.targetBytes),
+};
+
+export const STATE_ENGINES: readonly StateEngine[] = [raw, zstd, zstdPrefix, xor, align];
+export const RAW = raw;
+export const ZSTD = zstd;
+
+/** Engines that may code a delta under this choice. */
+export function deltaEnginesFor(choice: StateEngineChoice): readonly StateEngine[] {
+  return STATE_ENGINES.filter((engine) => engine.reads !== 'nothing' && engine.choices.includes(choice));
+}
+
+/** Throws DK_UNSUPPORTED for a number of a newer release. */
+export function stateEngineByNumber(number: number): StateEngine {
+  const engine = STATE_ENGINES.find((candidate) => candidate.number === number);
+  if (engine !== undefined) return engine;
+  throw new DiffKeeperError('DK_UNSUPPORTED', `a segment was made with engine ${number}, which this release lacks`, {
+    actual: number,
+  });
+}

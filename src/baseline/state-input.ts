@@ -1,0 +1,130 @@
+/** Any kind of input as segments of one length (the last may be shorter), with as little copying as it allows. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { DiffKeeperError, fromSystemError } from '../core/core.js';
+import type { StateInput } from './state-types.js';
+
+export interface StateSegments {
+  /** Undefined when it turns out only while reading. */
+  readonly stateBytes: number | undefined;
+  /** Nobody else changes the bytes of the segments. */
+  readonly owned: boolean;
+  /** Not empty, but for the empty state, which is one empty segment. */
+  readonly segments: AsyncIterable<Uint8Array>;
+}
+
+const NO_BYTES = new Uint8Array(0);
+/** One read of a file. */
+const READ_BYTES = 4 << 20;
+
+function isFile(input: object): input is { readonly file: string } {
+  return 'file' in input && typeof input.file === 'string';
+}
+
+/** Throws TypeError for anything that holds no bytes. */
+export async function openSegments(input: StateInput, segmentBytes: number): Promise<StateSegments> {
+  if (input instanceof Uint8Array) return ofMemory(input, segmentBytes, isShared(input.buffer));
+  if (input instanceof ArrayBuffer) return ofMemory(new Uint8Array(input), segmentBytes, false);
+  if (typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer) {
+    return ofMemory(new Uint8Array(input), segmentBytes, true);
+  }
+  if (typeof input === 'object' && input !== null) {
+    if (isFile(input)) return ofFile(input.file, segmentBytes);
+    if (Symbol.asyncIterator in input || Symbol.iterator in input) return ofChunks(input, segmentBytes);
+  }
+  throw new TypeError(`a state must be bytes, { file } or chunks of bytes, got ${typeof input}`);
+}
+
+function isShared(memory: ArrayBufferLike): boolean {
+  return typeof SharedArrayBuffer !== 'undefined' && memory instanceof SharedArrayBuffer;
+}
+
+function ofMemory(bytes: Uint8Array, segmentBytes: number, shared: boolean): StateSegments {
+  async function* segments(): AsyncGenerator<Uint8Array> {
+    if (bytes.length === 0) yield NO_BYTES;
+    for (let at = 0; at < bytes.length; at += segmentBytes) {
+      const segment = bytes.subarray(at, at + segmentBytes);
+      // Others may write to shared memory at any time: digest and delta must see the same bytes.
+      yield shared ? Buffer.from(segment) : segment;
+    }
+  }
+  return { stateBytes: bytes.length, owned: shared, segments: segments() };
+}
+
+/** A file is read once, from start to end; what grows behind the length it had at the start is not seen. */
+async function ofFile(path: string, segmentBytes: number): Promise<StateSegments> {
+  const system = (error: unknown): DiffKeeperError => fromSystemError(error, 'read', path);
+  const file = await open(path, 'r').catch((error: unknown) => Promise.reject(system(error)));
+  let stateBytes: number;
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new DiffKeeperError('DK_UNSUPPORTED', `${path} is no regular file`, { path });
+    stateBytes = stat.size;
+  } catch (error) {
+    await file.close();
+    throw system(error);
+  }
+  async function* segments(): AsyncGenerator<Uint8Array> {
+    try {
+      if (stateBytes === 0) yield NO_BYTES;
+      for (let at = 0; at < stateBytes; at += segmentBytes) {
+        const segment = Buffer.allocUnsafeSlow(Math.min(segmentBytes, stateBytes - at));
+        await readFully(file, segment, at, path);
+        yield segment;
+      }
+    } catch (error) {
+      throw system(error);
+    } finally {
+      await file.close();
+    }
+  }
+  return { stateBytes, owned: true, segments: segments() };
+}
+
+async function readFully(file: FileHandle, into: Buffer, position: number, path: string): Promise<void> {
+  for (let at = 0; at < into.length; ) {
+    const { bytesRead } = await file.read(into, at, Math.min(READ_BYTES, into.length - at), position + at);
+    if (bytesRead === 0) throw new DiffKeeperError('DK_IO', `${path} became shorter while it was read`, { path });
+    at += bytesRead;
+  }
+}
+
+/** The first segment is gathered before anything is said: most states end in it, and then their length is known. */
+async function ofChunks(
+  input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  segmentBytes: number,
+): Promise<StateSegments> {
+  const all = gatherSegments(input, segmentBytes);
+  const first = await all.next();
+  const head = first.done ? NO_BYTES : first.value;
+  const second = head.length < segmentBytes ? { done: true as const, value: undefined } : await all.next();
+  async function* segments(): AsyncGenerator<Uint8Array> {
+    yield head;
+    if (second.done) return;
+    yield second.value;
+    yield* all;
+  }
+  return { stateBytes: second.done ? head.length : undefined, owned: true, segments: segments() };
+}
+
+async function* gatherSegments(
+  input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  segmentBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of input) {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('chunks of a state must be Buffers or Uint8Arrays');
+    for (let at = 0; at < chunk.length; ) {
+      // Copied: the producer may use its memory again for the next chunk.
+      const piece = Buffer.from(chunk.subarray(at, at + segmentBytes - bytes));
+      pieces.push(piece);
+      bytes += piece.length;
+      at += piece.length;
+      if (bytes < segmentBytes) continue;
+      yield Buffer.concat(pieces, bytes);
+      pieces = [];
+      bytes = 0;
+    }
+  }
+  if (bytes > 0) yield Buffer.concat(pieces, bytes);
+}

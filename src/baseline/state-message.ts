@@ -1,0 +1,230 @@
+/**
+ * The state message `DKS1`, bytes <-> facts. Normative text: `docs/format-state.md`.
+ *
+ *   message    := "DKS1" u8 version=1, head, part*, end
+ *   head       := varint length, flags, u8 hash algo, key, class, varint time, [varint baseline id],
+ *                 [varint source id, digest[32]], u8 segment log, [varint state bytes]
+ *   part       := u8 tag, varint length, header, payload
+ *   segment(1) := header: u8 engine, varint target bytes, [varint source offset, varint source bytes],
+ *                 varint dictionary id, [digest[32]], varint payload bytes
+ *   dictionary(2) := header: varint id, varint payload bytes
+ *   end(3)     := header: varint state bytes, digest[32], u64 check
+ */
+import { DiffKeeperError } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import { ByteReader, ByteWriter } from '../format/format.js';
+
+export const STATE_MAGIC = Buffer.from('DKS1', 'latin1');
+export const STATE_VERSION = 1;
+/** Tags and flags are stored: never change, never reuse. */
+export const PART = { segment: 1, dictionary: 2, end: 3 } as const;
+const FLAG = { delta: 1, establishes: 2, sizeKnown: 4, plain: 8, digests: 16 } as const;
+const FLAGS_KNOWN = 31;
+const HASH_ALGOS: readonly HashAlgo[] = ['blake3', 'sha256'];
+const DIGEST_BYTES = 32;
+export const KEY_BYTES_MAX = 1024;
+export const HEAD_BYTES_MAX = 4096;
+export const SEGMENT_LOG = { min: 16, max: 30 } as const;
+/** How far beyond the ends of a segment a window of the source reaches. */
+export const MARGIN_BYTES = 1 << 20;
+export const DICTIONARY_BYTES_MAX = 1 << 20;
+/** Largest state: 2^48 bytes; also what keeps every sum below 2^53. */
+export const STATE_BYTES_LIMIT = 2 ** 48;
+
+export interface StateHead {
+  readonly key: string;
+  readonly keyClass: string;
+  readonly hashAlgo: HashAlgo;
+  readonly plain: boolean;
+  readonly timestampMs: number;
+  readonly baselineId: number | undefined;
+  readonly source: { readonly id: number; readonly digest: Buffer } | undefined;
+  readonly segmentBytes: number;
+  /** Unknown for streams of more than one segment. */
+  readonly stateBytes: number | undefined;
+  /** Segments carry their digests; the state's is then made of those. */
+  readonly digests: boolean;
+}
+
+export interface StateSegment {
+  readonly engine: number;
+  readonly targetBytes: number;
+  /** Range of the source that the engine gets; both 0 when it needs none. */
+  readonly sourceOffset: number;
+  readonly sourceBytes: number;
+  readonly dictionaryId: number;
+  readonly digest: Buffer | undefined;
+  readonly payload: Uint8Array;
+}
+
+export interface StateEnd {
+  readonly stateBytes: number;
+  readonly digest: Buffer;
+}
+
+export type StatePart =
+  | { readonly type: 'head'; readonly head: StateHead }
+  | { readonly type: 'segment'; readonly segment: StateSegment }
+  | { readonly type: 'dictionary'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly type: 'end'; readonly end: StateEnd; readonly messageBytes: number };
+
+export function corruptState(message: string): DiffKeeperError {
+  return new DiffKeeperError('DK_CORRUPT_DELTA', `the state message is damaged: ${message}`);
+}
+
+function writeText(writer: ByteWriter, text: string): void {
+  const bytes = Buffer.from(text, 'utf8');
+  writer.varint(bytes.length).bytes(bytes);
+}
+
+function readText(reader: ByteReader): string {
+  const bytes = reader.bytes(reader.varint(KEY_BYTES_MAX));
+  const text = bytes.toString('utf8');
+  if (!Buffer.from(text, 'utf8').equals(bytes)) reader.fail('a name is not UTF-8');
+  return text;
+}
+
+/** Writes the parts of one message and keeps the running check. */
+export class MessageWriter {
+  readonly #engine: Engine;
+  readonly #head: StateHead;
+  #check = 0n;
+  #bytes = 0;
+
+  constructor(engine: Engine, head: StateHead) {
+    this.#engine = engine;
+    this.#head = head;
+  }
+
+  /** Bytes of all parts so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  #took(...pieces: Uint8Array[]): Buffer[] {
+    const parts: Buffer[] = [];
+    for (const piece of pieces) {
+      if (piece.length === 0) continue;
+      this.#check = this.#engine.xxh3(piece, this.#check);
+      this.#bytes += piece.length;
+      parts.push(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength));
+    }
+    return parts;
+  }
+
+  head(): Buffer[] {
+    const head = this.#head;
+    const body = new ByteWriter();
+    body.u8(
+      (head.source ? FLAG.delta : 0) |
+        (head.baselineId === undefined ? 0 : FLAG.establishes) |
+        (head.stateBytes === undefined ? 0 : FLAG.sizeKnown) |
+        (head.plain ? FLAG.plain : 0) |
+        (head.digests ? FLAG.digests : 0),
+    );
+    body.u8(HASH_ALGOS.indexOf(head.hashAlgo));
+    writeText(body, head.key);
+    writeText(body, head.keyClass);
+    body.varint(head.timestampMs);
+    if (head.baselineId !== undefined) body.varint(head.baselineId);
+    if (head.source) body.varint(head.source.id).bytes(head.source.digest);
+    body.u8(Math.log2(head.segmentBytes));
+    if (head.stateBytes !== undefined) body.varint(head.stateBytes);
+    const out = new ByteWriter().bytes(STATE_MAGIC).u8(STATE_VERSION).varint(body.length).bytes(body.finish());
+    return this.#took(out.finish());
+  }
+
+  segment(segment: StateSegment): Buffer[] {
+    const header = new ByteWriter().u8(segment.engine).varint(segment.targetBytes);
+    if (this.#head.source) header.varint(segment.sourceOffset).varint(segment.sourceBytes);
+    header.varint(segment.dictionaryId);
+    if (segment.digest) header.bytes(segment.digest);
+    header.varint(segment.payload.length);
+    return this.#took(this.#part(PART.segment, header), segment.payload);
+  }
+
+  dictionary(id: number, bytes: Uint8Array): Buffer[] {
+    return this.#took(this.#part(PART.dictionary, new ByteWriter().varint(id).varint(bytes.length)), bytes);
+  }
+
+  end(end: StateEnd): Buffer[] {
+    const header = new ByteWriter().varint(end.stateBytes).bytes(end.digest);
+    const before = new ByteWriter()
+      .u8(PART.end)
+      .varint(header.length + 8)
+      .bytes(header.finish())
+      .finish();
+    const check = Buffer.alloc(8);
+    check.writeBigUInt64LE(this.#engine.xxh3(before, this.#check));
+    this.#bytes += before.length + check.length;
+    return [Buffer.concat([before, check])];
+  }
+
+  #part(tag: number, header: ByteWriter): Buffer {
+    return new ByteWriter().u8(tag).varint(header.length).bytes(header.finish()).finish();
+  }
+}
+
+export function decodeHead(bytes: Buffer): StateHead {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state message');
+  const flags = reader.flags(FLAGS_KNOWN);
+  const hashAlgo = HASH_ALGOS[reader.u8()] ?? reader.fail('the hash algorithm is unknown');
+  const key = readText(reader);
+  const keyClass = readText(reader);
+  const timestampMs = reader.varint();
+  const baselineId = flags & FLAG.establishes ? reader.varint() : undefined;
+  const source =
+    flags & FLAG.delta ? { id: reader.varint(), digest: Buffer.from(reader.bytes(DIGEST_BYTES)) } : undefined;
+  const log = reader.u8();
+  if (log < SEGMENT_LOG.min || log > SEGMENT_LOG.max) reader.fail(`segments of 2^${log} bytes`);
+  const segmentBytes = 2 ** log;
+  const stateBytes = flags & FLAG.sizeKnown ? reader.varint(STATE_BYTES_LIMIT) : undefined;
+  const digests = (flags & FLAG.digests) !== 0;
+  if (!digests && (stateBytes === undefined || stateBytes > segmentBytes)) reader.fail('segments lack their digests');
+  if (digests && stateBytes !== undefined && stateBytes <= segmentBytes) reader.fail('one segment has a digest');
+  reader.expectEnd();
+  const plain = (flags & FLAG.plain) !== 0;
+  if (plain && (source || baselineId !== undefined)) reader.fail('a plain state refers to a baseline');
+  return { key, keyClass, hashAlgo, plain, timestampMs, baselineId, source, segmentBytes, stateBytes, digests };
+}
+
+export function decodeSegmentHeader(
+  bytes: Buffer,
+  head: StateHead,
+): Omit<StateSegment, 'payload'> & { readonly payloadBytes: number } {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state segment');
+  const engine = reader.u8();
+  const targetBytes = reader.varint(head.segmentBytes);
+  const sourceOffset = head.source ? reader.varint(STATE_BYTES_LIMIT) : 0;
+  const sourceBytes = head.source ? reader.varint(head.segmentBytes + 2 * MARGIN_BYTES) : 0;
+  const dictionaryId = reader.varint(0xffffffff);
+  const digest = head.digests ? Buffer.from(reader.bytes(DIGEST_BYTES)) : undefined;
+  // Raw is always a candidate: no honest payload is longer than the target.
+  const payloadBytes = reader.varint(targetBytes);
+  reader.expectEnd();
+  return { engine, targetBytes, sourceOffset, sourceBytes, dictionaryId, digest, payloadBytes };
+}
+
+export function decodeDictionaryHeader(bytes: Buffer): { readonly id: number; readonly payloadBytes: number } {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state dictionary');
+  const id = reader.varint(0xffffffff);
+  const payloadBytes = reader.varint(DICTIONARY_BYTES_MAX);
+  reader.expectEnd();
+  return { id, payloadBytes };
+}
+
+export function decodeEnd(bytes: Buffer): StateEnd & { readonly check: bigint } {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state message');
+  const stateBytes = reader.varint(STATE_BYTES_LIMIT);
+  const digest = Buffer.from(reader.bytes(DIGEST_BYTES));
+  const check = reader.u64();
+  reader.expectEnd();
+  return { stateBytes, digest, check };
+}
+
+/** Digest of a state of several segments: the Merkle root of theirs; of one segment: the digest of its bytes. */
+export function stateDigest(engine: Engine, algo: HashAlgo, digests: readonly Buffer[]): Buffer {
+  const [only] = digests;
+  if (digests.length === 1 && only) return only;
+  return engine.merkleRoot(algo, Buffer.concat(digests));
+}

@@ -1,0 +1,128 @@
+/** Options with their defaults filled in and their values checked. */
+import { type Clock, systemClock } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import { loadEngine } from '../engine/load.js';
+import { classOfKey } from './key-class.js';
+import { KEY_BYTES_MAX, SEGMENT_LOG, STATE_BYTES_LIMIT } from './state-message.js';
+import type { StateDecoderOptions, StateEncoderOptions, StateEngineChoice } from './state-types.js';
+import type { BaselineStore } from './stored-reference.js';
+
+const MINUTE_MS = 60_000;
+const CHOICES: readonly StateEngineChoice[] = ['auto', 'xor', 'sparse', 'align', 'zstd'];
+/** Baselines at hand in all unless the caller says otherwise. */
+const MEMORY_BYTES = 2 ** 30;
+
+function whole(name: string, value: number, low: number, high: number): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, got ${typeof value}`);
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw new RangeError(`${name} must be a whole number from ${low} to ${high}, got ${value}`);
+  }
+  return value;
+}
+
+/** Above zero; Infinity means never or no bound. */
+function positive(name: string, value: number): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, got ${typeof value}`);
+  if (!(value > 0)) throw new RangeError(`${name} must be above zero, got ${value}`);
+  return value;
+}
+
+function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
+  if (!allowed.includes(value))
+    throw new TypeError(`${name} must be one of ${allowed.join(', ')}, got ${String(value)}`);
+  return value;
+}
+
+function powerOfTwo(name: string, value: number): number {
+  whole(name, value, 2 ** SEGMENT_LOG.min, 2 ** SEGMENT_LOG.max);
+  if (!Number.isInteger(Math.log2(value))) throw new RangeError(`${name} must be a power of two, got ${value}`);
+  return value;
+}
+
+export interface EncoderSettings {
+  readonly enabled: boolean;
+  readonly reference: 'baseline' | 'previous';
+  readonly keep: 'copy' | 'pages';
+  readonly choice: StateEngineChoice;
+  readonly level: number | 'adaptive';
+  readonly timeBudgetMs: number;
+  readonly linkBytesPerSecond: number | undefined;
+  readonly minCompressionRatio: number;
+  readonly adaptiveThreshold: number;
+  readonly dictionaries: boolean;
+  readonly classOf: (key: string) => string;
+  readonly hashAlgo: HashAlgo;
+  readonly segmentBytes: number;
+  readonly statesAtOnce: number;
+  readonly baselineIntervalMs: number;
+  readonly baselineAgeMaxMs: number;
+  readonly deltasMax: number;
+  readonly pruneIntervalMs: number;
+  readonly memoryBytesMax: number;
+  readonly store: BaselineStore | undefined;
+  readonly engine: Engine;
+  readonly clock: Clock;
+}
+
+/** Throws TypeError or RangeError naming the option. */
+export function encoderSettings(options: StateEncoderOptions): EncoderSettings {
+  const { level = 'adaptive', linkBytesPerSecond } = options;
+  return {
+    enabled: options.enabled ?? true,
+    reference: oneOf('reference', options.reference ?? 'baseline', ['baseline', 'previous']),
+    keep: oneOf('keep', options.keep ?? 'copy', ['copy', 'pages']),
+    choice: oneOf('engine', options.engine ?? 'auto', CHOICES),
+    level: level === 'adaptive' ? level : whole('level', level, 1, 19),
+    timeBudgetMs: positive('timeBudgetMs', options.timeBudgetMs ?? 50),
+    linkBytesPerSecond:
+      linkBytesPerSecond === undefined ? undefined : positive('linkBytesPerSecond', linkBytesPerSecond),
+    minCompressionRatio: positive('minCompressionRatio', options.minCompressionRatio ?? 2),
+    adaptiveThreshold: positive('adaptiveThreshold', options.adaptiveThreshold ?? 3),
+    dictionaries: options.dictionaries ?? true,
+    classOf: options.classOf ?? classOfKey,
+    hashAlgo: oneOf('hashAlgo', options.hashAlgo ?? 'blake3', ['blake3', 'sha256']),
+    segmentBytes: powerOfTwo('segmentBytes', options.segmentBytes ?? 64 << 20),
+    statesAtOnce: whole('statesAtOnce', options.statesAtOnce ?? 4, 1, 1024),
+    baselineIntervalMs: positive('baselineIntervalMs', options.baselineIntervalMs ?? 5 * MINUTE_MS),
+    baselineAgeMaxMs: positive('baselineAgeMaxMs', options.baselineAgeMaxMs ?? 15 * MINUTE_MS),
+    deltasMax: positive('deltasMax', options.deltasMax ?? 10),
+    pruneIntervalMs: positive('pruneIntervalMs', options.pruneIntervalMs ?? 10 * MINUTE_MS),
+    memoryBytesMax: positive('memoryBytesMax', options.memoryBytesMax ?? MEMORY_BYTES),
+    store: options.store,
+    engine: options.nativeEngine ?? loadEngine(),
+    clock: options.clock ?? systemClock,
+  };
+}
+
+export interface DecoderSettings {
+  readonly stateBytesMax: number;
+  readonly memoryBytesMax: number;
+  readonly baselinesPerKey: number;
+  readonly pruneIntervalMs: number;
+  readonly store: BaselineStore | undefined;
+  readonly engine: Engine;
+  readonly clock: Clock;
+}
+
+/** Throws TypeError or RangeError naming the option. */
+export function decoderSettings(options: StateDecoderOptions): DecoderSettings {
+  return {
+    stateBytesMax: whole('stateBytesMax', options.stateBytesMax ?? 2 ** 31, 0, STATE_BYTES_LIMIT),
+    memoryBytesMax: positive('memoryBytesMax', options.memoryBytesMax ?? MEMORY_BYTES),
+    baselinesPerKey: whole('baselinesPerKey', options.baselinesPerKey ?? 2, 1, 64),
+    pruneIntervalMs: positive('pruneIntervalMs', options.pruneIntervalMs ?? 30 * MINUTE_MS),
+    store: options.store,
+    engine: options.nativeEngine ?? loadEngine(),
+    clock: options.clock ?? systemClock,
+  };
+}
+
+/** A key or class that a message can carry. */
+export function checkName(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, got ${typeof value}`);
+  const bytes = Buffer.byteLength(value);
+  if (bytes < 1 || bytes > KEY_BYTES_MAX)
+    throw new RangeError(`${name} must be 1 to ${KEY_BYTES_MAX} bytes, got ${bytes}`);
+  if (Buffer.from(value, 'utf8').toString('utf8') !== value) throw new TypeError(`${name} must be well-formed Unicode`);
+  return value;
+}

@@ -1,0 +1,92 @@
+/** Writes one message: segments in, parts out, digests and engines noted on the way. */
+import type { Engine } from '../engine/engine.js';
+import { type CodedSegment, encodeSegment, type SegmentTask } from './segment-encode.js';
+import { MessageWriter, type StateHead, stateDigest } from './state-message.js';
+import type { StateEngineName, StateFacts } from './state-types.js';
+
+/** A segment whose digest and code are made; the message it goes into may not be begun yet. */
+export interface ReadySegment {
+  readonly target: Uint8Array;
+  readonly digest: Buffer;
+  readonly coded: CodedSegment;
+}
+
+/** Digest and code of a segment, side by side on the engine's threads. */
+export async function prepareSegment(
+  engine: Engine,
+  hashAlgo: StateHead['hashAlgo'],
+  task: SegmentTask,
+): Promise<ReadySegment> {
+  const [digest, coded] = await Promise.all([engine.digestAsync(hashAlgo, task.target), encodeSegment(engine, task)]);
+  return { target: task.target, digest, coded };
+}
+
+export class StateWriter {
+  readonly #engine: Engine;
+  readonly #head: StateHead;
+  readonly #writer: MessageWriter;
+  readonly #digests: Buffer[] = [];
+  readonly #engines = new Map<StateEngineName, number>();
+  #stateBytes = 0;
+  #dictionaryId = 0;
+
+  constructor(engine: Engine, head: StateHead) {
+    this.#engine = engine;
+    this.#head = head;
+    this.#writer = new MessageWriter(engine, head);
+  }
+
+  head(): Buffer[] {
+    return this.#writer.head();
+  }
+
+  dictionary(id: number, bytes: Uint8Array): Buffer[] {
+    return this.#writer.dictionary(id, bytes);
+  }
+
+  segment({ target, digest, coded }: ReadySegment): Buffer[] {
+    const { engine, payload, sourceOffset, sourceBytes, dictionaryId } = coded;
+    this.#digests.push(digest);
+    this.#stateBytes += target.length;
+    this.#engines.set(engine.name, (this.#engines.get(engine.name) ?? 0) + target.length);
+    if (dictionaryId !== 0) this.#dictionaryId = dictionaryId;
+    return this.#writer.segment({
+      engine: engine.number,
+      targetBytes: target.length,
+      sourceOffset,
+      sourceBytes,
+      dictionaryId,
+      digest: this.#head.digests ? digest : undefined,
+      payload,
+    });
+  }
+
+  end(): { readonly parts: Buffer[]; readonly facts: StateFacts; readonly digest: Buffer } {
+    const head = this.#head;
+    const digest = stateDigest(this.#engine, head.hashAlgo, this.#digests);
+    const parts = this.#writer.end({ stateBytes: this.#stateBytes, digest });
+    const facts: StateFacts = {
+      ...factsOfHead(head),
+      targetDigest: digest.toString('hex'),
+      engines: [...this.#engines].sort((a, b) => b[1] - a[1]).map(([name]) => name),
+      dictionaryId: this.#dictionaryId,
+      stateBytes: this.#stateBytes,
+      messageBytes: this.#writer.bytes,
+    };
+    return { parts, facts, digest };
+  }
+}
+
+/** What is known of a message once its head is. */
+export function factsOfHead(
+  head: StateHead,
+): Omit<StateFacts, 'targetDigest' | 'engines' | 'dictionaryId' | 'stateBytes' | 'messageBytes'> {
+  return {
+    key: head.key,
+    keyClass: head.keyClass,
+    kind: head.plain ? 'plain' : head.source ? 'delta' : 'full',
+    ...(head.baselineId === undefined ? {} : { baselineId: head.baselineId }),
+    ...(head.source ? { sourceId: head.source.id, sourceDigest: head.source.digest.toString('hex') } : {}),
+    timestampMs: head.timestampMs,
+  };
+}

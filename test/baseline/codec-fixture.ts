@@ -1,0 +1,50 @@
+/** What the tests of the state encoder share. */
+
+import type { EncodedState, StateDecoderOptions, StateEncoderOptions } from '../../src/baseline/baseline.js';
+import { StateDecoder, StateEncoder } from '../../src/baseline/baseline.js';
+import type { Clock } from '../../src/core/core.js';
+
+/** Time that only moves when it is told to. */
+export class TestClock implements Clock {
+  steady = 1000;
+  wall = 1_700_000_000_000;
+
+  nowMs(): number {
+    return this.wall;
+  }
+
+  steadyMs(): number {
+    return this.steady;
+  }
+
+  pass(ms: number): void {
+    this.steady += ms;
+    this.wall += ms;
+  }
+}
+
+export interface Pair {
+  readonly clock: TestClock;
+  readonly encoder: StateEncoder;
+  readonly decoder: StateDecoder;
+}
+
+export function pair(encoding: StateEncoderOptions = {}, decoding: StateDecoderOptions = {}): Pair {
+  const clock = new TestClock();
+  return {
+    clock,
+    encoder: new StateEncoder({ clock, ...encoding }),
+    decoder: new StateDecoder({ clock, ...decoding }),
+  };
+}
+
+/** Encodes, decodes and says whether the same bytes came back. */
+export async function trip(
+  { encoder, decoder }: Pair,
+  key: string,
+  state: Uint8Array,
+): Promise<{ readonly message: EncodedState; readonly same: boolean }> {
+  const message = await encoder.encode(key, state);
+  const { bytes } = await decoder.decode(message.toBuffer());
+  return { message, same: bytes.equals(state) };
+}

@@ -1,0 +1,157 @@
+/** The message format: what it carries, that damage never decodes, and messages made by hand. */
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { StateDecoder } from '../../src/baseline/baseline.js';
+import { MessageWriter, type StateHead, stateDigest } from '../../src/baseline/state-message.js';
+import { isDiffKeeperError } from '../../src/core/core.js';
+import { loadEngine } from '../../src/engine/load.js';
+import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
+import { pair } from './codec-fixture.js';
+
+const engine = loadEngine();
+const base = textBytes(3000, 1);
+let full: Buffer;
+let delta: Buffer;
+
+beforeAll(async () => {
+  const { encoder } = pair();
+  full = (await encoder.encode('vm-1', base)).toBuffer();
+  delta = (await encoder.encode('vm-1', editedBytes(base, 1))).toBuffer();
+});
+
+async function outcome(message: Uint8Array): Promise<string> {
+  const decoder = new StateDecoder();
+  try {
+    await decoder.decode(full);
+    const { bytes } = await decoder.decode(message);
+    return bytes.equals(base) || bytes.equals(editedBytes(base, 1)) ? 'right' : 'WRONG';
+  } catch (error) {
+    if (!isDiffKeeperError(error)) throw error;
+    return error.code;
+  } finally {
+    await decoder.close();
+  }
+}
+
+const DAMAGE = ['DK_CORRUPT_DELTA', 'DK_UNSUPPORTED', 'DK_LIMIT'];
+
+describe('damage', () => {
+  it('any flipped byte is found', async () => {
+    for (const message of [full, delta]) {
+      for (let at = 0; at < message.length; at += 1) {
+        const bad = Buffer.from(message);
+        bad[at] = (bad[at] as number) ^ (1 << (at % 8));
+        expect(DAMAGE).toContain(await outcome(bad));
+      }
+    }
+  });
+
+  it('any cut, and anything behind the end', async () => {
+    for (let end = 0; end < delta.length; end += 1)
+      expect(await outcome(delta.subarray(0, end))).toBe('DK_CORRUPT_DELTA');
+    expect(await outcome(Buffer.concat([delta, Buffer.alloc(1)]))).toBe('DK_CORRUPT_DELTA');
+    expect(await outcome(delta)).toBe('right');
+  });
+
+  it('in a stream: no byte of a wrong segment comes out', async () => {
+    const { encoder } = pair({ segmentBytes: 1 << 16 });
+    const state = patternBytes(300_000, 1);
+    const message = (await encoder.encode('k', state)).toBuffer();
+    for (let at = 200; at < message.length; at += 9973) {
+      const bad = Buffer.from(message);
+      bad[at] = (bad[at] as number) ^ 4;
+      const decoder = new StateDecoder();
+      let bytes = 0;
+      const read = async (): Promise<void> => {
+        for await (const segment of decoder.decodeStream(bad)) {
+          expect(state.subarray(bytes, bytes + segment.length).equals(segment)).toBe(true);
+          bytes += segment.length;
+        }
+      };
+      await expect(read()).rejects.toMatchObject({ name: 'DiffKeeperError' });
+      expect(decoder.metrics().baselineCount).toBe(0);
+      await decoder.close();
+    }
+  });
+
+  it('bytes of any kind are refused, never taken', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+        const message = Buffer.concat([Buffer.from('DKS1\x01'), bytes]);
+        expect(DAMAGE).toContain(await outcome(message));
+      }),
+      { ...RUNS, numRuns: 300 },
+    );
+  });
+});
+
+const HEAD: StateHead = {
+  key: 'k',
+  keyClass: 'k',
+  hashAlgo: 'blake3',
+  plain: false,
+  timestampMs: 5,
+  baselineId: 1,
+  source: undefined,
+  segmentBytes: 1 << 16,
+  stateBytes: 10,
+  digests: false,
+};
+const SEGMENT = { engine: 0, targetBytes: 10, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0, digest: undefined };
+
+/** A message with a right check, whatever it says. */
+function byHand(head: Partial<StateHead>, segment: object = {}, end: object = {}, times = 1): Buffer {
+  const writer = new MessageWriter(engine, { ...HEAD, ...head });
+  const payload = Buffer.from('0123456789');
+  const digest = stateDigest(engine, 'blake3', [engine.digest('blake3', payload)]);
+  const parts = writer.head();
+  for (let i = 0; i < times; i += 1) parts.push(...writer.segment({ ...SEGMENT, payload, ...segment }));
+  parts.push(...writer.end({ stateBytes: 10, digest, ...end }));
+  return Buffer.concat(parts);
+}
+
+describe('messages made by hand', () => {
+  const decodeOf = async (message: Buffer): Promise<string> => {
+    const decoder = new StateDecoder({ stateBytesMax: 1 << 20 });
+    const outcome = await decoder.decode(message).then(
+      ({ bytes }) => bytes.toString(),
+      (error: { code?: string }) => error.code ?? String(error),
+    );
+    await decoder.close();
+    return outcome;
+  };
+
+  const source = { id: 1, digest: Buffer.alloc(32) };
+  const cases: [string, string, Buffer][] = [
+    ['the plain case', '0123456789', byHand({})],
+    ['an engine of a newer release', 'DK_UNSUPPORTED', byHand({}, { engine: 200 })],
+    ['a segment shorter than its state', 'DK_CORRUPT_DELTA', byHand({ stateBytes: 11 })],
+    ['an end that says another length', 'DK_CORRUPT_DELTA', byHand({}, {}, { stateBytes: 9 })],
+    ['another digest', 'DK_DIGEST_MISMATCH', byHand({}, {}, { digest: Buffer.alloc(32) })],
+    ['no segment', 'DK_CORRUPT_DELTA', byHand({}, {}, {}, 0)],
+    ['two segments where one is right', 'DK_CORRUPT_DELTA', byHand({}, {}, {}, 2)],
+    ['a target that the payload does not make', 'DK_CORRUPT_DELTA', byHand({}, { targetBytes: 12 })],
+    ['a target above the limit of segments', 'DK_CORRUPT_DELTA', byHand({}, { targetBytes: 1 << 17 })],
+    [
+      'a state above what the reader allows',
+      'DK_LIMIT',
+      byHand({ stateBytes: 1 << 21, digests: true }, { digest: Buffer.alloc(32) }),
+    ],
+    ['a dictionary that nobody sent', 'DK_DICTIONARY_MISSING', byHand({}, { engine: 1, dictionaryId: 7 })],
+    ['a delta without its baseline', 'DK_BASELINE_MISSING', byHand({ source, baselineId: undefined })],
+    ['a plain state with a baseline', 'DK_CORRUPT_DELTA', byHand({ plain: true })],
+    ['several segments without digests', 'DK_CORRUPT_DELTA', byHand({ stateBytes: 1 << 17 })],
+    ['a source without need', 'DK_CORRUPT_DELTA', byHand({}, { engine: 4 })],
+  ];
+  it.each(cases)('%s: %s', async (_name, expected, message) => {
+    expect(await decodeOf(message)).toBe(expected);
+  });
+});
+
+describe('frozen messages', () => {
+  it('are made alike for ever', () => {
+    expect(byHand({}).toString('hex')).toBe(
+      '444b5331010a0600016b016b0501100a0104000a000a3031323334353637383903290a53b63a6fc8605d0c0ce559317a00177d72adb24d669235e4c914f443a8831ca1d45ab0b297faa731',
+    );
+  });
+});

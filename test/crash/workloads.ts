@@ -1,0 +1,201 @@
+/**
+ * Lives of a store that are recorded. They run with small bounds (see `scripts/crash-states.mjs`): packs of 48 KiB,
+ * metadata batches of 64 changes, LevelDB tables of 64 KiB, so that a short life crosses all of them.
+ */
+import { appendFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { openCaptureSession } from '../../src/capture/capture.js';
+import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
+import { openStore, type Store, type Transaction } from '../../src/store/store.js';
+import { STORE_NAME } from './check-state.js';
+import { changingFile, noise } from './noise.js';
+import type { Mark } from './trace.js';
+
+export type Say = (mark: Mark) => void;
+
+export interface Workload {
+  readonly name: string;
+  /** Share of all states, relative to the others. */
+  readonly weight: number;
+  /** What stands when the recording begins; the marks are promised from the first moment. */
+  readonly before?: (base: string, say: Say) => Promise<void>;
+  readonly run: (base: string, say: Say) => Promise<void>;
+  /** A directory beside the base that is captured, which every state must be able to capture again. */
+  readonly stateDirectory?: boolean;
+  /** Begins from crash states of this workload's trace instead of `before`. */
+  readonly after?: { readonly workload: string; readonly cases: number };
+}
+
+async function put(store: Store, transaction: Transaction, name: string, bytes: Buffer): Promise<void> {
+  const extents = [];
+  for (let at = 0; at < bytes.length; at += 8192) {
+    const piece = bytes.subarray(at, at + 8192);
+    const [digest] = await transaction.storeBlobs([{ bytes: piece, kind: 'blob' }]);
+    extents.push({ digest: digest as Buffer, offset: 0, length: piece.length });
+  }
+  const digest = store.engine.digest(store.hashAlgo, bytes);
+  const recipe = await transaction.storeRecipe({ extents, size: bytes.length, digest });
+  const version = { ...removedVersion(name, 0), type: VERSION_TYPE.file, mode: 0o644 };
+  transaction.put({ ...version, size: bytes.length, digest, recipe });
+}
+
+async function commit(store: Store, say: Say, files: Record<string, Buffer | null>): Promise<void> {
+  const transaction = store.begin();
+  for (const [name, bytes] of Object.entries(files)) {
+    if (bytes) await put(store, transaction, name, bytes);
+    else transaction.remove(name);
+  }
+  acknowledge(await transaction.commit(), say);
+}
+
+function acknowledge(checkpoint: { readonly sequence: number; readonly root: Buffer } | null, say: Say): void {
+  if (!checkpoint) return;
+  say({ type: 'acknowledged', sequence: checkpoint.sequence, root: checkpoint.root.toString('hex') });
+}
+
+async function open(base: string, say: Say): Promise<Store> {
+  const store = await openStore(path.join(base, STORE_NAME), { create: true });
+  say({ type: 'opened' });
+  return store;
+}
+
+/** Some commits of small files, one abandoned, with sequence numbers as seeds. */
+async function smallCommits(store: Store, say: Say, count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    const seed = (store.newest?.sequence ?? 0) + 1;
+    const gone = seed % 4 === 0 ? { [`f${seed - 2}`]: null } : {};
+    await commit(store, say, { [`f${seed}`]: changingFile(seed), same: noise(300, seed), ...gone });
+    if (index !== 1) continue;
+    const abandoned = store.begin();
+    await put(store, abandoned, 'never', noise(5000, seed + 1000));
+    await abandoned.abort();
+  }
+}
+
+async function capture(base: string, say: Say): Promise<void> {
+  for (let life = 0; life < 3; life += 1) {
+    const store = await open(base, say);
+    await smallCommits(store, say, 4);
+    await store.close();
+  }
+}
+
+/** A state directory through a capture session: caches, a large file by windows, a freeze point. */
+async function session(base: string, say: Say): Promise<void> {
+  const state = `${base}.state`;
+  mkdirSync(path.join(state, 'd'), { recursive: true });
+  writeFileSync(path.join(state, 'large'), noise(320 << 10, 1));
+  writeFileSync(path.join(state, 'd', 'one'), noise(3000, 2));
+  const store = await open(base, say);
+  const session = await openCaptureSession(store, state);
+  const take = async (freeze?: () => Promise<{ rescan: readonly string[]; thaw(): Promise<number> }>) =>
+    acknowledge((await session.capture(freeze ? { freeze } : {})).checkpoint, say);
+  await take();
+  writeFileSync(path.join(state, 'large'), Buffer.concat([noise(320 << 10, 1).subarray(0, 250_000), noise(90_000, 3)]));
+  appendFileSync(path.join(state, 'd', 'one'), 'more');
+  await take();
+  renameSync(path.join(state, 'd', 'one'), path.join(state, 'two'));
+  await take(async () => ({ rescan: ['large'], thaw: async () => 1 }));
+  await session.close();
+  await store.close();
+  const again = await open(base, say);
+  const second = await openCaptureSession(again, state);
+  truncateSync(path.join(state, 'large'), 300_000);
+  rmSync(path.join(state, 'two'));
+  writeFileSync(path.join(state, 'three'), noise(9000, 4));
+  acknowledge((await second.capture()).checkpoint, say);
+  await second.close();
+  await again.close();
+}
+
+/** Commits whose metadata takes several batches and several records of versions. */
+async function largeCommits(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  for (let round = 1; round <= 3; round += 1) {
+    const transaction = store.begin();
+    for (let index = 0; index < 90; index += 1) {
+      const directory = { ...removedVersion(`d${(index * round) % 120}`, 0), type: VERSION_TYPE.directory };
+      transaction.put({ ...directory, mode: 0o700 + (round % 8) });
+    }
+    await put(store, transaction, 'd1/file', noise(4000, round));
+    acknowledge(await transaction.commit({ frozen: true, tag: `round ${round}` }), say);
+  }
+  await store.close();
+}
+
+/** Commits that begin new packs, abandoned ones too. */
+async function packs(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  for (let round = 1; round <= 4; round += 1) {
+    await commit(store, say, { big: noise(60_000, round), [`s${round}`]: noise(100, round) });
+    const abandoned = store.begin();
+    await put(store, abandoned, 'never', noise(70_000, round + 50));
+    await abandoned.abort();
+    await commit(store, say, { after: noise(500, round) });
+  }
+  await store.close();
+}
+
+/** Enough metadata for LevelDB to switch logs and merge tables while commits go on, and at each opening. */
+async function compaction(base: string, say: Say): Promise<void> {
+  for (let life = 0; life < 4; life += 1) {
+    const store = await open(base, say);
+    for (let round = 0; round < 4; round += 1) {
+      const transaction = store.begin();
+      for (let index = 0; index < 150; index += 1) {
+        const name = `${'long'.repeat(20)}${(life * 4 + round) * 60 + index}`;
+        transaction.put({ ...removedVersion(name, 0), type: VERSION_TYPE.directory, mode: 0o700 + round });
+      }
+      acknowledge(await transaction.commit(), say);
+    }
+    await store.close();
+  }
+}
+
+async function filled(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await smallCommits(store, say, 4);
+  await commit(store, say, { big: noise(60_000, 77) });
+  await smallCommits(store, say, 2);
+  await store.close();
+}
+
+/** The index is made anew from the packs, twice, with commits in between. */
+async function repair(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await store.rebuildIndex();
+  await smallCommits(store, say, 1);
+  await store.rebuildIndex();
+  await smallCommits(store, say, 1);
+  await store.close();
+}
+
+/** Opening has work to do; then life goes on. */
+async function goOn(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await smallCommits(store, say, 2);
+  await store.close();
+  const again = await open(base, say);
+  await smallCommits(again, say, 1);
+  await again.close();
+}
+
+export const WORKLOADS: readonly Workload[] = [
+  { name: 'capture', weight: 5, run: capture },
+  { name: 'capture-session', weight: 3, run: session, stateDirectory: true },
+  { name: 'large-commits', weight: 3, run: largeCommits },
+  { name: 'packs', weight: 4, run: packs },
+  { name: 'leveldb-compaction', weight: 3, run: compaction },
+  { name: 'recovery', weight: 4, run: goOn, after: { workload: 'capture', cases: 6 } },
+  { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
+  { name: 'repair', weight: 3, before: filled, run: repair },
+  {
+    name: 'lost-metadata',
+    weight: 3,
+    before: async (base, say) => {
+      await filled(base, say);
+      rmSync(path.join(base, STORE_NAME, 'meta'), { recursive: true });
+    },
+    run: goOn,
+  },
+];
