@@ -76,6 +76,8 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   const { meta, rebuild } = await openMeta(paths, { fresh, checksum, logger });
   let store: OpenedStore | undefined;
   try {
+    // Only who has the lock may say that there is no marker: another process may have made the store meanwhile.
+    marker ??= await readMarker(paths);
     marker ??= await finishCreation(paths, options.hashAlgo ?? 'blake3', clock.nowMs());
     await writeOwner(paths, clock.nowMs());
     await makeDirectory(paths.cache);

@@ -46,7 +46,9 @@ export async function recoverTail(
   const all = (await packs.list()).filter((pack) => pack >= (state?.pack ?? 0));
   const torn = new TornCommit(promised);
   let newest = state;
-  let sound = true;
+  // A missing pack that the metadata names: what was in it is lost, but not the number, which is not given again.
+  let sound = state === null || all.includes(state.pack);
+  if (!sound) logger.error({ pack: state?.pack }, 'the newest pack is missing');
   for (const pack of all) {
     const length = await packs.length(pack);
     const from = pack === state?.pack ? state.length : PACK_HEADER_BYTES;
@@ -67,7 +69,8 @@ export async function recoverTail(
   if (newest !== state) logger.debug({ sequence: newest?.sequence }, 'rolled forward behind the metadata');
   if (!sound) {
     logger.warn({ damage: replay.damage }, 'packs are damaged behind the newest checkpoint: run `diffkeeper verify`');
-    await packs.continueAt(all[all.length - 1] ?? 0, Number.MAX_SAFE_INTEGER);
+    const last = Math.max(all[all.length - 1] ?? 0, state?.pack ?? 0, promised?.pack ?? 0);
+    await packs.continueAt(last, Number.MAX_SAFE_INTEGER);
     return newest;
   }
   const aside = (rebuilt !== undefined && promised === null) || torn.held !== null;

@@ -11,10 +11,32 @@ export interface FailurePlan {
   readonly at: number;
   /** All later calls fail too. */
   readonly sticky: boolean;
-  readonly code: 'ENOSPC' | 'EIO';
+  /** `short`: no error, but a read or write that handles a part only, as POSIX allows. */
+  readonly code: keyof typeof TEXTS | 'short';
   /** A failing call takes effect, at least in part, before it fails. */
   readonly partial: boolean;
+  /** Which calls are counted; default those that change the disk. */
+  readonly calls?: readonly string[];
 }
+
+/** The system's words for its codes. */
+const TEXTS = {
+  ENOSPC: 'no space left on device',
+  EIO: 'i/o error',
+  EMFILE: 'too many open files',
+  EACCES: 'permission denied',
+} as const;
+
+/** Calls by what they do. `batch` is LevelDB's own write. */
+export const CALLS = {
+  write: ['write', 'writev', 'writeFile', 'truncate', 'batch'],
+  fsync: ['sync', 'datasync'],
+  open: ['open', 'openRead'],
+  read: ['read', 'readFile', 'readdir', 'stat'],
+  rename: ['rename', 'unlink', 'rm', 'mkdir'],
+} as const satisfies Record<string, readonly string[]>;
+
+const CHANGING: readonly string[] = [...CALLS.write, ...CALLS.fsync, ...CALLS.rename, 'open'];
 
 export const NO_FAILURE: FailurePlan = { at: 0, sticky: false, code: 'EIO', partial: false };
 
@@ -34,6 +56,7 @@ class FailingDisk {
 
   /** Whether the next call fails. */
   #isDoomed(name: string): boolean {
+    if (!(this.plan.calls ?? CHANGING).includes(name)) return false;
     this.calls += 1;
     const { at, sticky } = this.plan;
     const doomed = at > 0 && (this.calls === at || (sticky && this.calls > at));
@@ -45,8 +68,9 @@ class FailingDisk {
   }
 
   systemError(name: string): Error {
-    const text = this.plan.code === 'ENOSPC' ? 'no space left on device' : 'i/o error';
-    return Object.assign(new Error(`${this.plan.code}: ${text}, ${name}`), { code: this.plan.code });
+    const { code } = this.plan;
+    if (code === 'short') throw new Error(`a short ${name} cannot be made`);
+    return Object.assign(new Error(`${code}: ${TEXTS[code]}, ${name}`), { code });
   }
 
   levelError(): Error {
@@ -55,8 +79,14 @@ class FailingDisk {
   }
 
   /** Runs the call, or fails it; `part` is what a failing call does nevertheless. */
-  async run<T>(name: string, call: () => Promise<T>, part: () => Promise<unknown> = async () => {}): Promise<T> {
+  async run<T>(
+    name: string,
+    call: () => Promise<T>,
+    part: () => Promise<unknown> = async () => {},
+    short?: () => Promise<T>,
+  ): Promise<T> {
     if (!this.#isDoomed(name)) return call();
+    if (this.plan.code === 'short') return (short ?? call)();
     if (this.plan.partial) await part();
     throw name === 'batch' ? this.levelError() : this.systemError(name);
   }
@@ -77,13 +107,16 @@ function wrapHandle(handle: FileHandle): FileHandle {
         case 'writev':
           return (buffers: readonly Uint8Array[], at: number) => {
             const half = Buffer.concat(buffers).subarray(0, 100);
-            return disk.run(
-              'writev',
-              () => call(buffers, at),
-              () => target.write(half, 0, half.length, at),
-            );
+            const part = () => target.write(half, 0, half.length, at);
+            const short = async () => ({ bytesWritten: (await part()).bytesWritten, buffers });
+            return disk.run('writev', () => call(buffers, at), part, short);
           };
         case 'write':
+        case 'read':
+          return (buffer: Uint8Array, from: number, length: number, at: number) => {
+            const less = () => call(buffer, from, Math.ceil(length / 2), at);
+            return disk.run(key, () => call(buffer, from, length, at), less, less);
+          };
         case 'writeFile':
         case 'truncate':
         case 'sync':
@@ -112,8 +145,7 @@ export function failingFs(real: FsPromises): FsPromises {
       );
   const open = async (...values: Parameters<FsPromises['open']>): Promise<FileHandle> => {
     const writes = typeof values[1] === 'string' && values[1] !== 'r';
-    const handle = writes ? await disk.run('open', () => real.open(...values)) : await real.open(...values);
-    return wrapHandle(handle);
+    return wrapHandle(await disk.run(writes ? 'open' : 'openRead', () => real.open(...values)));
   };
   return {
     ...real,
@@ -123,6 +155,9 @@ export function failingFs(real: FsPromises): FsPromises {
     rm: wrap('rm', real.rm),
     truncate: wrap('truncate', real.truncate),
     mkdir: wrap('mkdir', real.mkdir) as FsPromises['mkdir'],
+    readFile: wrap('readFile', real.readFile as (...values: unknown[]) => Promise<unknown>) as FsPromises['readFile'],
+    readdir: wrap('readdir', real.readdir as (...values: unknown[]) => Promise<unknown>) as FsPromises['readdir'],
+    stat: wrap('stat', real.stat as (...values: unknown[]) => Promise<unknown>) as FsPromises['stat'],
   };
 }
 

@@ -6,10 +6,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { isDiffKeeperError } from '../../src/core/core.js';
 import { openStore, type Store } from '../../src/store/store.js';
 import { disk, type FailurePlan, NO_FAILURE } from './failing-disk.js';
-import { contentOf, directory, noise, putFile } from './store-fixture.js';
+import { COMMITS, expectSound, expectTyped, live } from './failing-life.js';
+import { directory } from './store-fixture.js';
 
 vi.mock('node:fs/promises', async (original) => {
   const { failingFs } = await import('./failing-disk.js');
@@ -28,102 +28,6 @@ afterEach(async () => {
   disk.begin(NO_FAILURE);
   await rm(base, { recursive: true, force: true });
 });
-
-type Files = Record<string, Buffer | null>;
-/** What each commit of the life does, in order. */
-const COMMITS: readonly Files[] = [
-  { a: noise(3000, 1), b: Buffer.from('b1') },
-  { a: noise(3000, 2), b: null, c: noise(70_000, 3) },
-  { d: noise(500, 4), a: Buffer.from('short') },
-];
-
-function stateAfter(commits: number): Map<string, Buffer> {
-  const state = new Map<string, Buffer>();
-  for (const files of COMMITS.slice(0, commits)) {
-    for (const [name, bytes] of Object.entries(files)) {
-      if (bytes) state.set(name, bytes);
-      else state.delete(name);
-    }
-  }
-  return state;
-}
-
-/** How many commits the store holds; everything about them must be right. */
-async function expectSound(root: string): Promise<number> {
-  const store = await openStore(root, { create: true });
-  try {
-    const sequence = store.newest?.sequence ?? 0;
-    const state = stateAfter(sequence);
-    const names: string[] = [];
-    for await (const batch of store.entries()) names.push(...batch.map((version) => version.path));
-    expect(names.sort()).toEqual([...state.keys()].sort());
-    for (const [name, bytes] of state) expect((await contentOf(store, name))?.equals(bytes)).toBe(true);
-    expect((await store.verify()).damage).toEqual([]);
-    return sequence;
-  } finally {
-    await store.close();
-  }
-}
-
-interface Outcome {
-  /** Commits that were acknowledged. */
-  readonly acknowledged: number;
-  readonly errors: unknown[];
-}
-
-async function commitOrAbort(store: Store, files: Files): Promise<void> {
-  const transaction = store.begin();
-  try {
-    for (const [name, bytes] of Object.entries(files)) {
-      if (bytes) await putFile(store, transaction, name, bytes);
-      else transaction.remove(name);
-    }
-    await transaction.commit();
-  } finally {
-    // After a commit, good or bad, this does nothing.
-    await transaction.abort();
-  }
-}
-
-/** A life on the failing disk: opens, commits, tries again what failed, closes. Not a step may hang or throw untyped. */
-async function live(root: string): Promise<Outcome> {
-  const errors: unknown[] = [];
-  let acknowledged = 0;
-  let store: Store | undefined;
-  for (let attempt = 0; attempt < 3 && !store; attempt += 1) {
-    store = await openStore(root, { create: true }).catch((error: unknown) => {
-      errors.push(error);
-      return undefined;
-    });
-  }
-  if (!store) return { acknowledged, errors };
-  for (let attempt = 0; attempt < COMMITS.length * 2; attempt += 1) {
-    const next = store.newest?.sequence ?? 0;
-    const files = COMMITS[next];
-    if (!files) break;
-    try {
-      await commitOrAbort(store, files);
-      acknowledged = store.newest?.sequence ?? 0;
-      expect(acknowledged).toBe(next + 1);
-    } catch (error) {
-      errors.push(error);
-      // A commit that failed must leave a store that can go on by itself, and one that `reopen` brings back.
-      if (attempt % 2 === 1) await store.reopen().catch((again: unknown) => errors.push(again));
-    }
-  }
-  await store.close().catch((error: unknown) => errors.push(error));
-  return { acknowledged, errors };
-}
-
-function expectTyped(errors: readonly unknown[], code: string): void {
-  const allowed = code === 'ENOSPC' ? ['DK_DISK_FULL', 'DK_IO'] : ['DK_IO'];
-  for (const error of errors) {
-    if (!isDiffKeeperError(error)) throw error;
-    expect(allowed).toContain(error.code);
-  }
-  const first = errors[0];
-  if (code === 'ENOSPC' && first !== undefined) expect(isDiffKeeperError(first, 'DK_DISK_FULL')).toBe(true);
-}
 
 const kinds: Omit<FailurePlan, 'at'>[] = [
   { sticky: false, code: 'EIO', partial: false },
