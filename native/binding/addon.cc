@@ -21,6 +21,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterPages(env, exports);
   dk::RegisterPlace(env, exports);
   dk::RegisterRuns(env, exports);
+  dk::RegisterFileWriter(env, exports);
   return exports;
 }
 

@@ -19,6 +19,7 @@ void RegisterBlobsSlices(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
 void RegisterPlace(Napi::Env env, Napi::Object exports);
+void RegisterFileWriter(Napi::Env env, Napi::Object exports);
 void RegisterRuns(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

@@ -6,6 +6,7 @@
  */
 import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
+import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
 
 export {
@@ -17,6 +18,8 @@ export {
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
+
+export type { FileWriter } from './file-writer.js';
 
 export type HashAlgo = 'blake3' | 'sha256';
 
@@ -196,7 +199,7 @@ export interface CutOptions {
   readonly maxBytes: number;
 }
 
-export interface Engine extends RunVerbs {
+export interface Engine extends RunVerbs, WriterVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;

@@ -18,6 +18,7 @@ import {
   checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
+import { guardWriter } from './file-writer.js';
 import { guardDeltaFiles } from './guarded-deltas.js';
 import { guardRuns } from './run-verbs.js';
 
@@ -272,5 +273,6 @@ export function guardEngine(inner: Engine): Engine {
     ...guardDeltaFiles(inner),
     ...guardFiles(inner),
     ...guardRuns(inner),
+    ...guardWriter(inner),
   };
 }

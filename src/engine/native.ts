@@ -12,6 +12,7 @@ import {
   unpackPaths,
 } from '../core/core.js';
 import type { Engine, FileScan, StatIndex, TreeChanges } from './engine.js';
+import type { FileWriter, WriterVerbs } from './file-writer.js';
 import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
 import type { RunVerbs } from './run-verbs.js';
 
@@ -103,6 +104,13 @@ function wrapScan(raw: FileScan): FileScan {
   };
 }
 
+function wrapWriter(raw: FileWriter): FileWriter {
+  return {
+    write: (position, bytes, direct) => crossing(() => raw.write(position, bytes, direct)),
+    finish: (size) => crossing(() => raw.finish(size)),
+  };
+}
+
 type FileVerbs = Pick<
   Engine,
   | 'createStatIndex'
@@ -115,6 +123,7 @@ type FileVerbs = Pick<
   | 'preallocate'
   | 'syncFileSystem'
   | keyof RunVerbs
+  | keyof WriterVerbs
 >;
 
 function wrapFiles(raw: RawAddon): FileVerbs {
@@ -138,6 +147,8 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
     readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
     prefetchRuns: (fd, runs) => crossing(() => raw.prefetchRuns(fd, runs)),
+    openFileWriter: (fd, algo) => wrapWriter(raw.openFileWriter(fd, algo)),
+    alignedBuffer: (bytes) => raw.alignedBuffer(bytes),
   };
 }
 

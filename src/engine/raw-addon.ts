@@ -2,6 +2,7 @@
  * What the addon exports, before it becomes an `Engine`. Lists of paths cross as
  * one NUL-joined buffer and a count; everything else is as in the interface.
  */
+
 import type {
   CompressOptions,
   CutOptions,
@@ -15,6 +16,7 @@ import type {
   HashAlgo,
   SliceBatch,
 } from './engine.js';
+import type { FileWriter } from './file-writer.js';
 
 /** Changes as they cross. */
 export interface RawChanges {
@@ -114,6 +116,8 @@ export interface RawAddon {
   syncFileSystem(directory: string): Promise<boolean>;
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
+  openFileWriter(fd: number, algo: HashAlgo): FileWriter;
+  alignedBuffer(bytes: number): Buffer;
 }
 
 const NAMES: readonly (keyof RawAddon)[] = [
@@ -149,6 +153,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'syncFileSystem',
   'readRuns',
   'prefetchRuns',
+  'openFileWriter',
+  'alignedBuffer',
 ];
 
 /** Fails with the missing names unless all functions are there: a file from another version may load. */

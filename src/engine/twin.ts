@@ -5,6 +5,7 @@
  * parents are checked but not held while placing, at most 1 GiB per zstd call.
  */
 import type { Engine, EngineInfo } from './engine.js';
+import { twinWriter } from './file-writer.js';
 import { twinRuns } from './run-verbs.js';
 import { alignPatchNow } from './twin-align-decode.js';
 import { alignDiffNow } from './twin-align-encode.js';
@@ -91,5 +92,6 @@ export function createTwin(fallbackReason?: string): Engine {
     // Nor one that syncs more than one file.
     syncFileSystem: async () => false,
     ...twinRuns,
+    ...twinWriter,
   };
 }

@@ -1,18 +1,20 @@
 /**
  * Large lane: files that do not fit one batch. Each is written to a temporary
- * name in steps, the next steps being read while one is written, and renamed
- * only after its digest was compared. The memory is bounded by
+ * name in steps, the next steps being read while one is written, hashed on the
+ * way, and renamed only after its digest was compared. The memory is bounded by
  * 2 files x 2 steps x 16 MiB, and by what the store gathers these from.
  */
-import { close, ftruncate, write } from 'node:fs';
+import { close, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
 import { type BytePath, LIMITS } from '../core/core.js';
+import type { FileWriter } from '../engine/engine.js';
 import type { Extent, Version } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
 import { rowOf } from './attribute-rows.js';
 import { digestMismatch } from './place-small.js';
 import type { RecoverJob } from './recover-job.js';
 import { RootedDirectory } from './rooted-directory.js';
+import { DIRECT_FILE_BYTES_MIN, WriteWay } from './write-way.js';
 
 /** A whole window: neighbouring steps then need no blob of each other's. */
 const STEP_BYTES = LIMITS.windowBytes;
@@ -20,7 +22,6 @@ const FILES_AT_ONCE = 2;
 
 const closeFd = promisify(close);
 const truncateFd = promisify(ftruncate);
-const writeFd = promisify(write);
 
 /** Bytes for one place in the file. */
 interface Piece {
@@ -32,6 +33,7 @@ interface Piece {
 export class LargeLane {
   readonly #job: RecoverJob;
   readonly #running = new Set<Promise<void>>();
+  readonly #way = new WriteWay();
   #fatal: unknown;
 
   constructor(job: RecoverJob) {
@@ -42,7 +44,7 @@ export class LargeLane {
   async add(version: Version): Promise<void> {
     while (this.#running.size >= FILES_AT_ONCE) await Promise.race(this.#running);
     this.#throwFatal();
-    const run: Promise<void> = placeLarge(this.#job, version)
+    const run: Promise<void> = placeLarge(this.#job, version, this.#way)
       .catch((error: unknown) => {
         this.#fatal ??= error;
       })
@@ -65,18 +67,20 @@ export class LargeLane {
   }
 }
 
-async function placeLarge(job: RecoverJob, version: Version): Promise<void> {
+async function placeLarge(job: RecoverJob, version: Version, way: WriteWay): Promise<void> {
   let reported = 0;
   try {
     job.check();
     const { fd, temporary } = await job.engine.placeOpen(job.root, version.path);
     let placed = false;
     try {
-      for await (const bytes of writeSteps(job, version, fd)) {
+      if (version.sparse) await truncateFd(fd, version.size);
+      const writer = job.engine.openFileWriter(fd, job.store.hashAlgo);
+      for await (const bytes of writeSteps(job, version, { writer, way })) {
         reported += bytes;
         job.progress(bytes);
       }
-      const digest = await digestOf(job, fd, temporary);
+      const digest = await writer.finish(version.size);
       if (version.digest?.equals(digest) !== true) throw digestMismatch(version.path);
       job.check();
       await job.engine.placeCommit({
@@ -101,10 +105,16 @@ async function placeLarge(job: RecoverJob, version: Version): Promise<void> {
 }
 
 /** Writes the content step by step; yields the bytes of each. The next step is read while one is written. */
-async function* writeSteps(job: RecoverJob, version: Version, fd: number): AsyncGenerator<number> {
+async function* writeSteps(
+  job: RecoverJob,
+  version: Version,
+  { writer, way }: { readonly writer: FileWriter; readonly way: WriteWay },
+): AsyncGenerator<number> {
   const reader = job.store.reader(version);
-  if (version.sparse) await truncateFd(fd, version.size);
-  const room = () => Buffer.allocUnsafeSlow(Math.min(STEP_BYTES, version.size));
+  // The pieces of a sparse file begin anywhere.
+  const direct = version.size >= DIRECT_FILE_BYTES_MIN && !version.sparse;
+  const room = () =>
+    direct ? job.engine.alignedBuffer(STEP_BYTES) : Buffer.allocUnsafeSlow(Math.min(STEP_BYTES, version.size));
   let [reading, writing] = [room(), room()];
   let ahead = load(reader, 0, reading);
   try {
@@ -116,7 +126,9 @@ async function* writeSteps(job: RecoverJob, version: Version, fd: number): Async
       // When writing fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
       job.check();
-      for (const piece of pieces) await writeAll(fd, piece);
+      for (const { position, bytes } of pieces) {
+        await (direct ? way.write(writer, position, bytes) : writer.write(position, bytes, false));
+      }
       yield Math.min(STEP_BYTES, version.size - offset);
     }
   } finally {
@@ -158,20 +170,6 @@ export function dataRuns(extents: readonly Extent[], start: number): { position:
     position += extent.length;
   }
   return runs;
-}
-
-async function writeAll(fd: number, { position, bytes }: Piece): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesWritten } = await writeFd(fd, bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
-}
-
-/** Digest of what the descriptor's file holds now, read back from the system. */
-async function digestOf(job: RecoverJob, fd: number, temporary: BytePath): Promise<Buffer> {
-  const path = RootedDirectory.descriptorPath(fd) ?? `${job.root}/${Buffer.from(temporary, 'latin1').toString('utf8')}`;
-  return job.engine.digestFile(job.store.hashAlgo, path, job.signal);
 }
 
 function removeTemporary(job: RecoverJob, temporary: BytePath): void {

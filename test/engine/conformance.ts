@@ -10,6 +10,7 @@ import { describeReading } from './conformance-reading.js';
 import { describeRuns } from './conformance-runs.js';
 import { describeStatIndex } from './conformance-stat-index.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
+import { describeWriter } from './conformance-writer.js';
 
 /** What an implementation cannot do on Node alone. */
 export interface Abilities {
@@ -27,6 +28,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeStatIndex(engine);
     describeReading(engine);
     describe('runs', () => describeRuns(engine));
+    describe('file writer', () => describeWriter(engine));
     describePlacing(engine, abilities.exactTimes);
   });
 }
