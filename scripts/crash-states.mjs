@@ -4,75 +4,12 @@
  *
  *   npm run crash:states [-- --states=100000 --seed=1 --jobs=2 --workload=NAME --keep=DIR]
  *   npm run crash:states -- --trace=FILE --state=NUMBER
- *
- * The workloads run with small bounds, so that a short life crosses them; the checks run with the true ones.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { runBundled } from './crash-bundle.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-// Below the project, so that packages are found; one folder per process, so that two runs do not meet.
-const out = join(root, 'build', `crash-${process.pid}`);
-
-/** File -> pairs of a bound as it stands there and the small one. */
-const SMALL = {
-  'core/limits.ts': [
-    ['packBytes: 64 << 20', 'packBytes: 48 << 10'],
-    ['versionsRecordBytes: 1 << 16', 'versionsRecordBytes: 1 << 10'],
-  ],
-  'store/packs.ts': [['>= LIMITS.stagedBytes', '>= 16 << 10']],
-  'store/meta.ts': [
-    ['CHANGES_PER_BATCH = 16_384', 'CHANGES_PER_BATCH = 64'],
-    ['writeBufferSize: 4 << 20', 'writeBufferSize: 64 << 10'],
-  ],
-};
-
-const smallBounds = {
-  name: 'small-bounds',
-  setup({ onLoad }) {
-    for (const [file, changes] of Object.entries(SMALL)) {
-      onLoad({ filter: new RegExp(`/src/${file.replace('.', '\\.')}$`) }, ({ path }) => {
-        let contents = readFileSync(path, 'utf8');
-        for (const [bound, small] of changes) {
-          if (!contents.includes(bound)) throw new Error(`${file} has no "${bound}" any more`);
-          contents = contents.replace(bound, small);
-        }
-        return { contents, loader: 'ts' };
-      });
-    }
-  },
-};
-
-/** The addon is looked for from the place of the file that loads it. */
-const addonInPlace = {
-  name: 'addon-in-place',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/addon\.cjs$/ }, () => ({ path: join(root, 'src', 'addon.cjs'), external: true }));
-  },
-};
-
-function bundle(name, plugins) {
-  return build({
-    entryPoints: [join(root, 'test', 'crash', `${name}.ts`)],
-    outfile: join(out, `${name}.mjs`),
-    bundle: true,
-    packages: 'external',
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    plugins: [addonInPlace, ...plugins],
-    logLevel: 'warning',
-  });
-}
-
-mkdirSync(out, { recursive: true });
-try {
-  await Promise.all([bundle('workload-child', [smallBounds]), bundle('check-trace', []), bundle('crash-run', [])]);
-  const words = [join(out, 'crash-run.mjs'), ...process.argv.slice(2)];
-  process.exitCode = spawnSync(process.execPath, words, { stdio: 'inherit' }).status ?? 1;
-} finally {
-  rmSync(out, { recursive: true, force: true });
-}
+process.exitCode = await runBundled({
+  small: ['workload-child'],
+  plain: ['check-trace', 'crash-run'],
+  run: 'crash-run',
+  words: process.argv.slice(2),
+});

@@ -26,7 +26,7 @@ export interface Workload {
   readonly after?: { readonly workload: string; readonly cases: number };
 }
 
-async function put(store: Store, transaction: Transaction, name: string, bytes: Buffer): Promise<void> {
+export async function putFile(store: Store, transaction: Transaction, name: string, bytes: Buffer): Promise<void> {
   const extents = [];
   for (let at = 0; at < bytes.length; at += 8192) {
     const piece = bytes.subarray(at, at + 8192);
@@ -42,7 +42,7 @@ async function put(store: Store, transaction: Transaction, name: string, bytes: 
 async function commit(store: Store, say: Say, files: Record<string, Buffer | null>): Promise<void> {
   const transaction = store.begin();
   for (const [name, bytes] of Object.entries(files)) {
-    if (bytes) await put(store, transaction, name, bytes);
+    if (bytes) await putFile(store, transaction, name, bytes);
     else transaction.remove(name);
   }
   acknowledge(await transaction.commit(), say);
@@ -67,7 +67,7 @@ async function smallCommits(store: Store, say: Say, count: number): Promise<void
     await commit(store, say, { [`f${seed}`]: changingFile(seed), same: noise(300, seed), ...gone });
     if (index !== 1) continue;
     const abandoned = store.begin();
-    await put(store, abandoned, 'never', noise(5000, seed + 1000));
+    await putFile(store, abandoned, 'never', noise(5000, seed + 1000));
     await abandoned.abort();
   }
 }
@@ -117,7 +117,7 @@ async function largeCommits(base: string, say: Say): Promise<void> {
       const directory = { ...removedVersion(`d${(index * round) % 120}`, 0), type: VERSION_TYPE.directory };
       transaction.put({ ...directory, mode: 0o700 + (round % 8) });
     }
-    await put(store, transaction, 'd1/file', noise(4000, round));
+    await putFile(store, transaction, 'd1/file', noise(4000, round));
     acknowledge(await transaction.commit({ frozen: true, tag: `round ${round}` }), say);
   }
   await store.close();
@@ -129,7 +129,7 @@ async function packs(base: string, say: Say): Promise<void> {
   for (let round = 1; round <= 4; round += 1) {
     await commit(store, say, { big: noise(60_000, round), [`s${round}`]: noise(100, round) });
     const abandoned = store.begin();
-    await put(store, abandoned, 'never', noise(70_000, round + 50));
+    await putFile(store, abandoned, 'never', noise(70_000, round + 50));
     await abandoned.abort();
     await commit(store, say, { after: noise(500, round) });
   }

@@ -1,0 +1,57 @@
+/** A life on a disk that fails somewhere: opens, commits, tries again what failed. Prints what came of it as JSON. */
+import * as path from 'node:path';
+import { isDiffKeeperError } from '../../src/core/core.js';
+import { openStore, type Store } from '../../src/store/store.js';
+import { STORE_NAME } from './check-state.js';
+import type { LifeReport } from './fault-run.js';
+import { noise } from './noise.js';
+import { putFile } from './workloads.js';
+
+const COMMITS = 5;
+const ATTEMPTS = 4;
+const acknowledged: [number, string][] = [];
+const errors: string[] = [];
+
+function note(error: unknown): void {
+  errors.push(isDiffKeeperError(error) ? error.code : `not ours: ${error instanceof Error ? error.stack : error}`);
+}
+
+async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+  for (let count = 0; count < ATTEMPTS; count += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      note(error);
+    }
+  }
+  return undefined;
+}
+
+/** What a commit holds depends on its number alone, so that its root is known. */
+async function commitNext(store: Store, target: number): Promise<void> {
+  if (store.needsReopen) await store.reopen();
+  const sequence = (store.newest?.sequence ?? 0) + 1;
+  // A commit that failed may have been rolled forward.
+  if (sequence > target) return;
+  const transaction = store.begin();
+  try {
+    await putFile(store, transaction, `f${sequence}`, noise(sequence * 9000, sequence));
+    await putFile(store, transaction, 'same', noise(300, sequence));
+    const checkpoint = await transaction.commit();
+    if (checkpoint) acknowledged.push([checkpoint.sequence, checkpoint.root.toString('hex')]);
+  } finally {
+    await transaction.abort();
+  }
+}
+
+const root = path.join(process.argv[2] as string, STORE_NAME);
+for (let life = 0; life < 2; life += 1) {
+  const store = await attempt(() => openStore(root, { create: true }));
+  if (!store) break;
+  const target = life === 0 ? 3 : COMMITS;
+  while ((store.newest?.sequence ?? 0) < target) {
+    if ((await attempt(() => commitNext(store, target).then(() => true))) === undefined) break;
+  }
+  await store.close().catch(note);
+}
+process.stdout.write(JSON.stringify({ acknowledged, errors } satisfies LifeReport));
