@@ -57,7 +57,13 @@ export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';
 export type { DamageKind, MigratedPart, MigrationDamage, MigrationReport, OpenOptions } from './migrate/migrate.js';
-export { importedStorePath, migratedTotals, openStoreOrImport, readMigrationReport } from './migrate/migrate.js';
+export {
+  finalizeMigration,
+  importedStorePath,
+  migratedTotals,
+  openStoreOrImport,
+  readMigrationReport,
+} from './migrate/migrate.js';
 export type {
   RecoverDamage,
   RecoverOptions,

@@ -1,6 +1,7 @@
 /** `migrate`: brings an older store over (opening it does that) and shows the report. */
 import {
   EXIT_CODES,
+  finalizeMigration,
   type MigrationDamage,
   type MigrationReport,
   migratedTotals,
@@ -20,7 +21,13 @@ export async function run(context: CommandContext): Promise<number> {
   if (typeof form !== 'string' || !FORMS.includes(form)) {
     throw argumentError('--report', `got "${String(form)}"; allowed: ${FORMS.join(', ')}`);
   }
-  const report = await withStore(context, storeOptions(settings), (store) => readMigrationReport(store.path));
+  if (!settings.enableDiff) throw argumentError('--enable-diff', 'a migration is to schema 2: leave it at true');
+  const found = await withStore(context, storeOptions(settings), async (store) => ({
+    path: store.path,
+    report: await readMigrationReport(store.path),
+  }));
+  const finalize = local.finalize === true && found.report !== null;
+  const report = finalize ? await finalizeMigration(found.path, { logger: context.logger }) : found.report;
   if (report === null) {
     output.record('migration', { state: 'none' });
     output.line('nothing to migrate: this store was not made from an older one');
@@ -38,7 +45,7 @@ function show(output: Output, report: MigrationReport): void {
   const { files, versions, bytes } = migratedTotals(report);
   output.record('migration', { ...facts, files, versions, bytes, damaged: damage.length });
   output.line(
-    `${report.state}: ${count(files, 'file')} in ${count(versions, 'version')}, ${showBytes(bytes)}, from ${report.source.path} ` +
+    `${report.state}${report.finalized ? ', finalized' : ''}: ${count(files, 'file')} in ${count(versions, 'version')}, ${showBytes(bytes)}, from ${report.source.path} ` +
       `(schema ${report.source.schema}, ${report.source.identity})`,
   );
 }

@@ -21,11 +21,10 @@ export interface CommandFacts {
 }
 
 const GENERAL: readonly OptionKey[] = ['debug', 'logFormat', 'json'];
-const STORE: readonly OptionKey[] = ['store', ...GENERAL];
+const STORE: readonly OptionKey[] = ['store', 'enableDiff', ...GENERAL];
 const WRITE: readonly OptionKey[] = [
   'stateDir',
   ...STORE,
-  'enableDiff',
   'diffLibrary',
   'chunkSize',
   'hashAlgo',
@@ -105,7 +104,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'cat',
     help: 'write one file, as it was, to stdout',
     arguments: '<path>',
-    options: ['store', 'debug', 'logFormat'],
+    options: ['store', 'enableDiff', 'debug', 'logFormat'],
     local: [AT],
     examples: ['diffkeeper cat --store=./keep --at=2h config/app.json'],
     load: () => import('./command-cat.js'),
@@ -169,7 +168,10 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'migrate',
     help: 'bring a store of the older system over, and say what came of it',
     options: [...STORE, 'hashAlgo', 'snapshotInterval', 'level'],
-    local: [{ flags: '--report <form>', help: 'text (default), or json: the whole report as one JSON object' }],
+    local: [
+      { flags: '--report <form>', help: 'text (default), or json: the whole report as one JSON object' },
+      { flags: '--finalize', help: 'remove the snapshots it was made from: no way back afterwards' },
+    ],
     examples: [
       'diffkeeper migrate --store=/deltas/db.bolt',
       'diffkeeper migrate --store=/deltas/db.bolt --report=json',

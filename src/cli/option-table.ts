@@ -42,7 +42,7 @@ export const OPTION_TABLE = facts({
   enableDiff: {
     kind: 'boolean',
     flag: 'enable-diff',
-    help: 'false: store what changed on its own, never as a delta',
+    help: 'false: whole-file snapshots (schema 1), no deltas, no history',
     fallback: true,
   },
   diffLibrary: {

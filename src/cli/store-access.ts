@@ -1,5 +1,5 @@
 /** Opens the store of a command and closes it whatever happens. */
-import { type Checkpoint, openStoreOrImport, type Store, type StoreOptions } from '../index.js';
+import { type Checkpoint, type OpenOptions, openStoreOrImport, type Store } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { type Progress, startProgress } from './progress.js';
@@ -8,8 +8,9 @@ import type { Settings } from './settings.js';
 const MEGABYTE = 1024 * 1024;
 
 /** Store options that the settings ask for. */
-export function storeOptions(settings: Settings): Omit<StoreOptions, 'create' | 'logger'> {
-  return { hashAlgo: settings.hashAlgo, snapshotInterval: settings.snapshotInterval, level: settings.level };
+export function storeOptions(settings: Settings): Omit<OpenOptions, 'create' | 'logger' | 'signal' | 'onProgress'> {
+  const { hashAlgo, snapshotInterval, level } = settings;
+  return { hashAlgo, snapshotInterval, level, schema: settings.enableDiff ? 2 : 1 };
 }
 
 type StoreEngine = 'auto' | 'zstd' | 'xor';
@@ -33,7 +34,7 @@ export function captureOptions(settings: Settings): {
 }
 
 /** Opens the store; a file of the older system is imported first, with a bar on a terminal. */
-async function openWithProgress(context: CommandContext, options: StoreOptions): Promise<Store> {
+async function openWithProgress(context: CommandContext, options: OpenOptions): Promise<Store> {
   const { logger, output, settings, signal } = context;
   let progress: Promise<Progress> | undefined;
   const onProgress = (doneBytes: number, totalBytes: number): void => {
@@ -41,7 +42,9 @@ async function openWithProgress(context: CommandContext, options: StoreOptions):
     void progress.then((bar) => bar.update(doneBytes, totalBytes));
   };
   try {
-    return await openStoreOrImport(settings.store, { ...options, logger, signal, onProgress });
+    // Looking at a store is no reason to migrate it.
+    const schema = settings.enableDiff ? 'asFound' : 1;
+    return await openStoreOrImport(settings.store, { schema, ...options, logger, signal, onProgress });
   } finally {
     (await progress)?.stop();
   }
@@ -50,7 +53,7 @@ async function openWithProgress(context: CommandContext, options: StoreOptions):
 /** Runs a task with the open store. Closing errors do not hide the task's own. */
 export async function withStore<T>(
   context: CommandContext,
-  options: StoreOptions,
+  options: OpenOptions,
   task: (store: Store) => Promise<T>,
 ): Promise<T> {
   const store = await openWithProgress(context, options);

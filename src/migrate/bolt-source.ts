@@ -36,6 +36,7 @@ export class BoltSource implements LegacySource {
   readonly schema: number;
   readonly damage: readonly string[];
   readonly valueBytes: number;
+  readonly tagSuffix = '';
   readonly identity: string;
 
   private constructor(file: BoltFile, survey: Survey, salvaged: Salvaged) {

@@ -61,7 +61,7 @@ export class ImportJob {
 
   /** Imports what is not there yet. @throws DK_ABORTED, DK_DISK_FULL, DK_IO; another call goes on from there */
   async run(): Promise<MigrationReport> {
-    const done = await groupsDone(this.#store);
+    const done = await groupsDone(this.#store, this.#source.tagSuffix);
     this.#damage = this.#report.damage.filter(({ group }) => group > 0 && group <= done.groups);
     for (const message of this.#source.damage) this.#note({ kind: 'structure', name: '', reason: message, group: 0 });
     await this.#save('running');
@@ -183,7 +183,10 @@ export class ImportJob {
         if (content) transaction.put({ ...fileVersion(bytePath, file.timeNs), ...pick(content) });
         else if (file.newestLost && step === file.versions.length) transaction.remove(bytePath);
       }
-      await transaction.commit({ tag: tagOf({ groups: this.#group, steps: step + 1 }, steps), force: true });
+      await transaction.commit({
+        tag: `${tagOf({ groups: this.#group, steps: step + 1 }, steps)}${this.#source.tagSuffix}`,
+        force: true,
+      });
     }
     if (skip >= steps) await first.abort();
   }
@@ -218,11 +221,11 @@ function tagOf({ groups, steps }: GroupsDone, of: number): string {
 }
 
 /** What the newest checkpoint of an import says about it. */
-async function groupsDone(store: Store): Promise<GroupsDone> {
+async function groupsDone(store: Store, suffix: string): Promise<GroupsDone> {
   for await (const { tag } of store.checkpoints()) {
-    const parts = /^imported: part (\d{1,9}), step (\d{1,9}) of (\d{1,9})$/.exec(tag);
-    if (!parts) continue;
-    const [group, step, of] = parts.slice(1).map(Number) as [number, number, number];
+    const parts = /^imported: part (\d{1,9}), step (\d{1,9}) of (\d{1,9})(.*)$/.exec(tag);
+    if (!parts || parts[4] !== suffix) continue;
+    const [group, step, of] = parts.slice(1, 4).map(Number) as [number, number, number];
     return step >= of ? { groups: group, steps: 0 } : { groups: group - 1, steps: step };
   }
   return { groups: 0, steps: 0 };

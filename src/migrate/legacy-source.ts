@@ -34,6 +34,8 @@ export interface LegacySource {
   readonly schema: number;
   /** Tells one state of the source from another. */
   readonly identity: string;
+  /** Ends the tags of its checkpoints; empty when there is one state of it only. */
+  readonly tagSuffix: string;
   /** When the source was last written: the time of files that have none of their own. */
   readonly timeNs: bigint;
   /** Damage of the source as a whole. */

@@ -1,4 +1,5 @@
 /** Door of the room `migrate`: stores of the older system, read and brought over. */
+export { finalizeMigration } from './finalize.js';
 export {
   type DamageKind,
   type MigratedPart,

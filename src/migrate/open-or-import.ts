@@ -2,10 +2,17 @@
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { fromSystemError, type Logger, silentLogger, systemCode } from '../core/core.js';
-import { openStore, type Store, type StoreOptions } from '../store/store.js';
+import { MARKER_NAME } from '../format/format.js';
+import { findSnapshots, openSnapshotStore, openStore, type Store, type StoreOptions } from '../store/store.js';
 import { type MigrationReport, readMigrationReport } from './migration-report.js';
 
 export interface OpenOptions extends StoreOptions {
+  /**
+   * 2 (default): the present schema; a schema 1 store is migrated first, what it was made from stays. 1: whole-file
+   * snapshots, as long as the store has them or is new; a store that has none (or none any more) opens with schema 2.
+   * `'asFound'`: without any migration.
+   */
+  readonly schema?: 1 | 2 | 'asFound';
   /** Ends an import at the next entry; another opening goes on from there. */
   readonly signal?: AbortSignal;
   /** Called while an older store is imported, with bytes taken of it and in all. */
@@ -18,15 +25,15 @@ export function importedStorePath(boltFile: string): string {
 }
 
 /**
- * Opens a store as `openStore` does. When the path is a BoltDB file of the older system, its content is first
+ * Opens a store as `openStore` does. A store of schema 1 (whole-file snapshots) is migrated, see `schema`. When the path is a BoltDB file of the older system, its content is first
  * imported into a store beside it (`importedStorePath`), once; the file is only read. What could not be imported is in
  * the log and in `readMigrationReport`.
  *
  * @throws as `openStore`; DK_NO_STORE for a file that is no BoltDB file, DK_CORRUPT_BOLT when nothing in it can be read
  */
 export async function openStoreOrImport(root: string, options: OpenOptions = {}): Promise<Store> {
-  const { signal, onProgress, ...storeOptions } = options;
-  if (!(await isFile(root))) return openStore(root, storeOptions);
+  const { signal, onProgress, schema = 2, ...storeOptions } = options;
+  if (!(await isFile(root))) return openDirectory(root, schema, options);
   const target = importedStorePath(root);
   const earlier = await readMigrationReport(target);
   if (earlier && earlier.state !== 'running') {
@@ -37,6 +44,32 @@ export async function openStoreOrImport(root: string, options: OpenOptions = {})
   // Loaded when it is needed: hardly any store is an older one.
   const { importBolt } = await import('./import-store.js');
   return importBolt(root, target, options);
+}
+
+async function openDirectory(root: string, schema: 1 | 2 | 'asFound', options: OpenOptions): Promise<Store> {
+  const { signal, onProgress, schema: asked, ...storeOptions } = options;
+  const snapshots = await findSnapshots(root);
+  if (!snapshots.present) {
+    if (schema !== 1) return openStore(root, storeOptions);
+    if (options.create === true && !(await isStore(root))) return openSnapshotStore(root, storeOptions);
+    const store = await openStore(root, storeOptions);
+    options.logger?.warn(
+      { store: root },
+      'the store has no snapshots of schema 1: it goes on with schema 2, without deltas',
+    );
+    return store;
+  }
+  const report = await readMigrationReport(root);
+  const migrated = report !== null && report.state !== 'running' && !snapshots.changed;
+  if (schema === 1 || (schema === 'asFound' && !migrated)) return openSnapshotStore(root, storeOptions);
+  if (migrated) return openStore(root, { ...storeOptions, create: false });
+  const { importSnapshots } = await import('./import-store.js');
+  return importSnapshots(root, options);
+}
+
+/** Whether schema 2 is there already. */
+async function isStore(root: string): Promise<boolean> {
+  return (await stat(path.join(root, MARKER_NAME)).catch(() => null)) !== null;
 }
 
 async function isFile(root: string): Promise<boolean> {

@@ -44,11 +44,9 @@ export class PlacedPaths {
   }
 }
 
-/** From the top down, the state directory itself first. */
+/** From the top down, without the state directory itself. */
 function parentsOf(path: BytePath): BytePath[] {
   const parents: BytePath[] = [];
-  for (let parent = pathParent(path); ; parent = pathParent(parent)) {
-    parents.unshift(parent);
-    if (parent === '') return parents;
-  }
+  for (let parent = pathParent(path); parent !== ''; parent = pathParent(parent)) parents.unshift(parent);
+  return parents;
 }

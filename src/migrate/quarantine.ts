@@ -1,8 +1,9 @@
 /** Keeps what there is of an entry that could not come over, as it was found. */
 import { open } from 'node:fs/promises';
 import * as path from 'node:path';
-import { fromSystemError, isDiffKeeperError, makeDirectory } from '../core/core.js';
+import { fromSystemError, makeDirectory } from '../core/core.js';
 import type { BoltValue } from './bolt-page.js';
+import { isDamage } from './legacy-contents.js';
 import type { LegacyEntry, LegacySource } from './legacy-source.js';
 
 /** Contents of one entry that are kept: chains of the older system are shorter. */
@@ -39,7 +40,7 @@ async function copyValue(file: string, value: BoltValue): Promise<void> {
     }
   } catch (error) {
     // Half a value is better than none: this place is for what is damaged.
-    if (!isDiffKeeperError(error, 'DK_CORRUPT_BOLT')) throw fromSystemError(error, 'write', file);
+    if (!isDamage(error)) throw fromSystemError(error, 'write', file);
   }
 }
 

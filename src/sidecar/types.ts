@@ -1,7 +1,8 @@
 /** Public types of the room `sidecar`. */
 import type { CaptureOptions } from '../capture/capture.js';
 import type { Logger } from '../core/core.js';
-import type { Store, StoreOptions } from '../store/store.js';
+import type { OpenOptions } from '../migrate/migrate.js';
+import type { Store } from '../store/store.js';
 
 /** `file`: each file is consistent in itself; `freeze`: all files are of one instant. */
 export type Consistency = 'file' | 'freeze';
@@ -41,7 +42,7 @@ export interface SidecarOptions {
   /** Default `auto`. */
   readonly deltaEngine?: CaptureOptions['deltaEngine'];
   /** How a store is made or opened, when `store` is a path. */
-  readonly storeOptions?: Omit<StoreOptions, 'create' | 'logger'>;
+  readonly storeOptions?: Omit<OpenOptions, 'create' | 'logger' | 'signal' | 'onProgress'>;
   /** Environment of the child. Default: our own. */
   readonly env?: NodeJS.ProcessEnv;
   /** Working directory of the child. Default: our own. */

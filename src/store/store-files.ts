@@ -86,11 +86,14 @@ export async function explainMissing(paths: StorePaths): Promise<DiffKeeperError
   return new DiffKeeperError('DK_NO_STORE', `${paths.root} is not a DiffKeeper store: ${reason}`, { path: paths.root });
 }
 
+/** What schema 1 keeps in the same directory. */
+const SCHEMA_1_NAMES = ['SNAPSHOTS', 'snapshots', 'snapshots-cache', 'snapshots-changed'];
+
 /** Makes an empty store's directories; the marker comes last, by `finishCreation`. Throws DK_NO_STORE, DK_IO. */
 export async function beginCreation(paths: StorePaths): Promise<void> {
   try {
     await makeDirectoryDurable(paths.root);
-    const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json']);
+    const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json', ...SCHEMA_1_NAMES]);
     const strange = (await readdir(paths.root)).find((name) => !known.has(name) && !name.endsWith('.tmp'));
     const packed = await readdir(paths.packs).catch(() => []);
     if (strange !== undefined || packed.length > 0) {

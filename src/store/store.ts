@@ -1,5 +1,8 @@
 /** Door of the room `store`: packs, metadata, commit, reading back, verification. */
+export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from './open-snapshots.js';
 export { openStore } from './open-store.js';
 export { readSealedFile, writeSealedFile } from './sealed-file.js';
+export type { SnapshotStore } from './snapshot-store.js';
+export type { SnapshotFacts } from './snapshot-tables.js';
 export { computeTreeRoot } from './tree-root.js';
 export * from './types.js';

@@ -1,0 +1,153 @@
+/** Content of schema 1's snapshots, verified: short ones in memory, long ones unpacked into a file for as long as they are read. */
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import * as path from 'node:path';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { createGunzip, gunzip } from 'node:zlib';
+import { type BytePath, DiffKeeperError, fromSystemError, LIMITS, pathToText } from '../core/core.js';
+import type { Meta } from './meta.js';
+import { type SnapshotFacts, tableKey } from './snapshot-tables.js';
+
+const SHORT_BYTES = LIMITS.blobBytes;
+const SHORT_KEPT = 16;
+const LONG_KEPT = 4;
+
+const unzip = promisify(gunzip) as (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+interface Unpacked {
+  readonly file: string;
+  readonly handle: FileHandle;
+}
+
+export class SnapshotContents {
+  readonly #meta: Meta;
+  readonly #directory: string;
+  readonly #short = new Map<string, Buffer>();
+  readonly #long = new Map<string, Promise<Unpacked>>();
+
+  /** @param directory for unpacked files */
+  constructor(meta: Meta, directory: string) {
+    this.#meta = meta;
+    this.#directory = directory;
+  }
+
+  /** The gzip value. @throws DK_CORRUPT_INDEX when it is damaged or not there */
+  async value(file: BytePath): Promise<Buffer> {
+    const value = await this.#meta.get(tableKey('deltas', file));
+    if (value) return value;
+    throw new DiffKeeperError('DK_CORRUPT_INDEX', `the snapshot of ${pathToText(file)} is missing`, {
+      path: pathToText(file),
+    });
+  }
+
+  /** @throws DK_CORRUPT_RECORD, DK_CORRUPT_INDEX, DK_IO */
+  async read(
+    file: BytePath,
+    facts: SnapshotFacts,
+    range: { readonly offset: number; readonly length: number },
+  ): Promise<Buffer> {
+    const { offset, length } = range;
+    if (offset < 0 || length < 0 || offset + length > facts.size) {
+      throw new RangeError(`bytes ${offset} to ${offset + length} of a file of ${facts.size}`);
+    }
+    if (facts.size <= SHORT_BYTES) return (await this.#whole(file, facts)).subarray(offset, offset + length);
+    const { handle } = await this.#unpacked(file, facts);
+    const bytes = Buffer.allocUnsafe(length);
+    for (let at = 0; at < length; ) {
+      const { bytesRead } = await handle.read(bytes, at, length - at, offset + at);
+      if (bytesRead === 0) throw damaged(file, 'it ends too early');
+      at += bytesRead;
+    }
+    return bytes;
+  }
+
+  async #whole(file: BytePath, facts: SnapshotFacts): Promise<Buffer> {
+    const key = facts.digest.toString('latin1');
+    const known = this.#short.get(key);
+    if (known) return known;
+    const value = await this.value(file);
+    const bytes = await unzip(value, { maxOutputLength: Math.max(1, facts.size) }).catch((error: unknown) => {
+      throw damaged(file, String(error));
+    });
+    if (!createHash('sha256').update(bytes).digest().equals(facts.digest))
+      throw damaged(file, 'its SHA-256 is another');
+    const oldest = this.#short.keys().next().value;
+    if (this.#short.size >= SHORT_KEPT && oldest !== undefined) this.#short.delete(oldest);
+    this.#short.set(key, bytes);
+    return bytes;
+  }
+
+  #unpacked(file: BytePath, facts: SnapshotFacts): Promise<Unpacked> {
+    const key = facts.digest.toString('hex');
+    const known = this.#long.get(key);
+    if (known !== undefined) return known;
+    const made = this.#unpack(file, facts);
+    this.#long.set(key, made);
+    made.catch(() => this.#long.delete(key));
+    return made;
+  }
+
+  async #unpack(file: BytePath, facts: SnapshotFacts): Promise<Unpacked> {
+    const unpacked = path.join(this.#directory, `plain-${facts.digest.toString('hex')}-${process.pid}`);
+    const value = await this.value(file);
+    const handle = await open(unpacked, 'w+', 0o600).catch((error: unknown) => {
+      throw fromSystemError(error, 'unpack a snapshot to', unpacked);
+    });
+    try {
+      await fill(handle, value, file, facts);
+      await this.#closeOldest();
+      return { file: unpacked, handle };
+    } catch (error) {
+      await handle.close();
+      await rm(unpacked, { force: true });
+      throw error;
+    }
+  }
+
+  async #closeOldest(): Promise<void> {
+    while (this.#long.size > LONG_KEPT) {
+      const [key, oldest] = this.#long.entries().next().value as [string, Promise<Unpacked>];
+      this.#long.delete(key);
+      await discard(oldest);
+    }
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#long.values()];
+    this.#long.clear();
+    for (const unpacked of all) await discard(unpacked);
+  }
+}
+
+async function discard(unpacked: Promise<Unpacked>): Promise<void> {
+  const found = await unpacked.catch(() => null);
+  await found?.handle.close();
+  if (found) await rm(found.file, { force: true });
+}
+
+/** Unpacks into a file; more or other bytes than promised are damage. */
+async function fill(handle: FileHandle, value: Buffer, file: BytePath, facts: SnapshotFacts): Promise<void> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const decoder = Readable.from([value], { objectMode: false }).pipe(createGunzip({ chunkSize: 256 << 10 }));
+  try {
+    for await (const chunk of decoder as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > facts.size) throw damaged(file, `it has more than ${facts.size} bytes`);
+      hash.update(chunk);
+      await handle.write(chunk);
+    }
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    throw typeof code === 'string' && code.startsWith('Z_') ? damaged(file, String(error)) : error;
+  } finally {
+    decoder.destroy();
+  }
+  if (bytes !== facts.size || !hash.digest().equals(facts.digest)) throw damaged(file, 'its SHA-256 is another');
+}
+
+function damaged(file: BytePath, reason: string): DiffKeeperError {
+  const shown = pathToText(file);
+  return new DiffKeeperError('DK_CORRUPT_RECORD', `the snapshot of ${shown} is damaged: ${reason}`, { path: shown });
+}

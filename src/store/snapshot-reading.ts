@@ -1,0 +1,93 @@
+/** Reading schema 1: random access to a version, counts, verification. */
+import { type BytePath, DiffKeeperError, throwIfAborted } from '../core/core.js';
+import type { Digest, Extent, Version } from '../format/format.js';
+import type { SnapshotContents } from './snapshot-contents.js';
+import type { SnapshotFacts } from './snapshot-tables.js';
+import type { DamageReport, StoreStats, VerifyOptions, VerifyReport, VersionReader } from './types.js';
+
+/** @param readStored null when the content was replaced since */
+export function snapshotReader(
+  version: Version,
+  readStored: (digest: Digest, offset: number, length: number) => Promise<Buffer | null>,
+): VersionReader {
+  const digest = version.digest as Digest;
+  const read = async (offset: number, length: number): Promise<Buffer> => {
+    if (length === 0) return Buffer.alloc(0);
+    const bytes = await readStored(digest, offset, length);
+    if (bytes) return bytes;
+    throw new DiffKeeperError('DK_CORRUPT_RECIPE', `content ${digest.toString('hex')} is not stored any more`);
+  };
+  return {
+    version,
+    extents: (offset, length): Promise<Extent[]> => Promise.resolve(length === 0 ? [] : [{ digest, offset, length }]),
+    read: async (offset, length, into) => {
+      const bytes = await read(offset, length);
+      if (!into) return bytes;
+      bytes.copy(into);
+      return into.subarray(0, length);
+    },
+    readRanges: async (ranges) => {
+      const parts: Buffer[] = [];
+      for (let at = 0; at + 1 < ranges.length; at += 2) parts.push(await read(ranges[at] ?? 0, ranges[at + 1] ?? 0));
+      return Buffer.concat(parts);
+    },
+  };
+}
+
+/** Whole contents by digest; what is missing or damaged is an error in its place. */
+export async function readWholes(
+  digests: readonly Digest[],
+  find: (digest: Digest) => { readonly path: BytePath; readonly facts: SnapshotFacts } | null,
+  contents: SnapshotContents,
+): Promise<(Buffer | Error)[]> {
+  const blobs: (Buffer | Error)[] = [];
+  for (const digest of digests) {
+    const found = find(digest);
+    if (found === null) {
+      blobs.push(new DiffKeeperError('DK_CORRUPT_PACK', `content ${digest.toString('hex')} is not stored`));
+      continue;
+    }
+    const range = { offset: 0, length: found.facts.size };
+    blobs.push(await contents.read(found.path, found.facts, range).catch((error: unknown) => error as Error));
+  }
+  return blobs;
+}
+
+type Counts = Pick<StoreStats, 'entries' | 'versions' | 'blobs' | 'treeBytes' | 'originalBytes' | 'depths'>;
+
+export function countSnapshots(facts: ReadonlyMap<BytePath, SnapshotFacts>): Counts {
+  let treeBytes = 0;
+  for (const { size } of facts.values()) treeBytes += size;
+  const files = facts.size;
+  return { entries: files, versions: files, blobs: files, treeBytes, originalBytes: treeBytes, depths: [files] };
+}
+
+/** Unpacks every snapshot and compares its SHA-256; without `readData` the database's own checksums are all that is looked at. */
+export async function verifySnapshots(
+  parts: {
+    readonly path: string;
+    readonly facts: ReadonlyMap<BytePath, SnapshotFacts>;
+    readonly contents: SnapshotContents;
+  },
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  const { facts, contents } = parts;
+  const damage: DamageReport[] = [];
+  const total = countSnapshots(facts).treeBytes;
+  let bytes = 0;
+  for (const [path, known] of facts) {
+    throwIfAborted(options.signal);
+    try {
+      if (options.readData === false) await contents.value(path);
+      else await contents.read(path, known, { offset: 0, length: known.size > 0 ? 1 : 0 });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      damage.push({ kind: 'version', where: parts.path, message, affected: [{ path, sequence: known.sequence }] });
+    }
+    bytes += known.size;
+    options.onProgress?.(bytes, total);
+  }
+  const files = facts.size;
+  const counts = { packs: 0, records: files, blobs: files, versions: files, checkpoints: files > 0 ? 1 : 0 };
+  return { ...counts, bytes, damage };
+}

@@ -1,0 +1,300 @@
+/**
+ * Schema 1 behind the store's interface: the newest content of each file, compressed whole. What the schema does not
+ * hold is not made up: there is one checkpoint, removals and attributes are not kept (`docs/migration.md`).
+ */
+import { type BytePath, DiffKeeperError, LIMITS, writeFileDurable } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import type { Meta } from './meta.js';
+import type { OpenSnapshots } from './open-snapshots.js';
+import { SnapshotContents } from './snapshot-contents.js';
+import { fileVersion, snapshotEntries } from './snapshot-entries.js';
+import { countSnapshots, readWholes, snapshotReader, verifySnapshots } from './snapshot-reading.js';
+import {
+  CHECKPOINT_NAME,
+  decodeNewest,
+  encodeNewest,
+  loadFacts,
+  type SnapshotFacts,
+  tableKey,
+} from './snapshot-tables.js';
+import { SnapshotTransaction, type WrittenFiles } from './snapshot-transaction.js';
+import { computeTreeRoot } from './tree-root.js';
+import type {
+  BlobInfo,
+  DamageReport,
+  Store,
+  StoreStats,
+  Transaction,
+  VerifyOptions,
+  VerifyReport,
+  VersionReader,
+  VersionSummary,
+} from './types.js';
+
+const WHOLE_MAX = LIMITS.blobBytes;
+
+export class SnapshotStore implements Store {
+  readonly hashAlgo: HashAlgo = 'sha256';
+  readonly snapshotInterval = 1;
+  readonly needsReopen = false;
+  readonly #open: OpenSnapshots;
+  readonly #meta: Meta;
+  readonly #contents: SnapshotContents;
+  #facts = new Map<BytePath, SnapshotFacts>();
+  /** One of the paths that have this content. */
+  #paths = new Map<string, BytePath>();
+  #newest: Checkpoint | null = null;
+  #transaction: Transaction | null = null;
+  #changed = false;
+  #closed = false;
+
+  constructor(open: OpenSnapshots, meta: Meta) {
+    this.#open = open;
+    this.#meta = meta;
+    this.#contents = new SnapshotContents(meta, open.paths.cache);
+  }
+
+  get path(): string {
+    return this.#open.paths.root;
+  }
+  get id(): string {
+    return this.#open.marker.id;
+  }
+  get engine(): Engine {
+    return this.#open.engine;
+  }
+  get seed(): Buffer {
+    return Buffer.from(this.#open.marker.seed, 'hex');
+  }
+  get newest(): Checkpoint | null {
+    return this.#newest;
+  }
+  get cachePath(): string {
+    return this.#open.paths.cache;
+  }
+  get quarantinePath(): string {
+    return this.#open.paths.quarantine;
+  }
+
+  /**
+   * Reads what there is. Files of one checkpoint are written one by one: when the process ended in between, what is
+   * there is a checkpoint of its own.
+   */
+  async start(): Promise<void> {
+    const { facts, odd } = await loadFacts(this.#meta);
+    if (odd > 0) this.#open.logger.warn({ odd }, 'entries of the snapshot store make no sense and are left out');
+    this.#facts = facts;
+    this.#paths = new Map([...facts].map(([path, { digest }]) => [digest.toString('latin1'), path]));
+    const value = await this.#meta.get(tableKey('meta', CHECKPOINT_NAME));
+    this.#newest = value ? decodeNewest(value) : null;
+    const root = await this.#root();
+    if (facts.size === 0 || this.#newest?.root.equals(root)) return;
+    this.#open.logger.debug(
+      { files: facts.size },
+      'the last capture was cut short: what it wrote is the newest checkpoint',
+    );
+    await this.#name(this.#checkpoint(root, null));
+  }
+
+  #assertOpen(): void {
+    if (this.#closed)
+      throw new DiffKeeperError('DK_STORE_CLOSED', `the store ${this.path} is closed`, { path: this.path });
+  }
+
+  #root(): Promise<Digest> {
+    return computeTreeRoot(
+      this.engine,
+      this.hashAlgo,
+      snapshotEntries(this.#facts, { under: [''], wholeMax: WHOLE_MAX }),
+    );
+  }
+
+  #checkpoint(root: Digest, written: WrittenFiles | null): Checkpoint {
+    let treeBytes = 0;
+    let sequence = this.#newest?.sequence ?? 0;
+    for (const facts of this.#facts.values()) {
+      treeBytes += facts.size;
+      sequence = Math.max(sequence, facts.sequence - 1);
+    }
+    const { storedBytes = 0, changedBytes = 0, files, commit = {} } = written ?? {};
+    const { frozen = false, pauseMs = 0, tag = '' } = commit;
+    const counts = {
+      entries: this.#facts.size,
+      changed: files?.size ?? 0,
+      removed: 0,
+      treeBytes,
+      storedBytes,
+      changedBytes,
+    };
+    return { sequence: sequence + 1, timeMs: this.#open.clock.nowMs(), root, ...counts, frozen, pauseMs, tag };
+  }
+
+  async #name(checkpoint: Checkpoint): Promise<void> {
+    await this.#meta.write([{ key: tableKey('meta', CHECKPOINT_NAME), value: encodeNewest(checkpoint) }], true);
+    this.#newest = checkpoint;
+  }
+
+  begin(): Transaction {
+    this.#assertOpen();
+    if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'another transaction is open on this store');
+    this.#transaction = new SnapshotTransaction({
+      facts: this.#facts,
+      sequence: (this.#newest?.sequence ?? 0) + 1,
+      stagingFile: this.#open.paths.staging,
+      readStored: (digest, offset, length) => this.#readStored(digest, offset, length),
+      write: async (changes) => {
+        await this.#noteChange();
+        await this.#meta.write(changes, true);
+      },
+      ended: (written) => this.#ended(written),
+    });
+    return this.#transaction;
+  }
+
+  /** Says, before the first write, that what was migrated from here is not all of it any more. */
+  async #noteChange(): Promise<void> {
+    if (this.#changed) return;
+    await writeFileDurable(this.#open.paths.changed, Buffer.from('written after it was migrated\n'));
+    this.#changed = true;
+  }
+
+  async #ended(written: WrittenFiles | null): Promise<Checkpoint | null> {
+    this.#transaction = null;
+    if (written === null) return null;
+    for (const [path, facts] of written.files) {
+      this.#facts.set(path, facts);
+      this.#paths.set(facts.digest.toString('latin1'), path);
+    }
+    await this.#name(this.#checkpoint(await this.#root(), written));
+    return this.#newest;
+  }
+
+  #find(digest: Digest): { readonly path: BytePath; readonly facts: SnapshotFacts } | null {
+    const path = this.#paths.get(digest.toString('latin1'));
+    const facts = path === undefined ? undefined : this.#facts.get(path);
+    return path !== undefined && facts?.digest.equals(digest) ? { path, facts } : null;
+  }
+
+  async #readStored(digest: Digest, offset: number, length: number): Promise<Buffer | null> {
+    const found = this.#find(digest);
+    return found && this.#contents.read(found.path, found.facts, { offset, length });
+  }
+
+  async heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]> {
+    this.#assertOpen();
+    return paths.map((path) => {
+      const facts = this.#facts.get(path);
+      return facts && fileVersion(path, facts, WHOLE_MAX);
+    });
+  }
+
+  async *entries(
+    options: { readonly at?: number; readonly under?: readonly BytePath[] } = {},
+  ): AsyncGenerator<Version[]> {
+    this.#assertOpen();
+    const { at = this.#newest?.sequence, under = [''] } = options;
+    if (this.#newest && at !== this.#newest.sequence) throw this.#noHistory(at);
+    if (this.#newest) yield* snapshotEntries(this.#facts, { under, wholeMax: WHOLE_MAX });
+  }
+
+  #noHistory(at: unknown): DiffKeeperError {
+    const what = `schema 1 keeps the newest checkpoint alone (${this.#newest?.sequence ?? 'none yet'}), not ${String(at)}`;
+    return new DiffKeeperError('DK_NOT_FOUND', what);
+  }
+
+  async *versions(path: BytePath): AsyncGenerator<VersionSummary> {
+    const [version] = await this.heads([path]);
+    if (version && this.#newest) yield { sequence: version.sequence, timeMs: this.#newest.timeMs, version };
+  }
+
+  async changes(sequence: number): Promise<Version[]> {
+    const found: Version[] = [];
+    for await (const batch of this.entries()) {
+      for (const version of batch)
+        if (version.type === VERSION_TYPE.file && version.sequence === sequence) found.push(version);
+    }
+    return found;
+  }
+
+  async *checkpoints(): AsyncGenerator<Checkpoint> {
+    this.#assertOpen();
+    if (this.#newest) yield this.#newest;
+  }
+
+  async checkpointAt(at: number | Date): Promise<Checkpoint> {
+    this.#assertOpen();
+    const fits =
+      this.#newest && (typeof at === 'number' ? at === this.#newest.sequence : at.getTime() >= this.#newest.timeMs);
+    if (!this.#newest || !fits) throw this.#noHistory(typeof at === 'number' ? at : at.toISOString());
+    return this.#newest;
+  }
+
+  async blobInfos(digests: readonly Digest[]): Promise<(BlobInfo | undefined)[]> {
+    this.#assertOpen();
+    return digests.map((digest) => {
+      const found = this.#find(digest);
+      if (!found || found.facts.size > WHOLE_MAX) return undefined;
+      return { digest, pack: 0, offset: 0, recordBytes: found.facts.stored, decodedBytes: found.facts.size, depth: 0 };
+    });
+  }
+
+  async readBlobs(digests: readonly Digest[]): Promise<(Buffer | Error)[]> {
+    this.#assertOpen();
+    return readWholes(digests, (digest) => this.#find(digest), this.#contents);
+  }
+
+  reader(version: Version): VersionReader {
+    this.#assertOpen();
+    return snapshotReader(version, (digest, offset, length) => this.#readStored(digest, offset, length));
+  }
+
+  async reopen(): Promise<void> {
+    this.#assertOpen();
+    await this.#meta.reopen();
+    await this.start();
+  }
+
+  async stats(): Promise<StoreStats> {
+    this.#assertOpen();
+    const { path, id, hashAlgo } = this;
+    const metaBytes = await this.#open.measure();
+    const checkpoints = this.#newest ? 1 : 0;
+    return { path, id, hashAlgo, checkpoints, packBytes: 0, metaBytes, ...countSnapshots(this.#facts) };
+  }
+
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    this.#assertOpen();
+    return verifySnapshots({ path: this.path, facts: this.#facts, contents: this.#contents }, options);
+  }
+
+  /** Nothing can be rebuilt: the values are all there is. Reads them again. */
+  async rebuildIndex(): Promise<{
+    readonly checkpoints: number;
+    readonly records: number;
+    readonly damage: readonly DamageReport[];
+  }> {
+    await this.reopen();
+    return { checkpoints: this.#newest ? 1 : 0, records: this.#facts.size, damage: [] };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    await this.#transaction?.abort();
+    this.#closed = true;
+    await this.#contents.close();
+    await this.#meta.close();
+  }
+
+  /** For a migration: the gzip value of a file. @throws DK_CORRUPT_INDEX when it is damaged or missing */
+  value(path: BytePath): Promise<Buffer> {
+    this.#assertOpen();
+    return this.#contents.value(path);
+  }
+
+  /** For a migration: files with what is known of them, in the order of their paths' bytes. */
+  files(): readonly (readonly [BytePath, SnapshotFacts])[] {
+    this.#assertOpen();
+    return [...this.#facts].sort(([one], [other]) => (one < other ? -1 : 1));
+  }
+}
