@@ -52,7 +52,7 @@ export type {
   PatchOptions,
 } from './delta/delta.js';
 export { deltaFormat, diff, diffBare, digest, inspectDelta, patch, patchBare } from './delta/delta.js';
-export type { Effort, Engine, EngineInfo, HashAlgo } from './engine/engine.js';
+export type { Effort, Engine, EngineInfo, HashAlgo, TensorRegion } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';

@@ -12,6 +12,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterXor(env, exports);
   dk::RegisterBsdiff(env, exports);
   dk::RegisterAlign(env, exports);
+  dk::RegisterTensor(env, exports);
   dk::RegisterVcdiff(env, exports);
   dk::RegisterChunk(env, exports);
   dk::RegisterBlobs(env, exports);

@@ -1,35 +1,16 @@
 // alignDiff, alignPatch.
 #include "align/align.h"
 #include "binding/delta_job.h"
+#include "binding/engine_options.h"
 #include "binding/register.h"
 
 namespace dk {
 namespace {
 
-align::Effort TakeEffort(Napi::Value value) {
-  const std::string name = TakeString(value, "effort");
-  if (name == "fast") return align::Effort::kFast;
-  if (name == "balanced") return align::Effort::kBalanced;
-  if (name == "max") return align::Effort::kMax;
-  ThrowType(value.Env(), "effort must be 'fast', 'balanced' or 'max'");
-}
-
-// Only for tests, which hold the levels against each other: the payload does not depend on it.
-Simd TakeSimd(Napi::Value value) {
-  if (value.IsUndefined()) return CpuSimd();
-  const std::string name = TakeString(value, "simd");
-  if (name == "portable") return Simd::kPortable;
-  if (name == "neon") return Simd::kNeon;
-  if (name == "sse2") return Simd::kSse2;
-  if (name == "avx2") return Simd::kAvx2;
-  if (name == "avx512") return Simd::kAvx512;
-  ThrowType(value.Env(), "simd must name a level");
-}
-
 class AlignDiffJob : public DiffJob {
  public:
   explicit AlignDiffJob(const Napi::CallbackInfo& info) : DiffJob(info) {
-    options_.effort = TakeEffort(info[2]);
+    options_.effort = TakeEffort<align::Effort>(info[2]);
     options_.simd = TakeSimd(info[3]);
     options_.stop = [this] { return Cancelled(); };
   }

@@ -11,6 +11,7 @@ void RegisterZstd(Napi::Env env, Napi::Object exports);
 void RegisterXor(Napi::Env env, Napi::Object exports);
 void RegisterBsdiff(Napi::Env env, Napi::Object exports);
 void RegisterAlign(Napi::Env env, Napi::Object exports);
+void RegisterTensor(Napi::Env env, Napi::Object exports);
 void RegisterVcdiff(Napi::Env env, Napi::Object exports);
 void RegisterChunk(Napi::Env env, Napi::Object exports);
 void RegisterBlobs(Napi::Env env, Napi::Object exports);

@@ -28,6 +28,8 @@ struct FreeDecompressor {
 };
 
 thread_local std::unique_ptr<ZSTD_CCtx, FreeCompressor> t_compressor;
+// Of its own: its tables are tiny, and a context that changes between small and large allocates again and again.
+thread_local std::unique_ptr<ZSTD_CCtx, FreeCompressor> t_literal_compressor;
 thread_local std::unique_ptr<ZSTD_DCtx, FreeDecompressor> t_decompressor;
 
 bool Good(size_t result) { return !ZSTD_isError(result); }
@@ -99,6 +101,28 @@ Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capa
   ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
   if (ZSTD_sizeof_CCtx(context) > kKeptContextBytes) t_compressor.reset();
   if (stopped) return Status::kCancelled;
+  if (!Good(result)) return Status::kMemory;
+  *written = result;
+  return Status::kOk;
+}
+
+Status CompressLiterals(Span source, uint8_t* out, size_t capacity, size_t* written) {
+  if (!t_literal_compressor) {
+    t_literal_compressor.reset(ZSTD_createCCtx());
+    ZSTD_CCtx* fresh = t_literal_compressor.get();
+    // Nothing is searched, so the smallest tables do.
+    if (fresh == nullptr || !Good(ZSTD_CCtx_setParameter(fresh, ZSTD_c_strategy, ZSTD_fast)) ||
+        !Good(ZSTD_CCtx_setParameter(fresh, ZSTD_c_windowLog, 17)) ||
+        !Good(ZSTD_CCtx_setParameter(fresh, ZSTD_c_hashLog, ZSTD_HASHLOG_MIN)) ||
+        !Good(ZSTD_CCtx_setParameter(fresh, ZSTD_c_chainLog, ZSTD_CHAINLOG_MIN)) ||
+        !Good(ZSTD_CCtx_setParameter(fresh, ZSTD_c_literalCompressionMode, ZSTD_ps_enable))) {
+      t_literal_compressor.reset();
+      return Status::kMemory;
+    }
+  }
+  const ZSTD_Sequence none = {};
+  const size_t result =
+      ZSTD_compressSequences(t_literal_compressor.get(), out, capacity, &none, 0, source.data, source.length);
   if (!Good(result)) return Status::kMemory;
   *written = result;
   return Status::kOk;

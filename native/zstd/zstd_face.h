@@ -28,6 +28,9 @@ size_t Bound(size_t length);
 // does not fit `capacity` (which may be below the bound on purpose) or memory is short.
 Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity, size_t* written);
 
+// Writes one frame without matches: entropy coding alone, at about the speed of counting the bytes. As `Compress` else.
+Status CompressLiterals(Span source, uint8_t* out, size_t capacity, size_t* written);
+
 // Decodes exactly one frame that fills exactly `length` bytes at `out`, else kCorrupt.
 Status Decompress(Span frame, Span context, Span dictionary, uint8_t* out, size_t length);
 

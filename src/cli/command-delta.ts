@@ -77,7 +77,7 @@ export async function run(context: CommandContext): Promise<number> {
   const format = bareFormat(local.format);
   const sourceBytes = await readWhole(source, signal);
   const targetBytes = await readWhole(target, signal);
-  const choices = diffChoices(settings, local);
+  const choices = diffChoices(settings, local, targetBytes.length);
   let report: DeltaReport | undefined;
   const onReport = (made: DeltaReport): void => {
     report = made;

@@ -142,6 +142,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
         flags: '--effort <name>',
         help: 'time that a smaller delta may cost: fast, balanced, max (default: as --level says)',
       },
+      { flags: '--element-bytes <n>', help: 'both files are floats of 2, 4 or 8 bytes; else headers and samples tell' },
       { flags: '--explain', help: 'say what was tried, what came of it, and why' },
       { flags: '--inspect <file>', help: 'say what a delta holds' },
       { flags: '--format <name>', help: 'dkd (default), or bare for bspatch and xdelta3: bsdiff, vcdiff' },

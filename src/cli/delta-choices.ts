@@ -13,10 +13,22 @@ function oneOf<T extends string>(name: string, value: unknown, allowed: readonly
   throw argumentError('delta', `--${name}: got "${String(value)}"; allowed: ${allowed.join(', ')}`);
 }
 
+/** `--element-bytes`: floats of this width from the first byte on. */
+function announced(value: unknown, bytes: number): DiffOptions {
+  const text = oneOf('element-bytes', value, ['2', '4', '8']);
+  if (text === undefined) return {};
+  return { regions: [{ begin: 0, bytes, width: Number(text) as 2 | 4 | 8, source: 0 }] };
+}
+
 /** `--engine` goes before `--diff-library`, `--effort` before `--level`. Throws DK_ARGUMENT. */
-export function diffChoices(settings: Settings, local: Readonly<Record<string, unknown>>): DiffOptions {
+export function diffChoices(
+  settings: Settings,
+  local: Readonly<Record<string, unknown>>,
+  targetBytes: number,
+): DiffOptions {
   const { diffLibrary, level, hashAlgo } = settings;
   const engine = oneOf('engine', local.engine, OPTION_TABLE.diffLibrary.choices as readonly DeltaChoice[]);
   const effort = oneOf('effort', local.effort, EFFORTS);
-  return { engine: engine ?? diffLibrary, hashAlgo, ...(effort === undefined ? { level } : { effort }) };
+  const pace = effort === undefined ? { level } : { effort };
+  return { engine: engine ?? diffLibrary, hashAlgo, ...pace, ...announced(local.elementBytes, targetBytes) };
 }

@@ -50,7 +50,7 @@ export const OPTION_TABLE = facts({
     flag: 'diff-library',
     value: 'name',
     help: 'delta engine',
-    choices: ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'],
+    choices: ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor', 'tensor'],
     fallback: 'auto',
   },
   chunkSize: {

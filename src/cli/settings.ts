@@ -11,7 +11,7 @@ export interface Settings {
   readonly logFormat: 'human' | 'json';
   readonly json: boolean;
   readonly enableDiff: boolean;
-  readonly diffLibrary: 'auto' | 'align' | 'bsdiff' | 'xdelta' | 'zstd' | 'xor';
+  readonly diffLibrary: 'auto' | 'align' | 'bsdiff' | 'xdelta' | 'zstd' | 'xor' | 'tensor';
   readonly chunkSize: number;
   readonly hashAlgo: HashAlgo;
   readonly dedupScope: 'container';

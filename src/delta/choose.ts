@@ -1,10 +1,11 @@
 /** How `auto` decides, and what it says about it. */
 import { DiffKeeperError, throwIfAborted } from '../core/core.js';
-import type { Effort, Engine } from '../engine/engine.js';
+import type { Effort, Engine, TensorRegion } from '../engine/engine.js';
 import { storedBytes } from './compact.js';
 import { budgetMs, costMs } from './engine-costs.js';
 import { DELTA_ENGINES, type DeltaChoice, type DeltaEngine, type DeltaEngineName, type DeltaJob } from './engines.js';
-import { lookAt, type PairEvidence } from './pair-evidence.js';
+import { lookAt, type PairEvidence, type PairView } from './pair-evidence.js';
+import { layoutOfHeaders, type TensorLayout, wholeRegion } from './tensor-layout.js';
 
 /** One engine that was considered. */
 export interface DeltaCandidate {
@@ -50,7 +51,13 @@ interface Step {
 
 const skip = (engine: DeltaEngineName, reason: string): Step => ({ engine, reason, skipped: true });
 
-function planSmall(job: DeltaJob, evidence: PairEvidence): Step[] {
+function planTensor(layout: TensorLayout | undefined): Step {
+  if (layout === undefined) return skip('tensor', 'neither header nor samples tell of floats');
+  const known = { header: 'its header tells of floats', samples: 'samples are floats', told: 'floats were announced' };
+  return { engine: 'tensor', reason: known[layout.origin] };
+}
+
+function planSmall(job: DeltaJob, { evidence, layout }: PairView): Step[] {
   const all = 'small enough to compare engines';
   const steps: Step[] = [
     { engine: 'zstd-prefix', reason: all },
@@ -58,7 +65,7 @@ function planSmall(job: DeltaJob, evidence: PairEvidence): Step[] {
     { engine: 'zstd', reason: all },
     { engine: 'xor', reason: all },
   ];
-  return [...steps, planBsdiff(job, evidence)];
+  return [...steps, planTensor(layout), planBsdiff(job, evidence)];
 }
 
 function planBsdiff({ source, target, effort }: DeltaJob, { executable }: PairEvidence): Step {
@@ -68,22 +75,28 @@ function planBsdiff({ source, target, effort }: DeltaJob, { executable }: PairEv
   return { engine: 'bsdiff', reason: 'an executable: every address may have moved' };
 }
 
-function planLarge(job: DeltaJob, evidence: PairEvidence): Step[] {
+function planLarge(job: DeltaJob, { evidence, layout }: PairView): Step[] {
   const sizes = evidence.sizes;
-  const steps: Step[] = [{ engine: 'align', reason: 'finds equal, shifted and slightly changed bytes' }];
-  if (sizes !== undefined && sizes.xor < 0.8 * sizes.align) {
+  const steps: Step[] = [planTensor(layout)];
+  // Elements are matched in place, so anything that moved needs align; else it would only cost time.
+  if (layout === undefined || evidence.shifted || job.effort === 'max') {
+    steps.push({ engine: 'align', reason: 'finds equal, shifted and slightly changed bytes' });
+  } else {
+    steps.push(skip('align', 'floats in place: it would gain nothing'));
+  }
+  if (layout === undefined && sizes !== undefined && sizes.xor < 0.8 * sizes.align) {
     steps.push({ engine: 'xor', reason: `samples: ${sizes.xor} bytes, align ${sizes.align}` });
   } else {
-    steps.push(skip('xor', 'samples: not smaller than align'));
+    steps.push(skip('xor', 'samples: not smaller than others'));
   }
   steps.push(skip('zstd-prefix', 'over 256 KiB align reaches it by itself'));
   return [...steps, planBsdiff(job, evidence)];
 }
 
-function planAuto(job: DeltaJob, evidence: PairEvidence): Step[] {
+function planAuto(job: DeltaJob, view: PairView): Step[] {
   if (job.target.length === 0) return [];
-  if (job.source.length === 0) return [{ engine: 'zstd', reason: 'no source' }];
-  return job.target.length <= COMPARED_BYTES ? planSmall(job, evidence) : planLarge(job, evidence);
+  if (job.source.length === 0) return [{ engine: 'zstd', reason: 'no source' }, planTensor(view.layout)];
+  return job.target.length <= COMPARED_BYTES ? planSmall(job, view) : planLarge(job, view);
 }
 
 /** Whether a compressed snapshot could be smaller than what was reached so far. */
@@ -106,12 +119,17 @@ class Contest {
 
   constructor(
     private readonly engine: Engine,
-    private readonly job: DeltaJob,
+    private job: DeltaJob,
     private readonly signal: AbortSignal | undefined,
   ) {
     // Whatever was asked for, a delta is never larger than the target plus its header.
     this.best = { engine: byName('raw'), payload: job.target, bytes: job.target.length };
     this.candidates.push({ engine: 'raw', reason: 'always possible', bytes: job.target.length, ms: 0 });
+  }
+
+  /** Where the target holds floats, for `tensor`. */
+  set regions(regions: readonly TensorRegion[]) {
+    this.job = { ...this.job, regions };
   }
 
   async run(contestant: DeltaEngine, reason: string): Promise<void> {
@@ -130,9 +148,13 @@ class Contest {
 async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise<PairEvidence> {
   const { source, target, effort } = job;
   const bytes = target.length;
-  const evidence = await lookAt(engine, job, effort, source.length > 0 && bytes > COMPARED_BYTES);
+  const seen = await lookAt(engine, job, effort, source.length > 0 && bytes > COMPARED_BYTES);
+  const { evidence } = seen;
+  const view: PairView =
+    job.regions === undefined ? seen : { evidence, layout: { origin: 'told', regions: job.regions } };
+  if (view.layout !== undefined) contest.regions = view.layout.regions;
   let left = budgetMs(effort, bytes);
-  for (const step of planAuto(job, evidence)) {
+  for (const step of planAuto(job, view)) {
     const cost = costMs(step.engine, effort, bytes);
     if (step.skipped) contest.candidates.push({ engine: step.engine, reason: step.reason });
     else if (cost > left) contest.candidates.push({ engine: step.engine, reason: 'over the time budget' });
@@ -143,6 +165,13 @@ async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise
     await contest.run(byName('zstd'), 'the source helps little: a compressed snapshot may be smaller');
   }
   return evidence;
+}
+
+/** Regions when floats were asked for: by header, by samples, else elements of four bytes everywhere. */
+async function regionsFor(engine: Engine, job: DeltaJob): Promise<readonly TensorRegion[]> {
+  const { source, target, effort } = job;
+  const layout = layoutOfHeaders(source, target) ?? (await lookAt(engine, job, effort, source.length > 0)).layout;
+  return layout?.regions ?? wholeRegion(source.length, target.length, 4);
 }
 
 function whyAuto(best: DeltaEngineName, candidates: readonly DeltaCandidate[]): string {
@@ -163,6 +192,7 @@ export async function encodeBest(
   if (choice === 'auto') {
     evidence = await runAuto(engine, job, contest);
   } else {
+    if (choice === 'tensor' && job.regions === undefined) contest.regions = await regionsFor(engine, job);
     for (const contestant of DELTA_ENGINES) {
       if (contestant.choice !== choice || !contestant.worthTrying(job.source, job.target)) continue;
       await contest.run(contestant, 'asked for');

@@ -1,6 +1,6 @@
 /** Door of the room `delta`: turn a source into a target with a small, self-checking delta. */
 import { DiffKeeperError, throwIfAborted } from '../core/core.js';
-import type { Effort, Engine, HashAlgo } from '../engine/engine.js';
+import type { Effort, Engine, HashAlgo, TensorRegion } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import { type DeltaReport, encodeBest } from './choose.js';
 import { decodeContainer, encodeContainer } from './container.js';
@@ -13,7 +13,15 @@ export { deltaFormat, diffBare, patchBare } from './bare.js';
 export type { DeltaCandidate, DeltaReport } from './choose.js';
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
 
-const CHOICES: readonly string[] = ['auto', 'align', 'bsdiff', 'xdelta', 'zstd', 'xor'] satisfies DeltaChoice[];
+const CHOICES: readonly string[] = [
+  'auto',
+  'align',
+  'bsdiff',
+  'xdelta',
+  'zstd',
+  'xor',
+  'tensor',
+] satisfies DeltaChoice[];
 const EFFORTS: readonly string[] = ['fast', 'balanced', 'max'] satisfies Effort[];
 const LEVEL_MAX = 19;
 /** A delta of a few bytes may name any target length; nobody gets more than this without asking. */
@@ -26,6 +34,8 @@ export interface DiffOptions {
   readonly effort?: Effort;
   /** zstd level, 1-19. Default: 3, 9 or 19, as the effort says. Without an effort below 6 means fast, below 15 balanced. */
   readonly level?: number;
+  /** Where the target holds floats, for `tensor` and `auto`. Default: as headers (safetensors, npy, GGUF) or samples say. */
+  readonly regions?: readonly TensorRegion[];
   /** Told what was tried and why, once, before `diff` ends. */
   readonly onReport?: (report: DeltaReport) => void;
   /** Digest that names source and target, default `blake3`. */
@@ -97,7 +107,12 @@ export async function diff(source: Uint8Array, target: Uint8Array, options: Diff
     engine.digestAsync(hashAlgo, source),
     engine.digestAsync(hashAlgo, target),
   ]);
-  const best = await encodeBest(engine, { source, target, level, effort }, choice, signal);
+  const best = await encodeBest(
+    engine,
+    { source, target, level, effort, ...(options.regions && { regions: options.regions }) },
+    choice,
+    signal,
+  );
   onReport?.(best.report);
   return encodeContainer(engine, {
     engineNumber: best.engine.number,

@@ -18,6 +18,7 @@ const COST: Readonly<Record<DeltaEngineName, Cost>> = {
   align: { fast: 3, balanced: 10, max: 60 },
   bsdiff: same(130),
   xdelta: same(15),
+  tensor: { fast: 1.5, balanced: 4, max: 12 },
 };
 
 /** Budget by effort: milliseconds for each MiB of the target, but never less than the floor. */

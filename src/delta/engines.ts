@@ -4,12 +4,12 @@
  * the first of equals wins, so the cheapest to decode comes first. `auto` decides in `choose.ts`.
  */
 import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
-import type { Effort, Engine } from '../engine/engine.js';
+import type { Effort, Engine, TensorRegion } from '../engine/engine.js';
 
 /** What the caller may ask for. */
-export type DeltaChoice = 'auto' | 'align' | 'bsdiff' | 'xdelta' | 'zstd' | 'xor';
+export type DeltaChoice = 'auto' | 'align' | 'bsdiff' | 'xdelta' | 'zstd' | 'xor' | 'tensor';
 /** What a delta says it was made with. */
-export type DeltaEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor' | 'align' | 'bsdiff' | 'xdelta';
+export type DeltaEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor' | 'align' | 'bsdiff' | 'xdelta' | 'tensor';
 
 export interface DeltaEngine {
   /** Stored in the container: never change, never reuse. */
@@ -29,6 +29,8 @@ export interface DeltaJob {
   /** zstd level. */
   readonly level: number;
   readonly effort: Effort;
+  /** Where the target holds floats; for `tensor` alone. */
+  readonly regions?: readonly TensorRegion[];
 }
 
 export interface PatchJob {
@@ -118,8 +120,18 @@ const xdelta: DeltaEngine = {
   decode: (engine, job) => exactly(job.targetBytes, engine.vcdiffPatch(job.source, job.payload, job.targetBytes)),
 };
 
+/** Arrays of floats. Without regions everything is bytes. */
+const tensor: DeltaEngine = {
+  number: 7,
+  name: 'tensor',
+  choice: 'tensor',
+  worthTrying: (_source, target) => target.length > 0,
+  encode: (engine, job) => engine.tensorDiff(job.source, job.target, job.effort, job.regions ?? []),
+  decode: (engine, job) => engine.tensorPatch(job.source, job.payload, job.targetBytes),
+};
+
 /** All engines, cheapest to decode first. */
-export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, xdelta, zstd, align, zstdPrefix, bsdiff];
+export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, tensor, xdelta, zstd, align, zstdPrefix, bsdiff];
 
 /** The engine with this stored number. */
 export function deltaEngineByNumber(number: number): DeltaEngine | undefined {

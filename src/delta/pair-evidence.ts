@@ -1,10 +1,13 @@
 /** Evidence about two files from a few samples: what `auto` decides by before it spends time on all bytes. */
 import type { Effort, Engine } from '../engine/engine.js';
 import { LEVEL_OF_EFFORT } from './engine-costs.js';
+import { layoutOfHeaders, type TensorLayout, wholeRegion } from './tensor-layout.js';
 
 const PIECES = 64;
 const SHORT_BYTES = 64;
 const LONG_BYTES = 4096;
+/** Samples must get this much smaller as floats before they count as such: a wrong guess costs more than it gains. */
+const TENSOR_GAIN = 0.9;
 
 /** Magic bytes of ELF, PE (MZ), Mach-O (both orders, 64 bit, universal) and WebAssembly. */
 const EXECUTABLE_MAGICS = ['7f454c46', '4d5a', 'cffaedfe', 'feedfacf', 'cafebabe', '0061736d'].map((hex) =>
@@ -18,6 +21,8 @@ export interface SampleSizes {
   readonly zstd: number;
   readonly align: number;
   readonly xor: number;
+  /** Absent when the target says itself whether it holds floats, or hardly differs in place. */
+  readonly tensor?: number;
 }
 
 /** What the samples say. */
@@ -26,7 +31,48 @@ export interface PairEvidence {
   readonly inPlace: number;
   /** Whether the target begins like an executable. */
   readonly executable: boolean;
+  /** Whether pieces of the target that differ in place stand a little further on or back in the source. */
+  readonly shifted: boolean;
   readonly sizes?: SampleSizes;
+}
+
+/** Evidence, and what is needed to act on it. */
+export interface PairView {
+  readonly evidence: PairEvidence;
+  readonly layout?: TensorLayout;
+}
+
+const NEEDLES = 16;
+const NEEDLE_BYTES = 32;
+const NEEDLE_REACH = 1 << 20;
+
+/** Looks for pieces of the target near their place in the source. Zeros and the like are found anywhere: left out. */
+function looksShifted(source: Uint8Array, target: Uint8Array): boolean {
+  const common = Math.min(source.length, target.length);
+  const step = Math.max(NEEDLE_BYTES, Math.floor(common / NEEDLES));
+  let found = 0;
+  for (let at = step >> 1; at + NEEDLE_BYTES <= common; at += step) {
+    const needle = Buffer.from(target.subarray(at, at + NEEDLE_BYTES));
+    if (new Set(needle).size < NEEDLE_BYTES / 4) continue;
+    if (needle.equals(source.subarray(at, at + NEEDLE_BYTES))) continue;
+    const near = source.subarray(Math.max(0, at - NEEDLE_REACH), at + NEEDLE_REACH);
+    if (Buffer.from(near.buffer, near.byteOffset, near.byteLength).includes(needle)) found += 1;
+  }
+  return found >= 2;
+}
+
+/** The width of elements that makes the samples smallest, and that size. */
+async function tryWidths(
+  engine: Engine,
+  sample: { readonly source: Buffer; readonly target: Buffer },
+): Promise<{ readonly width: 2 | 4 | 8; readonly bytes: number }> {
+  let best: { width: 2 | 4 | 8; bytes: number } = { width: 4, bytes: Number.POSITIVE_INFINITY };
+  for (const width of [4, 2, 8] as const) {
+    const regions = wholeRegion(sample.source.length, sample.target.length, width);
+    const { length: bytes } = await engine.tensorDiff(sample.source, sample.target, 'fast', regions);
+    if (bytes < best.bytes) best = { width, bytes };
+  }
+  return best;
 }
 
 function* places(common: number, bytes: number): Generator<number> {
@@ -65,18 +111,29 @@ export async function lookAt(
   pair: { readonly source: Uint8Array; readonly target: Uint8Array },
   effort: Effort,
   trials: boolean,
-): Promise<PairEvidence> {
+): Promise<PairView> {
   const { source, target } = pair;
   const inPlace = shareInPlace(source, target);
   const executable = EXECUTABLE_MAGICS.some(
     (magic) => target.length > magic.length && magic.equals(target.subarray(0, magic.length)),
   );
-  if (!trials) return { inPlace, executable };
+  const layout = layoutOfHeaders(source, target);
+  const withLayout = layout === undefined ? {} : { layout };
+  if (!trials) return { evidence: { inPlace, executable, shifted: false }, ...withLayout };
+  const shifted = looksShifted(source, target);
   const sample = samplePair(source, target);
   // Ratios hold for any level; high ones would take longer than the answer is worth.
   const level = LEVEL_OF_EFFORT.fast;
   const zstd = (await engine.compress(sample.target, { level })).length;
   const align = (await engine.alignDiff(sample.source, sample.target, effort === 'max' ? 'balanced' : effort)).length;
   const xor = inPlace > 0 ? (await engine.xorDiff(sample.source, sample.target, level)).length : zstd;
-  return { inPlace, executable, sizes: { target: sample.target.length, zstd, align, xor } };
+  const sizes = { target: sample.target.length, zstd, align, xor };
+  const evidence = { inPlace, executable, shifted, sizes };
+  // Floats hardly compress; what the others make small is none.
+  if (layout !== undefined || Math.min(align, xor, zstd) < sample.target.length / 8) return { evidence, ...withLayout };
+  const { width, bytes } = await tryWidths(engine, sample);
+  const measured = { ...evidence, sizes: { ...sizes, tensor: bytes } };
+  if (bytes > TENSOR_GAIN * Math.min(align, xor, zstd)) return { evidence: measured };
+  const regions = wholeRegion(source.length, target.length, width);
+  return { evidence: measured, layout: { origin: 'samples', regions } };
 }

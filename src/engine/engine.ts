@@ -8,6 +8,7 @@ import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
 import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
+import type { TensorVerbs } from './tensor-region.js';
 
 export {
   type DecodeBatch,
@@ -20,6 +21,8 @@ export {
 } from './blob-batches.js';
 
 export type { FileWriter } from './file-writer.js';
+
+export type { TensorRegion } from './tensor-region.js';
 
 export type HashAlgo = 'blake3' | 'sha256';
 
@@ -199,7 +202,7 @@ export interface CutOptions {
   readonly maxBytes: number;
 }
 
-export interface Engine extends RunVerbs, WriterVerbs {
+export interface Engine extends RunVerbs, TensorVerbs, WriterVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;

@@ -1,21 +1,48 @@
 /** The argument checks of the engines with file formats of their own, as `guarded-engine.ts` has them for the rest. */
 import { constants } from 'node:buffer';
-import { checkBytes, checkInteger } from './check-arguments.js';
-import type { Engine } from './engine.js';
+import { checkBytes, checkEffort, checkInteger } from './check-arguments.js';
+import type { Engine, TensorRegion } from './engine.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 
 /** Functions that these checks stand in front of. */
-export type DeltaFiles = Pick<Engine, 'bsdiffDiff' | 'bsdiffPatch' | 'vcdiffDiff' | 'vcdiffPatch'>;
+export type DeltaFiles = Pick<
+  Engine,
+  'tensorDiff' | 'tensorPatch' | 'bsdiffDiff' | 'bsdiffPatch' | 'vcdiffDiff' | 'vcdiffPatch'
+>;
 
 function checkPair(source: unknown, other: unknown, name: string): void {
   checkBytes(source, 'source');
   checkBytes(other, name);
 }
 
+/** Fails unless the regions ascend, do not overlap and lie in the target. */
+function checkRegions(regions: readonly TensorRegion[], targetBytes: number): void {
+  if (!Array.isArray(regions)) throw new TypeError(`regions must be an array, not ${typeof regions}`);
+  let end = 0;
+  for (const { begin, bytes, width, source } of regions) {
+    checkInteger(begin, 'begin', end, targetBytes);
+    checkInteger(bytes, 'bytes', 0, targetBytes - begin);
+    if (width !== 2 && width !== 4 && width !== 8) throw new RangeError(`width must be 2, 4 or 8, not ${width}`);
+    if (source !== undefined) checkInteger(source, 'source', 0, Number.MAX_SAFE_INTEGER);
+    end = begin + bytes;
+  }
+}
+
 /** Checks arguments, then calls `inner`. */
 export function guardDeltaFiles(inner: Engine): DeltaFiles {
   return {
+    async tensorDiff(source, target, effort, regions) {
+      checkPair(source, target, 'target');
+      checkEffort(effort);
+      checkRegions(regions, target.length);
+      return inner.tensorDiff(source, target, effort, regions);
+    },
+    async tensorPatch(source, payload, targetBytes) {
+      checkPair(source, payload, 'payload');
+      checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
+      return inner.tensorPatch(source, payload, targetBytes);
+    },
     async bsdiffDiff(source, target) {
       checkPair(source, target, 'target');
       return inner.bsdiffDiff(source, target);

@@ -15,6 +15,7 @@ import type { Engine, FileScan, StatIndex, TreeChanges } from './engine.js';
 import type { FileWriter, WriterVerbs } from './file-writer.js';
 import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
 import type { RunVerbs } from './run-verbs.js';
+import { packRegions } from './tensor-region.js';
 
 const NO_OPTIONS = {};
 
@@ -169,6 +170,9 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     xorPatch: (source, payload, targetBytes) => crossing(() => raw.xorPatch(source, payload, targetBytes)),
     alignDiff: (source, target, effort) => crossing(() => raw.alignDiff(source, target, effort)),
     alignPatch: (source, payload, targetBytes) => crossing(() => raw.alignPatch(source, payload, targetBytes)),
+    tensorDiff: (source, target, effort, regions) =>
+      crossing(() => raw.tensorDiff(source, target, effort, packRegions(regions))),
+    tensorPatch: (source, payload, targetBytes) => crossing(() => raw.tensorPatch(source, payload, targetBytes)),
     bsdiffDiff: (source, target) => crossing(() => raw.bsdiffDiff(source, target)),
     bsdiffPatch: (source, delta, bytesMax) => crossing(() => raw.bsdiffPatch(source, delta, bytesMax)),
     vcdiffDiff: (source, target, checksum) => crossing(() => raw.vcdiffDiff(source, target, checksum)),

@@ -64,6 +64,15 @@ export interface RawAddon {
   /** `simd` lowers the vector level, for tests; the payload does not depend on it. */
   alignDiff(source: Uint8Array, target: Uint8Array, effort: Effort, simd?: string): Promise<Buffer>;
   alignPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  /** Four numbers per region: begin, bytes, width, source (-1: none). */
+  tensorDiff(
+    source: Uint8Array,
+    target: Uint8Array,
+    effort: Effort,
+    regions: Float64Array,
+    simd?: string,
+  ): Promise<Buffer>;
+  tensorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number, simd?: string): Promise<Buffer>;
   bsdiffDiff(source: Uint8Array, target: Uint8Array, windowBytes?: number): Promise<Buffer>;
   bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
@@ -134,6 +143,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'xorPatch',
   'alignDiff',
   'alignPatch',
+  'tensorDiff',
+  'tensorPatch',
   'bsdiffDiff',
   'bsdiffPatch',
   'vcdiffDiff',

@@ -47,7 +47,11 @@ export function numberBytesMax(targetBytes: number): number {
 export class ByteReader {
   at = 0;
 
-  constructor(readonly bytes: Uint8Array) {}
+  /** @param refused makes the error for bytes that end early or hold a wrong number */
+  constructor(
+    readonly bytes: Uint8Array,
+    private readonly refused: (what: string) => DiffKeeperError = damaged,
+  ) {}
 
   get left(): number {
     return this.bytes.length - this.at;
@@ -58,21 +62,21 @@ export class ByteReader {
     let scale = 1;
     for (let index = 0; index < VARINT_BYTES_MAX; index += 1) {
       const byte = this.bytes[this.at];
-      if (byte === undefined) throw damaged('a number is cut off');
+      if (byte === undefined) throw this.refused('a number is cut off');
       this.at += 1;
       value += (byte & 127) * scale;
       scale *= 128;
       if (byte < 128) {
-        if (byte === 0 && index > 0) throw damaged('a number is not in its shortest form');
-        if (!Number.isSafeInteger(value)) throw damaged('a number is too large');
+        if (byte === 0 && index > 0) throw this.refused('a number is not in its shortest form');
+        if (!Number.isSafeInteger(value)) throw this.refused('a number is too large');
         return value;
       }
     }
-    throw damaged('a number is too large');
+    throw this.refused('a number is too large');
   }
 
   take(length: number): Uint8Array {
-    if (length > this.left) throw damaged('cut off');
+    if (length > this.left) throw this.refused('cut off');
     this.at += length;
     return this.bytes.subarray(this.at - length, this.at);
   }

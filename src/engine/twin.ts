@@ -19,6 +19,8 @@ import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
 import { decodeSlices } from './twin-slices.js';
 import { TwinStatIndex } from './twin-stat-index.js';
+import { tensorPatchNow } from './twin-tensor-decode.js';
+import { tensorDiffNow } from './twin-tensor-encode.js';
 import { vcdiffDiffNow } from './twin-vcdiff-diff.js';
 import { vcdiffPatchNow } from './twin-vcdiff-patch.js';
 import { xorDiffNow, xorPatchNow } from './twin-xor.js';
@@ -71,6 +73,14 @@ export function createTwin(fallbackReason?: string): Engine {
     async alignPatch(source, payload, targetBytes) {
       await warmZstd();
       return alignPatchNow(source, payload, targetBytes);
+    },
+    async tensorDiff(source, target, effort, regions) {
+      await warmZstd();
+      return tensorDiffNow(source, target, effort, regions);
+    },
+    async tensorPatch(source, payload, targetBytes) {
+      await warmZstd();
+      return tensorPatchNow(source, payload, targetBytes);
     },
     bsdiffDiff: async (source, target) => bsdiffDiffNow(source, target),
     bsdiffPatch: async (source, delta, targetBytesMax) => bsdiffPatchNow(source, delta, targetBytesMax),

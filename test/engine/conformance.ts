@@ -9,6 +9,7 @@ import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
 import { describeRuns } from './conformance-runs.js';
 import { describeStatIndex } from './conformance-stat-index.js';
+import { describeTensor } from './conformance-tensor.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
 import { describeWriter } from './conformance-writer.js';
 
@@ -23,6 +24,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeHashing(engine);
     describeCoding(engine);
     describe('align', () => describeAlign(engine));
+    describe('tensor', () => describeTensor(engine));
     describe('bsdiff', () => describeBsdiff(engine));
     describe('vcdiff', () => describeVcdiff(engine));
     describeStatIndex(engine);
