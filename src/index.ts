@@ -78,6 +78,9 @@ export type {
   BlobInput,
   CommitFacts,
   DamageReport,
+  PruneOptions,
+  PrunePolicy,
+  PruneReport,
   Store,
   StoreOptions,
   StoreStats,
@@ -87,4 +90,4 @@ export type {
   VersionReader,
   VersionSummary,
 } from './store/store.js';
-export { openStore } from './store/store.js';
+export { keptSequences, openStore, prune } from './store/store.js';

@@ -147,6 +147,8 @@ export class StateSession implements CaptureSession {
     // A full disk, say, while metadata was written: there may be room again.
     if (this.#store.needsReopen) await this.#store.reopen();
     if (this.#memory.outdated) this.#memory.reset();
+    // The application may be stopped later on: it must not wait for the end of a prune then.
+    await this.#store.quiet();
     const pass = new CapturePass(
       {
         store: this.#store,

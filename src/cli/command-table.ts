@@ -34,6 +34,20 @@ const WRITE: readonly OptionKey[] = [
   'ignore',
 ];
 const AT: LocalOption = { flags: '--at <moment>', help: 'checkpoint number, ISO time, or such as "10m", "2h ago"' };
+/** Rules of a retention policy; they add up. */
+const KEEP_OPTIONS: readonly LocalOption[] = [
+  { flags: '--keep-last <n>', help: 'keep the newest n' },
+  { flags: '--keep-hourly <n>', help: 'keep the newest of each of the last n hours that have one (UTC)' },
+  { flags: '--keep-daily <n>', help: 'the same for days' },
+  { flags: '--keep-weekly <n>', help: 'the same for weeks, from Monday' },
+  { flags: '--keep-monthly <n>', help: 'the same for months' },
+  { flags: '--keep-tag <tag>', help: 'keep all with this tag, "*" for any; may be repeated', many: true },
+  { flags: '--keep-within <time>', help: 'keep all that are at most so much older than the newest, such as 30d' },
+];
+const PRUNE_OPTIONS: readonly LocalOption[] = [
+  { flags: '--allow-damaged', help: 'go on where records are damaged; their packs stay as they are' },
+  { flags: '--dry-run', help: 'say what would go; change nothing' },
+];
 const LIMIT: LocalOption = { flags: '--limit <n>', help: 'how many to show, newest; 0 = all (default: 20)' };
 
 export const COMMAND_TABLE: readonly CommandFacts[] = [
@@ -116,6 +130,17 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     local: [{ flags: '--no-read-data', help: 'check structure only; decode no content' }],
     examples: ['diffkeeper verify --store=./keep'],
     load: () => import('./command-verify.js'),
+  },
+  {
+    name: 'prune',
+    help: 'drop checkpoints that no rule keeps, and give back their space; the newest always stays',
+    options: STORE,
+    local: [...KEEP_OPTIONS, ...PRUNE_OPTIONS],
+    examples: [
+      'diffkeeper prune --store=./keep --keep-last=10 --keep-daily=7 --keep-monthly=12 --dry-run',
+      'diffkeeper prune --store=./keep --keep-within=30d --keep-tag=release',
+    ],
+    load: () => import('./command-prune.js'),
   },
   {
     name: 'stats',

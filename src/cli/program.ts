@@ -30,7 +30,11 @@ function build(facts: CommandFacts, tail: readonly string[] | null, done: (code:
   if (facts.arguments !== undefined) command.arguments(facts.arguments);
   if (facts.name === 'run') command.usage('[options] -- <command> [arguments...]');
   for (const key of facts.options) addOption(command, key);
-  for (const local of facts.local ?? []) command.option(local.flags, local.help);
+  for (const local of facts.local ?? []) {
+    const option = new Option(local.flags, local.help);
+    if (local.many) option.argParser(collect);
+    command.addOption(option);
+  }
   command.option('--config <file>', 'JSON file with these options by name (DIFFKEEPER_CONFIG)');
   command.addHelpText('after', `\nExamples:\n${facts.examples.map((line) => `  $ ${line}`).join('\n')}`);
   command.action(async () => {

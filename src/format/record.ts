@@ -109,7 +109,7 @@ export function decodeRecordHead(bytes: Buffer, offset: number): RecordHead {
   if (bytes.length < RECORD_HEAD_BYTES) corrupt(`head has ${bytes.length} of ${RECORD_HEAD_BYTES} bytes`, offset);
   if (bytes.readUInt32LE(0) !== RECORD_MAGIC) corrupt('does not begin with DKR1', offset);
   const kind = bytes[4] as number;
-  if (kind < RECORD.blob || kind > RECORD.checkpoint) corrupt(`unknown kind ${kind}`, offset);
+  if (kind < RECORD.blob || kind > RECORD.prune) corrupt(`unknown kind ${kind}`, offset);
   if (bytes[7] !== 0) corrupt(`unknown flags ${bytes[7]}`, offset);
   const depth = bytes[6] as number;
   if (depth > LIMITS.chainDepthMax) corrupt(`depth ${depth}, at most ${LIMITS.chainDepthMax}`, offset);

@@ -78,5 +78,5 @@ export interface Checkpoint {
 }
 
 /** Record kinds in a pack (the numbers are stored). */
-export const RECORD = { blob: 1, recipe: 2, versions: 3, checkpoint: 4 } as const;
+export const RECORD = { blob: 1, recipe: 2, versions: 3, checkpoint: 4, prune: 5 } as const;
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];

@@ -11,6 +11,7 @@ import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.
 import { BufferPool } from './buffer-pool.js';
 import type { Meta } from './meta.js';
 import type { Packs } from './packs.js';
+import type { ReadLeases } from './read-leases.js';
 import type { BlobInfo } from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -29,8 +30,17 @@ export class BlobStore {
   readonly #fetch: BlobFetch;
   readonly #cache = new BlobCache();
   readonly #pool = new BufferPool();
+  readonly #leases: ReadLeases;
 
-  constructor(parts: { engine: Engine; algo: HashAlgo; meta: Meta; packs: Packs; checksum: Checksum }) {
+  constructor(parts: {
+    engine: Engine;
+    algo: HashAlgo;
+    meta: Meta;
+    packs: Packs;
+    checksum: Checksum;
+    leases: ReadLeases;
+  }) {
+    this.#leases = parts.leases;
     this.#engine = parts.engine;
     this.#algo = parts.algo;
     this.#fetch = new BlobFetch(parts);
@@ -54,7 +64,7 @@ export class BlobStore {
       if (known) cached.set(digestKey(digest), known);
       else demands.push({ digest, offset: 0 });
     }
-    const plan = await this.#plan(demands);
+    const plan = await this.#leases.during(() => this.#plan(demands));
     if (plan === 'cut') {
       const middle = digests.length >> 1;
       const front = await this.read(digests.slice(0, middle));
@@ -87,7 +97,7 @@ export class BlobStore {
       if (digest !== null) demands.push({ digest, offset, length, at: end });
       end += length;
     }
-    const plan = await this.#plan(demands, target);
+    const plan = await this.#leases.during(() => this.#plan(demands, target));
     if (plan === 'cut') {
       const middle = extents.length >> 1;
       const front = extents.slice(0, middle);

@@ -1,12 +1,11 @@
 /** What a commit writes: first the records of a checkpoint, then, in bounded lists, the metadata that names them. */
 import { LIMITS } from '../core/core.js';
-import { CODEC, type Engine, type HashAlgo } from '../engine/engine.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
 import {
   type Checkpoint,
   type Checksum,
   type Digest,
   encodeCheckpoint,
-  encodeRecord,
   encodeVersionsRecord,
   RECORD,
   VERSION_TYPE,
@@ -17,6 +16,7 @@ import type { Heads } from './heads.js';
 import { checkpointChanges, versionChanges } from './index-changes.js';
 import type { MetaChange } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
+import { encodeMetaRecord } from './meta-record.js';
 import type { Packs } from './packs.js';
 import type { StagedVersions } from './staged-versions.js';
 import type { TreeCache } from './tree-cache.js';
@@ -91,22 +91,8 @@ async function appendMeta(
   kind: typeof RECORD.versions | typeof RECORD.checkpoint,
   bytes: Buffer,
 ): Promise<{ place: RecordPlace; digest: Digest }> {
-  const { engine, algo, checksum, packs, writer } = parts;
-  const digest = engine.digest(algo, bytes);
-  const packed = bytes.length > 256 ? await engine.compress(bytes, { level: 3 }) : bytes;
-  const smaller = packed.length < bytes.length;
-  const record = encodeRecord(
-    {
-      kind,
-      codec: smaller ? CODEC.zstd : CODEC.raw,
-      depth: 0,
-      digest,
-      decodedBytes: bytes.length,
-      contextList: Buffer.alloc(0),
-      payload: smaller ? packed : bytes,
-    },
-    checksum,
-  );
+  const { packs, writer } = parts;
+  const { record, digest } = await encodeMetaRecord(parts, kind, bytes);
   const place = await packs.append(record);
   writer.storedBytes += record.length;
   return { place, digest };

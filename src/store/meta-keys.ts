@@ -13,6 +13,7 @@ import { type BytePath, pathJoin, pathName, pathParent } from '../core/core.js';
 export const KEY_LETTER = { blob: 0x62, head: 0x68, version: 0x76, checkpoint: 0x63, directory: 0x64, single: 0x73 };
 
 export const NEWEST_KEY = Buffer.from('snewest', 'latin1');
+export const PRUNE_KEY = Buffer.from('sprune', 'latin1');
 export const GAPS_KEY = Buffer.from('sgaps', 'latin1');
 
 function sequenceBytes(sequence: number): Buffer {

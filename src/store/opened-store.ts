@@ -1,25 +1,28 @@
 /** An open store: hands the work to the parts, and keeps what they share in step. */
-import { type BytePath, DiffKeeperError, isDiffKeeperError } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import { type BytePath, DiffKeeperError } from '../core/core.js';
 import type { Checkpoint, Digest, Version } from '../format/format.js';
-import { decodeNewest, type NewestState } from './blob-index.js';
+import type { NewestState } from './blob-index.js';
 import { BlobStore } from './blob-store.js';
 import { BlobWriter } from './blob-writer.js';
+import { type BringUpParts, bringUp, rebuildAll } from './bring-up.js';
 import { Heads } from './heads.js';
 import { History } from './history.js';
-import { isIndexWhole } from './index-check.js';
+import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
 import type { Meta } from './meta.js';
-import { NEWEST_KEY } from './meta-keys.js';
 import type { OpenFacts } from './open-store.js';
 import { Packs } from './packs.js';
-import { rebuildMetadata } from './rebuild.js';
-import { recoverTail, type TailParts } from './tail.js';
+import type { PrunePolicy } from './prune-policy.js';
+import type { PruneParts } from './prune-run.js';
+import { ReadLeases } from './read-leases.js';
+import type { RebuildResult } from './rebuild.js';
+import { StoreIdentity } from './store-identity.js';
 import { type CommitOutcome, StoreTransaction } from './transaction.js';
 import { TreeCache } from './tree-cache.js';
 import type {
   BlobInfo,
-  DamageReport,
+  PruneOptions,
+  PruneReport,
   Store,
   StoreStats,
   Transaction,
@@ -30,9 +33,9 @@ import type {
 } from './types.js';
 import { verifyStore } from './verify.js';
 import { RecipeReader } from './version-reader.js';
+import { WriteGate } from './write-gate.js';
 
-export class OpenedStore implements Store {
-  readonly #facts: OpenFacts;
+export class OpenedStore extends StoreIdentity implements Store {
   readonly #meta: Meta;
   readonly #packs: Packs;
   readonly #heads: Heads;
@@ -45,81 +48,40 @@ export class OpenedStore implements Store {
   /** The metadata batch failed: what LevelDB kept is unknown until it is opened again. */
   #doubtful = false;
   #closed = false;
-  /** Resolved unless a large commit is writing its metadata. */
+  /** Resolved unless a large commit or a prune is writing its metadata. */
   #settled: Promise<void> = Promise.resolve();
+  readonly #gate = new WriteGate();
+  readonly #leases = new ReadLeases();
+  readonly #maintenance = new Maintenance();
 
   constructor(facts: OpenFacts, meta: Meta) {
+    super(facts);
     const { engine, checksum, marker } = facts;
-    this.#facts = facts;
     this.#meta = meta;
     this.#packs = new Packs(facts.paths.packs, Buffer.from(marker.id, 'hex'), checksum);
     this.#heads = new Heads(meta);
-    const shared = { engine, algo: marker.hashAlgo, meta, packs: this.#packs, checksum };
+    const shared = { engine, algo: marker.hashAlgo, meta, packs: this.#packs, checksum, leases: this.#leases };
     this.#tree = new TreeCache({ ...shared, heads: this.#heads, cachePath: facts.paths.cache, storeId: marker.id });
     this.#blobs = new BlobStore(shared);
     this.#history = new History(shared);
   }
 
-  get path(): string {
-    return this.#facts.paths.root;
-  }
-  get id(): string {
-    return this.#facts.marker.id;
-  }
-  get hashAlgo(): HashAlgo {
-    return this.#facts.marker.hashAlgo;
-  }
-  get engine(): Engine {
-    return this.#facts.engine;
-  }
-  get snapshotInterval(): number {
-    return this.#facts.snapshotInterval;
-  }
-  get seed(): Buffer {
-    return Buffer.from(this.#facts.marker.seed, 'hex');
-  }
   get needsReopen(): boolean {
     return this.#doubtful;
   }
   get newest(): Checkpoint | null {
     return this.#newest;
   }
-  get cachePath(): string {
-    return this.#facts.paths.cache;
-  }
-  get quarantinePath(): string {
-    return this.#facts.paths.quarantine;
-  }
-
-  get #tailParts(): TailParts {
-    const { engine, checksum, logger, marker, paths } = this.#facts;
+  get #upParts(): BringUpParts {
+    const { engine, checksum, logger, marker, paths } = this.facts;
     const { quarantine } = paths;
-    const own = { meta: this.#meta, packs: this.#packs, tree: this.#tree };
+    const own = { meta: this.#meta, packs: this.#packs, tree: this.#tree, heads: this.#heads };
     return { engine, algo: marker.hashAlgo, checksum, logger, quarantine, ...own };
   }
 
   /** Second half of opening. */
   async start(rebuild: boolean): Promise<void> {
-    const state = rebuild ? null : await this.#readNewest();
-    const packs = await this.#packs.list();
-    const whole = state !== null && (await isIndexWhole(this.#meta, state));
-    if (!whole && packs.length > 0) {
-      if (state) this.#facts.logger.warn({}, 'the metadata lost a commit: rebuilding it');
-      await this.rebuildIndex();
-      return;
-    }
-    await this.#settle(await recoverTail(this.#tailParts, state));
-  }
-
-  async #readNewest(): Promise<NewestState | null> {
-    try {
-      const value = await this.#meta.get(NEWEST_KEY);
-      return value ? decodeNewest(value) : null;
-    } catch (error) {
-      if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
-      this.#facts.logger.warn({ reason: error.message }, 'the newest state is damaged: rebuilding the metadata');
-      return null;
-    }
+    await this.#settle(await bringUp(this.#upParts, { rebuild, pruning: false }));
   }
 
   async #settle(state: NewestState | null): Promise<void> {
@@ -139,7 +101,7 @@ export class OpenedStore implements Store {
     if (this.#doubtful) {
       throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
     }
-    const { engine, checksum, marker, clock, level, snapshotInterval } = this.#facts;
+    const { engine, checksum, marker, clock, level, snapshotInterval } = this.facts;
     const algo = marker.hashAlgo;
     const shared = { engine, algo, checksum, meta: this.#meta, packs: this.#packs, blobs: this.#blobs };
     const transaction = new StoreTransaction({
@@ -152,13 +114,23 @@ export class OpenedStore implements Store {
       newestDigest: this.#state?.checkpointDigest ?? Buffer.alloc(32),
       ended: (outcome) => this.#transactionEnded(outcome),
       alone: (work) => this.#runAlone(work),
+      ready: () => this.#gate.pass(),
     });
+    this.#gate.enter();
     this.#transaction = transaction;
     return transaction;
   }
 
   async #transactionEnded(outcome: CommitOutcome): Promise<void> {
-    this.#transaction = null;
+    try {
+      await this.#takeOutcome(outcome);
+    } finally {
+      this.#transaction = null;
+      this.#gate.leave();
+    }
+  }
+
+  async #takeOutcome(outcome: CommitOutcome): Promise<void> {
     if (outcome.kind === 'committed') {
       this.#newest = outcome.checkpoint;
       this.#state = outcome.state;
@@ -170,7 +142,7 @@ export class OpenedStore implements Store {
       return;
     }
     await this.#packs.rollBack().catch((error: unknown) => {
-      this.#facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
+      this.facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
     });
   }
 
@@ -191,16 +163,23 @@ export class OpenedStore implements Store {
   async #tryReopen(): Promise<void> {
     this.#doubtful = true;
     await this.reopen().catch((error: unknown) => {
-      this.#facts.logger.error({ error: String(error) }, 'the metadata cannot be opened again');
+      this.facts.logger.error({ error: String(error) }, 'the metadata cannot be opened again');
     });
   }
 
   async reopen(): Promise<void> {
     this.#assertOpen();
     await this.#meta.reopen();
-    this.#tree.clear();
-    await this.#settle(await recoverTail(this.#tailParts, await this.#readNewest()));
+    this.#forget();
+    await this.#settle(await bringUp(this.#upParts, { rebuild: false, pruning: this.#maintenance.pruning }));
     this.#doubtful = false;
+  }
+
+  /** What was read before may stand elsewhere now. */
+  #forget(): void {
+    this.#tree.clear();
+    this.#blobs.clearCache();
+    this.#history.clearCache();
   }
 
   async heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]> {
@@ -215,17 +194,17 @@ export class OpenedStore implements Store {
     const under = options.under ?? [''];
     const at = options.at ?? this.#newest?.sequence ?? 0;
     if (at === this.#newest?.sequence) for (const path of under) yield* this.#heads.under(path);
-    else if (this.#newest) yield* this.#history.entriesAt(at, under);
+    else if (this.#newest) yield* this.#leases.while(this.#history.entriesAt(at, under));
   }
 
   async *versions(path: BytePath): AsyncGenerator<VersionSummary> {
     await this.#readable();
-    yield* this.#history.versions(path);
+    yield* this.#leases.while(this.#history.versions(path));
   }
 
   async changes(sequence: number): Promise<Version[]> {
     await this.#readable();
-    return this.#history.changes(sequence);
+    return this.#leases.during(() => this.#history.changes(sequence));
   }
 
   async *checkpoints(options: { readonly limit?: number } = {}): AsyncGenerator<Checkpoint> {
@@ -259,29 +238,57 @@ export class OpenedStore implements Store {
   }
 
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    await this.#readable();
-    const newest = this.#newest;
-    return verifyStore({ ...this.#tailParts, blobs: this.#blobs, heads: this.#heads, newest }, options);
+    return this.#maintenance.inTurn(async () => {
+      await this.#readable();
+      return verifyStore({ ...this.#upParts, blobs: this.#blobs, newest: this.#newest }, options);
+    });
   }
 
-  async rebuildIndex(): Promise<{
-    readonly checkpoints: number;
-    readonly records: number;
-    readonly damage: readonly DamageReport[];
-  }> {
+  async rebuildIndex(): Promise<RebuildResult> {
     this.#assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
-    const promised = await this.#readNewest();
-    const result = await rebuildMetadata(this.#tailParts, this.#heads, promised);
-    this.#blobs.clearCache();
-    this.#history.clearCache();
-    await this.#settle(await recoverTail(this.#tailParts, result.state, { promised }));
-    return result;
+    return this.#maintenance.inTurn(async () => {
+      await this.#readable();
+      const result = await rebuildAll(this.#upParts);
+      this.#forget();
+      await this.#settle(result.state);
+      return result;
+    });
+  }
+
+  prune(policy: PrunePolicy, options: PruneOptions = {}): Promise<PruneReport> {
+    const ready = () => this.#readable().then(() => this.#pruneParts);
+    return this.#maintenance.prune(ready, policy, options);
+  }
+
+  get #pruneParts(): PruneParts {
+    return {
+      ...this.#upParts,
+      blobs: this.#blobs,
+      history: this.#history,
+      state: () => this.#state,
+      alone: (work) =>
+        this.#gate.alone(async () => {
+          await this.#runAlone(work);
+          this.#history.clearCache();
+          await this.#settle(this.#state);
+        }),
+      failed: async () => {
+        this.#maintenance.pruneFailed();
+        await this.#tryReopen();
+      },
+      readersOver: (timeoutMs) => this.#leases.over(timeoutMs),
+    };
+  }
+
+  quiet(): Promise<void> {
+    return this.#gate.pass();
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.#transaction?.abort();
+    await this.#maintenance.stop();
     this.#closed = true;
     await this.#tree.save(this.#newest);
     await this.#packs.close();

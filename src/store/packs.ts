@@ -2,41 +2,37 @@
  * Pack files on disk: one open for appending, the others read-only. Appended
  * records become readable once flushed and durable once synced.
  */
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
   AppendFile,
-  DiffKeeperError,
+  type DiffKeeperError,
   fromSystemError,
   fsyncDirectory,
   LIMITS,
-  systemCode,
   truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
-import { type Checksum, checkPackHeader, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
+import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
+import { isCompacted, packName } from './pack-names.js';
+import { PackReaders } from './pack-readers.js';
 
-const OPEN_READERS_MAX = 16;
 const SMALL_RECORD_BYTES = 16 << 10;
 const CHUNK_BYTES = 256 << 10;
 const NO_ROOM = Buffer.alloc(0);
-
-export function packName(pack: number): string {
-  return `${String(pack).padStart(8, '0')}.dkp`;
-}
 
 export class Packs {
   readonly #directory: string;
   readonly #storeId: Buffer;
   readonly #checksum: Checksum;
-  readonly #readers = new Map<number, Promise<FileHandle>>();
-  /** Damaged headers of packs that were opened for reading. */
-  readonly #headers = new Map<number, DiffKeeperError>();
+  readonly #readers: PackReaders;
   #writer: AppendFile | null = null;
   #pack = 0;
   /** Length of the open pack that a checkpoint has named: an abort cuts back to here. */
   #committed = { pack: 0, length: 0 };
+  /** New packs have larger numbers than this one. */
+  #floor = 0;
   #staged: Buffer[] = [];
   #stagedBytes = 0;
   /** What is left of the chunk at the end of `#staged`. */
@@ -52,13 +48,19 @@ export class Packs {
     this.#directory = directory;
     this.#storeId = storeId;
     this.#checksum = checksum;
+    this.#readers = new PackReaders((pack) => this.file(pack), storeId, checksum);
   }
 
   file(pack: number): string {
     return path.join(this.#directory, packName(pack));
   }
 
-  /** Pack numbers on disk, ascending. */
+  /** What a pack begins with. */
+  header(pack: number): Buffer {
+    return encodePackHeader(pack, this.#storeId, this.#checksum);
+  }
+
+  /** Numbers of all packs on disk, ascending. */
   async list(): Promise<number[]> {
     const names = await readdir(this.#directory).catch((error: unknown) => {
       throw fromSystemError(error, 'list', this.#directory);
@@ -67,6 +69,16 @@ export class Packs {
       .filter((name) => /^\d{8}\.dkp$/.test(name))
       .map((name) => Number.parseInt(name, 10))
       .sort((one, other) => one - other);
+  }
+
+  /** Packs that commits wrote, in the order in which they were written. */
+  async commits(): Promise<number[]> {
+    return (await this.list()).filter((pack) => !isCompacted(pack));
+  }
+
+  /** Numbers up to this one were used before and must not come again. */
+  reserve(pack: number): void {
+    this.#floor = Math.max(this.#floor, pack);
   }
 
   async length(pack: number): Promise<number> {
@@ -149,8 +161,8 @@ export class Packs {
   async #openNext(): Promise<void> {
     await this.sync();
     await this.#closeWriter();
-    const known = await this.list();
-    const next = Math.max(this.#pack, known[known.length - 1] ?? 0) + 1;
+    const known = await this.commits();
+    const next = Math.max(this.#pack, this.#floor, known[known.length - 1] ?? 0) + 1;
     const file = this.file(next);
     this.#leftovers = true;
     this.#begun.push(next);
@@ -158,7 +170,7 @@ export class Packs {
       const writer = await AppendFile.create(file);
       this.#writer = writer;
       this.#pack = next;
-      await writer.append([encodePackHeader(next, this.#storeId, this.#checksum)]);
+      await writer.append([this.header(next)]);
       await fsyncDirectory(this.#directory);
     } catch (error) {
       throw fromSystemError(error, 'create', file);
@@ -196,7 +208,7 @@ export class Packs {
     try {
       await this.#closeWriter();
       for (const own of this.#begun) {
-        await this.#forget(own);
+        await this.#readers.forget(own);
         await unlinkDurable(this.file(own));
       }
       if (pack > 0 && (await this.length(pack)) > length) await truncateDurable(this.file(pack), length);
@@ -208,80 +220,38 @@ export class Packs {
 
   /** Removes packs without a single byte: an abandoned beginning. */
   async removeEmpty(): Promise<void> {
-    for (const pack of await this.list()) {
+    for (const pack of await this.commits()) {
       if ((await this.length(pack)) > 0) continue;
-      await this.#forget(pack);
+      await this.#readers.forget(pack);
       await unlinkDurable(this.file(pack)).catch((error: unknown) => {
         throw fromSystemError(error, 'remove', this.file(pack));
       });
     }
   }
 
-  async #forget(pack: number): Promise<void> {
-    const reader = this.#readers.get(pack);
-    this.#readers.delete(pack);
-    await reader?.then((handle) => handle.close()).catch(() => {});
+  /** Removes packs that nothing names any more. */
+  async remove(packs: readonly number[]): Promise<void> {
+    for (const pack of packs) {
+      await this.#readers.forget(pack);
+      await unlinkDurable(this.file(pack)).catch((error: unknown) => {
+        throw fromSystemError(error, 'remove', this.file(pack));
+      });
+    }
   }
 
-  async #reader(pack: number): Promise<FileHandle> {
-    const known = this.#readers.get(pack);
-    if (known !== undefined) {
-      this.#readers.delete(pack);
-      this.#readers.set(pack, known);
-      return known;
-    }
-    const opening = this.#openReader(pack);
-    this.#readers.set(pack, opening);
-    opening.catch(() => this.#readers.delete(pack));
-    if (this.#readers.size > OPEN_READERS_MAX) {
-      const oldest = this.#readers.keys().next().value;
-      if (oldest !== undefined) await this.#forget(oldest);
-    }
-    return opening;
-  }
-
-  async #openReader(pack: number): Promise<FileHandle> {
-    let handle: FileHandle;
-    try {
-      handle = await open(this.file(pack), 'r');
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') {
-        throw new DiffKeeperError('DK_CORRUPT_PACK', `pack ${packName(pack)} is missing`, { path: this.file(pack) });
-      }
-      throw fromSystemError(error, 'open', this.file(pack));
-    }
-    try {
-      const header = Buffer.alloc(PACK_HEADER_BYTES);
-      const { bytesRead } = await handle.read(header, 0, PACK_HEADER_BYTES, 0);
-      const damage = checkPackHeader(header.subarray(0, bytesRead), pack, this.#storeId, this.#checksum);
-      if (damage) this.#headers.set(pack, damage);
-      else this.#headers.delete(pack);
-      return handle;
-    } catch (error) {
-      await handle.close();
-      throw fromSystemError(error, 'read', this.file(pack));
-    }
+  /** Closes a pack that is about to be moved away. */
+  forget(pack: number): Promise<void> {
+    return this.#readers.forget(pack);
   }
 
   /** What is wrong with a pack's header, or null. Throws DK_CORRUPT_PACK for a pack that is another's. */
-  async headerDamage(pack: number): Promise<DiffKeeperError | null> {
-    await this.#reader(pack);
-    return this.#headers.get(pack) ?? null;
+  headerDamage(pack: number): Promise<DiffKeeperError | null> {
+    return this.#readers.headerDamage(pack);
   }
 
   /** Bytes of a pack, fewer than asked when the pack ends before; in `into` when there is one, of at least `bytes`. */
-  async read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
-    const handle = await this.#reader(pack);
-    const buffer = into ?? Buffer.allocUnsafe(bytes);
-    let done = 0;
-    while (done < bytes) {
-      const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done).catch((error: unknown) => {
-        throw fromSystemError(error, 'read', this.file(pack));
-      });
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return buffer.subarray(0, done);
+  read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
+    return this.#readers.read(pack, { offset, bytes }, into);
   }
 
   async #closeWriter(): Promise<void> {
@@ -293,6 +263,6 @@ export class Packs {
 
   async close(): Promise<void> {
     await this.#closeWriter();
-    for (const pack of [...this.#readers.keys()]) await this.#forget(pack);
+    await this.#readers.close();
   }
 }

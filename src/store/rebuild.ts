@@ -1,12 +1,15 @@
 /** Rebuilds the whole metadata from the packs alone. */
 import { rm } from 'node:fs/promises';
 import { LIMITS } from '../core/core.js';
-import { PACK_HEADER_BYTES } from '../format/format.js';
+import { PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { Heads } from './heads.js';
+import { HistoryView } from './history-view.js';
 import { gapsChange } from './index-check.js';
 import { NEWEST_KEY } from './meta-keys.js';
-import { endOf, lostParts, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
+import { isCompacted } from './pack-names.js';
+import { findSeal, healSeal, pruneChange, putLeftoversAside } from './prune-state.js';
+import { endOf, type LogEnd, lostParts, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import { placeAside } from './store-files.js';
 import type { TailParts } from './tail.js';
@@ -38,59 +41,92 @@ export async function rebuildMetadata(
 
 async function replayAll(parts: TailParts, heads: Heads, promised: NewestState | null): Promise<RebuildResult> {
   parts.tree.clear();
-  const replay = new Replay(parts.engine, parts.algo);
+  const prune = await findSeal(parts, 0);
+  const view = new HistoryView(prune);
+  const replay = new Replay(parts.engine, parts.algo, view);
   const damage: DamageReport[] = [];
   const torn = new TornCommit(promised);
   let last: ReplayedCheckpoint | null = null;
+  let logEnd: LogEnd | null = null;
   let checkpoints = 0;
-  for (const pack of await parts.packs.list()) {
+  for (const pack of view.order(await parts.packs.list())) {
+    // What follows the seal stems from a prune that did not end.
+    if (prune && isCompacted(pack) && pack > prune.lastPack) continue;
     const end = await parts.packs.length(pack);
     for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end })) {
       for (const committed of torn.take(found)) {
         checkpoints += 1;
         last = committed;
+        if (!isCompacted(pack)) logEnd = endOf(committed);
         if (committed.missingParts > 0) damage.push(lostParts(committed));
         await parts.meta.writeInBatches(committed.changes);
       }
     }
+    // Behind the last checkpoint stands what nobody was promised: it may be cut off, so that no index may name it.
+    await parts.meta.writeInBatches(isCompacted(pack) ? replay.takeBlobs() : replay.takeFirmBlobs());
   }
-  // Blobs behind the last checkpoint get no entry: they may be cut off.
   for (const item of replay.damage) {
     const where = `${parts.packs.file(item.pack)} at byte ${item.offset}`;
     damage.push({ kind: 'record', where, message: item.message, affected: [] });
   }
-  const state = last ? await finishRebuild(parts, heads, last, damage) : null;
+  const end = logEnd ?? replay.replacedEnd ?? (await wholeLog(parts, prune));
+  const state = await finishRebuild(parts, heads, { prune, last, end }, damage);
   return { state, checkpoints, records: replay.records, damage };
+}
+
+/** Without a readable checkpoint record in the log nothing of it is cut off. */
+async function wholeLog(parts: TailParts, prune: PruneRecord | null): Promise<LogEnd> {
+  const packs = await parts.packs.commits();
+  const pack = packs[packs.length - 1] ?? 0;
+  return { pack, length: pack > 0 && prune ? await parts.packs.length(pack) : 0 };
+}
+
+interface Rebuilt {
+  readonly prune: PruneRecord | null;
+  readonly last: ReplayedCheckpoint | null;
+  readonly end: LogEnd;
 }
 
 /** Directory digests, root check, and the newest state last: only then is the index whole. */
 async function finishRebuild(
   parts: TailParts,
   heads: Heads,
-  last: ReplayedCheckpoint,
+  { prune, last, end }: Rebuilt,
   damage: DamageReport[],
-): Promise<NewestState> {
-  const all = new StagedVersions(last.checkpoint.sequence);
+): Promise<NewestState | null> {
+  if (!last) return null;
+  const { sequence } = last.checkpoint;
+  const all = new StagedVersions(sequence);
   for await (const batch of heads.all()) for (const version of batch) all.put(version);
   const { root, changes } = await parts.tree.apply(all, 'empty');
   if (!root.equals(last.checkpoint.root)) {
     damage.push({
       kind: 'root',
-      where: `checkpoint ${last.checkpoint.sequence}`,
+      where: `checkpoint ${sequence}`,
       message: 'the tree root differs from what the packs give',
       affected: [],
     });
   }
-  const state: NewestState = {
-    sequence: last.checkpoint.sequence,
-    ...endOf(last),
-    checkpointDigest: last.digest,
-  };
+  // The log ends where commits go on; the newest checkpoint may stand in the history that a prune wrote.
+  const checkpointDigest = prune?.sequence === sequence ? prune.digest : last.digest;
+  const state: NewestState = { sequence, ...end, checkpointDigest };
   await parts.meta.writeInBatches([
     ...changes,
-    gapsChange(state.sequence),
+    gapsChange(sequence),
+    ...(prune ? [pruneChange(prune)] : []),
     { key: NEWEST_KEY, value: encodeNewest(state) },
   ]);
+  if (prune) await tidyUp(parts, prune);
   if (all.size > LIMITS.batchFiles) parts.tree.clear();
   return state;
+}
+
+/** What fails here is tried again at the next opening, or rebuild; nothing depends on it. */
+async function tidyUp(parts: TailParts, prune: PruneRecord): Promise<void> {
+  try {
+    await healSeal(parts, prune);
+    await putLeftoversAside(parts, prune);
+  } catch (error) {
+    parts.logger.warn({ error: String(error) }, 'what a prune has left cannot be removed now');
+  }
 }

@@ -19,9 +19,11 @@ import {
   type Version,
 } from '../format/format.js';
 import { encodeBlobInfo, type RecordPlace } from './blob-index.js';
+import { HistoryView } from './history-view.js';
 import { checkpointChanges, versionChanges } from './index-changes.js';
 import type { MetaChange } from './meta.js';
 import { blobKey } from './meta-keys.js';
+import { isCompacted } from './pack-names.js';
 import { type ScannedRecord, scanPack } from './pack-scan.js';
 import type { Packs } from './packs.js';
 import type { DamageReport } from './types.js';
@@ -110,24 +112,45 @@ export class TornCommit {
   }
 }
 
+/** A place in the log of commits, behind a checkpoint record. */
+export interface LogEnd {
+  readonly pack: number;
+  readonly length: number;
+}
+
 export class Replay {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
+  readonly #view: HistoryView;
   readonly #parts = new Map<string, Part>();
   #blobs: MetaChange[] = [];
   #torn = false;
+  /** How many of them stand before a checkpoint record that a prune has replaced: nothing will cut them off. */
+  #firm = 0;
+  /** End of the last of these records. */
+  replacedEnd: LogEnd | null = null;
   records = 0;
   readonly damage: { readonly pack: number; readonly offset: number; readonly message: string }[] = [];
 
-  constructor(engine: Engine, algo: HashAlgo) {
+  /** @param view which versions and checkpoints count; all of them by default */
+  constructor(engine: Engine, algo: HashAlgo, view: HistoryView = new HistoryView(null)) {
     this.#engine = engine;
     this.#algo = algo;
+    this.#view = view;
   }
 
   /** Blob index entries gathered since they were last taken. */
   takeBlobs(): MetaChange[] {
     const taken = this.#blobs;
     this.#blobs = [];
+    this.#firm = 0;
+    return taken;
+  }
+
+  /** As `takeBlobs`, only of those that a replaced checkpoint record follows; the rest stays. */
+  takeFirmBlobs(): MetaChange[] {
+    const taken = this.#blobs.splice(0, this.#firm);
+    this.#firm = 0;
     return taken;
   }
 
@@ -169,8 +192,10 @@ export class Replay {
     }
     try {
       const bytes = await decodeMetaRecord(this.#engine, this.#algo, record);
+      if (kind === RECORD.prune) return null;
       if (kind === RECORD.checkpoint) return this.#finish(record, place, bytes);
       const { sequence, versions } = decodeVersionsRecord(bytes);
+      if (!this.#view.counts(place.pack, sequence)) return null;
       for (const version of versions) if (!hasSafePath(version)) this.#refuse(version, place, pack);
       this.#parts.set(record.head.digest.toString('latin1'), { sequence, place, versions });
     } catch (error) {
@@ -197,8 +222,15 @@ export class Replay {
     this.#blobs.push({ key: blobKey(digest), value: encodeBlobInfo(info, kind) });
   }
 
-  #finish(record: DecodedRecord, place: RecordPlace, bytes: Buffer): ReplayedCheckpoint {
+  #finish(record: DecodedRecord, place: RecordPlace, bytes: Buffer): ReplayedCheckpoint | null {
     const decoded = decodeCheckpoint(bytes);
+    const { sequence } = decoded.checkpoint;
+    if (!this.#view.counts(place.pack, sequence)) {
+      this.#torn = false;
+      this.#firm = this.#blobs.length;
+      if (!isCompacted(place.pack)) this.replacedEnd = { pack: place.pack, length: place.offset + place.recordBytes };
+      return null;
+    }
     const changes = this.takeBlobs();
     const versions: Version[] = [];
     const partPlaces: RecordPlace[] = [];
@@ -208,7 +240,7 @@ export class Replay {
     };
     // Parts of an earlier sequence that no checkpoint named: its record is damaged, but what came after proves that
     // it was committed, because the bytes of an abandoned one are cut off before the next begins.
-    for (const part of this.#parts.values()) if (part.sequence < decoded.checkpoint.sequence) apply(part);
+    for (const part of this.#parts.values()) if (part.sequence < sequence) apply(part);
     let missingParts = 0;
     for (const digest of decoded.parts) {
       const part = this.#parts.get(digest.toString('latin1'));
@@ -218,7 +250,8 @@ export class Replay {
       } else missingParts += 1;
     }
     this.#parts.clear();
-    const torn = this.#torn;
+    // What a prune wrote was durable before its seal: damage there is damage.
+    const torn = this.#torn && !isCompacted(place.pack);
     this.#torn = false;
     changes.push(checkpointChanges(decoded.checkpoint, place, partPlaces, bytes));
     return { ...decoded, digest: record.head.digest, place, versions, changes, missingParts, torn };

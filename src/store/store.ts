@@ -1,6 +1,7 @@
 /** Door of the room `store`: packs, metadata, commit, reading back, verification. */
 export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from './open-snapshots.js';
 export { openStore } from './open-store.js';
+export { checkPolicy, keptSequences, type PrunePolicy, prune } from './prune-policy.js';
 export { readSealedFile, writeSealedFile } from './sealed-file.js';
 export type { SnapshotStore } from './snapshot-store.js';
 export type { SnapshotFacts } from './snapshot-tables.js';

@@ -12,7 +12,8 @@ import { encodeNewest, type NewestState } from './blob-index.js';
 import { gapsChange } from './index-check.js';
 import type { Meta } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
-import { type Packs, packName } from './packs.js';
+import { packName } from './pack-names.js';
+import type { Packs } from './packs.js';
 import { endOf, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import { placeAside } from './store-files.js';
@@ -43,7 +44,7 @@ export async function recoverTail(
   const promised = rebuilt ? rebuilt.promised : state;
   const { packs, logger } = parts;
   const replay = new Replay(parts.engine, parts.algo);
-  const all = (await packs.list()).filter((pack) => pack >= (state?.pack ?? 0));
+  const all = (await packs.commits()).filter((pack) => pack >= (state?.pack ?? 0));
   const torn = new TornCommit(promised);
   let newest = state;
   // A missing pack that the metadata names: what was in it is lost, but not the number, which is not given again.

@@ -32,6 +32,8 @@ export interface TransactionParts extends CommitParts {
   readonly blobs: BlobStore;
   /** Told exactly once how it ended; `metadataUnknown` when the metadata batch itself failed. */
   readonly ended: (outcome: CommitOutcome) => Promise<void>;
+  /** Resolves when nobody else writes (the last step of a prune). */
+  readonly ready: () => Promise<void>;
   /** Runs while nobody reads the metadata. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
 }
@@ -61,10 +63,12 @@ export class StoreTransaction implements Transaction {
 
   async storeBlobs(inputs: readonly BlobInput[]): Promise<Digest[]> {
     this.#assertOpen();
+    await this.#parts.ready();
     return this.#parts.writer.store(inputs);
   }
 
   async hasBlobs(digests: readonly Digest[]): Promise<boolean[]> {
+    await this.#parts.ready();
     return this.#parts.writer.has(digests);
   }
 
@@ -75,6 +79,7 @@ export class StoreTransaction implements Transaction {
     readonly source?: Version;
   }): Promise<Recipe> {
     this.#assertOpen();
+    await this.#parts.ready();
     return writeRecipe(this.#parts.writer, this.#parts.blobs, options);
   }
 
@@ -99,6 +104,7 @@ export class StoreTransaction implements Transaction {
       return null;
     }
     this.#open = false;
+    await this.#parts.ready();
     const { packs } = this.#parts;
     let plan: CommitPlan;
     try {

@@ -2,6 +2,7 @@
 import type { BytePath, Clock, Logger } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import type { Checkpoint, Digest, Extent, Version } from '../format/format.js';
+import type { PrunePolicy } from './prune-policy.js';
 
 export interface StoreOptions {
   /** Create the store when the directory is missing or empty. Default false. */
@@ -151,6 +152,38 @@ export interface VerifyOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
+export interface PruneOptions {
+  /** Say what would go; write nothing. Default false. */
+  readonly dryRun?: boolean;
+  /** A pack is rewritten when less than this share of its bytes is needed, 0 to 1. Default 0.5. */
+  readonly compactBelow?: number;
+  /** Prune although records are damaged; packs that hold them stay as they are. Default false. */
+  readonly allowDamaged?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called now and then with bytes moved and bytes to be moved. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface PruneReport {
+  readonly dryRun: boolean;
+  /** Sequences, ascending. */
+  readonly kept: readonly number[];
+  readonly dropped: readonly number[];
+  /** Versions (and removals) that the kept checkpoints have now. */
+  readonly versions: number;
+  /** Bytes of all packs; with `dryRun` an estimate of what it would be. */
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Bytes copied out of packs that went. */
+  readonly movedBytes: number;
+  readonly removedPacks: number;
+  readonly writtenPacks: number;
+  /** Damaged records that were met (only with `allowDamaged`). */
+  readonly damaged: number;
+  /** Packs that could not be removed yet, because somebody reads them or the system refused. */
+  readonly packsLeft: number;
+}
+
 export interface Store {
   readonly path: string;
   /** 32 hex digits, made at creation. */
@@ -193,6 +226,13 @@ export interface Store {
   reopen(): Promise<void>;
   stats(): Promise<StoreStats>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /**
+   * Drops checkpoints that the policy does not keep, and gives back their space. Captures may go on meanwhile; they
+   * wait only for the last step. Throws DK_CORRUPT_* when the store is damaged and `allowDamaged` is not set.
+   */
+  prune(policy: PrunePolicy, options?: PruneOptions): Promise<PruneReport>;
+  /** Resolves when a transaction that is begun now need not wait for a prune. */
+  quiet(): Promise<void>;
   /** Rebuilds the metadata from the packs alone. */
   rebuildIndex(): Promise<{
     readonly checkpoints: number;

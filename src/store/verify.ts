@@ -10,8 +10,10 @@ import {
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import type { Heads } from './heads.js';
+import { HistoryView } from './history-view.js';
 import { IndexCheck } from './index-check.js';
-import { packName } from './packs.js';
+import { packName } from './pack-names.js';
+import { readPrune } from './prune-state.js';
 import { lostParts, Replay } from './replay.js';
 import type { TailParts } from './tail.js';
 import { computeTreeRoot } from './tree-root.js';
@@ -41,12 +43,13 @@ export async function verifyStore(
   options: VerifyOptions,
 ): Promise<VerifyReport> {
   const findings = new Findings();
-  const packs = await parts.packs.list();
+  const view = new HistoryView(await readPrune(parts.meta));
+  const packs = view.order(await parts.packs.list());
   let total = 0;
   for (const pack of packs) total += await parts.packs.length(pack);
   const readData = options.readData ?? true;
   const allBytes = readData ? total * 2 : total;
-  const replay = new Replay(parts.engine, parts.algo);
+  const replay = new Replay(parts.engine, parts.algo, view);
   const index = new IndexCheck(parts.meta, parts.checksum);
   for (const pack of packs) {
     throwIfAborted(options.signal);

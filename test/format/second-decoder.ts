@@ -192,6 +192,30 @@ function checkpointRecord(bytes: Buffer): Omit<SecondCheckpoint, 'versions' | 'd
   return checkpoint;
 }
 
+/** Section 7. */
+export interface SecondPrune {
+  readonly sequence: number;
+  readonly digest: string;
+  readonly last: number;
+  readonly history: ReadonlySet<number>;
+  readonly retired: ReadonlySet<number>;
+}
+
+function pruneRecord(bytes: Buffer): SecondPrune {
+  const cursor = new Cursor(bytes);
+  const sequence = cursor.u64();
+  const digest = cursor.hex();
+  cursor.varint();
+  const last = cursor.varint();
+  const list = () => new Set(Array.from({ length: cursor.varint() }, () => cursor.varint()));
+  const prune = { sequence, digest, last, history: list(), retired: list() };
+  cursor.end();
+  return prune;
+}
+
+/** Section 10: packs of prunes. */
+const PRUNED_FROM = 50_000_000;
+
 /** Section 3: what the header says. */
 function checkHeader(header: Buffer, pack: number, store: { id: string; xxh3: (bytes: Buffer) => bigint }): void {
   const good =
@@ -205,11 +229,21 @@ function checkHeader(header: Buffer, pack: number, store: { id: string; xxh3: (b
   if (!good) throw new Error(`pack ${pack} has a bad header`);
 }
 
+const NO_PRUNE = { sequence: 0, history: new Set<number>(), retired: new Set<number>() };
+
+interface Reading {
+  readonly parts: Map<string, SecondVersion[]>;
+  readonly xxh3: (bytes: Buffer) => bigint;
+  readonly wanted: (kind: number, sequence: number) => boolean;
+}
+
 export class SecondStore {
   readonly checkpoints: SecondCheckpoint[] = [];
   readonly #blobs = new Map<string, Coded>();
   readonly #decoded = new Map<string, Buffer>();
   readonly #hash: Hash;
+  /** The newest prune, if there was one. */
+  prune: SecondPrune | null = null;
 
   private constructor(hash: Hash) {
     this.#hash = hash;
@@ -224,17 +258,30 @@ export class SecondStore {
     if (marker.diffkeeper !== 'store' || marker.format !== 2) throw new Error('no store of format 2');
     const hash: Hash = (bytes) => Buffer.from(marker.hashAlgo === 'sha256' ? sha256(bytes) : blake3(bytes));
     const store = new SecondStore(hash);
-    const parts = new Map<string, SecondVersion[]>();
+    const packs = new Map<number, Buffer>();
     for (const name of readdirSync(join(root, 'packs')).sort()) {
       const pack = readFileSync(join(root, 'packs', name));
+      packs.set(Number.parseInt(name, 10), pack);
       checkHeader(pack.subarray(0, 64), Number.parseInt(name, 10), { id: String(marker.id), xxh3 });
-      for (let at = 64; at < pack.length; ) at += store.#record(pack.subarray(at), parts, xxh3);
     }
+    const numbers = [...packs.keys()];
+    const read = (pack: number, wanted: (kind: number, sequence: number) => boolean): void => {
+      const bytes = packs.get(pack) as Buffer;
+      for (let at = 64; at < bytes.length; ) at += store.#record(bytes.subarray(at), { parts, xxh3, wanted });
+    };
+    const parts = new Map<string, SecondVersion[]>();
+    for (const pack of numbers) if (pack >= PRUNED_FROM) read(pack, (kind) => kind === 5);
+    const { history, retired, sequence: upTo } = store.prune ?? { ...NO_PRUNE };
+    const kept = numbers.filter((pack) => !retired.has(pack));
+    for (const pack of kept) if (history.has(pack)) read(pack, () => true);
+    for (const pack of kept) if (pack >= PRUNED_FROM && !history.has(pack)) read(pack, (kind) => kind < 3);
+    for (const pack of kept) if (pack < PRUNED_FROM) read(pack, (kind, sequence) => kind < 3 || sequence > upTo);
     return store;
   }
 
   /** Section 4: one record; gives its length. */
-  #record(bytes: Buffer, parts: Map<string, SecondVersion[]>, xxh3: (bytes: Buffer) => bigint): number {
+  #record(bytes: Buffer, how: Reading): number {
+    const { parts, xxh3, wanted } = how;
     const cursor = new Cursor(bytes);
     if (cursor.take(4).readUInt32LE() !== 0x31524b44) throw new Error('no record');
     const kind = cursor.u8();
@@ -250,10 +297,17 @@ export class SecondStore {
     const checked = xxh3(bytes.subarray(0, cursor.at));
     if (cursor.take(8).readBigUInt64LE() !== checked) throw new Error('record checksum');
     const coded = { kind, codec, depth, decodedBytes, contextList, payload };
+    if (kind < 1 || kind > 5) throw new Error(`record kind ${kind}`);
+    const decoded = kind > 2 ? this.#decode(digest, coded) : Buffer.alloc(0);
+    // Versions and checkpoints both begin with their sequence.
+    if (!wanted(kind, kind > 2 ? Number(decoded.readBigUInt64LE()) : 0)) return cursor.at;
     if (kind === 1 || kind === 2) this.#blobs.set(digest, coded);
-    else if (kind === 3) parts.set(digest, versionsRecord(this.#decode(digest, coded)).versions);
-    else if (kind === 4) {
-      const { parts: named, ...checkpoint } = checkpointRecord(this.#decode(digest, coded));
+    else if (kind === 3) parts.set(digest, versionsRecord(decoded).versions);
+    else if (kind === 5) {
+      const prune = pruneRecord(decoded);
+      if (prune.last >= (this.prune?.last ?? 0)) this.prune = prune;
+    } else {
+      const { parts: named, ...checkpoint } = checkpointRecord(decoded);
       const versions = named.flatMap((part) => {
         const found = parts.get(part);
         if (!found) throw new Error(`part ${part} is missing`);
@@ -261,7 +315,7 @@ export class SecondStore {
       });
       this.checkpoints.push({ ...checkpoint, digest, versions });
       parts.clear();
-    } else throw new Error(`record kind ${kind}`);
+    }
     return cursor.at;
   }
 

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { VERSION_TYPE } from '../../src/format/format.js';
-import { openStore, type Store } from '../../src/store/store.js';
+import { openStore, type PrunePolicy, type Store } from '../../src/store/store.js';
 import { noise } from './store-fixture.js';
 import {
   applyChanges,
@@ -16,6 +16,7 @@ import {
   type ModelCheckpoint,
   type ModelEntry,
   matches,
+  prunedModel,
 } from './store-model.js';
 
 const EMPTY_TREE: ReadonlyMap<string, ModelEntry> = new Map();
@@ -27,6 +28,7 @@ export class Harness {
   #root: string;
   #store!: Store;
   #model: ModelCheckpoint[] = [];
+  #prunedEnd = { pack: 0, end: 0 };
 
   private constructor(base: string, engines: readonly Engine[]) {
     this.#base = base;
@@ -61,7 +63,32 @@ export class Harness {
     return names.sort().map((name) => path.join(this.#root, 'packs', name));
   }
 
-  async commit(edits: readonly Edit[], tag: string): Promise<void> {
+  /** Packs that commits wrote: only they have an end that a crash can tear. */
+  async #log(): Promise<string[]> {
+    return (await this.#packs()).filter((file) => numberOf(file) < 50_000_000);
+  }
+
+  /** What a prune does to the model; the store must do the same, and give back what nothing needs. */
+  async prune(policy: PrunePolicy, edits: readonly Edit[], compactBelow: number): Promise<void> {
+    const pruning = this.#store.prune(policy, { compactBelow });
+    // A commit beside it: the checkpoint is newer than what the prune looks at, or one of those that it keeps.
+    await this.commit(edits, '', false);
+    const { kept, dropped, writtenPacks } = await pruning;
+    expect(dropped.length === 0 || writtenPacks > 0).toBe(true);
+    if (writtenPacks > 0) this.#model = prunedModel(this.#model, kept);
+    this.#prunedEnd = await this.#logEnd();
+    expect(kept).toEqual(this.#model.map(({ sequence }) => sequence).slice(0, kept.length));
+    expect(this.#model.length - kept.length).toBeLessThanOrEqual(1);
+    await expectAll(this.#store, this.#model);
+  }
+
+  async #logEnd(): Promise<{ readonly pack: number; readonly end: number }> {
+    const packs = await this.#log();
+    const last = packs[packs.length - 1];
+    return last ? { pack: numberOf(last), end: (await stat(last)).size } : { pack: 0, end: 0 };
+  }
+
+  async commit(edits: readonly Edit[], tag: string, check = true): Promise<void> {
     const before = this.#model[this.#model.length - 1];
     const transaction = this.#store.begin();
     const { changes } = await applyEdits(this.#store, transaction, edits);
@@ -71,17 +98,15 @@ export class Harness {
       return;
     }
     expect(checkpoint?.sequence).toBe((before?.sequence ?? 0) + 1);
-    const packs = await this.#packs();
     this.#model.push({
       sequence: (before?.sequence ?? 0) + 1,
       tag,
       root: checkpoint?.root as Buffer,
       changes,
       tree: applyChanges(before?.tree ?? EMPTY_TREE, changes),
-      pack: packs.length,
-      end: (await stat(packs[packs.length - 1] as string)).size,
+      ...(await this.#logEnd()),
     });
-    await expectNewest(this.#store, this.#model);
+    if (check) await expectNewest(this.#store, this.#model);
   }
 
   async abort(edits: readonly Edit[]): Promise<void> {
@@ -134,7 +159,7 @@ export class Harness {
   /** A crash in the middle of an append. */
   async tearTail(bytes: number): Promise<void> {
     await this.#store.close();
-    const last = (await this.#packs()).pop();
+    const last = (await this.#log()).pop();
     if (last) await writeFile(last, Buffer.concat([await readFile(last), noise(bytes, bytes)]));
     await this.#open(1);
     await expectNewest(this.#store, this.#model);
@@ -144,12 +169,14 @@ export class Harness {
   /** The metadata is gone and the last pack ends earlier: whole checkpoints before the cut are what is left. */
   async cutTail(share: number): Promise<void> {
     await this.#store.close();
-    const packs = await this.#packs();
-    const last = packs[packs.length - 1];
+    const last = (await this.#log()).pop();
     if (last) {
-      const end = Math.floor((await stat(last)).size * share);
+      // What a prune has kept may stand in front of where the log was then: that is never a torn end.
+      const pack = numberOf(last);
+      const least = pack === this.#prunedEnd.pack ? this.#prunedEnd.end : 0;
+      const end = Math.max(least, Math.floor((await stat(last)).size * share));
       await truncate(last, end);
-      this.#model = this.#model.filter((one) => one.pack < packs.length || one.end <= end);
+      this.#model = this.#model.filter((one) => one.pack < pack || one.end <= end);
     }
     await rm(path.join(this.#root, 'meta'), { recursive: true });
     await this.#open(0);
@@ -212,7 +239,8 @@ export class Harness {
   async #expectNothingWrong(): Promise<void> {
     const store = this.#store;
     const { damage } = await store.verify();
-    let missing = (store.newest?.sequence ?? 0) < this.#model.length && damage.length === 0 ? 0 : 1;
+    const last = this.#model[this.#model.length - 1]?.sequence ?? 0;
+    let missing = (store.newest?.sequence ?? 0) < last && damage.length === 0 ? 0 : 1;
     for await (const { sequence, root } of store.checkpoints()) {
       const known = this.#model.find((one) => one.sequence === sequence);
       expect(known?.root.equals(root)).toBe(true);
@@ -239,6 +267,10 @@ export class Harness {
   async expectAll(): Promise<void> {
     await expectAll(this.#store, this.#model);
   }
+}
+
+function numberOf(file: string): number {
+  return Number.parseInt(path.basename(file), 10);
 }
 
 /** Damage must come as an error of ours; gives something that is neither true nor false. */

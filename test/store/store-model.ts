@@ -222,6 +222,35 @@ export function applyChanges(
   return next;
 }
 
+/**
+ * The model after a prune: of the checkpoints up to the last kept one only these are left, and each takes over what the
+ * dropped ones before it changed. Newer ones stay as they are.
+ */
+export function prunedModel(model: readonly ModelCheckpoint[], kept: readonly number[]): ModelCheckpoint[] {
+  const upTo = kept[kept.length - 1] ?? 0;
+  const owner = (sequence: number): number => kept.find((one) => one >= sequence) ?? sequence;
+  const renamed = (entry: ModelEntry): ModelEntry => ({ ...entry, sequence: owner(entry.sequence) });
+  const seen = new Set<string>();
+  const pruned: ModelCheckpoint[] = [];
+  for (const checkpoint of model) {
+    const tree = new Map([...checkpoint.tree].map(([path, entry]) => [path, renamed(entry)]));
+    if (checkpoint.sequence > upTo) pruned.push({ ...checkpoint, tree });
+    if (!kept.includes(checkpoint.sequence)) continue;
+    const changes = new Map<string, ModelEntry | null>();
+    for (const one of model) {
+      if (owner(one.sequence) !== checkpoint.sequence) continue;
+      for (const [path, entry] of one.changes) changes.set(path, entry && renamed(entry));
+    }
+    for (const [path, entry] of changes) {
+      // Nothing older is left that the removal could hide.
+      if (entry === null && !seen.has(path)) changes.delete(path);
+      seen.add(path);
+    }
+    pruned.push({ ...checkpoint, changes, tree });
+  }
+  return pruned;
+}
+
 /** Whether a version says and holds what the entry does; throws what reading throws. */
 export async function matches(store: Store, version: Version, entry: ModelEntry): Promise<boolean> {
   const facts =

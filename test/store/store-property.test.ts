@@ -8,6 +8,7 @@ import * as path from 'node:path';
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
+import type { PrunePolicy } from '../../src/store/store.js';
 import { expectSecond } from '../format/second-compare.js';
 import { SecondStore } from '../format/second-decoder.js';
 import { Harness } from './store-harness.js';
@@ -44,6 +45,12 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
 );
 const edits = fc.array(edit, { maxLength: 12 });
 
+const policy: fc.Arbitrary<PrunePolicy> = fc.oneof(
+  fc.record({ keepLast: fc.integer({ min: 1, max: 4 }) }),
+  fc.record({ keepTags: fc.constant(['tag']) }),
+  fc.record({ keepLast: fc.integer({ min: 1, max: 2 }), keepTags: fc.constant(['*']) }),
+);
+
 /** A step that shows what it is when a run fails. */
 function step<T>(
   title: string,
@@ -67,6 +74,12 @@ const steps = fc.oneof(
   { weight: 2, arbitrary: step('abort', edits, (on, list) => on.abort(list)) },
   { weight: 2, arbitrary: step('reopen', fc.nat({ max: 1 }), (on, engine) => on.reopen(engine)) },
   { weight: 2, arbitrary: step('kill', edits, (on, list) => on.kill(list)) },
+  {
+    weight: 4,
+    arbitrary: step('prune', fc.tuple(policy, edits, fc.constantFrom(0, 0.5, 1)), (on, [keep, list, below]) =>
+      on.prune(keep, list, below),
+    ),
+  },
   { weight: 1, arbitrary: step('repair', fc.constant(0), (on) => on.repair()) },
   {
     weight: 1,

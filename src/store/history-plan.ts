@@ -1,0 +1,148 @@
+/**
+ * Which versions a pruned history has. Each kept checkpoint takes over what happened since the kept one before it: of
+ * each path the last version. Versions are kept as numbers, 64 bits each, and read later in the order of their places.
+ */
+import { DiffKeeperError } from '../core/core.js';
+import { decodeVersionPlace } from './index-changes.js';
+import type { Meta } from './meta.js';
+import { KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
+
+/** bits of a version: pack (as its number in a list) 18, offset 27, index in the record 18, first of its path 1 */
+const INDEX_BITS = 18n;
+const OFFSET_BITS = 27n;
+const FIRST_ROWS = 4096;
+
+/** Where a version of the new history stands now. */
+export interface PlannedVersion {
+  readonly pack: number;
+  readonly offset: number;
+  readonly index: number;
+  /** Nothing older of its path is kept: a removal has nothing to hide. */
+  readonly first: boolean;
+}
+
+export class HistoryPlan {
+  /** Sequences that stay, ascending. */
+  readonly kept: readonly number[];
+  readonly #packs: number[] = [];
+  readonly #packNumbers = new Map<number, number>();
+  #count = 0;
+  #versions = new BigUint64Array(FIRST_ROWS);
+  #groups = new Uint32Array(FIRST_ROWS);
+  /** Where the versions of each kept checkpoint begin, once planned. */
+  #starts = new Uint32Array(0);
+
+  private constructor(kept: readonly number[]) {
+    this.kept = kept;
+  }
+
+  /** Plans for all versions up to the last kept checkpoint. */
+  static async make(meta: Meta, kept: readonly number[]): Promise<HistoryPlan> {
+    const plan = new HistoryPlan(kept);
+    let path: string | null = null;
+    let candidate: { group: number; value: Buffer } | null = null;
+    let first = true;
+    const settle = (): void => {
+      if (candidate) plan.#add(candidate.group, candidate.value, first);
+      first = false;
+      candidate = null;
+    };
+    for await (const entries of meta.range(prefixRange(Buffer.from([KEY_LETTER.version])))) {
+      for (const [key, value] of entries) {
+        const facts = versionKeyFacts(key);
+        const group = keptFor(kept, facts.sequence);
+        if (group === kept.length) continue;
+        if (candidate && (facts.path !== path || (candidate as { group: number }).group !== group)) settle();
+        if (facts.path !== path) first = true;
+        path = facts.path;
+        candidate = { group, value };
+      }
+    }
+    settle();
+    plan.#arrange();
+    return plan;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  #add(group: number, value: Buffer, first: boolean): void {
+    const { place, index } = decodeVersionPlace(value);
+    let pack = this.#packNumbers.get(place.pack);
+    if (pack === undefined) {
+      pack = this.#packs.length;
+      this.#packs.push(place.pack);
+      this.#packNumbers.set(place.pack, pack);
+    }
+    if (place.offset >= 2 ** Number(OFFSET_BITS) || index >= 2 ** Number(INDEX_BITS) || pack >= 2 ** 18) {
+      throw new DiffKeeperError('DK_LIMIT', 'a pack or a record of versions is too long to be pruned');
+    }
+    if (this.#count === this.#versions.length) this.#grow();
+    const placed = (BigInt(pack) << OFFSET_BITS) | BigInt(place.offset);
+    this.#versions[this.#count] = (((placed << INDEX_BITS) | BigInt(index)) << 1n) | (first ? 1n : 0n);
+    this.#groups[this.#count] = group;
+    this.#count += 1;
+  }
+
+  #grow(): void {
+    const rows = Math.ceil(this.#versions.length * 1.5);
+    const versions = new BigUint64Array(rows);
+    versions.set(this.#versions);
+    this.#versions = versions;
+    const groups = new Uint32Array(rows);
+    groups.set(this.#groups);
+    this.#groups = groups;
+  }
+
+  /** Sorts by checkpoint, then by place. */
+  #arrange(): void {
+    const starts = new Uint32Array(this.kept.length + 1);
+    for (let row = 0; row < this.#count; row += 1) {
+      const group = (this.#groups[row] as number) + 1;
+      starts[group] = (starts[group] as number) + 1;
+    }
+    for (let group = 1; group < starts.length; group += 1) {
+      starts[group] = (starts[group] as number) + (starts[group - 1] as number);
+    }
+    const next = starts.slice();
+    const sorted = new BigUint64Array(this.#count);
+    for (let row = 0; row < this.#count; row += 1) {
+      const group = this.#groups[row] as number;
+      sorted[next[group] as number] = this.#versions[row] as bigint;
+      next[group] = (next[group] as number) + 1;
+    }
+    for (let group = 0; group < this.kept.length; group += 1) {
+      sorted.subarray(starts[group], starts[group + 1]).sort();
+    }
+    this.#versions = sorted;
+    this.#groups = new Uint32Array(0);
+    this.#starts = starts;
+  }
+
+  /** What the kept checkpoint of this index has, in the order of places. */
+  *versions(group: number): Generator<PlannedVersion> {
+    for (let row = this.#starts[group] as number; row < (this.#starts[group + 1] as number); row += 1) {
+      const value = this.#versions[row] as bigint;
+      const placed = value >> (INDEX_BITS + 1n);
+      yield {
+        pack: this.#packs[Number(placed >> OFFSET_BITS)] as number,
+        offset: Number(BigInt.asUintN(Number(OFFSET_BITS), placed)),
+        index: Number(BigInt.asUintN(Number(INDEX_BITS), value >> 1n)),
+        first: (value & 1n) === 1n,
+      };
+    }
+  }
+}
+
+/** Index of the kept checkpoint that takes over this sequence; `kept.length` when it is newer than all of them. */
+export function keptFor(kept: readonly number[], sequence: number): number {
+  let low = 0;
+  let high = kept.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((kept[middle] as number) < sequence) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,83 @@
+/** What is known about the last prune: from the metadata, or from the packs that it wrote. */
+import { fromSystemError, isDiffKeeperError, renameDurable, writeFileDurable } from '../core/core.js';
+import { decodePrune, encodePrune, PACK_HEADER_BYTES, type PruneRecord, RECORD } from '../format/format.js';
+import type { Meta, MetaChange } from './meta.js';
+import { PRUNE_KEY } from './meta-keys.js';
+import { encodeMetaRecord } from './meta-record.js';
+import { isCompacted, packName } from './pack-names.js';
+import { scanPack } from './pack-scan.js';
+import { decodeMetaRecord } from './replay.js';
+import { placeAside } from './store-files.js';
+import type { TailParts } from './tail.js';
+
+export function pruneChange(record: PruneRecord): MetaChange {
+  return { key: PRUNE_KEY, value: encodePrune(record) };
+}
+
+/** The last prune that the metadata has followed; null for none. Throws DK_CORRUPT_INDEX. */
+export async function readPrune(meta: Meta): Promise<PruneRecord | null> {
+  const value = await meta.get(PRUNE_KEY);
+  return value ? decodePrune(value) : null;
+}
+
+/** The newest sealed prune in packs behind this one. A seal stands twice, the second time in a pack of its own. */
+export async function findSeal(parts: TailParts, behind: number): Promise<PruneRecord | null> {
+  const packs = (await parts.packs.list()).filter((pack) => isCompacted(pack) && pack > behind);
+  for (const pack of packs.reverse()) {
+    const seal = await sealIn(parts, pack);
+    if (seal) return seal;
+  }
+  return null;
+}
+
+async function sealIn(parts: TailParts, pack: number): Promise<PruneRecord | null> {
+  let seal: PruneRecord | null = null;
+  try {
+    await parts.packs.headerDamage(pack);
+    const end = await parts.packs.length(pack);
+    for await (const scanned of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
+      if (scanned.kind !== 'record' || scanned.record.head.kind !== RECORD.prune) continue;
+      const found = decodePrune(await decodeMetaRecord(parts.engine, parts.algo, scanned.record));
+      // Its own pack lies within it: anything else is not ours to believe.
+      if (found.firstPack <= pack && pack <= found.lastPack) seal = found;
+    }
+  } catch (error) {
+    if (!isDiffKeeperError(error) || !error.code.startsWith('DK_CORRUPT')) throw error;
+    parts.logger.warn({ pack, reason: error.message }, 'a pack of a prune is damaged');
+  }
+  return seal;
+}
+
+/** Removes what a prune that ended early, or was cut off by a crash, has left on disk. Safe to repeat. */
+export async function removeLeftovers(parts: TailParts, prune: PruneRecord | null): Promise<void> {
+  const retired = new Set(prune?.retired);
+  const left = (await parts.packs.list()).filter(
+    (pack) => retired.has(pack) || (isCompacted(pack) && pack > (prune?.lastPack ?? 0)),
+  );
+  if (left.length === 0) return;
+  parts.logger.debug({ packs: left }, 'removing what a prune has left');
+  await parts.packs.remove(left);
+}
+
+/** As `removeLeftovers` when there was no metadata to ask: what no seal names is put aside. */
+export async function putLeftoversAside(parts: TailParts, prune: PruneRecord): Promise<void> {
+  const unsealed = (await parts.packs.list()).filter((pack) => isCompacted(pack) && pack > prune.lastPack);
+  for (const pack of unsealed) {
+    const file = placeAside(parts.quarantine, `unsealed-${packName(pack)}`);
+    await parts.packs.forget(pack);
+    await renameDurable(parts.packs.file(pack), file).catch((error: unknown) => {
+      throw fromSystemError(error, 'put aside', parts.packs.file(pack));
+    });
+  }
+  await removeLeftovers(parts, prune);
+}
+
+/** Writes a copy of the seal again that is damaged, missing or was never finished. */
+export async function healSeal(parts: TailParts, prune: PruneRecord): Promise<void> {
+  for (const pack of [prune.lastPack - 1, prune.lastPack]) {
+    if ((await parts.packs.list()).includes(pack) && (await sealIn(parts, pack))) continue;
+    const { record } = await encodeMetaRecord(parts, RECORD.prune, encodePrune(prune));
+    await parts.packs.forget(pack);
+    await writeFileDurable(parts.packs.file(pack), Buffer.concat([parts.packs.header(pack), record]));
+  }
+}

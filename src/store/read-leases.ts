@@ -1,0 +1,48 @@
+/** Who reads packs right now by places learned before: packs are removed only when none of them is left. */
+export class ReadLeases {
+  readonly #active = new Set<Promise<void>>();
+
+  /** Begins a reading; call what it gives when it is over. */
+  take(): () => void {
+    let end: () => void = () => {};
+    const lease = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#active.add(lease);
+    return () => {
+      this.#active.delete(lease);
+      end();
+    };
+  }
+
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    const end = this.take();
+    try {
+      return await work();
+    } finally {
+      end();
+    }
+  }
+
+  /** As long as somebody walks through what the source gives. */
+  async *while<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+    const end = this.take();
+    try {
+      yield* source;
+    } finally {
+      end();
+    }
+  }
+
+  /** Waits for the readings that are under way, but not for ever: false when some were not over in time. */
+  async over(timeoutMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    const all = Promise.all(this.#active).then(() => true);
+    const result = await Promise.race([all, late]);
+    clearTimeout(timer);
+    return result;
+  }
+}

@@ -1,0 +1,36 @@
+/** What a store is called, where it lies, and what it was opened with. */
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { OpenFacts } from './open-store.js';
+
+export class StoreIdentity {
+  protected readonly facts: OpenFacts;
+
+  constructor(facts: OpenFacts) {
+    this.facts = facts;
+  }
+
+  get path(): string {
+    return this.facts.paths.root;
+  }
+  get id(): string {
+    return this.facts.marker.id;
+  }
+  get hashAlgo(): HashAlgo {
+    return this.facts.marker.hashAlgo;
+  }
+  get engine(): Engine {
+    return this.facts.engine;
+  }
+  get snapshotInterval(): number {
+    return this.facts.snapshotInterval;
+  }
+  get seed(): Buffer {
+    return Buffer.from(this.facts.marker.seed, 'hex');
+  }
+  get cachePath(): string {
+    return this.facts.paths.cache;
+  }
+  get quarantinePath(): string {
+    return this.facts.paths.quarantine;
+  }
+}
