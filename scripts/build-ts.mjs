@@ -62,6 +62,7 @@ async function bundleProgram() {
       'cli-table3',
       'hash-wasm',
       'pino',
+      'prom-client',
       'zod',
     ],
     // Bundled CommonJS asks for Node's modules by `require`.

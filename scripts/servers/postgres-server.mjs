@@ -100,13 +100,13 @@ async function prepare(facts) {
   await stop();
 }
 
-/** Lines of pgbench's log: client, transaction of the client, duration, script, seconds, microseconds. */
+/** Lines of pgbench's log: client, transaction of the client (the first is 1), duration, script, seconds, microseconds. */
 function acknowledged(run) {
   const found = [];
   for (const name of readdirSync(run).filter((file) => file.startsWith('acks.'))) {
     for (const line of readFileSync(join(run, name), 'utf8').split('\n').slice(0, -1)) {
       const [client, number, , , seconds, micros] = line.split(' ').map(Number);
-      found.push({ stream: String(client), number: number + 1, timeMs: seconds * 1000 + micros / 1000 });
+      found.push({ stream: String(client), number, timeMs: seconds * 1000 + micros / 1000 });
     }
   }
   return found;

@@ -52,7 +52,7 @@ export class CapturePass {
   readonly #parts: PassParts;
   readonly #run: SessionRun;
   #transaction: Transaction | undefined;
-  #frozen: { readonly rescan: readonly string[]; thaw(): Promise<number> } | undefined;
+  #frozen: { readonly rescan: readonly string[]; thaw(): Promise<number | undefined> } | undefined;
   #pauseMs: number | undefined;
 
   constructor(parts: PassParts, run: SessionRun) {

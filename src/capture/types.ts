@@ -51,6 +51,8 @@ export interface CaptureReport {
   /** Large files that never held still and were taken as they were read (only with `takeUnsettled`). */
   readonly unsettled: readonly string[];
   readonly elapsedMs: number;
+  /** From the first event about what is in it to its being durable, ms; only of a watcher, when events announced it. */
+  readonly lagMs?: number;
 }
 
 /** Knows one state directory and one store; keeps the stat index warm between captures. */
@@ -77,9 +79,10 @@ export interface CaptureRun {
   /**
    * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
    * memory (up to 48 MiB) or in the pack, before they are coded and made durable, and gives the pause in
-   * milliseconds. Much that changed is looked at and read once before, so that only what moves since is left.
+   * milliseconds (undefined: nothing stood still). Much that changed is looked at and read once before, so that only
+   * what moves since is left.
    */
-  readonly freeze?: () => Promise<{ readonly rescan: readonly string[]; thaw(): Promise<number> }>;
+  readonly freeze?: () => Promise<{ readonly rescan: readonly string[]; thaw(): Promise<number | undefined> }>;
 }
 
 export type WatchState = 'starting' | 'watching' | 'degraded' | 'closed';

@@ -213,7 +213,8 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     }
     if (replaced) this.#nextFullMs = 0;
     this.#health.succeeded();
-    if (report.checkpoint) this.emit('checkpoint', report);
+    const lagMs = empty ? undefined : this.#clock.steadyMs() - firstMs;
+    if (report.checkpoint) this.emit('checkpoint', lagMs === undefined ? report : { ...report, lagMs });
     const { reason } = this.#health;
     if (!this.#closing) this.#setState(reason === '' ? 'watching' : 'degraded', reason);
     return report;

@@ -3,6 +3,7 @@ import { runSidecar } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { captureOptions, storeOptions } from './store-access.js';
+import { VERSION } from './version.js';
 
 export async function run(context: CommandContext): Promise<number> {
   const { settings, command, logger } = context;
@@ -23,6 +24,15 @@ export async function run(context: CommandContext): Promise<number> {
     maxLagMs: settings.maxLag,
     recover: settings.recover,
     allowDamaged: settings.allowDamaged,
+    ...(settings.beforeCheckpoint !== undefined && { beforeCheckpoint: settings.beforeCheckpoint }),
+    ...(settings.afterCheckpoint !== undefined && { afterCheckpoint: settings.afterCheckpoint }),
+    hookTimeoutMs: settings.hookTimeout,
+    control: settings.control,
+    ...(settings.metricsAddr !== undefined && { metricsAddress: settings.metricsAddr }),
+    restart: settings.restart,
+    restartsMax: settings.restartLimit,
+    stopTimeoutMs: settings.stopTimeout,
+    version: VERSION,
     storeOptions: storeOptions(settings),
     logger,
     ...captureOptions(settings),

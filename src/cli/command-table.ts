@@ -33,6 +33,23 @@ const WRITE: readonly OptionKey[] = [
   'level',
   'ignore',
 ];
+const RUN: readonly OptionKey[] = [
+  'consistency',
+  'freezeWith',
+  'checkpointInterval',
+  'maxLag',
+  'recover',
+  'allowDamaged',
+  'exec',
+  'beforeCheckpoint',
+  'afterCheckpoint',
+  'hookTimeout',
+  'control',
+  'metricsAddr',
+  'restart',
+  'restartLimit',
+  'stopTimeout',
+];
 const AT: LocalOption = { flags: '--at <moment>', help: 'checkpoint number, ISO time, or such as "10m", "2h ago"' };
 /** Rules of a retention policy; they add up. */
 const KEEP_OPTIONS: readonly LocalOption[] = [
@@ -54,7 +71,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   {
     name: 'run',
     help: 'recover, start a command, capture while it runs, exit as it did (the default command)',
-    options: [...WRITE, 'consistency', 'freezeWith', 'checkpointInterval', 'maxLag', 'recover', 'allowDamaged', 'exec'],
+    options: [...WRITE, ...RUN],
     examples: [
       'diffkeeper --state-dir=./data --store=./keep -- node app.js',
       'diffkeeper --consistency=freeze --checkpoint-interval=500ms -- postgres -D /data',

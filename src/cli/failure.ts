@@ -16,6 +16,7 @@ const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
   DK_UNSUPPORTED: EXIT_CODES.usage,
   DK_PARTIAL: EXIT_CODES.partial,
   DK_STORE_LOCKED: EXIT_CODES.locked,
+  DK_STATE_DIR_LOCKED: EXIT_CODES.locked,
 };
 
 /** Exit code for an error; in run mode everything but wrong usage is 125, since other codes belong to the child. */

@@ -123,6 +123,69 @@ export const OPTION_TABLE = facts({
     max: 86_400_000,
     fallback: 1000,
   },
+  beforeCheckpoint: {
+    kind: 'text',
+    flag: 'before-checkpoint',
+    value: 'command',
+    help: 'shell command before each checkpoint; when it fails, that checkpoint is not taken',
+    fallback: undefined,
+  },
+  afterCheckpoint: {
+    kind: 'text',
+    flag: 'after-checkpoint',
+    value: 'command',
+    help: 'shell command as soon as the bytes of a checkpoint are taken',
+    fallback: undefined,
+  },
+  hookTimeout: {
+    kind: 'duration',
+    flag: 'hook-timeout',
+    value: 'time',
+    help: 'these commands are killed after this time',
+    min: 10,
+    max: 86_400_000,
+    fallback: 10_000,
+  },
+  control: {
+    kind: 'text',
+    flag: 'control',
+    value: 'address',
+    help: 'control interface: unix:PATH, HOST:PORT on a loopback address, off; auto: control.sock in the store',
+    fallback: 'auto',
+  },
+  metricsAddr: {
+    kind: 'text',
+    flag: 'metrics-addr',
+    value: 'address',
+    help: 'HOST:PORT for metrics, status and health alone',
+    fallback: undefined,
+  },
+  restart: {
+    kind: 'choice',
+    flag: 'restart',
+    value: 'when',
+    help: 'on-failure: start the application again when it fails',
+    choices: ['no', 'on-failure'],
+    fallback: 'no',
+  },
+  restartLimit: {
+    kind: 'integer',
+    flag: 'restart-limit',
+    value: 'n',
+    help: 'restarts in a row, before it is given up',
+    min: 0,
+    max: 1_000_000,
+    fallback: 5,
+  },
+  stopTimeout: {
+    kind: 'duration',
+    flag: 'stop-timeout',
+    value: 'time',
+    help: 'after SIGTERM the application is killed after this time; 0: never',
+    min: 0,
+    max: 86_400_000,
+    fallback: 25_000,
+  },
   ignore: {
     kind: 'list',
     flag: 'ignore',
@@ -172,7 +235,7 @@ export function allowedText(option: OptionFacts): string {
     case 'megabytes':
       return `megabytes, from ${option.min} to ${option.max}`;
     case 'duration':
-      return 'a time such as 500ms, 2s, 1m (a bare number is milliseconds), from 10ms to 24h';
+      return `a time such as 500ms, 2s, 1m (a bare number is milliseconds), from ${option.min}ms to 24h`;
     default:
       return 'text that is not empty';
   }

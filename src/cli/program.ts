@@ -13,7 +13,8 @@ function collect(value: string, before: unknown): string[] {
 }
 
 function optionHelp(option: OptionFacts): string {
-  const fallback = Array.isArray(option.fallback) || option.negated ? '' : `default: ${option.fallback}; `;
+  const unset = option.fallback === undefined || Array.isArray(option.fallback);
+  const fallback = unset || option.negated ? '' : `default: ${option.fallback}; `;
   const allowed = option.kind === 'choice' ? `${allowedText(option)}; ` : '';
   return `${option.help} (${allowed}${fallback}${variableOf(option)})`;
 }

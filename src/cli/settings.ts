@@ -21,6 +21,14 @@ export interface Settings {
   readonly freezeWith: 'auto' | 'signals';
   readonly checkpointInterval: number;
   readonly maxLag: number;
+  readonly beforeCheckpoint: string | undefined;
+  readonly afterCheckpoint: string | undefined;
+  readonly hookTimeout: number;
+  readonly control: string;
+  readonly metricsAddr: string | undefined;
+  readonly restart: 'no' | 'on-failure';
+  readonly restartLimit: number;
+  readonly stopTimeout: number;
   readonly ignore: readonly string[];
   readonly recover: 'auto' | 'always' | 'never';
   readonly allowDamaged: boolean;

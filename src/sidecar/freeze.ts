@@ -8,8 +8,12 @@ import type { FreezeGroup } from './cgroup.js';
 import { isStopped, mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
 import type { Watchdog } from './watchdog.js';
 
-/** Time given to all processes to stop, ms: a thread inside a slow disk write stops only after it. */
+/**
+ * Time given to all processes to stop, ms: a thread inside a slow disk write stops only after it. After a failure the
+ * next try is given twice the time, so that a slow disk delays checkpoints and does not prevent them.
+ */
 const STOP_WAIT_MS = 200;
+const STOP_WAIT_MAX_MS = 3200;
 /** Looks in immediate succession whether all have stopped. */
 const QUICK_LOOKS = 8;
 /** Longest pause, ms: a capture that hangs must not take the application with it. */
@@ -65,6 +69,7 @@ function send(target: number, name: NodeJS.Signals): boolean {
 export class Freezer {
   readonly #options: FreezerOptions;
   #frozen: FrozenState | undefined;
+  #stopWaitMs = STOP_WAIT_MS;
 
   constructor(options: FreezerOptions) {
     this.#options = options;
@@ -79,7 +84,11 @@ export class Freezer {
     if (before.members.size === 0) return { rescan: [], thaw: async () => 0 };
     const group = this.#groupOfAll(before.members);
     const startMs = clock.steadyMs();
-    const still = group ? await this.#stopGroup(group) : await this.#stopBySignals(before, startMs);
+    const still = await (group ? this.#stopGroup(group) : this.#stopBySignals(before, startMs)).catch((error) => {
+      this.#stopWaitMs = Math.min(2 * this.#stopWaitMs, STOP_WAIT_MAX_MS);
+      throw error;
+    });
+    this.#stopWaitMs = STOP_WAIT_MS;
     try {
       const rescan = new Set<string>();
       for (const pid of still.members) for (const path of mappedWritable(pid, root)) rescan.add(path);
@@ -141,7 +150,7 @@ export class Freezer {
     watchdog.cover([]);
     watchdog.hold();
     try {
-      await group.freeze(STOP_WAIT_MS, clock);
+      await group.freeze(this.#stopWaitMs, clock);
       return { members: group.members(), holds: () => group.frozen, resume: () => group.thaw() };
     } catch (error) {
       group.thaw();
@@ -178,7 +187,8 @@ export class Freezer {
           return { members: survey.members, holds: () => ours().every(standsStill), resume };
         }
         for (const pid of moving) send(pid, 'SIGSTOP');
-        if (clock.steadyMs() - startMs > STOP_WAIT_MS) throw notStopped(moving, leader);
+        const waitMs = this.#stopWaitMs;
+        if (clock.steadyMs() - startMs > waitMs) throw notStopped(moving, leader, waitMs);
         // Most processes stop within microseconds: only those that take longer are waited for with a timer's patience.
         if (look <= QUICK_LOOKS) await nextTurn();
         else await sleep(1);
@@ -191,10 +201,10 @@ export class Freezer {
   }
 }
 
-function notStopped(moving: readonly number[], leader: number): DiffKeeperError {
+function notStopped(moving: readonly number[], leader: number, waitMs: number): DiffKeeperError {
   return new DiffKeeperError(
     'DK_IO',
-    `process ${moving.join(', ')} did not stop within ${STOP_WAIT_MS} ms: no freeze point taken`,
+    `process ${moving.join(', ')} did not stop within ${waitMs} ms: no freeze point taken`,
     { pid: moving[0] ?? leader },
   );
 }

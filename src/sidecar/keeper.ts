@@ -1,32 +1,54 @@
 /** Keeps the state directory while the application runs. Its troubles are logged and never stop the application. */
-import { capture, type StateWatcher, type WatchOptions, watch } from '../capture/capture.js';
-import type { Logger } from '../core/core.js';
+import { type CaptureReport, capture, type StateWatcher, type WatchOptions, watch } from '../capture/capture.js';
+import { DiffKeeperError, type Logger } from '../core/core.js';
 import type { Store } from '../store/store.js';
+import type { Figures } from './figures.js';
 
 /** Pause before watching is tried again after it could not start, ms. */
 const RETRY_MS = 5000;
+
+export interface KeeperParts {
+  readonly store: Store;
+  readonly stateDir: string;
+  readonly options: WatchOptions & { readonly logger: Logger };
+  readonly figures: Figures;
+}
 
 export class Keeper {
   readonly #store: Store;
   readonly #stateDir: string;
   readonly #options: WatchOptions;
   readonly #logger: Logger;
+  readonly #figures: Figures;
   #watcher: StateWatcher | undefined;
   #starting: Promise<void> = Promise.resolve();
   #retry: NodeJS.Timeout | undefined;
   #closing = false;
-  #checkpoints = 0;
 
-  constructor(store: Store, stateDir: string, options: WatchOptions & { readonly logger: Logger }) {
+  constructor({ store, stateDir, options, figures }: KeeperParts) {
     this.#store = store;
     this.#stateDir = stateDir;
     this.#options = options;
     this.#logger = options.logger;
+    this.#figures = figures;
   }
 
   /** Starts watching; returns at once. */
   start(): void {
     this.#starting = this.#open();
+  }
+
+  /** Changes that no event announced. */
+  get missedChanges(): number {
+    return this.#watcher?.missedChanges ?? 0;
+  }
+
+  /** Takes a checkpoint now. Throws DK_STORE_CLOSED when nothing is watched (yet, or any more), and what captures throw. */
+  async checkpoint(tag?: string): Promise<CaptureReport> {
+    if (this.#watcher === undefined || this.#closing) {
+      throw new DiffKeeperError('DK_STORE_CLOSED', 'the state directory is not being watched at the moment');
+    }
+    return this.#watcher.flush({ force: true, ...(tag !== undefined && { tag }) });
   }
 
   async #open(): Promise<void> {
@@ -35,6 +57,8 @@ export class Keeper {
       this.#watcher = watcher;
       this.#listen(watcher);
     } catch (error) {
+      this.#figures.failed(error);
+      this.#figures.watching('degraded', `cannot watch: ${reasonOf(error)}`);
       this.#logger.error({ error: reasonOf(error) }, 'cannot watch the state directory; trying again');
       if (!this.#closing) this.#retry = setTimeout(() => this.start(), RETRY_MS);
     }
@@ -43,17 +67,19 @@ export class Keeper {
   #listen(watcher: StateWatcher): void {
     let degraded = false;
     watcher.on('checkpoint', (report) => {
-      if (report.checkpoint !== null) this.#checkpoints += 1;
-      const { added, changed, removed, elapsedMs, checkpoint } = report;
-      const pauseMs = checkpoint?.pauseMs;
-      this.#logger.debug({ sequence: checkpoint?.sequence, added, changed, removed, pauseMs, elapsedMs }, 'checkpoint');
+      this.#figures.captured(report);
+      const { added, changed, removed, elapsedMs, lagMs, checkpoint } = report;
+      const facts = { sequence: checkpoint?.sequence, added, changed, removed, pauseMs: checkpoint?.pauseMs, lagMs };
+      this.#logger.debug({ ...facts, elapsedMs }, 'checkpoint');
     });
     watcher.on('state', (state, reason) => {
+      this.#figures.watching(state, reason);
       if (state === 'degraded') this.#logger.warn({ reason }, 'degraded: changes are still found, by scanning');
       else if (degraded) this.#logger.info({ state, reason }, 'no longer degraded');
       degraded = state === 'degraded';
     });
     watcher.on('error', (error) => {
+      this.#figures.failed(error);
       this.#logger.error({ error: reasonOf(error) }, 'capture failed; trying again');
     });
   }
@@ -67,9 +93,10 @@ export class Keeper {
       if (this.#watcher === undefined) await capture(this.#store, this.#stateDir, this.#options);
       else await this.#watcher.close({ finalCapture: true });
       const sequence = this.#store.newest?.sequence;
-      this.#logger.info({ sequence, checkpoints: this.#checkpoints }, 'final state is kept');
+      this.#logger.info({ sequence, checkpoints: this.#figures.checkpoints }, 'final state is kept');
       return true;
     } catch (error) {
+      this.#figures.failed(error);
       this.#logger.error({ error: reasonOf(error) }, 'the final capture failed: the last changes are not kept');
       return false;
     }

@@ -13,6 +13,7 @@ import {
 } from '../core/core.js';
 import { type RecoverReport, recover } from '../recover/recover.js';
 import type { Store } from '../store/store.js';
+import type { StateLock } from './state-lock.js';
 import type { RecoverMode } from './types.js';
 
 export interface PrepareOptions {
@@ -26,6 +27,10 @@ export interface PrepareOptions {
   readonly capture: CaptureOptions & { readonly ignore: readonly string[] };
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Takes the state directory for us, as soon as it exists. */
+  readonly lock: () => Promise<StateLock>;
+  /** Told of a recover that brought everything back that it could. */
+  readonly onRecovered: (report: RecoverReport) => void;
 }
 
 /** File that stands in the store while a recover into this state directory is under way. */
@@ -108,6 +113,7 @@ async function recoverInto(options: PrepareOptions, sequence: number): Promise<R
     );
   }
   await unlinkDurable(marker);
+  options.onRecovered(report);
   const { written, kept, removed, bytes, elapsedMs } = report;
   logger.info({ sequence, written, kept, removed, bytes, elapsedMs }, 'recovered the state directory');
   return report;
@@ -137,10 +143,21 @@ export async function assertApart(stateDir: string, storePath: string): Promise<
   });
 }
 
-/** Brings the state directory into the state in which the application may start. */
-export async function prepareState(options: PrepareOptions): Promise<void> {
-  const { store, mode, logger } = options;
+/** Brings the state directory into the state in which the application may start; gives its lock. */
+export async function prepareState(options: PrepareOptions): Promise<StateLock> {
   const empty = await openStateDir(options);
+  const lock = await options.lock();
+  try {
+    await prepareLocked(options, empty);
+    return lock;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function prepareLocked(options: PrepareOptions, empty: boolean): Promise<void> {
+  const { store, mode, logger } = options;
   const newest = store.newest;
   if (newest === null || mode === 'never') {
     if (!empty) await captureFirst(options);

@@ -1,27 +1,30 @@
 /** Door of the room `sidecar`: recover, start the application, capture while it runs, end as it did. */
-import { randomUUID } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import * as path from 'node:path';
-import { isatty } from 'node:tty';
-import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, systemClock } from '../core/core.js';
+import type { WatchOptions } from '../capture/capture.js';
+import { isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import { openStoreOrImport } from '../migrate/migrate.js';
 import type { Store } from '../store/store.js';
-import { FreezeGroup } from './cgroup.js';
-import { type Child, spawnFailureCode, startChild } from './child.js';
-import { EXIT_CODES, signalExitCode } from './exit-codes.js';
-import { Freezer } from './freeze.js';
+import { parseControl, parseHostPort } from './control-address.js';
+import { ControlPanel } from './control-panel.js';
+import { EXIT_CODES } from './exit-codes.js';
+import { Figures } from './figures.js';
+import { freezePoint } from './freeze-point.js';
+import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
-import { MARK_VARIABLE } from './proc.js';
+import { Reaper } from './reaper.js';
 import { SignalRelay } from './signals.js';
-import { Spread } from './spread.js';
+import { lockStateDir, type StateLock } from './state-lock.js';
+import { StopRequest } from './stop-request.js';
+import { checkSupervision, Supervisor } from './supervisor.js';
 import type { SidecarOptions } from './types.js';
-import { startWatchdog, type Watchdog } from './watchdog.js';
 
 export { EXIT_CODES } from './exit-codes.js';
 export type { Consistency, RecoverMode, SidecarOptions } from './types.js';
 
 const INTERVAL_MS = 1000;
+const HOOK_TIMEOUT_MS = 10_000;
 
 /** One run: everything that its steps share. */
 interface Run {
@@ -33,17 +36,8 @@ interface Run {
   readonly relay: SignalRelay;
   /** Fires when we are asked to end. */
   readonly stop: StopRequest;
-}
-
-/** Asked to end: by a signal before the child ran, or by the caller. */
-class StopRequest {
-  readonly controller = new AbortController();
-  signalName: NodeJS.Signals | undefined;
-
-  request(name?: NodeJS.Signals): void {
-    this.signalName ??= name;
-    this.controller.abort();
-  }
+  readonly figures: Figures;
+  readonly panel: ControlPanel;
 }
 
 /**
@@ -51,8 +45,8 @@ class StopRequest {
  * it, 126 when it cannot be executed, 127 when it was not found. Without a child: 0 when asked to end.
  *
  * Throws when the application could not be started because of us: DK_NO_STORE, DK_STORE_LOCKED, DK_STATE_DIR,
- * DK_PARTIAL (damaged state), DK_DISK_FULL ...; TypeError and RangeError for wrong options. Once the child runs,
- * trouble is logged and never stops it.
+ * DK_STATE_DIR_LOCKED, DK_PARTIAL (damaged state), DK_DISK_FULL ...; TypeError, RangeError and DK_CONFIG for wrong
+ * options. Once the child runs, trouble is logged and never stops it.
  */
 export async function runSidecar(options: SidecarOptions): Promise<number> {
   checkOptions(options);
@@ -62,12 +56,18 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   const onAbort = (): void => stop.request();
   options.signal?.addEventListener('abort', onAbort);
   if (options.signal?.aborted) onAbort();
+  const reaper = Reaper.start(logger);
+  const figures = new Figures();
   let store: Store | undefined;
+  let panel: ControlPanel | undefined;
+  let lock: StateLock | undefined;
   try {
     await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
     store = await openStoreOf(options, logger);
+    panel = new ControlPanel({ options, store, figures, logger });
+    await panel.open();
     const stateDir = path.resolve(options.stateDir);
-    await prepareState({
+    lock = await prepareState({
       store,
       stateDir,
       mode: options.recover ?? 'auto',
@@ -76,15 +76,20 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
       capture: captureOptionsOf(options),
       logger,
       signal: stop.controller.signal,
+      lock: () => lockStateDir(stateDir, logger),
+      onRecovered: (report) => figures.recoverDone(report),
     });
-    const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop };
+    const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop, figures, panel };
     return options.exec === false ? await runAlone(run) : await runWithChild(run);
   } catch (error) {
-    if (isDiffKeeperError(error, 'DK_ABORTED') && stop.controller.signal.aborted) return stoppedCode(stop);
+    if (isDiffKeeperError(error, 'DK_ABORTED') && stop.requested) return stop.exitCode;
     throw error;
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
     relay.close();
+    reaper?.stop();
+    lock?.release();
+    await panel?.close();
     if (typeof options.store === 'string') {
       // The exit code is the application's: trouble at closing, when all is committed, must not replace it.
       await store?.close().catch((error: unknown) => logger.error({ error: String(error) }, 'cannot close the store'));
@@ -99,15 +104,16 @@ function checkOptions(options: SidecarOptions): void {
   if (options.exec !== false && (options.command === undefined || options.command.length === 0)) {
     throw new TypeError('command must name a program, or exec must be false');
   }
-  for (const name of ['checkpointIntervalMs', 'maxLagMs'] as const) {
+  for (const name of ['checkpointIntervalMs', 'maxLagMs', 'hookTimeoutMs'] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
       throw new RangeError(`${name} must be a positive number of milliseconds, got ${value}`);
     }
   }
-  if (options.consistency === 'freeze' && process.platform !== 'linux') {
-    throw new DiffKeeperError('DK_UNSUPPORTED', `freeze points need Linux; this is ${process.platform}`);
-  }
+  checkSupervision(options);
+  const { control = 'auto', metricsAddress } = options;
+  if (control !== 'auto' && control !== 'off') parseControl(control);
+  if (metricsAddress !== undefined) parseHostPort(metricsAddress);
 }
 
 async function openStoreOf(options: SidecarOptions, logger: Logger): Promise<Store> {
@@ -115,33 +121,51 @@ async function openStoreOf(options: SidecarOptions, logger: Logger): Promise<Sto
   return openStoreOrImport(options.store, { ...options.storeOptions, create: true, logger });
 }
 
-/** 128 + N when a signal asked us to end, 0 when the caller did. */
-function stoppedCode(stop: StopRequest): number {
-  return stop.signalName === undefined ? EXIT_CODES.ok : signalExitCode(stop.signalName);
-}
-
 /** The first capture before the start is made like all others. */
 function captureOptionsOf({ ignore = [], chunkBytes, deltaEngine }: SidecarOptions): PrepareOptions['capture'] {
   return { ignore, ...(chunkBytes !== undefined && { chunkBytes }), ...(deltaEngine !== undefined && { deltaEngine }) };
 }
 
-function keeperOf(run: Run, freezer?: Freezer): Keeper {
-  const { options, logger } = run;
-  const frozen = freezer !== undefined;
-  const interval = (frozen ? options.checkpointIntervalMs : options.maxLagMs) ?? INTERVAL_MS;
-  return new Keeper(run.store, run.stateDir, {
-    ...captureOptionsOf(options),
-    // The watcher takes files that never hold still after half its lag.
-    maxLagMs: frozen ? 2 * interval : interval,
+function hooksOf({ options, store, stateDir, logger, figures }: Run): Hooks {
+  return new Hooks({
+    ...(options.beforeCheckpoint !== undefined && { before: options.beforeCheckpoint }),
+    ...(options.afterCheckpoint !== undefined && { after: options.afterCheckpoint }),
+    timeoutMs: options.hookTimeoutMs ?? HOOK_TIMEOUT_MS,
+    facts: { stateDir, store: store.path },
+    env: options.env ?? process.env,
     logger,
-    // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
-    ...(frozen ? { freeze: () => freezer.freeze(), settleMs: interval } : {}),
+    figures,
   });
 }
 
+/** @param freeze wraps each capture; absent when nothing has to be done around one */
+function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
+  const { options, logger, store, stateDir, figures, panel } = run;
+  const paced = options.consistency === 'freeze' && options.exec !== false;
+  const interval = (paced ? options.checkpointIntervalMs : options.maxLagMs) ?? INTERVAL_MS;
+  const keeper = new Keeper({
+    store,
+    stateDir,
+    figures,
+    options: {
+      ...captureOptionsOf(options),
+      // The watcher takes files that never hold still after half its lag.
+      maxLagMs: paced ? 2 * interval : interval,
+      logger,
+      ...(freeze && { freeze }),
+      // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
+      ...(paced && { settleMs: interval }),
+    },
+  });
+  panel.keeper = keeper;
+  return keeper;
+}
+
 async function runAlone(run: Run): Promise<number> {
-  const keeper = keeperOf(run);
+  const hooks = hooksOf(run);
+  const keeper = keeperOf(run, hooks.present ? freezePoint(hooks, () => undefined) : undefined);
   keeper.start();
+  run.figures.phase = 'running';
   run.logger.info({ stateDir: run.stateDir }, 'watching without a child');
   // A timer keeps the event loop alive: nothing else may be open while watching is being retried.
   const alive = setInterval(() => {}, 1 << 30);
@@ -151,85 +175,34 @@ async function runAlone(run: Run): Promise<number> {
   }
   run.relay.detach();
   clearInterval(alive);
-  return (await keeper.finish()) ? EXIT_CODES.ok : EXIT_CODES.failed;
+  return (await drain(run, keeper)) ? EXIT_CODES.ok : EXIT_CODES.failed;
 }
 
 async function runWithChild(run: Run): Promise<number> {
-  const { options, logger, stop, relay } = run;
-  if (stop.controller.signal.aborted) return stoppedCode(stop);
-  const freeze = options.consistency === 'freeze';
-  // On a terminal the application shares our group, so that Ctrl-C, Ctrl-Z and shells of its own work as they do
-  // without us. Never `process.stdin`: making that object sets the application's stdin to non-blocking.
-  const ownGroup = freeze && !isatty(0);
-  const group = freeze && options.freezeWith !== 'signals' ? FreezeGroup.make() : undefined;
-  const mark = randomUUID();
-  let child: Child;
-  try {
-    child = await startChild({
-      command: options.command ?? [],
-      ownGroup,
-      env: { ...(options.env ?? process.env), [MARK_VARIABLE]: mark },
-      cwd: options.cwd,
-      ...(group && { around: (start) => group.startInside(start) }),
-    });
-  } catch (error) {
-    group?.remove();
-    logger.error({}, error instanceof Error ? error.message : String(error));
-    return spawnFailureCode(error);
-  }
-  const onStop = (): void => void child.signal(stop.signalName ?? 'SIGTERM');
-  relay.attach((name, toGroup) => void child.signal(name, toGroup), { sharesGroup: !ownGroup });
-  stop.controller.signal.addEventListener('abort', onStop);
-  // Asked to end while the child was being started.
-  if (stop.controller.signal.aborted) onStop();
-  const consistency = options.consistency ?? 'file';
-  const by = freeze ? (group ? 'cgroup' : 'signals') : undefined;
-  logger.info({ childPid: child.pid, consistency, by }, `started ${options.command?.[0]}`);
-  const pauses = new Spread();
-  const { freezer, watchdog } = freeze ? await freezing(run, { child, mark, ownGroup, group, pauses }) : {};
-  const keeper = keeperOf(run, freezer);
-  keeper.start();
-  const end = await child.ended;
+  const { options, stop, relay, logger, figures } = run;
+  if (stop.requested) return stop.exitCode;
+  const supervisor = new Supervisor(run);
+  const hooks = hooksOf(run);
+  const stops = options.consistency === 'freeze';
+  const freeze = stops || hooks.present ? freezePoint(hooks, () => supervisor.freezer) : undefined;
+  const keeper = keeperOf(run, freeze);
+  let started = false;
+  const exitCode = await supervisor.run(() => {
+    started = true;
+    keeper.start();
+  });
   relay.detach();
-  stop.controller.signal.removeEventListener('abort', onStop);
-  logger.info({ exitCode: end.exitCode, signal: end.signalName }, 'the application has ended');
-  await keeper.finish();
-  await freezer?.release();
-  watchdog?.dismiss();
-  group?.remove();
-  if (freeze) logger.info(pauses.facts(), 'pauses of the application');
-  return end.exitCode;
+  if (!started) return exitCode;
+  // Nobody is left whom the commands could tell.
+  hooks.enabled = false;
+  await drain(run, keeper);
+  if (stops) logger.info(figures.spread('pause'), 'pauses of the application');
+  return exitCode;
 }
 
-interface Freezing {
-  readonly child: Child;
-  readonly mark: string;
-  readonly ownGroup: boolean;
-  readonly group: FreezeGroup | undefined;
-  readonly pauses: Spread;
-}
-
-/** What freeze points need. Without a watchdog nothing is ever stopped: files are then kept one by one. */
-async function freezing(
-  run: Run,
-  { child, mark, ownGroup, group, pauses }: Freezing,
-): Promise<{ readonly freezer?: Freezer; readonly watchdog?: Watchdog }> {
-  try {
-    const watchdog = await startWatchdog({ group: ownGroup ? child.pid : 0, freezeFile: group?.freezeFile ?? '' });
-    const freezer = new Freezer({
-      leader: child.pid,
-      ownGroup,
-      ...(group && { group }),
-      mark,
-      root: run.stateDir,
-      watchdog,
-      clock: systemClock,
-      onPause: (pauseMs) => pauses.add(pauseMs),
-    });
-    return { watchdog, freezer };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    run.logger.error({ error: reason }, 'degraded: no freeze points; each file is consistent in itself only');
-    return {};
-  }
+async function drain({ figures }: Run, keeper: Keeper): Promise<boolean> {
+  figures.phase = 'draining';
+  const kept = await keeper.finish();
+  figures.phase = 'ended';
+  return kept;
 }

@@ -56,6 +56,11 @@ export class SignalRelay {
     this.#sharesGroup = options.sharesGroup;
   }
 
+  /** The child has ended and another may follow: an ending signal is ours again. */
+  release(): void {
+    this.#send = undefined;
+  }
+
   /** The child has ended: signals are taken and dropped, so that the final capture is not cut short. */
   detach(): void {
     this.#send = () => {};

@@ -41,6 +41,26 @@ export interface SidecarOptions {
   readonly chunkBytes?: number;
   /** Default `auto`. */
   readonly deltaEngine?: CaptureOptions['deltaEngine'];
+  /** Commands of the shell around each checkpoint; when the first one fails, that checkpoint is not taken. */
+  readonly beforeCheckpoint?: string;
+  readonly afterCheckpoint?: string;
+  /** Each of these commands is ended after this time, ms. Default 10000. */
+  readonly hookTimeoutMs?: number;
+  /**
+   * Where the control interface listens: `unix:PATH`, `HOST:PORT` on a loopback address, `off`, or `auto`: the socket
+   * `control.sock` in the store. Default `auto`.
+   */
+  readonly control?: string;
+  /** `HOST:PORT` for metrics, status and health alone. Default none. */
+  readonly metricsAddress?: string;
+  /** `on-failure`: the application is started again when it fails. Default `no`. */
+  readonly restart?: 'no' | 'on-failure';
+  /** Restarts in a row, with waits of 1 s, 2 s, 4 s ... 60 s; the count begins anew after a minute of life. Default 5. */
+  readonly restartsMax?: number;
+  /** After SIGTERM the application is given this long before SIGKILL, ms; 0: for ever. Default 25000. */
+  readonly stopTimeoutMs?: number;
+  /** Shown in the metrics. */
+  readonly version?: string;
   /** How a store is made or opened, when `store` is a path. */
   readonly storeOptions?: Omit<OpenOptions, 'create' | 'logger' | 'signal' | 'onProgress'>;
   /** Environment of the child. Default: our own. */

@@ -26,7 +26,13 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Packages and built-in modules with exactly one importing file. */
-const SINGLE_IMPORTER: readonly string[] = ['chokidar', 'classic-level', 'node:child_process', 'node:net'];
+const SINGLE_IMPORTER: readonly string[] = [
+  'chokidar',
+  'classic-level',
+  'node:child_process',
+  'node:net',
+  'prom-client',
+];
 
 /** Room of a file below src: its folder, or `index` for the public API; the addon loader belongs to the engine. */
 function roomOf(name: string): string {

@@ -46,8 +46,8 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const prepare = (): Promise<void> =>
-  prepareState({
+const prepare = async (): Promise<void> => {
+  await prepareState({
     store,
     stateDir: state(),
     mode: 'auto',
@@ -56,7 +56,10 @@ const prepare = (): Promise<void> =>
     capture: { ignore: [] },
     logger: silentLogger,
     signal: new AbortController().signal,
+    lock: async () => ({ release: () => {} }),
+    onRecovered: () => {},
   });
+};
 
 describe('a recover before the start', () => {
   it('is durable before its marker goes', async () => {

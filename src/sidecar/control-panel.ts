@@ -1,0 +1,131 @@
+/** What the control interface shows and does for one run. */
+import type { CaptureReport } from '../capture/capture.js';
+import { DiffKeeperError, type Logger } from '../core/core.js';
+import type { Store } from '../store/store.js';
+import { type ControlAddress, parseControl, parseHostPort, storeSocket } from './control-address.js';
+import { ControlServer, type ControlSubject } from './control-server.js';
+import type { Figures } from './figures.js';
+import type { Keeper } from './keeper.js';
+import type { Metrics } from './metrics.js';
+import type { SidecarOptions } from './types.js';
+
+export interface PanelParts {
+  readonly options: SidecarOptions;
+  readonly store: Store;
+  readonly figures: Figures;
+  readonly logger: Logger;
+}
+
+export class ControlPanel implements ControlSubject {
+  readonly #parts: PanelParts;
+  readonly #servers: ControlServer[] = [];
+  #metrics: Promise<Metrics> | undefined;
+  /** Set once the state directory is watched. */
+  keeper: Keeper | undefined;
+
+  constructor(parts: PanelParts) {
+    this.#parts = parts;
+  }
+
+  /** Opens what was asked for. Throws DK_CONFIG, or DK_IO when it cannot listen where the user said it should. */
+  async open(): Promise<void> {
+    const { options, store, logger } = this.#parts;
+    const control = options.control ?? 'auto';
+    if (control === 'auto') {
+      // Nobody asked for it: where a store cannot hold a socket, the run goes on without.
+      const address = storeSocket(store.path);
+      if (address)
+        await this.#listen(address, false).catch((error) =>
+          logger.debug({ error: String(error) }, 'no control socket'),
+        );
+    } else if (control !== 'off') await this.#listen(parseControl(control), false);
+    if (options.metricsAddress !== undefined) await this.#listen(parseHostPort(options.metricsAddress), true);
+  }
+
+  async #listen(address: ControlAddress, readOnly: boolean): Promise<void> {
+    const { logger } = this.#parts;
+    try {
+      const server = await ControlServer.listen(address, this, readOnly);
+      this.#servers.push(server);
+      logger.info({ address: server.where }, readOnly ? 'metrics' : 'control interface');
+    } catch (error) {
+      if (error instanceof DiffKeeperError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new DiffKeeperError('DK_IO', `cannot listen: ${reason}`, {}, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.close()));
+  }
+
+  status(): object {
+    const { figures, options, store } = this.#parts;
+    const newest = store.newest;
+    return {
+      phase: figures.phase,
+      state: figures.watchState,
+      reason: figures.watchReason,
+      degraded: figures.degraded,
+      lastError: figures.lastError ?? null,
+      pid: process.pid,
+      childPid: figures.childPid ?? null,
+      consistency: options.consistency ?? 'file',
+      freezing: figures.freezing,
+      restarts: figures.restarts,
+      uptimeMs: Date.now() - figures.startedMs,
+      stateDir: options.stateDir,
+      store: { path: store.path, id: store.id },
+      newest: newest && { sequence: newest.sequence, timeMs: newest.timeMs, tag: newest.tag },
+      checkpoints: figures.checkpoints,
+      captureFailures: figures.captureFailures,
+      skipped: figures.skipped,
+      missedChanges: this.keeper?.missedChanges ?? 0,
+      pauses: figures.spread('pause'),
+      lag: figures.spread('lag'),
+      recovered: figures.recovered ?? null,
+      hooks: Object.fromEntries(figures.hooks),
+      residentBytes: process.memoryUsage.rss(),
+    };
+  }
+
+  ready(): { readonly ready: boolean; readonly reason: string } {
+    const { figures } = this.#parts;
+    if (!figures.ready) return { ready: false, reason: figures.phase };
+    return { ready: true, reason: figures.degraded ? `degraded: ${figures.watchReason}` : 'ready' };
+  }
+
+  async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
+    this.#metrics ??= this.#loadMetrics();
+    const metrics = await this.#metrics;
+    return { contentType: metrics.contentType, text: await metrics.text() };
+  }
+
+  async #loadMetrics(): Promise<Metrics> {
+    const { store, figures, options } = this.#parts;
+    const { Metrics: Loaded } = await import('./metrics.js');
+    const consistency = options.consistency ?? 'file';
+    const missedChanges = (): number => this.keeper?.missedChanges ?? 0;
+    return new Loaded({ store, figures, consistency, version: options.version ?? 'unknown', missedChanges });
+  }
+
+  async checkpoint(tag: string | undefined): Promise<object> {
+    if (this.keeper === undefined) throw new DiffKeeperError('DK_STORE_CLOSED', 'nothing is being watched yet');
+    return checkpointFacts(await this.keeper.checkpoint(tag));
+  }
+}
+
+function checkpointFacts({ checkpoint, added, changed, removed, skipped, elapsedMs }: CaptureReport): object {
+  return {
+    sequence: checkpoint?.sequence ?? null,
+    timeMs: checkpoint?.timeMs ?? null,
+    tag: checkpoint?.tag ?? null,
+    frozen: checkpoint?.frozen ?? false,
+    pauseMs: checkpoint?.pauseMs ?? null,
+    added,
+    changed,
+    removed,
+    skipped: skipped.length,
+    elapsedMs,
+  };
+}

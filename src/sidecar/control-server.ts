@@ -1,0 +1,156 @@
+/** The control interface: checkpoints on demand, status, health and metrics over HTTP, on a socket or an address. */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { DiffKeeperError, isDiffKeeperError, systemCode } from '../core/core.js';
+import { type ControlAddress, isLoopback } from './control-address.js';
+
+/** A text that a checkpoint can carry, bytes. */
+const TAG_BYTES_MAX = 1024;
+/** Requests are small: more than this, or slower, is not one of ours. */
+const HEADER_BYTES_MAX = 8192;
+const REQUEST_MS = 10_000;
+
+/** What the interface can tell and do. */
+export interface ControlSubject {
+  status(): object;
+  ready(): { readonly ready: boolean; readonly reason: string };
+  metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Takes a checkpoint and tells about it. */
+  checkpoint(tag: string | undefined): Promise<object>;
+}
+
+interface Answer {
+  readonly code: number;
+  readonly body: string | object;
+  readonly contentType?: string;
+}
+
+export class ControlServer {
+  readonly #server: Server;
+  readonly #address: ControlAddress;
+  readonly #subject: ControlSubject;
+  readonly #readOnly: boolean;
+
+  private constructor(address: ControlAddress, subject: ControlSubject, readOnly: boolean) {
+    this.#address = address;
+    this.#subject = subject;
+    this.#readOnly = readOnly;
+    this.#server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_MS }, (asked, answer) => {
+      this.#answer(asked).then(
+        (result) => reply(answer, result),
+        (error: unknown) => reply(answer, failure(error)),
+      );
+    });
+    this.#server.unref();
+  }
+
+  /**
+   * Listens. `readOnly`: tells, and takes no orders. Throws the system's error, or DK_CONFIG when another process
+   * listens on the socket.
+   */
+  static async listen(address: ControlAddress, subject: ControlSubject, readOnly = false): Promise<ControlServer> {
+    const control = new ControlServer(address, subject, readOnly);
+    if (address.kind === 'socket') await removeAbandoned(address.path);
+    const server = control.#server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(
+        address.kind === 'socket' ? { path: address.path } : { host: address.host, port: address.port },
+        () => {
+          server.off('error', reject);
+          server.on('error', () => {});
+          resolve();
+        },
+      );
+    });
+    // The directory of the store is the first fence, this is the second.
+    if (address.kind === 'socket') chmodSync(address.path, 0o600);
+    return control;
+  }
+
+  /** Where it listens, as a user would write it. */
+  get where(): string {
+    if (this.#address.kind === 'socket') return `unix:${this.#address.path}`;
+    const bound = this.#server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : this.#address.port;
+    return `${this.#address.host}:${port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  async #answer(asked: IncomingMessage): Promise<Answer> {
+    const url = new URL(asked.url ?? '/', 'http://sidecar');
+    const known: Record<string, 'GET' | 'POST'> = {
+      '/status': 'GET',
+      '/healthz': 'GET',
+      '/readyz': 'GET',
+      '/metrics': 'GET',
+      ...(this.#readOnly ? {} : { '/checkpoint': 'POST' }),
+    };
+    const method = known[url.pathname];
+    if (method === undefined) return { code: 404, body: `known: ${Object.keys(known).join(' ')}\n` };
+    if (asked.method !== method) return { code: 405, body: `${url.pathname} takes ${method}\n` };
+    if (!this.#readOnly && fromBrowser(asked, this.#address)) return { code: 403, body: 'not from a web page\n' };
+    switch (url.pathname) {
+      case '/healthz':
+        return { code: 200, body: 'ok\n' };
+      case '/readyz': {
+        const { ready, reason } = this.#subject.ready();
+        return { code: ready ? 200 : 503, body: `${reason}\n` };
+      }
+      case '/status':
+        return { code: 200, body: this.#subject.status() };
+      case '/metrics': {
+        const { contentType, text } = await this.#subject.metrics();
+        return { code: 200, body: text, contentType };
+      }
+      default:
+        return { code: 200, body: await this.#subject.checkpoint(checkedTag(url.searchParams.get('tag'))) };
+    }
+  }
+}
+
+function checkedTag(tag: string | null): string | undefined {
+  if (tag === null || tag === '') return undefined;
+  if (Buffer.byteLength(tag) > TAG_BYTES_MAX) throw new RangeError(`a tag has at most ${TAG_BYTES_MAX} bytes`);
+  return tag;
+}
+
+/** A page that somebody looks at must not reach us through their browser, not even under a name that it made up. */
+function fromBrowser(asked: IncomingMessage, address: ControlAddress): boolean {
+  if (asked.headers.origin !== undefined) return true;
+  if (address.kind === 'socket') return false;
+  const host = (asked.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  return !isLoopback(host);
+}
+
+function failure(error: unknown): Answer {
+  if (error instanceof RangeError) return { code: 400, body: { code: null, message: error.message } };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 503, body: { code: isDiffKeeperError(error) ? error.code : null, message } };
+}
+
+function reply(answer: ServerResponse, { code, body, contentType }: Answer): void {
+  const text = typeof body === 'string' ? body : `${JSON.stringify(body)}\n`;
+  const type = contentType ?? (typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json');
+  answer.writeHead(code, { 'content-type': type, 'cache-control': 'no-store', connection: 'close' });
+  answer.end(text);
+}
+
+/** Removes the socket of a run that was killed. Throws DK_CONFIG when somebody answers there. */
+async function removeAbandoned(place: string): Promise<void> {
+  const alive = await new Promise<boolean>((resolve) => {
+    const asked = request({ socketPath: place, path: '/healthz', timeout: 1000 }, (answer) => {
+      answer.resume();
+      resolve(true);
+    });
+    asked.once('timeout', () => asked.destroy());
+    asked.once('error', (error) => resolve(!['ENOENT', 'ECONNREFUSED'].includes(systemCode(error))));
+    asked.end();
+  });
+  if (alive) throw new DiffKeeperError('DK_CONFIG', `another process listens on ${place}`, { path: place });
+  rmSync(place, { force: true });
+}

@@ -1,0 +1,28 @@
+/** A freeze point with the user's commands around it. */
+import type { WatchOptions } from '../capture/capture.js';
+import type { Freezer } from './freeze.js';
+import type { Hooks } from './hooks.js';
+
+/** What a watcher calls around each capture; `freezer` gives undefined while there is nobody to stop. */
+export function freezePoint(hooks: Hooks, freezer: () => Freezer | undefined): NonNullable<WatchOptions['freeze']> {
+  return async () => {
+    try {
+      await hooks.before();
+      const frozen = await freezer()?.freeze();
+      return {
+        rescan: frozen?.rescan ?? [],
+        thaw: async () => {
+          try {
+            return await frozen?.thaw();
+          } finally {
+            await hooks.after();
+          }
+        },
+      };
+    } catch (error) {
+      // What the first command has begun, the second one ends, whatever came between.
+      await hooks.after();
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,186 @@
+/** The control interface, the commands around checkpoints, and the metrics. */
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import * as path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { parseControl, parseHostPort, storeSocket } from '../../src/sidecar/control-address.js';
+import { ensureBuilt, jsonLines, type RunningCli, runCli, scratch, startCli } from '../cli/cli-process.js';
+
+let cwd = '';
+let remove = async (): Promise<void> => {};
+let running: RunningCli | undefined;
+const at = (name: string): string => path.join(cwd, name);
+beforeAll(ensureBuilt, 120_000);
+beforeEach(async () => {
+  ({ directory: cwd, remove } = await scratch());
+});
+afterEach(async () => {
+  running?.process.kill('SIGTERM');
+  await running?.ended;
+  running = undefined;
+  await remove();
+});
+
+function start(...words: string[]): RunningCli {
+  const command = words.includes('--') ? [] : ['--', 'sh', '-c', 'while :; do date +%N > data/now; sleep 0.05; done'];
+  running = startCli(['--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug', ...words, ...command], { cwd });
+  return running;
+}
+
+interface Answer {
+  readonly code: number;
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+}
+
+interface Asked {
+  readonly method?: string;
+  readonly socketPath?: string;
+  readonly port?: number;
+  readonly headers?: Record<string, string>;
+}
+
+function ask(place: string, options: Asked = {}): Promise<Answer> {
+  const where = options.port === undefined ? { socketPath: options.socketPath ?? at('keep/control.sock') } : {};
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', path: place, ...options, ...where }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      answer.on('end', () => {
+        const json = text.startsWith('{') ? JSON.parse(text) : {};
+        resolve({ code: answer.statusCode ?? 0, text, json });
+      });
+    });
+    asked.once('error', reject);
+    asked.end();
+  });
+}
+
+const log = async (): Promise<Record<string, unknown>[]> =>
+  jsonLines((await runCli(['log', '--store=keep', '--json', '--limit=0'], { cwd })).stdout);
+
+describe('over the socket in the store', () => {
+  it('takes a checkpoint with a tag, tells status, health and metrics', async () => {
+    await start('--consistency=freeze', '--checkpoint-interval=10s').until(/started sh/);
+    await running?.until(/checkpoint \(sequence/);
+    expect(statSync(at('keep/control.sock')).mode & 0o777).toBe(0o600);
+    expect(await ask('/healthz')).toMatchObject({ code: 200, text: 'ok\n' });
+    expect(await ask('/readyz')).toMatchObject({ code: 200, text: 'ready\n' });
+    const made = await ask('/checkpoint?tag=before%20the%20upgrade', { method: 'POST' });
+    expect(made).toMatchObject({ code: 200, json: { tag: 'before the upgrade', frozen: true } });
+    expect(made.json.pauseMs).toBeGreaterThan(0);
+    const { json: status } = await ask('/status');
+    expect(status).toMatchObject({ phase: 'running', state: 'watching', degraded: false, restarts: 0 });
+    expect(status.newest).toMatchObject({ tag: 'before the upgrade', sequence: made.json.sequence });
+    const { text: metrics } = await ask('/metrics');
+    for (const name of [
+      'checkpoints_total',
+      'pause_seconds_bucket',
+      'lag_seconds_count',
+      'agent_info',
+      'up',
+      'ready',
+    ]) {
+      expect(metrics).toMatch(new RegExp(`^diffkeeper_${name}(\\{.*\\})? [1-9]`, 'm'));
+    }
+    expect(metrics).toMatch(/^diffkeeper_degraded 0$/m);
+    running?.process.kill('SIGTERM');
+    await running?.ended;
+    expect((await log()).map(({ tag }) => tag)).toContain('before the upgrade');
+  });
+
+  it('refuses what it does not know, other methods, long tags and web pages', async () => {
+    await start().until(/started sh/);
+    await running?.until(/checkpoint \(sequence/);
+    expect((await ask('/other')).code).toBe(404);
+    expect((await ask('/checkpoint')).code).toBe(405);
+    expect((await ask('/status', { method: 'POST' })).code).toBe(405);
+    expect((await ask(`/checkpoint?tag=${'x'.repeat(2000)}`, { method: 'POST' })).code).toBe(400);
+    expect((await ask('/checkpoint', { method: 'POST', headers: { origin: 'http://page' } })).code).toBe(403);
+  });
+
+  it('takes the place of a killed run, not of a living one', async () => {
+    const first = start('--control=unix:control');
+    await first.until(/started sh/);
+    const second = ['--state-dir=other', '--store=kept', '--control=unix:control', '--', 'true'];
+    const refused = await runCli(second, { cwd });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/another process listens/) });
+    const child = Number((await first.until(/childPid=(\d+)/))[1]);
+    first.process.kill('SIGKILL');
+    // It holds the pipes: without its end the first one's output never ends.
+    process.kill(child, 'SIGKILL');
+    await first.ended;
+    expect((await runCli(second, { cwd })).code).toBe(0);
+  });
+});
+
+describe('over an address', () => {
+  it('control on loopback checks the name it is called by; metrics take no orders', async () => {
+    const one = start('--control=127.0.0.1:0', '--metrics-addr=127.0.0.1:0');
+    await one.until(/started sh/);
+    const port = Number((await one.until(/control interface \(address="?127\.0\.0\.1:(\d+)/))[1]);
+    const metrics = Number((await one.until(/info: metrics \(address="?127\.0\.0\.1:(\d+)/))[1]);
+    expect((await ask('/status', { port })).code).toBe(200);
+    expect((await ask('/status', { port, headers: { host: 'evil.example' } })).code).toBe(403);
+    expect((await ask('/metrics', { port: metrics, headers: { host: 'pod.example' } })).code).toBe(200);
+    expect((await ask('/checkpoint', { port: metrics, method: 'POST' })).code).toBe(404);
+  });
+
+  it('is checked before anything is started', async () => {
+    for (const option of ['--control=0.0.0.0:9911', '--control=nothing', '--metrics-addr=:99999']) {
+      const result = await runCli(['--state-dir=data', '--store=keep', option, '--', 'echo', 'started'], { cwd });
+      expect([option, result.code, result.stdout]).toEqual([option, 2, '']);
+    }
+    expect(parseHostPort('[::1]:80')).toEqual({ kind: 'tcp', host: '::1', port: 80 });
+    expect(parseHostPort(':9911')).toEqual({ kind: 'tcp', host: '0.0.0.0', port: 9911 });
+    expect(parseControl('localhost:1')).toMatchObject({ host: 'localhost' });
+    expect(() => parseControl(`unix:/${'x'.repeat(200)}`)).toThrow(/longer/);
+    expect(storeSocket(`/${'x'.repeat(200)}`)).toBeUndefined();
+  });
+});
+
+describe('commands around checkpoints', () => {
+  it.each(['file', 'freeze'])('run in order, with what they need to know (%s)', async (consistency) => {
+    const before = 'echo "before $DIFFKEEPER_HOOK $(basename $DIFFKEEPER_STATE_DIR)" >> hooks';
+    const words = [`--consistency=${consistency}`, '--checkpoint-interval=100ms', `--before-checkpoint=${before}`];
+    await start(...words, '--after-checkpoint=echo after >> hooks').until(/checkpoint \(sequence=3/);
+    const lines = (await readFile(at('hooks'), 'utf8')).trim().split('\n');
+    expect(lines.slice(0, 4)).toEqual([
+      'before before-checkpoint data',
+      'after',
+      'before before-checkpoint data',
+      'after',
+    ]);
+    expect((await ask('/metrics')).text).toMatch(
+      /^diffkeeper_hook_total\{hook="before-checkpoint",outcome="ok"\} [1-9]/m,
+    );
+  });
+
+  it('a failing one means no checkpoint, and it is tried again', async () => {
+    const before = 'echo "not now"; [ -e go ]';
+    const one = start(`--before-checkpoint=${before}`, '--after-checkpoint=echo after >> hooks');
+    await one.until(/capture failed; trying again.*ended with 1: not now/);
+    expect((await ask('/status')).json).toMatchObject({ degraded: true, checkpoints: 0 });
+    expect(await readFile(at('hooks'), 'utf8')).toMatch(/after/);
+    writeFileSync(at('go'), '');
+    await one.until(/checkpoint \(sequence/);
+  });
+
+  it('a hanging one is killed with all that it started', async () => {
+    const before = 'sleep 33 & echo $! > sleeper; wait';
+    await start(`--before-checkpoint=${before}`, '--hook-timeout=300ms').until(/longer than 300 ms and was killed/);
+    const sleeper = Number(await readFile(at('sleeper'), 'utf8'));
+    await sleep(50);
+    expect(await readFile(`/proc/${sleeper}/stat`, 'utf8').catch(() => ' Z ')).toMatch(/ Z /);
+  });
+
+  it('a script that cannot be run is told about', async () => {
+    writeFileSync(at('hook'), '#!/bin/sh\n');
+    chmodSync(at('hook'), 0o600);
+    await start('--before-checkpoint=./hook').until(/capture failed.*ended with 126/);
+  });
+});
