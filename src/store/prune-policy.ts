@@ -89,3 +89,10 @@ export function keptSequences(
 export function prune(store: Store, policy: PrunePolicy, options: PruneOptions = {}): Promise<PruneReport> {
   return store.prune(policy, options);
 }
+
+/** Of a store that has one checkpoint at most. Throws as `checkPolicy` does. */
+export function nothingPruned(newest: Checkpoint | null, policy: PrunePolicy): PruneReport {
+  const kept = keptSequences(newest ? [newest] : [], policy);
+  const none = { versions: 0, bytesBefore: 0, bytesAfter: 0, movedBytes: 0, removedPacks: 0, writtenPacks: 0 };
+  return { dryRun: false, kept, dropped: [], ...none, damaged: 0, packsLeft: 0 };
+}

@@ -7,6 +7,7 @@ import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Meta } from './meta.js';
 import type { OpenSnapshots } from './open-snapshots.js';
+import { nothingPruned, type PrunePolicy } from './prune-policy.js';
 import { SnapshotContents } from './snapshot-contents.js';
 import { fileVersion, snapshotEntries } from './snapshot-entries.js';
 import { countSnapshots, readWholes, snapshotReader, verifySnapshots } from './snapshot-reading.js';
@@ -22,7 +23,8 @@ import { SnapshotTransaction, type WrittenFiles } from './snapshot-transaction.j
 import { computeTreeRoot } from './tree-root.js';
 import type {
   BlobInfo,
-  DamageReport,
+  PruneReport,
+  RebuildReport,
   Store,
   StoreStats,
   Transaction,
@@ -90,10 +92,7 @@ export class SnapshotStore implements Store {
     this.#newest = value ? decodeNewest(value) : null;
     const root = await this.#root();
     if (facts.size === 0 || this.#newest?.root.equals(root)) return;
-    this.#open.logger.debug(
-      { files: facts.size },
-      'the last capture was cut short: what it wrote is the newest checkpoint',
-    );
+    this.#open.logger.debug({ files: facts.size }, 'a capture was cut short: what it wrote is the newest checkpoint');
     await this.#name(this.#checkpoint(root, null));
   }
 
@@ -269,14 +268,15 @@ export class SnapshotStore implements Store {
   }
 
   /** Nothing can be rebuilt: the values are all there is. Reads them again. */
-  async rebuildIndex(): Promise<{
-    readonly checkpoints: number;
-    readonly records: number;
-    readonly damage: readonly DamageReport[];
-  }> {
+  async rebuildIndex(): Promise<RebuildReport> {
     await this.reopen();
     return { checkpoints: this.#newest ? 1 : 0, records: this.#facts.size, damage: [] };
   }
+
+  async prune(policy: PrunePolicy): Promise<PruneReport> {
+    return nothingPruned(this.#newest, policy);
+  }
+  async quiet(): Promise<void> {}
 
   async close(): Promise<void> {
     if (this.#closed) return;

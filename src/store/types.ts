@@ -152,6 +152,12 @@ export interface VerifyOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
+export interface RebuildReport {
+  readonly checkpoints: number;
+  readonly records: number;
+  readonly damage: readonly DamageReport[];
+}
+
 export interface PruneOptions {
   /** Say what would go; write nothing. Default false. */
   readonly dryRun?: boolean;
@@ -234,10 +240,6 @@ export interface Store {
   /** Resolves when a transaction that is begun now need not wait for a prune. */
   quiet(): Promise<void>;
   /** Rebuilds the metadata from the packs alone. */
-  rebuildIndex(): Promise<{
-    readonly checkpoints: number;
-    readonly records: number;
-    readonly damage: readonly DamageReport[];
-  }>;
+  rebuildIndex(): Promise<RebuildReport>;
   close(): Promise<void>;
 }
