@@ -24,6 +24,7 @@ export type {
   CaptureRun,
   CaptureSession,
   CaptureSkip,
+  RetentionOptions,
   StateWatcher,
   WatchOptions,
   WatchState,

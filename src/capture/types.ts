@@ -1,6 +1,7 @@
 /** Public types of the room `capture`. */
 import type { Clock, Logger } from '../core/core.js';
 import type { Checkpoint } from '../format/format.js';
+import type { PrunePolicy } from '../store/store.js';
 
 export interface CaptureOptions {
   /** gitignore patterns, relative to the state directory. The store is always ignored when it lies inside. */
@@ -87,6 +88,12 @@ export interface CaptureRun {
 
 export type WatchState = 'starting' | 'watching' | 'degraded' | 'closed';
 
+export interface RetentionOptions {
+  readonly policy: PrunePolicy;
+  /** Time between two prunes, ms. Default one hour. The first comes after a minute at the latest. */
+  readonly intervalMs?: number;
+}
+
 export interface WatchOptions extends CaptureOptions {
   /** A change is durable at the latest after this time, ms. Default 1000. */
   readonly maxLagMs?: number;
@@ -96,6 +103,8 @@ export interface WatchOptions extends CaptureOptions {
   readonly rescanMs?: number;
   /** Wraps each capture of the watcher in a freeze point. */
   readonly freeze?: CaptureRun['freeze'];
+  /** Prune now and then. Trouble with it makes the watcher `degraded`, nothing else. Default: never. */
+  readonly retention?: RetentionOptions;
 }
 
 /** Emits `checkpoint` (CaptureReport), `state` (WatchState, reason), `error` (Error). */

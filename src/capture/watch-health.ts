@@ -9,15 +9,18 @@ const OVERRUN = 'more events than can be handled, some may be lost; scanning ins
 export class WatchHealth {
   /** Why not everything is watched; empty when it is. Lasts. */
   trouble = '';
+  /** Why the retention policy could not be carried out; empty when it could. Says nothing about events. */
+  unpruned = '';
   #overrunMs = Number.NEGATIVE_INFINITY;
   #lossy = false;
   #failures = 0;
   /** When to capture again after a failure; undefined after a success. */
   retryMs: number | undefined;
 
-  /** Why events cannot be relied upon; empty when they can. */
+  /** Why not all is well; empty when it is. */
   get reason(): string {
-    return this.trouble !== '' ? this.trouble : this.#lossy ? OVERRUN : '';
+    if (this.trouble !== '') return this.trouble;
+    return this.#lossy ? OVERRUN : this.unpruned;
   }
 
   /** When a full scan would make it well again; Infinity when there is nothing to mend. */

@@ -15,27 +15,16 @@ import type { Store } from '../store/store.js';
 import type { Heard, SessionRun } from './capture-pass.js';
 import { StateSession } from './capture-session.js';
 import { MarkSet } from './mark-set.js';
+import { Retention } from './retention.js';
 import type { ScanFindings } from './state-scan.js';
 import type { CaptureReport, StateWatcher, WatchOptions, WatchState } from './types.js';
 import { WatchCoverage } from './watch-coverage.js';
+import type { FlushRequest, WatchEvents } from './watch-events.js';
 import { WatchHealth } from './watch-health.js';
 import { checkWatchOptions, type WatchTimes } from './watch-settings.js';
 
 /** Full scans wait at least this many times as long as one takes. */
 const SCAN_SHARE = 10;
-
-interface FlushRequest {
-  readonly tag?: string;
-  readonly force?: boolean;
-  readonly resolve: (report: CaptureReport) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface WatchEvents {
-  checkpoint: [CaptureReport];
-  state: [WatchState, string];
-  error: [Error];
-}
 
 export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher {
   readonly #options: WatchOptions;
@@ -58,6 +47,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   #wake: () => void = () => {};
   #running: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  #retention: Retention | undefined;
 
   private constructor(options: WatchOptions) {
     super();
@@ -80,6 +70,8 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       troubled: (reason) => loop.#watchFailed(reason),
     });
     await loop.#coverage.start();
+    const { retention, logger = silentLogger } = options;
+    if (retention) loop.#retention = new Retention(store, retention, logger, (reason) => loop.#unpruned(reason));
     options.signal?.addEventListener('abort', () => void loop.close({ finalCapture: false }).catch(() => {}), {
       once: true,
     });
@@ -115,6 +107,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     this.#closing = true;
     this.#wake();
     await this.#running;
+    await this.#retention?.close();
     for (const { reject } of this.#requests.splice(0)) {
       reject(new DiffKeeperError('DK_STORE_CLOSED', 'the watcher was closed'));
     }
@@ -287,6 +280,14 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     this.#setState('degraded', `capture failed, trying again: ${failure.message}`);
     if (this.listenerCount('error') > 0) this.emit('error', failure);
     else (this.#options.logger ?? silentLogger).error({ error: failure.message }, 'capture failed, trying again');
+  }
+
+  #unpruned(reason: string): void {
+    this.#health.unpruned = reason;
+    const settled = this.#health.retryMs === undefined;
+    if (settled && (this.#state === 'watching' || this.#state === 'degraded')) {
+      this.#setState(this.#health.reason === '' ? 'watching' : 'degraded', this.#health.reason);
+    }
   }
 
   #setState(state: WatchState, reason: string): void {

@@ -1,5 +1,6 @@
 /** Checked times of a watcher, and words for its troubles. */
 import { systemCode } from '../core/core.js';
+import { checkRetention } from './retention.js';
 import type { WatchOptions } from './types.js';
 
 export interface WatchTimes {
@@ -8,7 +9,7 @@ export interface WatchTimes {
   readonly rescanMs: number;
 }
 
-/** Fills in defaults; throws RangeError. */
+/** Fills in defaults; throws RangeError, TypeError for a retention policy that keeps nothing. */
 export function checkWatchOptions(options: WatchOptions): WatchTimes {
   const { maxLagMs = 1000, settleMs = 50, rescanMs = 10_000 } = options;
   for (const [name, value, min] of [
@@ -18,6 +19,7 @@ export function checkWatchOptions(options: WatchOptions): WatchTimes {
   ] as const) {
     if (!Number.isFinite(value) || value < min) throw new RangeError(`${name} must be at least ${min}, got ${value}`);
   }
+  if (options.retention) checkRetention(options.retention);
   return { maxLagMs, settleMs, rescanMs };
 }
 

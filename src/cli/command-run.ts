@@ -2,6 +2,7 @@
 import { runSidecar } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
+import { retentionOptions } from './keep-rules.js';
 import { captureOptions, storeOptions } from './store-access.js';
 import { VERSION } from './version.js';
 
@@ -22,6 +23,7 @@ export async function run(context: CommandContext): Promise<number> {
     freezeWith: settings.freezeWith,
     checkpointIntervalMs: settings.checkpointInterval,
     maxLagMs: settings.maxLag,
+    ...retentionOptions(settings),
     recover: settings.recover,
     allowDamaged: settings.allowDamaged,
     ...(settings.beforeCheckpoint !== undefined && { beforeCheckpoint: settings.beforeCheckpoint }),

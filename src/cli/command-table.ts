@@ -38,6 +38,8 @@ const RUN: readonly OptionKey[] = [
   'freezeWith',
   'checkpointInterval',
   'maxLag',
+  'retention',
+  'retentionInterval',
   'recover',
   'allowDamaged',
   'exec',
@@ -93,7 +95,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   {
     name: 'watch',
     help: 'capture changes until interrupted; starts and recovers nothing',
-    options: [...WRITE, 'maxLag'],
+    options: [...WRITE, 'maxLag', 'retention', 'retentionInterval'],
     examples: ['diffkeeper watch --state-dir=./data --store=./keep --max-lag=2s'],
     load: () => import('./command-watch.js'),
   },

@@ -2,12 +2,13 @@
 import { EXIT_CODES, watch } from '../index.js';
 import { captureLine } from './command-capture.js';
 import type { CommandContext } from './context.js';
+import { retentionOptions } from './keep-rules.js';
 import { captureOptions, checkpointFacts, storeOptions, withStore } from './store-access.js';
 
 export async function run(context: CommandContext): Promise<number> {
   const { settings, output, logger, signal } = context;
   return withStore(context, { ...storeOptions(settings), create: true }, async (store) => {
-    const options = { ...captureOptions(settings), maxLagMs: settings.maxLag, logger };
+    const options = { ...captureOptions(settings), maxLagMs: settings.maxLag, logger, ...retentionOptions(settings) };
     const watcher = await watch(store, settings.stateDir, options);
     watcher.on('checkpoint', (report) => {
       if (report.checkpoint === null) return;

@@ -1,6 +1,7 @@
 /** Reads the rules of a retention policy: as options of `prune`, or as one text such as `keep-last=100,keep-daily=7`. */
-import { DiffKeeperError, type PrunePolicy } from '../index.js';
+import { DiffKeeperError, type PrunePolicy, type RetentionOptions } from '../index.js';
 import { parseCount } from './moment.js';
+import type { Settings } from './settings.js';
 
 const COUNTS = {
   'keep-last': 'keepLast',
@@ -56,5 +57,11 @@ export function parseRetention(text: string): PrunePolicy {
     const [name = '', ...rest] = part.trim().split('=');
     return [name, rest.join('=')];
   });
-  return parseRules(pairs, '');
+  return parseRules(pairs, '--retention: ');
+}
+
+/** What `watch` and `run` are given. Throws DK_ARGUMENT. */
+export function retentionOptions(settings: Settings): { readonly retention?: RetentionOptions } {
+  if (settings.retention === undefined) return {};
+  return { retention: { policy: parseRetention(settings.retention), intervalMs: settings.retentionInterval } };
 }

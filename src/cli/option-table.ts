@@ -186,6 +186,22 @@ export const OPTION_TABLE = facts({
     max: 86_400_000,
     fallback: 25_000,
   },
+  retention: {
+    kind: 'text',
+    flag: 'retention',
+    value: 'rules',
+    help: 'prune now and then; rules of the command prune, such as keep-last=100,keep-daily=7',
+    fallback: undefined,
+  },
+  retentionInterval: {
+    kind: 'duration',
+    flag: 'retention-interval',
+    value: 'time',
+    help: 'time between two prunes',
+    min: 10,
+    max: 86_400_000,
+    fallback: 3_600_000,
+  },
   ignore: {
     kind: 'list',
     flag: 'ignore',

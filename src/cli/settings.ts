@@ -21,6 +21,8 @@ export interface Settings {
   readonly freezeWith: 'auto' | 'signals';
   readonly checkpointInterval: number;
   readonly maxLag: number;
+  readonly retention: string | undefined;
+  readonly retentionInterval: number;
   readonly beforeCheckpoint: string | undefined;
   readonly afterCheckpoint: string | undefined;
   readonly hookTimeout: number;

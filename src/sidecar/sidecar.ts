@@ -153,6 +153,7 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
       maxLagMs: paced ? 2 * interval : interval,
       logger,
       ...(freeze && { freeze }),
+      ...(options.retention && { retention: options.retention }),
       // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
       ...(paced && { settleMs: interval }),
     },

@@ -1,5 +1,5 @@
 /** Public types of the room `sidecar`. */
-import type { CaptureOptions } from '../capture/capture.js';
+import type { CaptureOptions, RetentionOptions } from '../capture/capture.js';
 import type { Logger } from '../core/core.js';
 import type { OpenOptions } from '../migrate/migrate.js';
 import type { Store } from '../store/store.js';
@@ -29,6 +29,8 @@ export interface SidecarOptions {
   readonly checkpointIntervalMs?: number;
   /** File mode: a change is durable at the latest after this time, ms. Default 1000. */
   readonly maxLagMs?: number;
+  /** Prune now and then while the application runs. Default: never. */
+  readonly retention?: RetentionOptions;
   /** gitignore patterns, relative to the state directory. */
   readonly ignore?: readonly string[];
   /** Default `auto`. */

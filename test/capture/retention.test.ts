@@ -1,0 +1,88 @@
+/** A watcher that prunes by itself. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { watch } from '../../src/capture/capture.js';
+import { DiffKeeperError } from '../../src/core/core.js';
+import { openStore, type Store } from '../../src/store/store.js';
+
+let base = '';
+let store: Store;
+beforeEach(async () => {
+  base = await mkdtemp(path.join(tmpdir(), 'dk-retention-'));
+  await mkdir(path.join(base, 'data'));
+  store = await openStore(path.join(base, 'keep'), { create: true });
+});
+afterEach(async () => {
+  await store.close();
+  await rm(base, { recursive: true, force: true });
+});
+
+async function sequences(): Promise<number[]> {
+  const all: number[] = [];
+  for await (const { sequence } of store.checkpoints()) all.unshift(sequence);
+  return all;
+}
+
+async function until(done: () => Promise<boolean> | boolean): Promise<void> {
+  for (let tries = 0; !(await done()); tries += 1) {
+    if (tries > 400) throw new Error('it never came');
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+const file = (content: string): Promise<void> => writeFile(path.join(base, 'data', 'file'), content);
+
+describe('a retention policy', () => {
+  it('is carried out while the directory is watched', async () => {
+    const watcher = await watch(store, path.join(base, 'data'), {
+      retention: { policy: { keepLast: 2 }, intervalMs: 30 },
+    });
+    for (let version = 1; version <= 6; version += 1) {
+      await file(`version ${version}`);
+      await watcher.flush({ force: true });
+    }
+    await until(async () => (await sequences()).length <= 2);
+    expect(watcher.state).toBe('watching');
+    await watcher.close();
+    const newest = store.newest?.sequence ?? 0;
+    expect((await sequences()).at(-1)).toBe(newest);
+    const [head] = await store.heads(['file']);
+    expect(head && (await store.reader(head).read(0, head.size)).toString()).toBe('version 6');
+    expect((await store.verify()).damage).toEqual([]);
+  });
+
+  it('that fails makes the watcher degraded, and well again when it works', async () => {
+    let failing = true;
+    const flaky = new Proxy(store, {
+      get(target, key) {
+        if (key === 'prune' && failing) return () => Promise.reject(new DiffKeeperError('DK_IO', 'no luck'));
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const retention = { policy: { keepLast: 1 }, intervalMs: 30 };
+    const watcher = await watch(flaky, path.join(base, 'data'), { retention });
+    const states: string[] = [];
+    watcher.on('state', (state, reason) => states.push(`${state} ${reason}`));
+    await file('one');
+    await watcher.flush({ force: true });
+    await watcher.flush({ force: true });
+    await until(() => states.some((state) => /^degraded pruning failed.*no luck/.test(state)));
+    // Captures go on.
+    await file('two');
+    expect((await watcher.flush()).checkpoint).not.toBeNull();
+    expect(watcher.state).toBe('degraded');
+    failing = false;
+    await until(async () => (await sequences()).length === 1);
+    await until(() => watcher.state === 'watching');
+    await watcher.close();
+  });
+
+  it('must make sense', async () => {
+    const bad = (retention: Parameters<typeof watch>[2]) => watch(store, path.join(base, 'data'), retention);
+    await expect(bad({ retention: { policy: {} } })).rejects.toThrow(TypeError);
+    await expect(bad({ retention: { policy: { keepLast: 1 }, intervalMs: 0 } })).rejects.toThrow(RangeError);
+  });
+});
