@@ -20,6 +20,9 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterBlobsSlices(env, exports);
   dk::RegisterSystem(env, exports);
   dk::RegisterPages(env, exports);
+  dk::RegisterSparse(env, exports);
+  dk::RegisterPageHashes(env, exports);
+  dk::RegisterDictionary(env, exports);
   dk::RegisterPlace(env, exports);
   dk::RegisterRuns(env, exports);
   dk::RegisterFileWriter(env, exports);

@@ -8,7 +8,7 @@ import { storedReference } from './stored-reference.js';
 
 /** Takes the segments of a state that becomes a baseline. */
 export interface StateTaker {
-  append(segment: Uint8Array): Promise<void>;
+  append(segment: Uint8Array, groups: Uint8Array): Promise<void>;
   finish(digest: Buffer): Promise<void>;
   abandon(): Promise<void>;
 }
@@ -67,8 +67,8 @@ export class DecoderBaselines {
     // Only full states go to the store: every state of a `previous` chain would be a commit of its own.
     const writer = head.source === undefined ? await store?.begin(key) : undefined;
     return {
-      append: async (segment) => {
-        await copy.append(segment);
+      append: async (segment, groups) => {
+        await copy.append(segment, groups, false);
         await writer?.write(segment);
       },
       finish: async (digest) => {

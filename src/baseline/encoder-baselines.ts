@@ -7,7 +7,7 @@ import { type BaselineWriter, type StoredBaseline, storedReference } from './sto
 
 /** Takes the segments of a state that becomes a baseline. */
 export interface BaselineTaker {
-  append(segment: Uint8Array, owned: boolean): Promise<void>;
+  append(segment: Uint8Array, groups: Uint8Array, owned: boolean): Promise<void>;
   /** Puts it into the place of the key's older one. */
   finish(id: number, digest: Buffer): Promise<void>;
   abandon(): Promise<void>;
@@ -56,7 +56,7 @@ export class EncoderBaselines {
     for (let at = 0; at < stateBytes; at += segmentBytes) {
       pieces.push(await stored.read(at, Math.min(segmentBytes, stateBytes - at)));
     }
-    return new MemoryReference(stored.id, stored.digest, stateBytes, segmentBytes, pieces);
+    return new MemoryReference(stored.id, stored.digest, stateBytes, segmentBytes, pieces, []);
   }
 
   /** Whether the rules ask for a new baseline. In `previous` mode only the age of the chain's start counts. */
@@ -87,8 +87,8 @@ export class EncoderBaselines {
     // Every state of a `previous` chain would be a commit of its own: only its start goes to the store.
     const writer: BaselineWriter | undefined = chain === undefined ? await store?.begin(key) : undefined;
     return {
-      append: async (segment, owned) => {
-        await copy.append(segment, owned);
+      append: async (segment, groups, owned) => {
+        await copy.append(segment, groups, owned);
         await writer?.write(segment);
       },
       finish: async (id, digest) => {

@@ -13,12 +13,15 @@ export interface Reference {
   readonly pages?: Buffer;
   /** Bytes of a range inside the state; undefined when they are kept nowhere. Do not change them. */
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** BLAKE3 group values of a range that begins where a segment does; empty when they are not known. */
+  groups(offset: number, length: number): Uint8Array;
 }
 
 /** A reference whose bytes are all in memory. */
 export class MemoryReference implements Reference {
   readonly memoryBytes: number;
   readonly #pieces: readonly Uint8Array[];
+  readonly #groups: readonly Uint8Array[];
 
   /** @param pieces each `segmentBytes` long but for the last */
   constructor(
@@ -27,9 +30,11 @@ export class MemoryReference implements Reference {
     readonly stateBytes: number,
     readonly segmentBytes: number,
     pieces: readonly Uint8Array[],
+    groups: readonly Uint8Array[],
   ) {
     this.#pieces = pieces;
-    this.memoryBytes = stateBytes;
+    this.#groups = groups;
+    this.memoryBytes = stateBytes + groups.reduce((sum, one) => sum + one.length, 0);
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
@@ -46,7 +51,22 @@ export class MemoryReference implements Reference {
     }
     return joinBytes(parts);
   }
+
+  groups(offset: number, length: number): Uint8Array {
+    if (offset % this.segmentBytes !== 0 || length > this.segmentBytes) return NO_BYTES;
+    // Values of a shorter range are the first ones of the longer: groups do not depend on what follows.
+    return (this.#groups[offset / this.segmentBytes] ?? NO_BYTES).subarray(0, groupCount(length) * GROUP_VALUE_BYTES);
+  }
 }
+
+/** Full 64 KiB groups before the last bytes of so many. */
+function groupCount(bytes: number): number {
+  return bytes === 0 ? 0 : Math.floor((bytes - 1) / GROUP_BYTES);
+}
+
+const GROUP_BYTES = 64 << 10;
+const GROUP_VALUE_BYTES = 32;
+const NO_BYTES = new Uint8Array(0);
 
 /** Bytes copied before others get their turn. */
 const COPY_BYTES = 8 << 20;
@@ -61,6 +81,7 @@ export class ReferenceCopy {
   readonly #bytesMax: number;
   readonly #room: Buffer | undefined;
   #pieces: Uint8Array[] = [];
+  #groups: Uint8Array[] = [];
   #bytes = 0;
   #gone = false;
 
@@ -79,13 +100,15 @@ export class ReferenceCopy {
   }
 
   /** @param owned nobody else will change these bytes, so that they need no copy */
-  async append(segment: Uint8Array, owned = false): Promise<void> {
+  async append(segment: Uint8Array, groups: Uint8Array, owned: boolean): Promise<void> {
     if (this.#gone) return;
     if (this.#bytes + segment.length > this.#bytesMax) {
       this.#gone = true;
       this.#pieces = [];
+      this.#groups = [];
       return;
     }
+    this.#groups.push(groups);
     const at = this.#bytes;
     this.#bytes += segment.length;
     if (owned && this.#room === undefined) {
@@ -103,7 +126,7 @@ export class ReferenceCopy {
   /** Undefined when the state was too long. */
   finish(id: number, digest: Buffer): MemoryReference | undefined {
     if (this.#gone) return undefined;
-    return new MemoryReference(id, digest, this.#bytes, this.#segmentBytes, this.#pieces);
+    return new MemoryReference(id, digest, this.#bytes, this.#segmentBytes, this.#pieces, this.#groups);
   }
 }
 

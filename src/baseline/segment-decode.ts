@@ -1,8 +1,8 @@
 /** One segment back from its payload. */
 import { DiffKeeperError } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
 import type { Reference } from './reference.js';
-import { stateEngineByNumber } from './state-engines.js';
+import { type Digested, stateEngineByNumber } from './state-engines.js';
 import { corruptState, type StateSegment } from './state-message.js';
 import type { StateEngineName } from './state-types.js';
 
@@ -24,22 +24,31 @@ async function sourceOf(segment: StateSegment, source: Reference | undefined): P
 export async function decodeSegment(
   engine: Engine,
   job: {
+    readonly hashAlgo: HashAlgo;
     readonly segment: StateSegment;
     readonly source: Reference | undefined;
     readonly dictionary: Uint8Array | undefined;
   },
-): Promise<{ readonly target: Uint8Array; readonly name: StateEngineName }> {
+): Promise<Digested & { readonly target: Uint8Array; readonly name: StateEngineName }> {
   const { segment, dictionary } = job;
   const decoder = stateEngineByNumber(segment.engine);
   if (decoder.reads === 'nothing' && segment.sourceBytes > 0) throw corruptState('a segment reads without need');
   if (dictionary !== undefined && decoder.name !== 'zstd') throw corruptState(`${decoder.name} takes no dictionary`);
-  const made = await decoder.decode(engine, {
+  const wanted = job.hashAlgo === 'blake3' && segment.sourceBytes > 0;
+  const { bytes: made, digested } = await decoder.decode(engine, {
     source: await sourceOf(segment, job.source),
     payload: segment.payload,
     targetBytes: segment.targetBytes,
     ...(dictionary === undefined ? {} : { dictionary }),
+    ...(wanted ? { groups: job.source?.groups(segment.sourceOffset, segment.sourceBytes) ?? NO_BYTES } : {}),
   });
   if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);
   // Raw gives a view of the message, which belongs to whoever sent it here.
-  return { target: decoder.name === 'raw' ? Buffer.from(made) : made, name: decoder.name };
+  const target = decoder.name === 'raw' ? Buffer.from(made) : made;
+  return { target, name: decoder.name, ...(digested ?? (await digestOf(engine, job.hashAlgo, target))) };
+}
+
+async function digestOf(engine: Engine, hashAlgo: HashAlgo, target: Uint8Array): Promise<Digested> {
+  if (hashAlgo === 'blake3') return engine.groupDigest(target);
+  return { digest: await engine.digestAsync(hashAlgo, target), groups: Buffer.alloc(0) };
 }

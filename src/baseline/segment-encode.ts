@@ -1,7 +1,7 @@
 /** Codes one segment: picks the engine by evidence from the bytes, never makes it larger than raw. */
 import type { Engine } from '../engine/engine.js';
 import { looksRandom, mostlyInPlace } from './byte-evidence.js';
-import { deltaEnginesFor, RAW, type StateEngine, ZSTD } from './state-engines.js';
+import { type Digested, deltaEnginesFor, RAW, type StateEngine, ZSTD } from './state-engines.js';
 import { MARGIN_BYTES } from './state-message.js';
 import type { StateEngineChoice } from './state-types.js';
 
@@ -9,6 +9,8 @@ import type { StateEngineChoice } from './state-types.js';
 export interface SourceBytes {
   readonly stateBytes: number;
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** BLAKE3 group values of the bytes from here on; empty when they are not known. */
+  groups(offset: number, length: number): Uint8Array;
 }
 
 export interface SegmentTask {
@@ -22,6 +24,8 @@ export interface SegmentTask {
   /** A delta that saves less than this factor is compared with the segment compressed alone. */
   readonly minRatio: number;
   readonly dictionary: { readonly id: number; readonly bytes: Uint8Array } | undefined;
+  /** The BLAKE3 digest of the target is wanted, if it comes along. */
+  readonly digested: boolean;
   /** Pass the bytes through. */
   readonly plain: boolean;
 }
@@ -34,6 +38,8 @@ export interface CodedSegment {
   readonly dictionaryId: number;
   /** Work that was not begun because the bytes look like noise. */
   readonly skipped: boolean;
+  /** The target's, where the winner or another that was tried knew it. */
+  readonly digested?: Digested;
 }
 
 /** A dictionary tells nothing new about more bytes than this. */
@@ -68,9 +74,15 @@ async function tryDelta(engine: Engine, candidate: StateEngine, task: SegmentTas
   if (range.length === 0) return undefined;
   const source = await task.source.read(range.offset, range.length);
   if (source === undefined) return undefined;
-  const payload = await candidate.encode(engine, { source, target: task.target, level: task.level });
+  const { bytes: payload, digested } = await candidate.encode(engine, {
+    source,
+    target: task.target,
+    level: task.level,
+    ...(task.digested ? { groups: task.source.groups(range.offset, range.length) } : {}),
+  });
   const { offset: sourceOffset, length: sourceBytes } = range;
-  return { engine: candidate, payload, sourceOffset, sourceBytes, dictionaryId: 0, skipped: false, source };
+  const made = { engine: candidate, payload, sourceOffset, sourceBytes, dictionaryId: 0, skipped: false, source };
+  return digested === undefined ? made : { ...made, digested };
 }
 
 async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
@@ -78,7 +90,7 @@ async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   if (task.target.length === 0 || task.plain) return { ...plain, skipped: false };
   if (looksRandom(task.target)) return { ...plain, skipped: true };
   const dictionary = task.target.length <= DICTIONARY_TARGET_BYTES ? task.dictionary : undefined;
-  const payload = await ZSTD.encode(engine, {
+  const { bytes: payload } = await ZSTD.encode(engine, {
     source: task.target,
     target: task.target,
     level: task.level,
@@ -91,11 +103,13 @@ async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
 /** The smallest of what was worth trying. */
 export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   let best: Candidate | undefined;
+  let digested: Digested | undefined;
   const target = task.target.length;
   if (task.source !== undefined && target > 0) {
     for (const candidate of deltaEnginesFor(task.choice)) {
       const made = await tryDelta(engine, candidate, task);
       if (made === undefined) continue;
+      digested ??= made.digested;
       if (best === undefined || made.payload.length < best.payload.length) best = made;
       if (best.payload.length * GOOD_RATIO <= target) break;
       // Bytes that mostly stay where they are gain nothing from a search for where they went.
@@ -108,7 +122,10 @@ export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<
         break;
     }
   }
-  if (best !== undefined && best.payload.length * task.minRatio <= target) return best;
+  const known = digested === undefined ? {} : { digested };
+  if (best !== undefined && best.payload.length * task.minRatio <= target) return { ...best, ...known };
   const single = await alone(engine, task);
-  return best !== undefined && best.payload.length + SOURCE_BYTES < single.payload.length ? best : single;
+  return best !== undefined && best.payload.length + SOURCE_BYTES < single.payload.length
+    ? { ...best, ...known }
+    : { ...single, ...known };
 }

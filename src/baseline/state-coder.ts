@@ -122,6 +122,7 @@ export class StateCoder {
         level: plan.level,
         minRatio: minCompressionRatio,
         dictionary: undefined,
+        digested: hashAlgo === 'blake3' && plan.source !== undefined && (choice === 'auto' || choice === 'sparse'),
         plain: !enabled,
       });
       offset += target.length;
@@ -162,7 +163,7 @@ export class StateCoder {
     try {
       yield writer.head();
       for (let next: IteratorResult<ReadySegment> = first; !next.done; next = await segments.next()) {
-        await taker?.append(next.value.target, plan.input.owned);
+        await taker?.append(next.value.target, next.value.groups, plan.input.owned);
         yield writer.segment(next.value);
       }
       const { parts, facts, digest } = writer.end();

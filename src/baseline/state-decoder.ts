@@ -118,14 +118,14 @@ export class StateDecoder {
           checkLength(stateBytes + segment.targetBytes, stateBytesMax);
           const dictionary =
             segment.dictionaryId === 0 ? undefined : this.#baselines.dictionary(head, segment.dictionaryId);
-          const made = await decodeSegment(engine, { segment, source, dictionary });
-          const digest = await engine.digestAsync(head.hashAlgo, made.target);
+          const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo: head.hashAlgo });
+          const { digest } = made;
           if (segment.digest && !segment.digest.equals(digest)) throw otherBytes(head.key, segment.digest, digest);
           digests.push(digest);
           stateBytes += made.target.length;
           engines.set(made.name, (engines.get(made.name) ?? 0) + made.target.length);
           dictionaryId ||= segment.dictionaryId;
-          await taker?.append(made.target);
+          await taker?.append(made.target, made.groups);
           yield made.target;
         } else {
           const digest = checkEnd(head, part.end, digests, stateBytes, stateDigest(engine, head.hashAlgo, digests));

@@ -11,6 +11,8 @@ export interface SegmentJob {
   readonly target: Uint8Array;
   readonly level: number;
   readonly dictionary?: Uint8Array;
+  /** Group values of the source: the BLAKE3 digest of the target is wanted, too. */
+  readonly groups?: Uint8Array;
 }
 
 export interface SegmentPatch {
@@ -18,6 +20,18 @@ export interface SegmentPatch {
   readonly payload: Uint8Array;
   readonly targetBytes: number;
   readonly dictionary?: Uint8Array;
+  readonly groups?: Uint8Array;
+}
+
+/** What some engines know of the target on the way. */
+export interface Digested {
+  readonly digest: Buffer;
+  readonly groups: Buffer;
+}
+
+export interface Made {
+  readonly bytes: Uint8Array;
+  readonly digested?: Digested;
 }
 
 export interface StateEngine {
@@ -26,8 +40,12 @@ export interface StateEngine {
   readonly choices: readonly StateEngineChoice[];
   /** What it reads of the source: nothing, the same range as the target, or a window around it. */
   readonly reads: 'nothing' | 'range' | 'window';
-  encode(engine: Engine, job: SegmentJob): Promise<Uint8Array>;
-  decode(engine: Engine, job: SegmentPatch): Promise<Uint8Array>;
+  encode(engine: Engine, job: SegmentJob): Promise<Made>;
+  decode(engine: Engine, job: SegmentPatch): Promise<Made>;
+}
+
+function digestedOf(wanted: Uint8Array | undefined, made: Digested): { digested?: Digested } {
+  return wanted === undefined ? {} : { digested: { digest: made.digest, groups: made.groups } };
 }
 
 /** Below these zstd levels: `fast`, `balanced`; else `max`. */
@@ -44,8 +62,8 @@ const raw: StateEngine = {
   name: 'raw',
   choices: ['auto', 'xor', 'sparse', 'align', 'zstd'],
   reads: 'nothing',
-  encode: async (_engine, job) => job.target,
-  decode: async (_engine, job) => job.payload,
+  encode: async (_engine, job) => ({ bytes: job.target }),
+  decode: async (_engine, job) => ({ bytes: job.payload }),
 };
 
 const zstd: StateEngine = {
@@ -53,10 +71,15 @@ const zstd: StateEngine = {
   name: 'zstd',
   choices: ['auto', 'xor', 'sparse', 'align', 'zstd'],
   reads: 'nothing',
-  encode: (engine, { target, level, dictionary }) =>
-    engine.compress(target, dictionary === undefined ? { level } : { level, dictionary }),
-  decode: (engine, { payload, targetBytes, dictionary }) =>
-    engine.decompress(payload, { decodedBytes: targetBytes, ...(dictionary === undefined ? {} : { dictionary }) }),
+  encode: async (engine, { target, level, dictionary }) => ({
+    bytes: await engine.compress(target, dictionary === undefined ? { level } : { level, dictionary }),
+  }),
+  decode: async (engine, { payload, targetBytes, dictionary }) => ({
+    bytes: await engine.decompress(payload, {
+      decodedBytes: targetBytes,
+      ...(dictionary === undefined ? {} : { dictionary }),
+    }),
+  }),
 };
 
 const zstdPrefix: StateEngine = {
@@ -64,17 +87,21 @@ const zstdPrefix: StateEngine = {
   name: 'zstd-prefix',
   choices: ['zstd'],
   reads: 'window',
-  encode: (engine, job) => engine.compress(job.target, { level: job.level, context: job.source }),
-  decode: (engine, job) => engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
+  encode: async (engine, job) => ({
+    bytes: await engine.compress(job.target, { level: job.level, context: job.source }),
+  }),
+  decode: async (engine, job) => ({
+    bytes: await engine.decompress(job.payload, { decodedBytes: job.targetBytes, context: job.source }),
+  }),
 };
 
 const xor: StateEngine = {
   number: 3,
   name: 'xor',
-  choices: ['auto', 'xor'],
+  choices: ['xor'],
   reads: 'range',
-  encode: (engine, job) => engine.xorDiff(job.source, job.target, job.level),
-  decode: (engine, job) => engine.xorPatch(job.source, job.payload, job.targetBytes),
+  encode: async (engine, job) => ({ bytes: await engine.xorDiff(job.source, job.target, job.level) }),
+  decode: async (engine, job) => ({ bytes: await engine.xorPatch(job.source, job.payload, job.targetBytes) }),
 };
 
 const align: StateEngine = {
@@ -82,11 +109,27 @@ const align: StateEngine = {
   name: 'align',
   choices: ['auto', 'align'],
   reads: 'window',
-  encode: (engine, job) => engine.alignDiff(job.source, job.target, effortOf(job.level)),
-  decode: (engine, job) => engine.alignPatch(job.source, job.payload, job.targetBytes),
+  encode: async (engine, job) => ({ bytes: await engine.alignDiff(job.source, job.target, effortOf(job.level)) }),
+  decode: async (engine, job) => ({ bytes: await engine.alignPatch(job.source, job.payload, job.targetBytes) }),
 };
 
-export const STATE_ENGINES: readonly StateEngine[] = [raw, zstd, zstdPrefix, xor, align];
+const sparse: StateEngine = {
+  number: 6,
+  name: 'sparse',
+  choices: ['auto', 'sparse'],
+  reads: 'range',
+  async encode(engine, { source, target, level, groups }) {
+    const made = await engine.sparseDiff(source, target, level, groups);
+    return { bytes: made.payload, ...digestedOf(groups, made) };
+  },
+  async decode(engine, { source, payload, targetBytes, groups }) {
+    const made = await engine.sparsePatch(source, payload, targetBytes, groups);
+    return { bytes: made.data, ...digestedOf(groups, made) };
+  },
+};
+
+/** In the order in which they are tried: `sparse` is the fastest and tells the digest. */
+export const STATE_ENGINES: readonly StateEngine[] = [raw, zstd, sparse, xor, align, zstdPrefix];
 export const RAW = raw;
 export const ZSTD = zstd;
 

@@ -8,17 +8,30 @@ import type { StateEngineName, StateFacts } from './state-types.js';
 export interface ReadySegment {
   readonly target: Uint8Array;
   readonly digest: Buffer;
+  /** BLAKE3 group values; empty for other digests. */
+  readonly groups: Uint8Array;
   readonly coded: CodedSegment;
 }
 
-/** Digest and code of a segment, side by side on the engine's threads. */
+const NO_BYTES = new Uint8Array(0);
+
+/** Digest and code of a segment, in one pass over the bytes where an engine can, else side by side on the engine's threads. */
 export async function prepareSegment(
   engine: Engine,
   hashAlgo: StateHead['hashAlgo'],
   task: SegmentTask,
 ): Promise<ReadySegment> {
-  const [digest, coded] = await Promise.all([engine.digestAsync(hashAlgo, task.target), encodeSegment(engine, task)]);
-  return { target: task.target, digest, coded };
+  const { target } = task;
+  if (hashAlgo !== 'blake3') {
+    const [digest, coded] = await Promise.all([engine.digestAsync(hashAlgo, target), encodeSegment(engine, task)]);
+    return { target, digest, groups: NO_BYTES, coded };
+  }
+  if (task.digested) {
+    const coded = await encodeSegment(engine, task);
+    return { target, coded, ...(coded.digested ?? (await engine.groupDigest(target))) };
+  }
+  const [digested, coded] = await Promise.all([engine.groupDigest(target), encodeSegment(engine, task)]);
+  return { target, coded, ...digested };
 }
 
 export class StateWriter {

@@ -42,5 +42,6 @@ export function storedReference(stored: StoredBaseline, pages?: Buffer): Referen
     memoryBytes: STORED_BYTES + (pages?.length ?? 0),
     ...(pages === undefined ? {} : { pages }),
     read: (offset, length) => stored.read(offset, length),
+    groups: () => new Uint8Array(0),
   };
 }

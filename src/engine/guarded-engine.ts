@@ -20,6 +20,7 @@ import {
 import type { Engine, StatIndex } from './engine.js';
 import { guardWriter } from './file-writer.js';
 import { guardDeltaFiles } from './guarded-deltas.js';
+import { guardStates } from './guarded-states.js';
 import { guardRuns } from './run-verbs.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
@@ -271,6 +272,7 @@ export function guardEngine(inner: Engine): Engine {
     ...guardHashing(inner),
     ...guardCoding(inner),
     ...guardDeltaFiles(inner),
+    ...guardStates(inner),
     ...guardFiles(inner),
     ...guardRuns(inner),
     ...guardWriter(inner),

@@ -173,6 +173,11 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     tensorDiff: (source, target, effort, regions) =>
       crossing(() => raw.tensorDiff(source, target, effort, packRegions(regions))),
     tensorPatch: (source, payload, targetBytes) => crossing(() => raw.tensorPatch(source, payload, targetBytes)),
+    sparseDiff: (source, target, level, groups) => crossing(() => raw.sparseDiff(source, target, level, groups)),
+    sparsePatch: (source, payload, bytes, groups) => crossing(() => raw.sparsePatch(source, payload, bytes, groups)),
+    groupDigest: (data) => crossing(() => raw.groupDigest(data)),
+    pageHashes: (data, seed) => crossing(() => raw.pageHashes(data, seed)),
+    trainDictionary: (samples, lengths, bytes) => crossing(() => raw.trainDictionary(samples, lengths, bytes)),
     bsdiffDiff: (source, target) => crossing(() => raw.bsdiffDiff(source, target)),
     bsdiffPatch: (source, delta, bytesMax) => crossing(() => raw.bsdiffPatch(source, delta, bytesMax)),
     vcdiffDiff: (source, target, checksum) => crossing(() => raw.vcdiffDiff(source, target, checksum)),

@@ -13,8 +13,10 @@ import type {
   EncodedBatch,
   FileBatch,
   FileScan,
+  GroupDigest,
   HashAlgo,
   SliceBatch,
+  SparseDelta,
 } from './engine.js';
 import type { FileWriter } from './file-writer.js';
 
@@ -73,6 +75,23 @@ export interface RawAddon {
     simd?: string,
   ): Promise<Buffer>;
   tensorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number, simd?: string): Promise<Buffer>;
+  /** `simd` lowers the vector level, for tests; the payload does not depend on it. */
+  sparseDiff(
+    source: Uint8Array,
+    target: Uint8Array,
+    level: number,
+    groups?: Uint8Array,
+    simd?: string,
+  ): Promise<SparseDelta>;
+  sparsePatch(
+    source: Uint8Array,
+    payload: Uint8Array,
+    targetBytes: number,
+    groups?: Uint8Array,
+  ): Promise<GroupDigest & { readonly data: Buffer }>;
+  groupDigest(data: Uint8Array): Promise<GroupDigest>;
+  pageHashes(data: Uint8Array, seed: Uint8Array): Promise<Buffer>;
+  trainDictionary(samples: Uint8Array, lengths: Uint32Array, bytesMax: number): Promise<Buffer>;
   bsdiffDiff(source: Uint8Array, target: Uint8Array, windowBytes?: number): Promise<Buffer>;
   bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
@@ -145,6 +164,11 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'alignPatch',
   'tensorDiff',
   'tensorPatch',
+  'sparseDiff',
+  'sparsePatch',
+  'groupDigest',
+  'pageHashes',
+  'trainDictionary',
   'bsdiffDiff',
   'bsdiffPatch',
   'vcdiffDiff',

@@ -14,3 +14,15 @@ export async function pageHash(seed: Uint8Array): Promise<PageHash> {
   const hasher = await createXXHash128(Number(seed64 & 0xffffffffn), Number(seed64 >> 32n));
   return (page) => hasher.init().update(page).digest('binary');
 }
+
+const PAGE_BYTES = 4096;
+
+/** See `Engine.pageHashes`. */
+export async function hashPages(data: Uint8Array, seed: Uint8Array): Promise<Buffer> {
+  const hash = await pageHash(seed);
+  const values: Uint8Array[] = [];
+  // The hasher hands out its own memory: each value is copied before the next.
+  for (let at = 0; at < data.length; at += PAGE_BYTES)
+    values.push(Buffer.from(hash(data.subarray(at, at + PAGE_BYTES))));
+  return Buffer.concat(values);
+}

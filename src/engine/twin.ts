@@ -13,11 +13,14 @@ import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
 import { bsdiffDiffNow } from './twin-bsdiff-diff.js';
 import { bsdiffPatchNow } from './twin-bsdiff-patch.js';
 import { cutPieces } from './twin-cut.js';
+import { trainDictionaryNow } from './twin-dictionary.js';
 import { openFileScan } from './twin-file-scan.js';
 import { digestBytes, digestFile, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
+import { hashPages } from './twin-pages.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
 import { decodeSlices } from './twin-slices.js';
+import { sparseDiffNow, sparsePatchNow } from './twin-sparse.js';
 import { TwinStatIndex } from './twin-stat-index.js';
 import { tensorPatchNow } from './twin-tensor-decode.js';
 import { tensorDiffNow } from './twin-tensor-encode.js';
@@ -82,6 +85,17 @@ export function createTwin(fallbackReason?: string): Engine {
       await warmZstd();
       return tensorPatchNow(source, payload, targetBytes);
     },
+    async sparseDiff(source, target, level, groups) {
+      await warmZstd();
+      return sparseDiffNow(source, target, level, groups);
+    },
+    async sparsePatch(source, payload, targetBytes, groups) {
+      await warmZstd();
+      return sparsePatchNow(source, payload, targetBytes, groups);
+    },
+    groupDigest: async (data) => ({ digest: await digestLong('blake3', data), groups: Buffer.alloc(0) }),
+    pageHashes: hashPages,
+    trainDictionary: async (samples, lengths, bytesMax) => trainDictionaryNow(samples, lengths, bytesMax),
     bsdiffDiff: async (source, target) => bsdiffDiffNow(source, target),
     bsdiffPatch: async (source, delta, targetBytesMax) => bsdiffPatchNow(source, delta, targetBytesMax),
     vcdiffDiff: async (source, target, checksum) => vcdiffDiffNow(source, target, checksum),

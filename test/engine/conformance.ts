@@ -9,6 +9,7 @@ import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
 import { describeRuns } from './conformance-runs.js';
 import { describeStatIndex } from './conformance-stat-index.js';
+import { describeStates } from './conformance-states.js';
 import { describeTensor } from './conformance-tensor.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
 import { describeWriter } from './conformance-writer.js';
@@ -27,6 +28,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describe('tensor', () => describeTensor(engine));
     describe('bsdiff', () => describeBsdiff(engine));
     describe('vcdiff', () => describeVcdiff(engine));
+    describe('states', () => describeStates(engine));
     describeStatIndex(engine);
     describeReading(engine);
     describe('runs', () => describeRuns(engine));

@@ -28,6 +28,13 @@ export interface RawAddon {
   ): Promise<Buffer>;
   xorDiff(source: Uint8Array, target: Uint8Array, level: number): Promise<Buffer>;
   xorPatch(source: Uint8Array, payload: Uint8Array, targetBytes: number): Promise<Buffer>;
+  sparseDiff(
+    source: Uint8Array,
+    target: Uint8Array,
+    level: number,
+    groups?: Uint8Array,
+    simd?: string,
+  ): Promise<{ readonly payload: Buffer; readonly digest: Buffer; readonly groups: Buffer }>;
   alignDiff(
     source: Uint8Array,
     target: Uint8Array,

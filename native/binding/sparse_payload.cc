@@ -1,0 +1,108 @@
+// sparseDiff, sparsePatch, groupDigest: deltas of scattered changes, with the digest of the target on the way.
+#include "binding/delta_job.h"
+#include "binding/register.h"
+#include "sparse/sparse.h"
+
+namespace dk {
+namespace {
+
+// Digest and groups are asked for by handing in groups, be they empty.
+Napi::Object DigestedObject(Napi::Env env, const sparse::Digested& digested, bool wanted) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("digest", CopyToBuffer(env, digested.digest, wanted ? sizeof digested.digest : 0));
+  object.Set("groups", CopyToBuffer(env, digested.groups.data(), digested.groups.size()));
+  return object;
+}
+
+Simd TakeSimd(Napi::Value value) {
+  if (value.IsUndefined()) return Simd::kAvx512;
+  const std::string name = TakeString(value, "simd");
+  if (name == "portable") return Simd::kPortable;
+  if (name == "avx2") return Simd::kAvx2;
+  ThrowRange(value.Env(), "simd must be 'portable' or 'avx2'");
+}
+
+class SparseDiffJob : public DiffJob {
+ public:
+  explicit SparseDiffJob(const Napi::CallbackInfo& info)
+      : DiffJob(info),
+        level_(static_cast<int>(TakeInteger(info[2], "level", 1, 19))),
+        wanted_(!info[3].IsUndefined()),
+        groups_(TakeOptionalBytes(info[3], "groups", this)),
+        simd_(TakeSimd(info[4])) {}
+
+ protected:
+  void Execute() override {
+    sparse::Options options;
+    options.level = level_;
+    options.simd = simd_;
+    options.stop = [this] { return Cancelled(); };
+    const Status status = sparse::Diff(SpanOf(source_), SpanOf(target_), options, &delta_, SpanOf(groups_),
+                                       wanted_ ? &digested_ : nullptr);
+    Accept(status, "sparseDiff");
+  }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    Napi::Object object = DigestedObject(env, digested_, wanted_);
+    object.Set("payload", DiffJob::Resolve(env));
+    return object;
+  }
+
+ private:
+  const int level_;
+  const bool wanted_;
+  const Bytes groups_;
+  const Simd simd_;
+  sparse::Digested digested_{};
+};
+
+class SparsePatchJob : public PatchJob {
+ public:
+  explicit SparsePatchJob(const Napi::CallbackInfo& info)
+      : PatchJob(info, "payload", "targetBytes"),
+        wanted_(!info[3].IsUndefined()),
+        groups_(TakeOptionalBytes(info[3], "groups", this)) {}
+
+ protected:
+  void Execute() override {
+    target_ = Output(length_);
+    const Status status = sparse::Patch(SpanOf(source_), SpanOf(delta_), target_.data(), length_, SpanOf(groups_),
+                                        wanted_ ? &digested_ : nullptr);
+    Accept(status, "sparsePatch");
+  }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    Napi::Object object = DigestedObject(env, digested_, wanted_);
+    object.Set("data", target_.ToBuffer(env));
+    return object;
+  }
+
+ private:
+  const bool wanted_;
+  const Bytes groups_;
+  sparse::Digested digested_{};
+};
+
+class GroupDigestJob : public Worker {
+ public:
+  explicit GroupDigestJob(const Napi::CallbackInfo& info)
+      : Worker(info.Env()), data_(TakeBytes(info[0], "data", this)) {}
+
+ protected:
+  void Execute() override { sparse::Digest(SpanOf(data_), &digested_); }
+  Napi::Value Resolve(Napi::Env env) override { return DigestedObject(env, digested_, true); }
+
+ private:
+  const Bytes data_;
+  sparse::Digested digested_{};
+};
+
+}  // namespace
+
+void RegisterSparse(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "sparseDiff", RunJob<SparseDiffJob>);
+  Export(env, exports, "sparsePatch", RunJob<SparsePatchJob>);
+  Export(env, exports, "groupDigest", RunJob<GroupDigestJob>);
+}
+
+}  // namespace dk

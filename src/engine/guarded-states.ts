@@ -1,0 +1,43 @@
+/** The argument checks of what the state encoder uses, as `guarded-engine.ts` has them for the rest. */
+import { constants } from 'node:buffer';
+import { checkBytes, checkInteger, checkLevel, checkPieces } from './check-arguments.js';
+import type { Engine, StateVerbs } from './engine.js';
+
+const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
+const SEED_BYTES = 16;
+const DICTIONARY_BYTES = { min: 128, max: 1 << 20 } as const;
+
+/** Checks arguments, then calls `inner`. */
+export function guardStates(inner: Engine): StateVerbs {
+  return {
+    async sparseDiff(source, target, level, groups) {
+      checkBytes(source, 'source');
+      checkBytes(target, 'target');
+      checkLevel(level);
+      if (groups !== undefined) checkBytes(groups, 'groups');
+      return inner.sparseDiff(source, target, level, groups);
+    },
+    async sparsePatch(source, payload, targetBytes, groups) {
+      checkBytes(source, 'source');
+      checkBytes(payload, 'payload');
+      checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
+      if (groups !== undefined) checkBytes(groups, 'groups');
+      return inner.sparsePatch(source, payload, targetBytes, groups);
+    },
+    async groupDigest(data) {
+      checkBytes(data, 'data');
+      return inner.groupDigest(data);
+    },
+    async pageHashes(data, seed) {
+      checkBytes(data, 'data');
+      checkBytes(seed, 'seed');
+      if (seed.length !== SEED_BYTES) throw new RangeError(`seed must have ${SEED_BYTES} bytes, not ${seed.length}`);
+      return inner.pageHashes(data, seed);
+    },
+    async trainDictionary(samples, lengths, bytesMax) {
+      checkPieces(samples, lengths, 'samples');
+      checkInteger(bytesMax, 'bytesMax', DICTIONARY_BYTES.min, DICTIONARY_BYTES.max);
+      return inner.trainDictionary(samples, lengths, bytesMax);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/** What the state encoder uses of an engine, beside the verbs of `Engine` that all share. */
+
+export interface GroupDigest {
+  /** BLAKE3, 32 bytes; empty when it was not asked for. */
+  readonly digest: Buffer;
+  /** 32 bytes per full 64 KiB group but the last; may be empty. Good for these bytes only. */
+  readonly groups: Buffer;
+}
+
+export interface SparseDelta extends GroupDigest {
+  readonly payload: Buffer;
+}
+
+export interface StateVerbs {
+  /**
+   * The `sparse` engine: payload that turns `source` into `target` (docs/format-sparse.md). With `groups` the BLAKE3
+   * digest of the target comes along; groups that `groupDigest` or a former call gave for the source make it cheap
+   * (of another length than the source has: ignored).
+   */
+  sparseDiff(source: Uint8Array, target: Uint8Array, level: number, groups?: Uint8Array): Promise<SparseDelta>;
+  /** Throws DK_CORRUPT_DELTA when the payload does not decode to exactly `targetBytes`. */
+  sparsePatch(
+    source: Uint8Array,
+    payload: Uint8Array,
+    targetBytes: number,
+    groups?: Uint8Array,
+  ): Promise<GroupDigest & { readonly data: Buffer }>;
+  /** BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap. */
+  groupDigest(data: Uint8Array): Promise<GroupDigest>;
+  /** XXH3-128 of every 4 KiB page (the last may be shorter), 16 bytes each, seeded with the XXH3-64 of 16 bytes. */
+  pageHashes(data: Uint8Array, seed: Uint8Array): Promise<Buffer>;
+  /** Raw-content dictionary of at most `bytesMax` bytes from samples of one kind; of little use when they share nothing. */
+  trainDictionary(samples: Uint8Array, lengths: Uint32Array, bytesMax: number): Promise<Buffer>;
+}

@@ -1,0 +1,160 @@
+/** What the state encoder uses of an engine: sparse deltas, group digests, page hashes, dictionaries. */
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { Engine } from '../../src/engine/engine.js';
+import { editedBytes, lengthsOf, patternBytes, RUNS, textBytes } from './samples.js';
+
+/** A copy with this share of its bytes changed, at seeded positions. */
+export function scattered(source: Buffer, count: number, seed: number): Buffer {
+  const target = Buffer.from(source);
+  const picks = patternBytes(count * 5, seed);
+  for (let i = 0; i < count; i += 1) {
+    const at = picks.readUInt32LE(i * 5) % target.length;
+    target[at] = picks[i * 5 + 4] as number;
+  }
+  return target;
+}
+
+function periodic(source: Buffer, every: number): Buffer {
+  const target = Buffer.from(source);
+  for (let i = 0; i < target.length; i += every) target[i] = ~(target[i] as number) & 255;
+  return target;
+}
+
+async function tripBytes(engine: Engine, source: Buffer, target: Buffer): Promise<number> {
+  const { payload, digest, groups } = await engine.sparseDiff(source, target, 3);
+  expect([digest.length, groups.length]).toEqual([0, 0]);
+  const { data } = await engine.sparsePatch(source, payload, target.length);
+  expect(data.equals(target)).toBe(true);
+  return payload.length;
+}
+
+function describeSparse(engine: Engine): void {
+  it('sparse: every shape comes back', async () => {
+    const source = patternBytes(150_000, 4);
+    const targets = [
+      source,
+      Buffer.alloc(0),
+      source.subarray(0, 70_001),
+      Buffer.concat([source, patternBytes(9000, 1)]),
+      Buffer.concat([source, Buffer.alloc(70_000)]),
+      editedBytes(source, 6),
+      scattered(source, 1500, 1),
+      scattered(source, 40_000, 2),
+      periodic(source, 20),
+      periodic(source, 7),
+      patternBytes(150_000, 5),
+      Buffer.alloc(150_000),
+    ];
+    for (const target of targets) {
+      for (const from of [source, Buffer.alloc(0), source.subarray(0, 65_536)]) await tripBytes(engine, from, target);
+    }
+  });
+
+  it('sparse: any two byte strings', async () => {
+    const bytes = fc.uint8Array({ maxLength: 600 });
+    const small = fc.array(fc.constantFrom(0, 0, 0, 1), { maxLength: 600 });
+    await fc.assert(
+      fc.asyncProperty(bytes, bytes, small, small, async (a, b, c, d) => {
+        await tripBytes(engine, Buffer.from(a), Buffer.from(b));
+        await tripBytes(engine, Buffer.from(c), Buffer.from(d));
+      }),
+      { ...RUNS, numRuns: 150 },
+    );
+  });
+
+  it('sparse: scattered changes cost what they are worth, patterns next to nothing', async () => {
+    const source = patternBytes(1 << 20, 1);
+    const count = 10_486;
+    const target = scattered(source, count, 3);
+    let changed = 0;
+    for (let i = 0; i < source.length; i += 1) if (source[i] !== target[i]) changed += 1;
+    const share = changed / source.length;
+    const bits = -source.length * (share * Math.log2(share) + (1 - share) * Math.log2(1 - share));
+    const bound = bits / 8 + (changed * Math.log2(255)) / 8;
+    expect(await tripBytes(engine, source, target)).toBeLessThan(bound * 1.02);
+    expect(await tripBytes(engine, source, periodic(source, 100))).toBeLessThan(60);
+    expect(await tripBytes(engine, source, source)).toBe(1);
+  });
+
+  it('sparse: damage is refused or keeps the length, and never harms', async () => {
+    const source = textBytes(9000, 1);
+    const target = scattered(Buffer.concat([source, source]), 300, 2);
+    const { payload } = await engine.sparseDiff(source, target, 3);
+    for (let at = 0; at < payload.length; at += 1) {
+      for (const flip of [1, 0x80, 0xff]) {
+        const bad = Buffer.from(payload);
+        bad[at] = (bad[at] as number) ^ flip;
+        const made = await engine
+          .sparsePatch(source, bad, target.length)
+          .then(({ data }) => data.length)
+          .catch((error: { code?: string }) => error.code);
+        expect([target.length, 'DK_CORRUPT_DELTA']).toContain(made);
+      }
+      await expect(engine.sparsePatch(source, payload.subarray(0, at), target.length)).rejects.toMatchObject({
+        code: 'DK_CORRUPT_DELTA',
+      });
+    }
+    const more = Buffer.concat([payload, Buffer.alloc(1)]);
+    await expect(engine.sparsePatch(source, more, target.length)).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+    await expect(engine.sparsePatch(source, payload, 100)).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+  });
+
+  it('sparse: the digest comes along, with right, wrong and no group values', async () => {
+    const long = patternBytes(400_000, 2);
+    for (const source of [long, long.subarray(0, 65_536), long.subarray(0, 131_072), Buffer.alloc(0)]) {
+      const known = await engine.groupDigest(source);
+      expect(known.digest.equals(engine.digest('blake3', source))).toBe(true);
+      for (const target of [source, scattered(long, 3, 1), long.subarray(0, 131_072), long.subarray(0, 65_537)]) {
+        for (const groups of [known.groups, Buffer.alloc(0), Buffer.alloc(31)]) {
+          const made = await engine.sparseDiff(source, target, 3, groups);
+          expect(made.digest.equals(engine.digest('blake3', target))).toBe(true);
+          const back = await engine.sparsePatch(source, made.payload, target.length, groups);
+          expect(back.digest.equals(made.digest)).toBe(true);
+          expect(back.groups.equals(made.groups)).toBe(true);
+        }
+      }
+    }
+  });
+}
+
+export function describeStates(engine: Engine): void {
+  describeSparse(engine);
+
+  it('pageHashes: one value per page, the same for the same page and seed only', async () => {
+    const data = Buffer.concat([patternBytes(4096, 1), patternBytes(4096, 1), patternBytes(100, 1)]);
+    const hashes = await engine.pageHashes(data, Buffer.alloc(16, 1));
+    const other = await engine.pageHashes(data, Buffer.alloc(16, 2));
+    expect([hashes.length, other.length]).toEqual([48, 48]);
+    expect(hashes.subarray(0, 16).equals(hashes.subarray(16, 32))).toBe(true);
+    expect(hashes.subarray(0, 16).equals(hashes.subarray(32, 48))).toBe(false);
+    expect(hashes.subarray(0, 16).equals(other.subarray(0, 16))).toBe(false);
+    expect(hashes.toString('hex')).toBe(
+      '43f1236f9d251c110e0a824e0fc5714043f1236f9d251c110e0a824e0fc571409190c15fef35481a0de7dd30ba9d566b',
+    );
+    expect(await engine.pageHashes(Buffer.alloc(0), Buffer.alloc(16))).toHaveLength(0);
+    await expect(engine.pageHashes(data, Buffer.alloc(8))).rejects.toThrow(RangeError);
+  });
+
+  it('trainDictionary: finds what samples share, to the byte', async () => {
+    const record = (i: number): Buffer =>
+      Buffer.concat([
+        patternBytes(100, i),
+        Buffer.from(`{"user":"name","kind":"session","id":${i},"roles":["reader","writer"]}`),
+        patternBytes(50, i + 500),
+      ]);
+    const samples = Array.from({ length: 60 }, (_, i) => record(i));
+    const dictionary = await engine.trainDictionary(Buffer.concat(samples), lengthsOf(samples), 2048);
+    expect(dictionary.includes('"kind":"session","id":')).toBe(true);
+    expect(dictionary.length).toBeLessThanOrEqual(2048);
+    const fresh = record(99);
+    const alone = await engine.compress(fresh);
+    const helped = await engine.compress(fresh, { dictionary });
+    expect(helped.length).toBeLessThan(alone.length - 30);
+    expect((await engine.decompress(helped, { decodedBytes: fresh.length, dictionary })).equals(fresh)).toBe(true);
+    expect(await engine.trainDictionary(Buffer.alloc(0), new Uint32Array(0), 2048)).toHaveLength(0);
+    expect(createHash('sha256').update(dictionary).digest('hex').slice(0, 16)).toBe('0fc2cfabe3cf4372');
+    await expect(engine.trainDictionary(Buffer.alloc(10), new Uint32Array([9]), 2048)).rejects.toThrow();
+  });
+}

@@ -1,0 +1,51 @@
+/** The vector levels of the `sparse` engine against each other, and a payload that must stay what it is. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { scattered } from '../engine/conformance-states.js';
+import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
+import { addon } from './addon-door.js';
+
+async function levelsAgree(source: Uint8Array, target: Uint8Array): Promise<void> {
+  const [plain, vector, best] = await Promise.all(
+    ['portable', 'avx2', undefined].map((simd) => addon.sparseDiff(source, target, 3, Buffer.alloc(0), simd)),
+  );
+  for (const other of [vector, best]) {
+    expect(other?.payload.equals(plain?.payload as Buffer)).toBe(true);
+    expect(other?.digest.equals(plain?.digest as Buffer)).toBe(true);
+  }
+}
+
+describe('vector levels', () => {
+  it('make the same payload', async () => {
+    const source = textBytes(300_000, 1);
+    const targets = [
+      editedBytes(source, 1),
+      scattered(source, 3000, 2),
+      scattered(source, 90_000, 3),
+      patternBytes(9000, 1),
+    ];
+    for (const target of targets) for (const skip of [0, 1, 63]) await levelsAgree(source.subarray(skip), target);
+  });
+
+  it('make the same payload of any bytes', async () => {
+    const bytes = fc.array(fc.constantFrom(0, 0, 0, 7), { maxLength: 500 }).map((values) => Buffer.from(values));
+    await fc.assert(fc.asyncProperty(bytes, bytes, levelsAgree), { ...RUNS, numRuns: 200 });
+  });
+
+  it('refuse other names', () => {
+    expect(() => addon.sparseDiff(Buffer.alloc(1), Buffer.alloc(1), 3, undefined, 'mmx')).toThrow(RangeError);
+  });
+});
+
+describe('frozen payload', () => {
+  it('is made for ever', async () => {
+    const source = Buffer.alloc(70_000);
+    const target = Buffer.from(source);
+    for (const at of [0, 1, 2, 500, 501, 4096, 69_999]) target[at] = (at % 250) + 1;
+    for (let at = 10_000; at < 20_000; at += 100) target[at] = 255;
+    const { payload } = await addon.sparseDiff(source, target, 3);
+    expect(payload.toString('hex')).toBe(
+      '6b021602040b000030f12905dbc301006363010001b287030128b52ffd206b75000040010203010261fffa0100200546',
+    );
+  });
+});
