@@ -1,6 +1,7 @@
 /** The baselines of an encoder: rules of age, memory and use, and what is kept of a state that becomes one. */
+import { randomBytes } from 'node:crypto';
 
-import { MemoryReference, type Reference, ReferenceCopy } from './reference.js';
+import { MemoryReference, pageReference, type Reference, ReferenceCopy } from './reference.js';
 import { type HeldReference, ReferenceTable } from './reference-table.js';
 import type { EncoderSettings } from './state-settings.js';
 import { type BaselineWriter, type StoredBaseline, storedReference } from './stored-reference.js';
@@ -16,6 +17,8 @@ export interface BaselineTaker {
 export class EncoderBaselines {
   readonly #settings: EncoderSettings;
   readonly #table: ReferenceTable;
+  /** Nobody outside can prepare two pages that hash alike. */
+  readonly pageSeed = randomBytes(16);
   #lastId: number;
   #prunedMs: number;
 
@@ -50,12 +53,16 @@ export class EncoderBaselines {
 
   async #loaded(stored: StoredBaseline): Promise<Reference> {
     const { segmentBytes, stateBytes } = stored;
-    const whole = this.#settings.keep === 'copy' && stateBytes <= this.#settings.memoryBytesMax / 2;
-    if (!whole) return storedReference(stored);
+    const { keep, memoryBytesMax, engine } = this.#settings;
+    const whole = keep === 'copy' && stateBytes <= memoryBytesMax / 2;
     const pieces: Buffer[] = [];
-    for (let at = 0; at < stateBytes; at += segmentBytes) {
-      pieces.push(await stored.read(at, Math.min(segmentBytes, stateBytes - at)));
+    const hashes: Buffer[] = [];
+    for (let at = 0; at < stateBytes && (whole || keep === 'pages'); at += segmentBytes) {
+      const piece = await stored.read(at, Math.min(segmentBytes, stateBytes - at));
+      if (whole) pieces.push(piece);
+      else hashes.push(await engine.pageHashes(piece, this.pageSeed));
     }
+    if (!whole) return storedReference(stored, keep === 'pages' ? Buffer.concat(hashes) : undefined);
     return new MemoryReference(stored.id, stored.digest, stateBytes, segmentBytes, pieces, []);
   }
 
@@ -82,18 +89,27 @@ export class EncoderBaselines {
 
   /** Collects a state for `finish`. A state too long for the memory bound is kept in the store alone, or not at all. */
   async take(key: string, stateBytes: number | undefined, chain?: HeldReference): Promise<BaselineTaker> {
-    const { segmentBytes, memoryBytesMax, store, clock } = this.#settings;
+    const { segmentBytes, memoryBytesMax, store, clock, keep, engine } = this.#settings;
+    const hashes: Buffer[] = [];
+    let bytes = 0;
     const copy = new ReferenceCopy({ segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Every state of a `previous` chain would be a commit of its own: only its start goes to the store.
     const writer: BaselineWriter | undefined = chain === undefined ? await store?.begin(key) : undefined;
     return {
       append: async (segment, groups, owned) => {
-        await copy.append(segment, groups, owned);
+        if (keep === 'copy') await copy.append(segment, groups, owned);
+        else hashes.push(await engine.pageHashes(segment, this.pageSeed));
+        bytes += segment.length;
         await writer?.write(segment);
       },
       finish: async (id, digest) => {
         await writer?.commit({ id, digest, segmentBytes });
-        const reference = copy.finish(id, digest) ?? (await this.#fromStore(key, writer));
+        const stored = writer === undefined ? undefined : await store?.load(key);
+        const facts = { id, digest, stateBytes: bytes, segmentBytes };
+        const reference =
+          keep === 'pages'
+            ? pageReference(facts, Buffer.concat(hashes), async (at, length) => stored?.read(at, length))
+            : (copy.finish(id, digest) ?? (stored && storedReference(stored)));
         this.#table.remove(key);
         if (reference === undefined) return;
         this.#table.put(key, reference, clock.steadyMs());
@@ -101,10 +117,5 @@ export class EncoderBaselines {
       },
       abandon: async () => writer?.abort(),
     };
-  }
-
-  async #fromStore(key: string, writer: BaselineWriter | undefined): Promise<Reference | undefined> {
-    const stored = writer === undefined ? undefined : await this.#settings.store?.load(key);
-    return stored === undefined ? undefined : storedReference(stored);
   }
 }

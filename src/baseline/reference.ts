@@ -68,6 +68,15 @@ const GROUP_BYTES = 64 << 10;
 const GROUP_VALUE_BYTES = 32;
 const NO_BYTES = new Uint8Array(0);
 
+/** A reference of which only page hashes are in memory; bytes come from where `bytesOf` finds them, if anywhere. */
+export function pageReference(
+  facts: { readonly id: number; readonly digest: Buffer; readonly stateBytes: number; readonly segmentBytes: number },
+  pages: Buffer,
+  bytesOf: Reference['read'],
+): Reference {
+  return { ...facts, pages, memoryBytes: pages.length, read: bytesOf, groups: () => NO_BYTES };
+}
+
 /** Bytes copied before others get their turn. */
 const COPY_BYTES = 8 << 20;
 

@@ -1,7 +1,8 @@
 /** Codes one segment: picks the engine by evidence from the bytes, never makes it larger than raw. */
 import type { Engine } from '../engine/engine.js';
 import { looksRandom, mostlyInPlace } from './byte-evidence.js';
-import { type Digested, deltaEnginesFor, RAW, type StateEngine, ZSTD } from './state-engines.js';
+import { changedRanges, encodePages, PAGE_BYTES, PAGE_HASH_BYTES } from './page-delta.js';
+import { type Digested, deltaEnginesFor, PAGES, RAW, type StateEngine, ZSTD } from './state-engines.js';
 import { MARGIN_BYTES } from './state-message.js';
 import type { StateEngineChoice } from './state-types.js';
 
@@ -11,6 +12,8 @@ export interface SourceBytes {
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
   /** BLAKE3 group values of the bytes from here on; empty when they are not known. */
   groups(offset: number, length: number): Uint8Array;
+  /** Seeded hashes of all its pages, where nothing else is in memory. */
+  readonly pages?: Buffer;
 }
 
 export interface SegmentTask {
@@ -26,6 +29,8 @@ export interface SegmentTask {
   readonly dictionary: { readonly id: number; readonly bytes: Uint8Array } | undefined;
   /** The BLAKE3 digest of the target is wanted, if it comes along. */
   readonly digested: boolean;
+  /** Seed of the page hashes, 16 bytes. */
+  readonly pageSeed: Buffer;
   /** Pass the bytes through. */
   readonly plain: boolean;
 }
@@ -100,8 +105,33 @@ async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   return { ...plain, engine: ZSTD, payload, dictionaryId: dictionary?.id ?? 0, skipped: false };
 }
 
+async function pagesOrAlone(engine: Engine, task: SegmentTask, known: Buffer): Promise<CodedSegment> {
+  const { target, offset, source, level } = task;
+  const hashes = await engine.pageHashes(target, task.pageSeed);
+  const ownPages = known.subarray((offset / PAGE_BYTES) * PAGE_HASH_BYTES);
+  const ranges = changedRanges(hashes, ownPages, target.length);
+  const sourceBytes = Math.max(0, Math.min(source?.stateBytes ?? 0, offset + target.length) - offset);
+  const payload = await encodePages(engine, {
+    target,
+    ranges,
+    level,
+    readSource: async (start, length) => {
+      const bytes = Math.min(length, sourceBytes - start);
+      return bytes > 0 ? source?.read(offset + start, bytes) : new Uint8Array(0);
+    },
+    withSource: deltaEnginesFor(task.choice),
+    alone: [RAW, ZSTD],
+  });
+  const sourceOffset = sourceBytes === 0 ? 0 : offset;
+  const paged = { engine: PAGES, payload, sourceOffset, sourceBytes, dictionaryId: 0, skipped: false };
+  if (sourceBytes > 0 && payload.length * task.minRatio <= target.length) return paged;
+  const single = await alone(engine, task);
+  return sourceBytes > 0 && payload.length + SOURCE_BYTES < single.payload.length ? paged : single;
+}
+
 /** The smallest of what was worth trying. */
 export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
+  if (task.source?.pages !== undefined && task.target.length > 0) return pagesOrAlone(engine, task, task.source.pages);
   let best: Candidate | undefined;
   let digested: Digested | undefined;
   const target = task.target.length;

@@ -1,5 +1,6 @@
 /** One state into one message: what is decided per state, in which order things become true. */
 import { DiffKeeperError } from '../core/core.js';
+import { ClassDictionaries, type Dictionary } from './class-dictionary.js';
 import { EffortControl } from './effort-control.js';
 import { encodedState } from './encoded-state.js';
 import { EncoderBaselines } from './encoder-baselines.js';
@@ -26,6 +27,9 @@ export class StateCoder {
   readonly #baselines: EncoderBaselines;
   readonly #effort: EffortControl;
   readonly #counters = new StateCounters();
+  readonly #dictionaries: ClassDictionaries;
+  /** Dictionaries that went out with a message. */
+  readonly #sent = new Set<number>();
   /** Keys whose next state must be full: a decoder asked, or deltas stopped paying. */
   readonly #forced = new Set<string>();
 
@@ -33,6 +37,7 @@ export class StateCoder {
     this.#settings = settings;
     this.#baselines = new EncoderBaselines(settings);
     this.#effort = new EffortControl(settings);
+    this.#dictionaries = new ClassDictionaries(settings.engine);
   }
 
   prune(): number {
@@ -48,13 +53,15 @@ export class StateCoder {
       baselineMemoryBytes: table.memoryBytes,
       baselinesEvicted: table.evicted,
       levelChanges: this.#effort.changes,
-      dictionariesTrained: 0,
-      dictionariesRejected: 0,
+      dictionariesTrained: this.#dictionaries.trained,
+      dictionariesRejected: this.#dictionaries.rejected,
     });
   }
 
   /** Gives all memory back. */
-  clear(): void {
+  async clear(): Promise<void> {
+    await this.#dictionaries.idle();
+    this.#dictionaries.clear();
     this.#baselines.table.removeWhere(() => true);
     this.#forced.clear();
   }
@@ -121,8 +128,13 @@ export class StateCoder {
         choice,
         level: plan.level,
         minRatio: minCompressionRatio,
-        dictionary: undefined,
-        digested: hashAlgo === 'blake3' && plan.source !== undefined && (choice === 'auto' || choice === 'sparse'),
+        dictionary: this.#dictionaries.current(plan.keyClass),
+        pageSeed: this.#baselines.pageSeed,
+        digested:
+          hashAlgo === 'blake3' &&
+          plan.source !== undefined &&
+          plan.source.reference.pages === undefined &&
+          (choice === 'auto' || choice === 'sparse'),
         plain: !enabled,
       });
       offset += target.length;
@@ -164,9 +176,13 @@ export class StateCoder {
       yield writer.head();
       for (let next: IteratorResult<ReadySegment> = first; !next.done; next = await segments.next()) {
         await taker?.append(next.value.target, next.value.groups, plan.input.owned);
+        this.#offer(plan, next.value);
+        const dictionary = this.#unsent(plan.keyClass, next.value.coded.dictionaryId);
+        if (dictionary) yield writer.dictionary(dictionary.id, dictionary.bytes);
         yield writer.segment(next.value);
       }
       const { parts, facts, digest } = writer.end();
+      if (facts.dictionaryId !== 0) this.#sent.add(facts.dictionaryId);
       // Whoever takes the last piece has all of it.
       await this.#settle(plan, { taker, baselineId, digest, source, facts });
       done = true;
@@ -176,6 +192,18 @@ export class StateCoder {
       if (!done) await taker?.abandon();
       await segments.return(undefined);
     }
+  }
+
+  /** Samples for dictionaries: whole states that are small. */
+  #offer(plan: Plan, { target, coded }: ReadySegment): void {
+    const small = plan.input.stateBytes === target.length && target.length <= DICTIONARY_STATE_BYTES;
+    if (this.#settings.dictionaries && small && !coded.skipped) this.#dictionaries.offer(plan.keyClass, target);
+  }
+
+  /** The dictionary of this id, unless a message has carried it already. */
+  #unsent(keyClass: string, id: number): Dictionary | undefined {
+    if (id === 0 || this.#sent.has(id)) return undefined;
+    return this.#dictionaries.all(keyClass).find((dictionary) => dictionary.id === id);
   }
 
   async #settle(
@@ -222,6 +250,8 @@ export class StateCoder {
     const head = this.#head(plan, { baselineId: id, segmentBytes, digests: stateBytes > segmentBytes });
     const writer = new StateWriter(engine, { ...head, hashAlgo });
     const parts = writer.head();
+    for (const { id: number, bytes } of this.#dictionaries.all(plan.keyClass))
+      parts.push(...writer.dictionary(number, bytes));
     for await (const segment of this.#ready(plan)) parts.push(...writer.segment(segment));
     const end = writer.end();
     if (!end.digest.equals(reference.digest)) {
@@ -232,6 +262,8 @@ export class StateCoder {
     return encodedState(end.facts, [...parts, ...end.parts]);
   }
 }
+/** Larger states gain too little from what others of their class look like. */
+const DICTIONARY_STATE_BYTES = 256 << 10;
 /** Below this the frame itself outweighs what a delta can save. */
 const POOR_BYTES_MIN = 1024;
 

@@ -102,7 +102,7 @@ export class StateEncoder {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#queue.idle();
-    this.#coder.clear();
+    await this.#coder.clear();
   }
 
   #checkOpen(): void {

@@ -4,6 +4,7 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import type { Effort, Engine } from '../engine/engine.js';
+import { decodePages } from './page-delta.js';
 import type { StateEngineChoice, StateEngineName } from './state-types.js';
 
 export interface SegmentJob {
@@ -128,10 +129,27 @@ const sparse: StateEngine = {
   },
 };
 
+/** Made by `segment-encode.ts`, which knows the hashes; decoded here. */
+const pages: StateEngine = {
+  number: 7,
+  name: 'pages',
+  choices: [],
+  reads: 'range',
+  encode: async () => {
+    throw new DiffKeeperError('DK_UNSUPPORTED', 'pages are coded from their hashes');
+  },
+  decode: (engine, job) =>
+    decodePages(engine, job, (number) => {
+      if (number === pages.number) throw new DiffKeeperError('DK_CORRUPT_DELTA', 'pages inside pages');
+      return stateEngineByNumber(number);
+    }),
+};
+
 /** In the order in which they are tried: `sparse` is the fastest and tells the digest. */
-export const STATE_ENGINES: readonly StateEngine[] = [raw, zstd, sparse, xor, align, zstdPrefix];
+export const STATE_ENGINES: readonly StateEngine[] = [raw, zstd, sparse, xor, align, zstdPrefix, pages];
 export const RAW = raw;
 export const ZSTD = zstd;
+export const PAGES = pages;
 
 /** Engines that may code a delta under this choice. */
 export function deltaEnginesFor(choice: StateEngineChoice): readonly StateEngine[] {

@@ -1,0 +1,143 @@
+/** Dictionaries per class, levels that follow measures, and baselines of which only page hashes are kept. */
+import { describe, expect, it } from 'vitest';
+import { type EncodedState, StateDecoder } from '../../src/baseline/baseline.js';
+import { EffortControl } from '../../src/baseline/effort-control.js';
+import { editedBytes, patternBytes } from '../engine/samples.js';
+import { pair, trip } from './codec-fixture.js';
+
+/** Records as caches hold them: the same fields, other values. */
+function record(i: number): Buffer {
+  const noise = patternBytes(24, i + 1).toString('hex');
+  return Buffer.from(
+    `{"session":"${noise}","user":{"name":"user-${i * 7919}","roles":["reader","writer"],"locale":"en-GB"},` +
+      `"issued":${1_700_000_000 + i * 61},"expires":${1_700_003_600 + i * 61},"flags":{"beta":false,"mfa":true}}`,
+  );
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 500 && !condition(); i += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+describe('dictionaries', () => {
+  it('are trained per class, make new records smaller, and travel to decoders that lack them', async () => {
+    const both = pair();
+    const plain: EncodedState[] = [];
+    for (let i = 0; i < 40; i += 1) plain.push((await trip(both, `session-${i}-data`, record(i))).message);
+    await until(() => both.encoder.metrics().dictionariesTrained === 1);
+    expect(both.encoder.metrics()).toMatchObject({ dictionariesTrained: 1, dictionariesRejected: 0 });
+    const messages: EncodedState[] = [];
+    for (let i = 100; i < 120; i += 1) {
+      const { message, same } = await trip(both, `session-${i}-data`, record(i));
+      expect([same, message.kind, message.engines[0]]).toEqual([true, 'full', 'zstd']);
+      messages.push(message);
+    }
+    const [first, second] = messages;
+    expect(first?.dictionaryId).toBeGreaterThan(0);
+    expect(first?.messageBytes).toBeGreaterThan((second as EncodedState).messageBytes + 1000);
+    const sizeOf = (list: readonly EncodedState[]): number =>
+      list.reduce((sum, { messageBytes }) => sum + messageBytes, 0) / list.length;
+    expect(sizeOf(messages.slice(1))).toBeLessThan(0.85 * sizeOf(plain));
+    expect(both.encoder.metrics().dictionarySegments).toBe(20);
+
+    const late = new StateDecoder();
+    await expect(late.decode((second as EncodedState).parts)).rejects.toMatchObject({
+      code: 'DK_DICTIONARY_MISSING',
+      facts: { key: 'session-101-data', name: 'session-data', expected: second?.dictionaryId },
+    });
+    const answer = await both.encoder.resync('session-101-data');
+    await late.decode((answer as EncodedState).parts);
+    expect((await late.decode((second as EncodedState).parts)).bytes.equals(record(101))).toBe(true);
+    await late.close();
+    await both.encoder.close();
+  });
+
+  it('are not used where they win nothing', async () => {
+    const both = pair();
+    for (let i = 0; i < 40; i += 1) await trip(both, `noise-${i}`, patternBytes(500, i + 1));
+    await until(() => both.encoder.metrics().dictionariesRejected === 1);
+    expect(both.encoder.metrics()).toMatchObject({ dictionariesTrained: 0, dictionariesRejected: 1 });
+    expect((await trip(both, 'noise-99', patternBytes(500, 99))).message.dictionaryId).toBe(0);
+    await both.encoder.close();
+  });
+
+  it('can be left out', async () => {
+    const both = pair({ dictionaries: false });
+    for (let i = 0; i < 70; i += 1) await trip(both, `session-${i}`, record(i));
+    expect(both.encoder.metrics()).toMatchObject({ dictionariesTrained: 0, dictionariesRejected: 0 });
+  });
+});
+
+describe('levels', () => {
+  const options = { level: 'adaptive', timeBudgetMs: 50, linkBytesPerSecond: undefined, adaptiveThreshold: 3 } as const;
+  const levels = (control: EffortControl, ms: number, ratio: number, count: number): number[] =>
+    Array.from({ length: count }, () => {
+      control.observe('c', { level: control.level('c'), inBytes: 1e6, outBytes: 1e6 / ratio, ms });
+      return control.level('c');
+    });
+
+  it('rise while there is time and the ratio is low, fall when there is none, and come back', () => {
+    const control = new EffortControl(options);
+    expect(control.level('c')).toBe(3);
+    expect(levels(control, 5, 1.5, 6)).toEqual([6, 9, 12, 15, 19, 19]);
+    expect(levels(control, 80, 1.5, 7)).toEqual([15, 12, 9, 6, 3, 1, 1]);
+    expect(levels(control, 5, 1.5, 2)).toEqual([3, 6]);
+    expect(levels(control, 5, 8, 3)).toEqual([3, 3, 3]);
+    expect(control.changes).toBeGreaterThan(10);
+  });
+
+  it('take the level with the least time for encoding plus sending', () => {
+    // Level L costs L ms and saves: 1 MB becomes 500 kB at 3, 400 kB from 6 on.
+    const run = (linkBytesPerSecond: number): number => {
+      const control = new EffortControl({ ...options, linkBytesPerSecond });
+      const tally = new Map<number, number>();
+      for (let i = 0; i < 400; i += 1) {
+        const level = control.level('c');
+        tally.set(level, (tally.get(level) ?? 0) + 1);
+        control.observe('c', { level, inBytes: 1e6, outBytes: level >= 6 ? 4e5 : 5e5, ms: level });
+      }
+      return [...tally].sort((a, b) => b[1] - a[1])[0]?.[0] as number;
+    };
+    expect(run(1e6)).toBe(6);
+    expect(run(1e9)).toBe(1);
+  });
+
+  it('stay where they are told to', () => {
+    const control = new EffortControl({ ...options, level: 7 });
+    expect(levels(control, 500, 1, 3)).toEqual([7, 7, 7]);
+  });
+});
+
+describe('page hashes', () => {
+  it('take 0.4 % of the state and make deltas of whole pages', async () => {
+    const both = pair({ keep: 'pages', segmentBytes: 1 << 16 });
+    const state = patternBytes(1 << 20, 1);
+    expect((await trip(both, 'k', state)).message.kind).toBe('full');
+    expect(both.encoder.metrics().baselineMemoryBytes).toBeLessThan(state.length / 200);
+    const changed = Buffer.from(state);
+    for (const page of [3, 4, 77, 200]) changed[page * 4096 + 11] = 1;
+    const { message, same } = await trip(both, 'k', changed);
+    expect([same, message.kind, message.engines]).toEqual([true, 'delta', ['pages']]);
+    expect(message.messageBytes).toBeLessThan(4 * 4096 + 2000);
+    for (const target of [
+      state.subarray(0, 100_000),
+      Buffer.concat([state, state]),
+      Buffer.alloc(0),
+      Buffer.from('x'),
+      editedBytes(state, 1),
+      Buffer.alloc(1 << 20),
+      state,
+    ]) {
+      expect((await trip(both, 'k', target)).same).toBe(true);
+    }
+    expect(await both.encoder.resync('k')).toBeUndefined();
+    expect((await trip(both, 'k', state)).message.kind).toBe('full');
+  });
+
+  it('work in a chain of previous states', async () => {
+    const both = pair({ keep: 'pages', reference: 'previous' });
+    const state = patternBytes(300_000, 1);
+    for (let i = 0; i < 6; i += 1)
+      expect((await trip(both, 'k', editedBytes(state, i).subarray(0, 300_000))).same).toBe(true);
+    expect(both.encoder.metrics()).toMatchObject({ failures: 0, baselineCount: 1 });
+  });
+});
