@@ -92,8 +92,9 @@ export async function encodePages(engine: Engine, task: PageTask): Promise<Buffe
   const source = found ? Buffer.concat(pieces) : new Uint8Array(0);
   let best: { readonly number: number; readonly bytes: Uint8Array } | undefined;
   for (const inner of source.length > 0 ? [...task.withSource, ...task.alone] : task.alone) {
-    const { bytes } = await inner.encode(engine, { source, target, level: task.level });
-    if (best === undefined || bytes.length < best.bytes.length) best = { number: inner.number, bytes };
+    const made = await inner.encode(engine, { source, target, level: task.level });
+    if (made === undefined) continue;
+    if (best === undefined || made.bytes.length < best.bytes.length) best = { number: inner.number, bytes: made.bytes };
   }
   const out = writeRanges(task.ranges);
   return Buffer.concat([out.u8(best?.number ?? 0).finish(), best?.bytes ?? target]);

@@ -2,7 +2,7 @@
 import type { Engine } from '../engine/engine.js';
 import { looksRandom, mostlyInPlace } from './byte-evidence.js';
 import { changedRanges, encodePages, PAGE_BYTES, PAGE_HASH_BYTES } from './page-delta.js';
-import { type Digested, deltaEnginesFor, PAGES, RAW, type StateEngine, ZSTD } from './state-engines.js';
+import { type Digested, deltaEnginesFor, PAGES, RAW, type StateEngine, ZSTD, ZSTD_TWICE } from './state-engines.js';
 import { MARGIN_BYTES } from './state-message.js';
 import type { StateEngineChoice } from './state-types.js';
 
@@ -51,6 +51,8 @@ export interface CodedSegment {
 const DICTIONARY_TARGET_BYTES = 256 << 10;
 /** What naming a source costs in a message. A state that gains no more than this is better off on its own. */
 const SOURCE_BYTES = 48;
+/** A state that shrinks more than this repeats itself, and so does its frame. */
+const REPEATS = 256;
 /** A delta this many times smaller than its segment is not worth a second opinion. */
 const GOOD_RATIO = 50;
 
@@ -79,12 +81,14 @@ async function tryDelta(engine: Engine, candidate: StateEngine, task: SegmentTas
   if (range.length === 0) return undefined;
   const source = await task.source.read(range.offset, range.length);
   if (source === undefined) return undefined;
-  const { bytes: payload, digested } = await candidate.encode(engine, {
+  const coded = await candidate.encode(engine, {
     source,
     target: task.target,
     level: task.level,
     ...(task.digested ? { groups: task.source.groups(range.offset, range.length) } : {}),
   });
+  if (coded === undefined) return undefined;
+  const { bytes: payload, digested } = coded;
   const { offset: sourceOffset, length: sourceBytes } = range;
   const made = { engine: candidate, payload, sourceOffset, sourceBytes, dictionaryId: 0, skipped: false, source };
   return digested === undefined ? made : { ...made, digested };
@@ -95,14 +99,21 @@ async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   if (task.target.length === 0 || task.plain) return { ...plain, skipped: false };
   if (looksRandom(task.target)) return { ...plain, skipped: true };
   const dictionary = task.target.length <= DICTIONARY_TARGET_BYTES ? task.dictionary : undefined;
-  const { bytes: payload } = await ZSTD.encode(engine, {
+  const made = await ZSTD.encode(engine, {
     source: task.target,
     target: task.target,
     level: task.level,
     ...(dictionary === undefined ? {} : { dictionary: dictionary.bytes }),
   });
-  if (payload.length >= task.target.length) return { ...plain, skipped: false };
-  return { ...plain, engine: ZSTD, payload, dictionaryId: dictionary?.id ?? 0, skipped: false };
+  if (made === undefined || made.bytes.length >= task.target.length) return { ...plain, skipped: false };
+  const twice =
+    dictionary === undefined && made.bytes.length * REPEATS < task.target.length
+      ? await ZSTD_TWICE.encode(engine, { source: task.target, target: made.bytes, level: task.level })
+      : undefined;
+  if (twice !== undefined && twice.bytes.length < made.bytes.length) {
+    return { ...plain, engine: ZSTD_TWICE, payload: twice.bytes, skipped: false };
+  }
+  return { ...plain, engine: ZSTD, payload: made.bytes, dictionaryId: dictionary?.id ?? 0, skipped: false };
 }
 
 async function pagesOrAlone(engine: Engine, task: SegmentTask, known: Buffer): Promise<CodedSegment> {

@@ -1,9 +1,11 @@
 /**
  * Table of the engines that code one segment. A new engine is one more row. The numbers are stored in messages:
- * never change, never reuse. 5 is kept for `tensor` (see `docs/format-state.md`).
+ * never change, never reuse (see `docs/format-state.md`).
  */
 import { DiffKeeperError } from '../core/core.js';
+import { lookAt } from '../delta/delta.js';
 import type { Effort, Engine } from '../engine/engine.js';
+import { ByteReader, ByteWriter } from '../format/format.js';
 import { decodePages } from './page-delta.js';
 import type { StateEngineChoice, StateEngineName } from './state-types.js';
 
@@ -41,7 +43,8 @@ export interface StateEngine {
   readonly choices: readonly StateEngineChoice[];
   /** What it reads of the source: nothing, the same range as the target, or a window around it. */
   readonly reads: 'nothing' | 'range' | 'window';
-  encode(engine: Engine, job: SegmentJob): Promise<Made>;
+  /** Undefined when it sees nothing to do for it here. */
+  encode(engine: Engine, job: SegmentJob): Promise<Made | undefined>;
   decode(engine: Engine, job: SegmentPatch): Promise<Made>;
 }
 
@@ -61,7 +64,7 @@ function effortOf(level: number): Effort {
 const raw: StateEngine = {
   number: 0,
   name: 'raw',
-  choices: ['auto', 'xor', 'sparse', 'align', 'zstd'],
+  choices: ['auto', 'xor', 'sparse', 'align', 'zstd', 'tensor'],
   reads: 'nothing',
   encode: async (_engine, job) => ({ bytes: job.target }),
   decode: async (_engine, job) => ({ bytes: job.payload }),
@@ -70,7 +73,7 @@ const raw: StateEngine = {
 const zstd: StateEngine = {
   number: 1,
   name: 'zstd',
-  choices: ['auto', 'xor', 'sparse', 'align', 'zstd'],
+  choices: ['auto', 'xor', 'sparse', 'align', 'zstd', 'tensor'],
   reads: 'nothing',
   encode: async (engine, { target, level, dictionary }) => ({
     bytes: await engine.compress(target, dictionary === undefined ? { level } : { level, dictionary }),
@@ -81,6 +84,30 @@ const zstd: StateEngine = {
       ...(dictionary === undefined ? {} : { dictionary }),
     }),
   }),
+};
+
+/** Highest zstd level: what it works on is a few kilobytes. */
+const SECOND_LEVEL = 19;
+
+/**
+ * For states that repeat themselves: every block of a frame costs some ten bytes however little it says, and these
+ * bytes repeat, too. Payload: varint length of the inner frame, outer frame. Made from a frame, not from the state.
+ */
+const zstdTwice: StateEngine = {
+  number: 8,
+  name: 'zstd-twice',
+  choices: [],
+  reads: 'nothing',
+  async encode(engine, { target }) {
+    const outer = await engine.compress(target, { level: SECOND_LEVEL });
+    return { bytes: Buffer.concat([new ByteWriter().varint(target.length).finish(), outer]) };
+  },
+  async decode(engine, { payload, targetBytes }) {
+    const reader = new ByteReader(payload, 'DK_CORRUPT_DELTA', 'state segment');
+    const decodedBytes = reader.varint(targetBytes);
+    const inner = await engine.decompress(reader.bytes(reader.left), { decodedBytes });
+    return { bytes: await engine.decompress(inner, { decodedBytes: targetBytes }) };
+  },
 };
 
 const zstdPrefix: StateEngine = {
@@ -129,6 +156,19 @@ const sparse: StateEngine = {
   },
 };
 
+const tensor: StateEngine = {
+  number: 5,
+  name: 'tensor',
+  choices: ['auto', 'tensor'],
+  reads: 'range',
+  async encode(engine, { source, target, level }) {
+    const effort = effortOf(level);
+    const { layout } = await lookAt(engine, { source, target }, effort, true);
+    return layout && { bytes: await engine.tensorDiff(source, target, effort, layout.regions) };
+  },
+  decode: async (engine, job) => ({ bytes: await engine.tensorPatch(job.source, job.payload, job.targetBytes) }),
+};
+
 /** Made by `segment-encode.ts`, which knows the hashes; decoded here. */
 const pages: StateEngine = {
   number: 7,
@@ -146,10 +186,21 @@ const pages: StateEngine = {
 };
 
 /** In the order in which they are tried: `sparse` is the fastest and tells the digest. */
-export const STATE_ENGINES: readonly StateEngine[] = [raw, zstd, sparse, xor, align, zstdPrefix, pages];
+export const STATE_ENGINES: readonly StateEngine[] = [
+  raw,
+  zstd,
+  sparse,
+  tensor,
+  xor,
+  align,
+  zstdPrefix,
+  zstdTwice,
+  pages,
+];
 export const RAW = raw;
 export const ZSTD = zstd;
 export const PAGES = pages;
+export const ZSTD_TWICE = zstdTwice;
 
 /** Engines that may code a delta under this choice. */
 export function deltaEnginesFor(choice: StateEngineChoice): readonly StateEngine[] {

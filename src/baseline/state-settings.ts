@@ -8,7 +8,7 @@ import type { StateDecoderOptions, StateEncoderOptions, StateEngineChoice } from
 import type { BaselineStore } from './stored-reference.js';
 
 const MINUTE_MS = 60_000;
-const CHOICES: readonly StateEngineChoice[] = ['auto', 'xor', 'sparse', 'align', 'zstd'];
+const CHOICES: readonly StateEngineChoice[] = ['auto', 'xor', 'sparse', 'align', 'zstd', 'tensor'];
 /** Baselines at hand in all unless the caller says otherwise. */
 const MEMORY_BYTES = 2 ** 30;
 

@@ -16,10 +16,19 @@ export type StateInput =
   | AsyncIterable<Uint8Array>;
 
 /** What the caller may ask for; `auto` (default) decides per segment. */
-export type StateEngineChoice = 'auto' | 'xor' | 'sparse' | 'align' | 'zstd';
+export type StateEngineChoice = 'auto' | 'xor' | 'sparse' | 'align' | 'zstd' | 'tensor';
 
 /** What a segment was coded with. */
-export type StateEngineName = 'raw' | 'zstd' | 'zstd-prefix' | 'xor' | 'align' | 'sparse' | 'pages' | 'tensor';
+export type StateEngineName =
+  | 'raw'
+  | 'zstd'
+  | 'zstd-twice'
+  | 'zstd-prefix'
+  | 'xor'
+  | 'align'
+  | 'sparse'
+  | 'pages'
+  | 'tensor';
 
 /** Rules of age and memory for the states that later messages refer to. Times are milliseconds of the steady clock. */
 export interface BaselineRules {

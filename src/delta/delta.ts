@@ -12,6 +12,7 @@ export type { BareDiffOptions, BareFormat, BarePatchOptions } from './bare.js';
 export { deltaFormat, diffBare, patchBare } from './bare.js';
 export type { DeltaCandidate, DeltaReport } from './choose.js';
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
+export { lookAt } from './pair-evidence.js';
 
 const CHOICES: readonly string[] = [
   'auto',

@@ -22,7 +22,7 @@ describe('dictionaries', () => {
   it('are trained per class, make new records smaller, and travel to decoders that lack them', async () => {
     const both = pair();
     const plain: EncodedState[] = [];
-    for (let i = 0; i < 40; i += 1) plain.push((await trip(both, `session-${i}-data`, record(i))).message);
+    for (let i = 0; i < 32; i += 1) plain.push((await trip(both, `session-${i}-data`, record(i))).message);
     await until(() => both.encoder.metrics().dictionariesTrained === 1);
     expect(both.encoder.metrics()).toMatchObject({ dictionariesTrained: 1, dictionariesRejected: 0 });
     const messages: EncodedState[] = [];
