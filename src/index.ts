@@ -57,8 +57,19 @@ export type { Effort, Engine, EngineInfo, HashAlgo, TensorRegion } from './engin
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';
-export type { DamageKind, MigratedPart, MigrationDamage, MigrationReport, OpenOptions } from './migrate/migrate.js';
+export type {
+  DamageKind,
+  ExportOptions,
+  ExportReport,
+  ExportSink,
+  MigratedPart,
+  MigrationDamage,
+  MigrationReport,
+  OpenOptions,
+} from './migrate/migrate.js';
 export {
+  exportBolt,
+  exportTar,
   finalizeMigration,
   importedStorePath,
   migratedTotals,

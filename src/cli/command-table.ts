@@ -224,6 +224,34 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     load: () => import('./command-migrate.js'),
   },
   {
+    name: 'export',
+    help: 'write a checkpoint for other programs: tar archive, directory, or file of the older system',
+    arguments: '[target] [paths...]',
+    options: STORE,
+    local: [{ flags: '--format <name>', help: 'tar (default), dir, or v1: BoltDB file of schema 1' }, AT],
+    examples: [
+      'diffkeeper export --store=./keep state.tar',
+      'diffkeeper export --store=./keep --at=12 - config | tar -x -C /tmp/look',
+      'diffkeeper export --store=./keep --format=v1 db.bolt',
+    ],
+    load: () => import('./command-export.js'),
+  },
+  {
+    name: 'import',
+    help: 'take what another program left: a directory, or a file of the older system',
+    arguments: '<source>',
+    options: WRITE.filter((key) => key !== 'stateDir'),
+    local: [
+      { flags: '--from <kind>', help: 'dir (default), or bolt' },
+      { flags: '--tag <text>', help: 'text kept with the checkpoint' },
+    ],
+    examples: [
+      'restic restore latest --target ./restored && diffkeeper import --store=./keep ./restored',
+      'diffkeeper import --from=bolt /deltas/db.bolt',
+    ],
+    load: () => import('./command-import.js'),
+  },
+  {
     name: 'repair',
     help: 'rebuild the metadata from the packs alone',
     options: STORE,

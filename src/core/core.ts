@@ -3,6 +3,7 @@ export * from './byte-path.js';
 export * from './clock.js';
 export * from './errors.js';
 export * from './fs.js';
+export * from './gzip-whole.js';
 export * from './in-groups.js';
 export * from './join-bytes.js';
 export * from './limits.js';

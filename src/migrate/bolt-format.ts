@@ -150,3 +150,17 @@ export function decodeBucket(value: Buffer): { readonly root: number; readonly i
   const root = pageNumber(value, 0);
   return { root, inline: root === 0 ? value.subarray(BUCKET_BYTES) : null };
 }
+
+/** Body of a meta page whose list of free pages is page 2. */
+export function encodeMeta(meta: BoltMeta): Buffer {
+  const body = Buffer.alloc(META_BYTES);
+  body.writeUInt32LE(MAGIC, 0);
+  body.writeUInt32LE(FILE_VERSION, 4);
+  body.writeUInt32LE(meta.pageBytes, 8);
+  body.writeBigUInt64LE(BigInt(meta.root), 16);
+  body.writeBigUInt64LE(2n, 32);
+  body.writeBigUInt64LE(BigInt(meta.pages), 40);
+  body.writeBigUInt64LE(meta.transaction, 48);
+  body.writeBigUInt64LE(fnv1a(body.subarray(0, 56)), 56);
+  return body;
+}

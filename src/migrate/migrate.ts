@@ -1,4 +1,6 @@
 /** Door of the room `migrate`: stores of the older system, read and brought over. */
+export { type ExportOptions, type ExportReport, exportBolt } from './export-bolt.js';
+export { type ExportSink, exportTar } from './export-tar.js';
 export { finalizeMigration } from './finalize.js';
 export {
   type DamageKind,

@@ -5,8 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
-import { createGzip } from 'node:zlib';
-import { type BytePath, DiffKeeperError, inGroups, pathToText } from '../core/core.js';
+import { type BytePath, DiffKeeperError, gzipWhole, inGroups, pathToText } from '../core/core.js';
 import {
   type Checkpoint,
   type Digest,
@@ -175,32 +174,11 @@ export class SnapshotTransaction implements Transaction {
     return { files, storedBytes, changedBytes, commit };
   }
 
-  /** As the older program wrote it: default level, no time in the header, system unknown. */
   async #compress(version: Version): Promise<Buffer> {
-    const hash = createHash('sha256');
-    const gzip = createGzip();
-    const parts: Buffer[] = [];
-    const output = (async () => {
-      for await (const chunk of gzip as AsyncIterable<Buffer>) parts.push(chunk);
-    })();
-    output.catch(() => {});
-    try {
-      for await (const piece of this.#content(version)) {
-        hash.update(piece);
-        if (!gzip.write(piece)) await new Promise((resolve) => gzip.once('drain', resolve));
-      }
-      gzip.end();
-      await output;
-    } finally {
-      gzip.destroy();
-    }
-    if (!version.digest?.equals(hash.digest())) {
-      const path = pathToText(version.path);
-      throw new DiffKeeperError('DK_DIGEST_MISMATCH', `the pieces of ${path} do not make up its content`, { path });
-    }
-    const value = Buffer.concat(parts);
-    value[9] = 0xff;
-    return value;
+    const { value, sha256 } = await gzipWhole(this.#content(version));
+    if (version.digest?.equals(sha256)) return value;
+    const path = pathToText(version.path);
+    throw new DiffKeeperError('DK_DIGEST_MISMATCH', `the pieces of ${path} do not make up its content`, { path });
   }
 
   async *#content(version: Version): AsyncGenerator<Buffer> {

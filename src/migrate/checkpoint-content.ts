@@ -1,0 +1,57 @@
+/** A checkpoint's entries and their bytes, verified on the way out, for exports. */
+import { type BytePath, DiffKeeperError, isWithin, LIMITS, pathFromText, pathToText } from '../core/core.js';
+import { startDigest } from '../engine/load.js';
+import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
+import type { Store } from '../store/store.js';
+
+const STEP_BYTES = LIMITS.windowBytes;
+
+export interface ExportChoice {
+  /** Checkpoint number or moment; default the newest. */
+  readonly at?: number | Date;
+  /** Only these paths and what lies below them, UTF-8 text. Default all. */
+  readonly paths?: readonly string[];
+}
+
+/** @throws DK_NOT_FOUND */
+export async function chosenCheckpoint(store: Store, at: number | Date | undefined): Promise<Checkpoint> {
+  if (at !== undefined) return store.checkpointAt(at);
+  if (store.newest) return store.newest;
+  throw new DiffKeeperError('DK_NOT_FOUND', `the store ${store.path} has no checkpoint`, { path: store.path });
+}
+
+/** Live entries of a checkpoint, parents before what is in them. Unsafe paths are refused. @throws DK_UNSAFE_PATH */
+export async function* chosenEntries(
+  store: Store,
+  checkpoint: Checkpoint,
+  choice: ExportChoice,
+): AsyncGenerator<Version> {
+  const under: BytePath[] | undefined = choice.paths?.map((path) => pathFromText(path));
+  for await (const batch of store.entries({ at: checkpoint.sequence })) {
+    for (const version of batch) {
+      if (version.type === VERSION_TYPE.removed || version.path === '') continue;
+      if (under && !under.some((path) => isWithin(version.path, path))) continue;
+      if (hasSafePath(version)) yield version;
+      else
+        throw new DiffKeeperError('DK_UNSAFE_PATH', 'the checkpoint holds an unsafe path', {
+          path: pathToText(version.path),
+        });
+    }
+  }
+}
+
+/** A file's bytes in pieces. Every blob is verified, the whole at the end. @throws DK_CORRUPT_..., DK_DIGEST_MISMATCH */
+export async function* contentOf(store: Store, version: Version): AsyncGenerator<Buffer> {
+  const digest = await startDigest(store.hashAlgo);
+  const reader = store.reader(version);
+  for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
+    const bytes = await reader.read(offset, Math.min(STEP_BYTES, version.size - offset));
+    digest.update(bytes);
+    yield bytes;
+  }
+  const path = pathToText(version.path);
+  if (version.digest && digest.digest().equals(version.digest)) return;
+  throw new DiffKeeperError('DK_DIGEST_MISMATCH', `the content of ${path} has another digest than its version`, {
+    path,
+  });
+}
