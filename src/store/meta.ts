@@ -4,7 +4,7 @@
  * everything here can be rebuilt from the packs.
  */
 import { ClassicLevel } from 'classic-level';
-import { DiffKeeperError, fromSystemError, isDiffKeeperError, renameDurable } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, fsyncDirectory, isDiffKeeperError, renameDurable } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
 import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
@@ -78,6 +78,14 @@ export class Meta {
       await level.open();
     } catch (error) {
       throw metaError(error, 'open', directory);
+    }
+    try {
+      // LevelDB renames CURRENT and never syncs the directory after it: should the old one come back after a crash, it
+      // would begin with old tables and go on with new logs, and what is between them would be missing without a word.
+      await fsyncDirectory(directory);
+    } catch (error) {
+      await level.close().catch(() => {});
+      throw fromSystemError(error, 'sync', directory);
     }
     return level;
   }

@@ -72,10 +72,16 @@ export async function putLeftoversAside(parts: TailParts, prune: PruneRecord): P
   await removeLeftovers(parts, prune);
 }
 
+/** A crash may have kept the record and lost the header, which was never synced by itself. */
+async function isWholeSeal(parts: TailParts, pack: number): Promise<boolean> {
+  const stands = (await parts.packs.list()).includes(pack);
+  return stands && (await sealIn(parts, pack)) !== null && (await parts.packs.headerDamage(pack)) === null;
+}
+
 /** Writes a copy of the seal again that is damaged, missing or was never finished. */
 export async function healSeal(parts: TailParts, prune: PruneRecord): Promise<void> {
   for (const pack of [prune.lastPack - 1, prune.lastPack]) {
-    if ((await parts.packs.list()).includes(pack) && (await sealIn(parts, pack))) continue;
+    if (await isWholeSeal(parts, pack)) continue;
     const { record } = await encodeMetaRecord(parts, RECORD.prune, encodePrune(prune));
     await parts.packs.forget(pack);
     await writeFileDurable(parts.packs.file(pack), Buffer.concat([parts.packs.header(pack), record]));

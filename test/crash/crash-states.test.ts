@@ -14,7 +14,7 @@ function crashStates(...words: string[]): { readonly output: string; readonly st
 }
 
 it('every state that a crash may leave opens with all that was acknowledged', () => {
-  const workloads = ['capture', 'packs', 'recovery', 'repair'].map((name) => `--workload=${name}`);
+  const workloads = ['capture', 'packs', 'prune', 'recovery', 'repair'].map((name) => `--workload=${name}`);
   const { output, status } = crashStates('--states=2000', '--cases=1', '--seed=5', ...workloads);
   expect(output).toMatch(/20\d\d states, \d+ of them different, 0 failed/);
   expect(status).toBe(0);

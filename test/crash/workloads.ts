@@ -170,6 +170,34 @@ async function repair(base: string, say: Say): Promise<void> {
   await store.close();
 }
 
+/** All but the newest checkpoints go and packs are rewritten, with and without commits meanwhile, again and again. */
+async function prune(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  for (let round = 0; round < 3; round += 1) {
+    await smallCommits(store, say, 3);
+    await commit(store, say, { big: noise(50_000, round + 200) });
+    const newest = store.newest?.sequence ?? 0;
+    const sequences = Array.from({ length: newest - 2 }, (_, index) => index + 1);
+    say({ type: 'released', sequences });
+    const pruned = store.prune({ keepLast: 3 }, { compactBelow: round === 1 ? 0.5 : 1 });
+    if (round === 1) await smallCommits(store, say, 2);
+    await pruned;
+  }
+  await smallCommits(store, say, 1);
+  await store.close();
+}
+
+/** Opening after a crash during a prune has work to do; then one more commit, and a prune. */
+async function pruneAgain(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await smallCommits(store, say, 2);
+  const newest = store.newest?.sequence ?? 0;
+  say({ type: 'released', sequences: Array.from({ length: newest - 2 }, (_, index) => index + 1) });
+  await store.prune({ keepLast: 2 }, { compactBelow: 1 });
+  await smallCommits(store, say, 1);
+  await store.close();
+}
+
 /** Opening has work to do; then life goes on. */
 async function goOn(base: string, say: Say): Promise<void> {
   const store = await open(base, say);
@@ -188,6 +216,8 @@ export const WORKLOADS: readonly Workload[] = [
   { name: 'leveldb-compaction', weight: 3, run: compaction },
   { name: 'recovery', weight: 4, run: goOn, after: { workload: 'capture', cases: 6 } },
   { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
+  { name: 'prune', weight: 6, run: prune },
+  { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
   { name: 'repair', weight: 3, before: filled, run: repair },
   {
     name: 'lost-metadata',

@@ -82,6 +82,23 @@ describe('opening after a crash', () => {
     await expectFirstOnly();
   });
 
+  it('writes a prune record again whose pack lost its header', async () => {
+    let store = await fixture.open();
+    for (let seed = 1; seed <= 3; seed += 1) await commitFiles(store, { a: noise(3000, seed) });
+    await store.prune({ keepLast: 1 }, { compactBelow: 1 });
+    await store.close();
+    const packs = path.join(fixture.root, 'packs');
+    const seal = path.join(packs, (await readdir(packs)).sort().pop() as string);
+    const whole = await readFile(seal);
+    await writeFile(seal, Buffer.concat([Buffer.alloc(64), whole.subarray(64)]));
+    await rm(meta(), { recursive: true });
+    store = await fixture.open();
+    expect((await contentOf(store, 'a'))?.equals(noise(3000, 3))).toBe(true);
+    expect((await store.verify()).damage).toEqual([]);
+    await store.close();
+    expect((await readFile(seal)).equals(whole)).toBe(true);
+  });
+
   it('puts metadata aside twice within one millisecond', async () => {
     let store = await fixture.open();
     await commitFiles(store, { a: noise(100, 1) });
