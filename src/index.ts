@@ -41,18 +41,35 @@ export {
 } from './core/core.js';
 export type {
   BareDiffOptions,
+  BareFileInfo,
   BareFormat,
   BarePatchOptions,
   DeltaCandidate,
   DeltaChoice,
   DeltaEngineName,
+  DeltaFileInfo,
   DeltaInfo,
+  DeltaProgress,
   DeltaReport,
+  DiffFileOptions,
   DiffOptions,
   DigestOptions,
+  PatchFileOptions,
+  PatchFileReport,
   PatchOptions,
 } from './delta/delta.js';
-export { deltaFormat, diff, diffBare, digest, inspectDelta, patch, patchBare } from './delta/delta.js';
+export {
+  deltaFormat,
+  diff,
+  diffBare,
+  diffFile,
+  digest,
+  inspectDelta,
+  inspectDeltaFile,
+  patch,
+  patchBare,
+  patchFile,
+} from './delta/delta.js';
 export type { Effort, Engine, EngineInfo, HashAlgo, TensorRegion } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';

@@ -1,19 +1,20 @@
 /** `delta`: makes a delta of two files, or inspects one. */
+import { stat } from 'node:fs/promises';
 import {
   type BareFormat,
-  type DeltaInfo,
+  type DeltaFileInfo,
   type DeltaReport,
-  deltaFormat,
-  diff,
   diffBare,
+  diffFile,
   EXIT_CODES,
-  inspectDelta,
+  inspectDeltaFile,
 } from '../index.js';
 import type { CommandContext } from './context.js';
 import { diffChoices } from './delta-choices.js';
 import { argumentError } from './failure.js';
+import { startProgress } from './progress.js';
 import { showBytes, showDuration } from './units.js';
-import { readWhole, writeWhole } from './whole-file.js';
+import { explainRefusal, input, readWhole, writeWhole } from './whole-file.js';
 
 function say({ output }: CommandContext, facts: object, text: string, toStdout: boolean): void {
   // The delta itself may be going to stdout: then nothing else may.
@@ -22,10 +23,11 @@ function say({ output }: CommandContext, facts: object, text: string, toStdout: 
   else output.line(text);
 }
 
-function show(context: CommandContext, info: DeltaInfo, toStdout: boolean): void {
+function show(context: CommandContext, info: DeltaFileInfo, toStdout: boolean): void {
   const share =
     info.targetBytes > 0 ? ` (${((info.deltaBytes / info.targetBytes) * 100).toFixed(2)} % of the target)` : '';
-  const text = `${info.engine}: ${showBytes(info.sourceBytes)} → ${showBytes(info.targetBytes)}, delta ${showBytes(info.deltaBytes)}${share}`;
+  const what = info.windows === undefined ? info.engine : `${info.windows} windows`;
+  const text = `${what}: ${showBytes(info.sourceBytes)} → ${showBytes(info.targetBytes)}, delta ${showBytes(info.deltaBytes)}${share}`;
   say(context, info, text, toStdout);
 }
 
@@ -60,35 +62,63 @@ function bareFormat(format: unknown): BareFormat | undefined {
 }
 
 async function inspect(context: CommandContext, file: string): Promise<number> {
-  const delta = await readWhole(file, context.signal);
-  const format = deltaFormat(delta);
-  if (format === 'bsdiff' || format === 'vcdiff') showBare(context, format, delta.length, false);
-  else show(context, await inspectDelta(delta), false);
+  const info = await inspectDeltaFile(file === '-' ? process.stdin : file);
+  if (info.format === 'dkd') show(context, info, false);
+  else showBare(context, info.format, info.deltaBytes, false);
   return EXIT_CODES.ok;
 }
 
+/** The three files of a call; `-` is stdin or stdout. */
+interface Files {
+  readonly source: string;
+  readonly target: string;
+  readonly file: string;
+}
+
+async function writeBare(context: CommandContext, format: BareFormat, { source, target, file }: Files): Promise<void> {
+  const { local, signal } = context;
+  const delta = await diffBare(await readWhole(source, signal), await readWhole(target, signal), { format, signal });
+  await writeWhole(file, delta, local.force === true);
+  showBare(context, format, delta.length, file === '-');
+}
+
+/** Length of the target, where floats of a width were announced for all of it. */
+async function announcedBytes(local: CommandContext['local'], target: string): Promise<number> {
+  if (local.elementBytes === undefined) return 0;
+  if (target === '-') throw argumentError('delta', '--element-bytes needs a target file, not stdin');
+  return (await stat(target).catch(() => ({ size: 0 }))).size;
+}
+
+async function writeDelta(context: CommandContext, { source, target, file }: Files): Promise<void> {
+  const { settings, local, output, signal } = context;
+  let report: DeltaReport | undefined;
+  const onReport = (made: DeltaReport): void => {
+    report = made;
+  };
+  const progress = await startProgress(output, 'delta');
+  const info = await diffFile(input(source), input(target), file === '-' ? process.stdout : file, {
+    ...diffChoices(settings, local, await announcedBytes(local, target)),
+    overwrite: local.force === true,
+    signal,
+    onReport,
+    onProgress: progress.update,
+  })
+    .catch(explainRefusal)
+    .finally(progress.stop);
+  if (local.explain === true && report !== undefined) explain(context, report, file === '-');
+  show(context, { format: 'dkd', ...info }, file === '-');
+}
+
 export async function run(context: CommandContext): Promise<number> {
-  const { settings, words, local, signal } = context;
+  const { words, local } = context;
   if (typeof local.inspect === 'string') return inspect(context, local.inspect);
   const [source, target, file] = words;
   if (source === undefined || target === undefined || file === undefined) {
     throw argumentError('delta', 'give source, target and output, or --inspect <file>');
   }
   const format = bareFormat(local.format);
-  const sourceBytes = await readWhole(source, signal);
-  const targetBytes = await readWhole(target, signal);
-  const choices = diffChoices(settings, local, targetBytes.length);
-  let report: DeltaReport | undefined;
-  const onReport = (made: DeltaReport): void => {
-    report = made;
-  };
-  const delta =
-    format === undefined
-      ? await diff(sourceBytes, targetBytes, { ...choices, signal, onReport })
-      : await diffBare(sourceBytes, targetBytes, { format, signal });
-  await writeWhole(file, delta, local.force === true);
-  if (local.explain === true && report !== undefined) explain(context, report, file === '-');
-  if (format === undefined) show(context, await inspectDelta(delta), file === '-');
-  else showBare(context, format, delta.length, file === '-');
+  const files = { source, target, file };
+  if (format === undefined) await writeDelta(context, files);
+  else await writeBare(context, format, files);
   return EXIT_CODES.ok;
 }

@@ -1,7 +1,8 @@
 /** Reads and writes the files of `delta` and `patch`. `-` is stdin or stdout. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { DiffKeeperError } from '../index.js';
+import { DiffKeeperError, isDiffKeeperError } from '../index.js';
 
 function failed(error: unknown, action: string, file: string): DiffKeeperError {
   const code = error instanceof Error && 'code' in error ? error.code : '';
@@ -36,4 +37,17 @@ export async function writeWhole(file: string, bytes: Uint8Array, force: boolean
     if (refusal.code !== 'DK_ARGUMENT') await rm(file, { force: true }).catch(() => {});
     throw refusal;
   }
+}
+
+/** A file to read, or stdin. */
+export function input(file: string): string | Readable {
+  return file === '-' ? process.stdin : file;
+}
+
+/** Names the option that would have helped where an output exists already. */
+export function explainRefusal(error: unknown): never {
+  if (isDiffKeeperError(error, 'DK_ARGUMENT') && error.facts.path !== undefined) {
+    throw new DiffKeeperError('DK_ARGUMENT', `${error.message}; --force replaces it`, error.facts, error);
+  }
+  throw error;
 }

@@ -6,6 +6,7 @@ import { DiffKeeperError, throwIfAborted } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import { looksCompact } from './compact.js';
+import { isWindows } from './window-format.js';
 
 /** A file format of others: `bsdiff` for BSDIFF40, `vcdiff` for RFC 3284. */
 export type BareFormat = 'bsdiff' | 'vcdiff';
@@ -40,7 +41,7 @@ function startsWith(bytes: Uint8Array, magic: Buffer): boolean {
 /** What a delta is by its first bytes: `dkd` for our container in either form; undefined for something else. */
 export function deltaFormat(delta: Uint8Array): 'dkd' | BareFormat | undefined {
   if (!(delta instanceof Uint8Array)) throw new TypeError(`delta must be a Buffer or Uint8Array, got ${typeof delta}`);
-  if (startsWith(delta, CONTAINER_MAGIC) || looksCompact(delta)) return 'dkd';
+  if (startsWith(delta, CONTAINER_MAGIC) || looksCompact(delta) || isWindows(delta)) return 'dkd';
   return (Object.keys(BARE) as BareFormat[]).find((format) => startsWith(delta, BARE[format].magic));
 }
 

@@ -137,3 +137,14 @@ export const DELTA_ENGINES: readonly DeltaEngine[] = [raw, xor, tensor, xdelta, 
 export function deltaEngineByNumber(number: number): DeltaEngine | undefined {
   return DELTA_ENGINES.find((engine) => engine.number === number);
 }
+
+/** As `deltaEngineByNumber`, for a number read from a delta. Throws DK_UNSUPPORTED. */
+export function engineOfNumber(number: number): DeltaEngine {
+  const engine = deltaEngineByNumber(number);
+  if (engine !== undefined) return engine;
+  throw new DiffKeeperError(
+    'DK_UNSUPPORTED',
+    `the delta was made with engine ${number}, which this release does not have`,
+    { actual: number },
+  );
+}

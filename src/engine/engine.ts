@@ -8,6 +8,7 @@ import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
 import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
+import type { LongFileVerbs } from './source-index.js';
 import type { StateVerbs } from './state-verbs.js';
 import type { TensorVerbs } from './tensor-region.js';
 
@@ -21,6 +22,7 @@ export {
   ZERO_BYTES,
 } from './blob-batches.js';
 export type { FileWriter } from './file-writer.js';
+export type { SourceIndex, StreamDigest } from './source-index.js';
 export type { GroupDigest, SparseDelta, StateVerbs } from './state-verbs.js';
 
 export type { TensorRegion } from './tensor-region.js';
@@ -203,7 +205,7 @@ export interface CutOptions {
   readonly maxBytes: number;
 }
 
-export interface Engine extends RunVerbs, StateVerbs, TensorVerbs, WriterVerbs {
+export interface Engine extends LongFileVerbs, RunVerbs, StateVerbs, TensorVerbs, WriterVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;

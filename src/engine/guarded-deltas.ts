@@ -1,8 +1,9 @@
 /** The argument checks of the engines with file formats of their own, as `guarded-engine.ts` has them for the rest. */
 import { constants } from 'node:buffer';
 import { checkBytes, checkEffort, checkInteger } from './check-arguments.js';
-import type { Engine, TensorRegion } from './engine.js';
+import type { Engine, SourceIndex, StreamDigest, TensorRegion } from './engine.js';
 
+const FILE_BYTES_MAX = 2 ** 44;
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 
 /** Functions that these checks stand in front of. */
@@ -61,6 +62,35 @@ export function guardDeltaFiles(inner: Engine): DeltaFiles {
       checkPair(source, delta, 'delta');
       checkInteger(targetBytesMax, 'targetBytesMax', 0, BYTES_MAX);
       return inner.vcdiffPatch(source, delta, targetBytesMax);
+    },
+  };
+}
+
+/** Checks arguments, then calls `inner`. */
+export function guardDigest(inner: StreamDigest): StreamDigest {
+  return {
+    async update(data) {
+      checkBytes(data, 'data');
+      return inner.update(data);
+    },
+    finish: () => inner.finish(),
+  };
+}
+
+/** Checks arguments, then calls `inner`. */
+export function guardSourceIndex(inner: SourceIndex): SourceIndex {
+  return {
+    async add(data, offset) {
+      checkBytes(data, 'data');
+      checkInteger(offset, 'offset', 0, FILE_BYTES_MAX);
+      return inner.add(data, offset);
+    },
+    async find(target, targetOffset, inPlace, budget) {
+      checkBytes(target, 'target');
+      checkBytes(inPlace, 'inPlace');
+      checkInteger(targetOffset, 'targetOffset', 0, FILE_BYTES_MAX);
+      checkInteger(budget, 'budget', 0, 2 ** 30);
+      return inner.find(target, targetOffset, inPlace, budget);
     },
   };
 }

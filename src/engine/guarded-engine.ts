@@ -19,7 +19,7 @@ import {
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
 import { guardWriter } from './file-writer.js';
-import { guardDeltaFiles } from './guarded-deltas.js';
+import { guardDeltaFiles, guardDigest, guardSourceIndex } from './guarded-deltas.js';
 import { guardStates } from './guarded-states.js';
 import { guardRuns } from './run-verbs.js';
 
@@ -28,8 +28,12 @@ const U64_MAX = 2n ** 64n - 1n;
 /** One block of a file scan: a step needs room for more than that. */
 const SCAN_BLOCK_BYTES = 256 << 10;
 const SEED_BYTES = 16;
+const FILE_BYTES_MAX = 2 ** 44;
 
-type Hashing = Pick<Engine, 'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'merkleRoot' | 'xxh3'>;
+type Hashing = Pick<
+  Engine,
+  'digest' | 'digestAsync' | 'digestMany' | 'digestFile' | 'createDigest' | 'createSourceIndex' | 'merkleRoot' | 'xxh3'
+>;
 type Coding = Pick<
   Engine,
   | 'compress'
@@ -77,6 +81,14 @@ function guardHashing(inner: Engine): Hashing {
       checkAlgo(algo);
       checkFilePath(path, 'path');
       return inner.digestFile(algo, path, signal);
+    },
+    createDigest(algo) {
+      checkAlgo(algo);
+      return guardDigest(inner.createDigest(algo));
+    },
+    createSourceIndex(sourceBytes) {
+      checkInteger(sourceBytes, 'sourceBytes', 0, FILE_BYTES_MAX);
+      return guardSourceIndex(inner.createSourceIndex(sourceBytes));
     },
     merkleRoot(algo, leaves) {
       checkAlgo(algo);

@@ -11,7 +11,7 @@ import {
   throwIfAborted,
   unpackPaths,
 } from '../core/core.js';
-import type { Engine, FileScan, StatIndex, TreeChanges } from './engine.js';
+import type { Engine, FileScan, SourceIndex, StatIndex, StreamDigest, TreeChanges } from './engine.js';
 import type { FileWriter, WriterVerbs } from './file-writer.js';
 import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
 import type { RunVerbs } from './run-verbs.js';
@@ -112,6 +112,17 @@ function wrapWriter(raw: FileWriter): FileWriter {
   };
 }
 
+function wrapDigest(raw: StreamDigest): StreamDigest {
+  return { update: (data) => crossing(() => raw.update(data)), finish: () => raw.finish() };
+}
+
+function wrapSourceIndex(raw: SourceIndex): SourceIndex {
+  return {
+    add: (data, offset) => crossing(() => raw.add(data, offset)),
+    find: (target, targetOffset, inPlace, budget) => crossing(() => raw.find(target, targetOffset, inPlace, budget)),
+  };
+}
+
 type FileVerbs = Pick<
   Engine,
   | 'createStatIndex'
@@ -162,6 +173,8 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     digestAsync: (algo, data) => crossing(() => raw.digestAsync(algo, data)),
     digestMany: (algo, data, lengths) => crossing(() => raw.digestMany(algo, data, lengths)),
     digestFile: (algo, file, signal) => abortable(() => raw.digestFile(algo, file), signal),
+    createDigest: (algo) => wrapDigest(raw.createDigest(algo)),
+    createSourceIndex: (sourceBytes) => wrapSourceIndex(raw.createSourceIndex(sourceBytes)),
     merkleRoot: (algo, leaves) => raw.merkleRoot(algo, leaves),
     xxh3: (data, seed = 0n) => raw.xxh3(data, seed),
     compress: (data, options) => crossing(() => raw.compress(data, options ?? NO_OPTIONS)),

@@ -16,7 +16,9 @@ import type {
   GroupDigest,
   HashAlgo,
   SliceBatch,
+  SourceIndex,
   SparseDelta,
+  StreamDigest,
 } from './engine.js';
 import type { FileWriter } from './file-writer.js';
 
@@ -54,6 +56,8 @@ export interface RawAddon {
   digestAsync(algo: HashAlgo, data: Uint8Array): Promise<Buffer>;
   digestMany(algo: HashAlgo, data: Uint8Array, lengths: Uint32Array): Promise<Buffer>;
   digestFile(algo: HashAlgo, path: string): Promise<Buffer>;
+  createDigest(algo: HashAlgo): StreamDigest;
+  createSourceIndex(sourceBytes: number): SourceIndex;
   merkleRoot(algo: HashAlgo, leaves: Uint8Array): Buffer;
   xxh3(data: Uint8Array, seed: bigint): bigint;
   compress(data: Uint8Array, options: CompressOptions): Promise<Buffer>;
@@ -154,6 +158,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'digestAsync',
   'digestMany',
   'digestFile',
+  'createDigest',
+  'createSourceIndex',
   'merkleRoot',
   'xxh3',
   'compress',

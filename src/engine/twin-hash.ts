@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { IHasher } from 'hash-wasm';
 import { throwIfAborted } from '../core/core.js';
-import type { HashAlgo } from './engine.js';
+import type { HashAlgo, StreamDigest } from './engine.js';
 import { blake3, leftCount } from './twin-blake3.js';
 
 /** Bytes hashed before other work gets its turn. */
@@ -58,6 +58,22 @@ export async function startDigest(algo: HashAlgo): Promise<RunningDigest> {
   return {
     update: (data) => void hasher.update(data),
     digest: () => Buffer.from(hasher.digest('binary')),
+  };
+}
+
+/** `startDigest` for callers that cannot wait before the first piece; gives others a turn after every MiB. */
+export function createDigest(algo: HashAlgo): StreamDigest {
+  const starting = startDigest(algo);
+  let running: RunningDigest | undefined;
+  return {
+    async update(data) {
+      running ??= await starting;
+      for (let at = 0; at < data.length; at += SLICE_BYTES) {
+        running.update(data.subarray(at, at + SLICE_BYTES));
+        await yieldTurn();
+      }
+    },
+    finish: () => running?.digest() ?? digestBytes(algo, new Uint8Array(0)),
   };
 }
 

@@ -20,6 +20,7 @@ import { hashPages } from './twin-pages.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
 import { decodeSlices } from './twin-slices.js';
+import { twinLongFiles } from './twin-source-index.js';
 import { sparseDiffNow, sparsePatchNow } from './twin-sparse.js';
 import { TwinStatIndex } from './twin-stat-index.js';
 import { tensorPatchNow } from './twin-tensor-decode.js';
@@ -51,6 +52,7 @@ export function createTwin(fallbackReason?: string): Engine {
     digestAsync: digestLong,
     digestMany: digestPieces,
     digestFile,
+    ...twinLongFiles,
     merkleRoot,
     xxh3,
     async compress(data, options = {}) {

@@ -12,6 +12,7 @@ import { describeStatIndex } from './conformance-stat-index.js';
 import { describeStates } from './conformance-states.js';
 import { describeTensor } from './conformance-tensor.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
+import { describeWindows } from './conformance-windows.js';
 import { describeWriter } from './conformance-writer.js';
 
 /** What an implementation cannot do on Node alone. */
@@ -29,6 +30,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describe('bsdiff', () => describeBsdiff(engine));
     describe('vcdiff', () => describeVcdiff(engine));
     describe('states', () => describeStates(engine));
+    describe('windows', () => describeWindows(engine));
     describeStatIndex(engine);
     describeReading(engine);
     describe('runs', () => describeRuns(engine));

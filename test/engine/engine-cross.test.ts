@@ -8,6 +8,7 @@ import { TRY } from '../../src/engine/engine.js';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import { alignPairs, relatedPair } from './conformance-align.js';
 import { scanAll } from './conformance-reading.js';
+import { rangesOfCases } from './conformance-windows.js';
 import { editedBytes, lengthsOf, patternBytes, RUNS, textBytes } from './samples.js';
 import { withTree } from './tree.js';
 
@@ -70,6 +71,10 @@ describe.each(PAIRS)('%s', (_, from, to) => {
   it('decodes frames, with and without older bytes', () => crossFrames(from, to));
 
   it('decodes blobs', () => crossBlobs(from, to));
+
+  it('finds the same ranges for windows', async () => {
+    expect(await rangesOfCases(from, 1 << 20)).toEqual(await rangesOfCases(to, 1 << 20));
+  });
 
   it('patches xor payloads of any bytes', async () => {
     const bytes = fc.uint8Array({ maxLength: 500 });
