@@ -110,6 +110,8 @@ export type {
   PruneOptions,
   PrunePolicy,
   PruneReport,
+  RebuildOptions,
+  RebuildReport,
   Store,
   StoreOptions,
   StoreStats,

@@ -1,19 +1,26 @@
-/** `repair`: rebuilds the metadata from the packs alone. */
+/** `repair`: rebuilds the metadata from the packs alone, and says what cannot be mended. */
 import { EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
-import { pathFacts } from './output.js';
+import { showDamage } from './damage-lines.js';
+import { startProgress } from './progress.js';
 import { withStore } from './store-access.js';
 import { count } from './units.js';
 
+const AFFECTED_SHOWN = 100;
+
 export async function run(context: CommandContext): Promise<number> {
-  const { output } = context;
-  const { checkpoints, records, damage } = await withStore(context, {}, (store) => store.rebuildIndex());
-  for (const { affected, ...facts } of damage) {
-    const paths = affected.map(({ path, sequence }) => ({ ...pathFacts(path), sequence }));
-    output.record('damage', { ...facts, affected: paths });
-    output.note(`damaged ${facts.kind}: ${facts.where}: ${facts.message}`);
-  }
-  output.record('repair', { checkpoints, records, damaged: damage.length });
+  const { output, local, signal } = context;
+  const report = await withStore(context, {}, async (store) => {
+    const progress = await startProgress(output, 'checking');
+    const options = { check: true, readData: local.readData !== false, signal, onProgress: progress.update };
+    return store.rebuildIndex(options).finally(progress.stop);
+  });
+  const { checkpoints, records, damage, droppedBlobs = 0, quarantined = [] } = report;
+  showDamage(output, damage, AFFECTED_SHOWN);
+  for (const file of quarantined) output.note(`put aside: ${file}`);
+  output.record('repair', { checkpoints, records, damaged: damage.length, droppedBlobs, quarantined });
   output.line(`metadata rebuilt: ${count(checkpoints, 'checkpoint')} from ${count(records, 'record')}`);
+  if (droppedBlobs > 0)
+    output.line(`${count(droppedBlobs, 'blob')} unreadable: stored anew when a capture meets the same bytes`);
   return damage.length === 0 ? EXIT_CODES.ok : EXIT_CODES.partial;
 }

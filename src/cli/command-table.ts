@@ -146,8 +146,12 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'verify',
     help: 'check every record, blob, recipe and root',
     options: STORE,
-    local: [{ flags: '--no-read-data', help: 'check structure only; decode no content' }],
-    examples: ['diffkeeper verify --store=./keep'],
+    local: [
+      { flags: '--no-read-data', help: 'check structure only; decode no content' },
+      { flags: '--read-data', help: 'decode every blob (the default)' },
+      { flags: '--sample <share>', help: 'decode only this share of the blobs, others each time, such as 5%' },
+    ],
+    examples: ['diffkeeper verify --store=./keep', 'diffkeeper verify --store=./keep --sample=5%'],
     load: () => import('./command-verify.js'),
   },
   {
@@ -253,8 +257,9 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   },
   {
     name: 'repair',
-    help: 'rebuild the metadata from the packs alone',
+    help: 'rebuild the metadata from the packs alone; put damage aside and say what it reaches',
     options: STORE,
+    local: [{ flags: '--no-read-data', help: 'check structure only; decode no content' }],
     examples: ['diffkeeper repair --store=./keep'],
     load: () => import('./command-repair.js'),
   },

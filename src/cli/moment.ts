@@ -46,3 +46,15 @@ export function parseCount(flag: string, value: unknown, fallback: number): numb
     actual: text,
   });
 }
+
+/** A share such as `5%` or `0.5%`, as a number above 0 and at most 1. Throws DK_ARGUMENT that names the flag. */
+export function parseShare(flag: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  const text = String(value);
+  const share = Number(/^(\d{1,3}(?:\.\d+)?) ?%$/.exec(text)?.[1] ?? Number.NaN) / 100;
+  if (share > 0 && share <= 1) return share;
+  throw new DiffKeeperError('DK_ARGUMENT', `${flag}: got "${text}"; allowed: a share above 0 %, such as 5%`, {
+    name: flag,
+    actual: text,
+  });
+}

@@ -8,9 +8,25 @@ export interface Progress {
   stop(): void;
 }
 
+const RECORD_MS = 1000;
+
+/** For programs: one record a second, none of what is quicker. */
+function progressRecords(output: Output, step: string): Progress {
+  let lastMs = performance.now();
+  return {
+    update: (doneBytes, totalBytes) => {
+      if (performance.now() - lastMs < RECORD_MS) return;
+      lastMs = performance.now();
+      output.record('progress', { step, doneBytes, totalBytes });
+    },
+    stop: () => {},
+  };
+}
+
 /** Bar with a label, counting bytes. */
 export async function startProgress(output: Output, label: string): Promise<Progress> {
-  if (!output.terminal || output.json) return { update: () => {}, stop: () => {} };
+  if (output.json) return progressRecords(output, label);
+  if (!output.terminal) return { update: () => {}, stop: () => {} };
   const { default: bars } = await import('cli-progress');
   const bar = new bars.SingleBar({
     format: `${label} {bar} {percentage}% {done} of {all}`,

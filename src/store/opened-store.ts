@@ -15,7 +15,7 @@ import { Packs } from './packs.js';
 import type { PrunePolicy } from './prune-policy.js';
 import type { PruneParts } from './prune-run.js';
 import { ReadLeases } from './read-leases.js';
-import type { RebuildResult } from './rebuild.js';
+import { repairStore } from './repair.js';
 import { StoreIdentity } from './store-identity.js';
 import { type CommitOutcome, StoreTransaction } from './transaction.js';
 import { TreeCache } from './tree-cache.js';
@@ -23,6 +23,8 @@ import type {
   BlobInfo,
   PruneOptions,
   PruneReport,
+  RebuildOptions,
+  RebuildReport,
   Store,
   StoreStats,
   Transaction,
@@ -31,7 +33,7 @@ import type {
   VersionReader,
   VersionSummary,
 } from './types.js';
-import { verifyStore } from './verify.js';
+import { type VerifyParts, verifyStore } from './verify.js';
 import { RecipeReader } from './version-reader.js';
 import { WriteGate } from './write-gate.js';
 
@@ -237,14 +239,15 @@ export class OpenedStore extends StoreIdentity implements Store {
     return measureStore(this, { meta: this.#meta, packs: this.#packs, history: this.#history });
   }
 
-  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    return this.#maintenance.inTurn(async () => {
-      await this.#readable();
-      return verifyStore({ ...this.#upParts, blobs: this.#blobs, newest: this.#newest }, options);
-    });
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return this.#maintenance.inTurn(() => this.#readable().then(() => verifyStore(this.#verifyParts, options)));
   }
 
-  async rebuildIndex(): Promise<RebuildResult> {
+  get #verifyParts(): VerifyParts {
+    return { ...this.#upParts, blobs: this.#blobs, newest: this.#newest };
+  }
+
+  async rebuildIndex(options: RebuildOptions = {}): Promise<RebuildReport> {
     this.#assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
     return this.#maintenance.inTurn(async () => {
@@ -252,7 +255,7 @@ export class OpenedStore extends StoreIdentity implements Store {
       const result = await rebuildAll(this.#upParts);
       this.#forget();
       await this.#settle(result.state);
-      return result;
+      return options.check ? repairStore(this.#verifyParts, result, options) : result;
     });
   }
 

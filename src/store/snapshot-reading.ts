@@ -89,5 +89,5 @@ export async function verifySnapshots(
   }
   const files = facts.size;
   const counts = { packs: 0, records: files, blobs: files, versions: files, checkpoints: files > 0 ? 1 : 0 };
-  return { ...counts, bytes, damage };
+  return { ...counts, bytes, blobsRead: counts.blobs, roots: 0, damage };
 }

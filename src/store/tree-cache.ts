@@ -35,8 +35,8 @@ const LEAVES_BATCH = 2048;
 export class TreeCache {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
-  readonly #meta: Meta;
-  readonly #heads: Heads;
+  readonly #meta: Pick<Meta, 'getMany'>;
+  readonly #heads: Pick<Heads, 'get' | 'children'>;
   readonly #place: LeafPlace;
   readonly #directories = new Map<BytePath, Leaves>();
   #leafCount = 0;
@@ -48,8 +48,8 @@ export class TreeCache {
   constructor(parts: {
     readonly engine: Engine;
     readonly algo: HashAlgo;
-    readonly meta: Meta;
-    readonly heads: Heads;
+    readonly meta: Pick<Meta, 'getMany'>;
+    readonly heads: Pick<Heads, 'get' | 'children'>;
     readonly cachePath: string;
     readonly storeId: string;
   }) {

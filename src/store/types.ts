@@ -141,11 +141,17 @@ export interface VerifyReport {
   readonly versions: number;
   readonly checkpoints: number;
   readonly bytes: number;
+  /** Blobs that were decoded; recipes not counted. */
+  readonly blobsRead: number;
+  /** Checkpoints whose tree root was made anew from the packs and is right; only those in front of any damage. */
+  readonly roots: number;
   readonly damage: readonly DamageReport[];
 }
 
 export interface VerifyOptions {
-  /** Decode every blob and check its digest, recompute file digests. Default true. */
+  /** With `readData`: decode this share of the blobs, others each time; above 0, at most 1. Default 1. */
+  readonly sample?: number;
+  /** Decode every blob and check its digest. Default true. */
   readonly readData?: boolean;
   readonly signal?: AbortSignal;
   /** Called now and then with bytes checked and bytes in all. */
@@ -156,6 +162,15 @@ export interface RebuildReport {
   readonly checkpoints: number;
   readonly records: number;
   readonly damage: readonly DamageReport[];
+  /** With `check`: blobs that do not decode any more; they are stored anew when a capture meets their bytes again. */
+  readonly droppedBlobs?: number;
+  /** With `check`: files in `quarantinePath`: copies of damaged stretches, and a report of all damage. */
+  readonly quarantined?: readonly string[];
+}
+
+export interface RebuildOptions extends VerifyOptions {
+  /** Verify afterwards, say what damage reaches, and put it aside. Default false. */
+  readonly check?: boolean;
 }
 
 export interface PruneOptions {
@@ -240,6 +255,6 @@ export interface Store {
   /** Resolves when a transaction that is begun now need not wait for a prune. */
   quiet(): Promise<void>;
   /** Rebuilds the metadata from the packs alone. */
-  rebuildIndex(): Promise<RebuildReport>;
+  rebuildIndex(options?: RebuildOptions): Promise<RebuildReport>;
   close(): Promise<void>;
 }

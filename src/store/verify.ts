@@ -9,6 +9,7 @@ import {
   type Version,
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
+import { CheckpointCheck } from './checkpoint-check.js';
 import type { Heads } from './heads.js';
 import { HistoryView } from './history-view.js';
 import { IndexCheck } from './index-check.js';
@@ -36,12 +37,18 @@ class Findings {
   records = 0;
   checkpoints = 0;
   bytes = 0;
+  blobsRead = 0;
 }
 
-export async function verifyStore(
-  parts: TailParts & { readonly blobs: BlobStore; readonly heads: Heads; readonly newest: Checkpoint | null },
-  options: VerifyOptions,
-): Promise<VerifyReport> {
+export type VerifyParts = TailParts & {
+  readonly blobs: BlobStore;
+  readonly heads: Heads;
+  readonly newest: Checkpoint | null;
+};
+
+export async function verifyStore(parts: VerifyParts, options: VerifyOptions): Promise<VerifyReport> {
+  const { sample = 1 } = options;
+  if (!(sample > 0 && sample <= 1)) throw new RangeError(`sample must be above 0 and at most 1, came ${sample}`);
   const findings = new Findings();
   const view = new HistoryView(await readPrune(parts.meta));
   const packs = view.order(await parts.packs.list());
@@ -51,9 +58,10 @@ export async function verifyStore(
   const allBytes = readData ? total * 2 : total;
   const replay = new Replay(parts.engine, parts.algo, view);
   const index = new IndexCheck(parts.meta, parts.checksum);
+  const checkpoints = new CheckpointCheck(parts.engine, parts.algo, view.prune);
   for (const pack of packs) {
     throwIfAborted(options.signal);
-    await walkPack(parts, { replay, index, pack }, findings);
+    await walkPack(parts, { replay, index, checkpoints, pack }, findings);
     options.onProgress?.(findings.bytes, allBytes);
   }
   await checkBlobs(parts, findings, readData, (done) => options.onProgress?.(total + done * total, allBytes), options);
@@ -70,15 +78,23 @@ export async function verifyStore(
     versions: findings.versions.length,
     checkpoints: findings.checkpoints,
     bytes: findings.bytes,
+    blobsRead: findings.blobsRead,
+    roots: checkpoints.roots,
     damage: findings.damage,
   };
 }
 
 async function walkPack(
   parts: TailParts,
-  { replay, index, pack }: { readonly replay: Replay; readonly index: IndexCheck; readonly pack: number },
+  walk: {
+    readonly replay: Replay;
+    readonly index: IndexCheck;
+    readonly checkpoints: CheckpointCheck;
+    readonly pack: number;
+  },
   findings: Findings,
 ): Promise<void> {
+  const { replay, index, checkpoints, pack } = walk;
   const end = await parts.packs.length(pack);
   const note = (kind: number, digest: Digest): void => {
     if (kind === RECORD.blob) findings.blobs.push(digest);
@@ -89,11 +105,15 @@ async function walkPack(
       findings.checkpoints += 1;
       for (const version of found.versions) findings.versions.push(version);
       if (found.missingParts > 0) findings.damage.push(lostParts(found));
+      // Behind damage the tree is not what it was, and that is told already.
+      if (replay.damage.length > 0) checkpoints.giveUp();
+      findings.damage.push(...(await checkpoints.add(found)));
       await index.add(found.changes);
     }
   } catch (error) {
     findings.damage.push({ kind: 'pack', where: packName(pack), message: messageOf(error), affected: [] });
   }
+  if (replay.damage.length > 0) checkpoints.giveUp();
   for (const { offset, message } of replay.damage.splice(0)) {
     findings.damage.push({ kind: 'record', where: `${packName(pack)} at byte ${offset}`, message, affected: [] });
   }
@@ -109,7 +129,9 @@ async function checkBlobs(
   onShare: (share: number) => void,
   options: VerifyOptions,
 ): Promise<void> {
-  const all = readData ? [...findings.recipes, ...findings.blobs] : findings.recipes;
+  const wanted = readData ? sampleOf(findings.blobs, options.sample) : [];
+  findings.blobsRead = wanted.length;
+  const all = [...findings.recipes, ...wanted];
   for (let first = 0; first < all.length; first += CHECK_BATCH) {
     throwIfAborted(options.signal);
     const digests = all.slice(first, first + CHECK_BATCH);
@@ -121,6 +143,13 @@ async function checkBlobs(
     onShare((first + digests.length) / all.length);
   }
   await checkReachable(parts, findings);
+}
+
+/** A share of the blobs, another one each time: those whose digests lie in a part of all digests. */
+function sampleOf(blobs: readonly Digest[], share = 1): readonly Digest[] {
+  if (share >= 1) return blobs;
+  const from = Math.random();
+  return blobs.filter((digest) => (digest.readUInt32LE() / 2 ** 32 - from + 1) % 1 < share);
 }
 
 /** As `read`, where a damaged index entry costs one blob only. */
