@@ -47,15 +47,19 @@ class TraceCheck {
   ): Promise<string | null> {
     this.#count += 1;
     const place = path.join(this.#place, `s${this.#count}`);
-    const { recapture } = this.#trace;
+    const { recapture, migrated } = this.#trace;
     const promised = this.promised(state.at.point);
-    const options: CheckOptions = { engine: this.#engine, promised, roots: this.#roots, thorough };
+    const options: CheckOptions = {
+      ...{ engine: this.#engine, promised, roots: this.#roots, thorough },
+      ...(recapture && { recapture }),
+      ...(migrated !== undefined && { migrated }),
+    };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('it hangs')), STATE_MS_MAX);
     });
     try {
-      await Promise.race([late, checkTree(place, tree, recapture ? { ...options, recapture } : options)]);
+      await Promise.race([late, checkTree(place, tree, options)]);
       return null;
     } catch (error) {
       return error instanceof Error ? (error.stack ?? error.message) : String(error);

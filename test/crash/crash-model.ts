@@ -59,6 +59,8 @@ export class CrashModel {
 
 export class CrashPoint {
   readonly point: number;
+  /** Only the rules of a journal hold for names. */
+  readonly namesInOrder: boolean;
   readonly #trace: Trace;
   /** Writes and truncations that need not be there. */
   readonly pendingData: number[] = [];
@@ -74,6 +76,7 @@ export class CrashPoint {
   constructor(trace: Trace, point: number, unread: ReadonlySet<number>) {
     this.#trace = trace;
     this.point = point;
+    this.namesInOrder = trace.namesInOrder === true;
     const synced = new Map<number, number>();
     let journal = trace.initial;
     for (let index = 0; index < point; index += 1) {

@@ -94,11 +94,15 @@ function* systematic(at: CrashPoint): Generator<Plan> {
     yield plan('reordered', { dropped: new Set(pendingData.filter((index) => !own.includes(index))) });
   }
   if (pendingNames.length === 0) return;
-  yield plan('names', { dropped: new Set(pendingNames) });
-  yield plan('names', { dropped: new Set([...pendingNames, ...pendingData]) });
+  if (!at.namesInOrder) {
+    yield plan('names', { dropped: new Set(pendingNames) });
+    yield plan('names', { dropped: new Set([...pendingNames, ...pendingData]) });
+  }
   for (const index of pendingNames.slice(-SINGLES_MAX)) {
-    yield plan('names', { dropped: new Set([index]) });
-    yield plan('names', { dropped: new Set(pendingNames.filter((other) => other !== index)) });
+    if (!at.namesInOrder) {
+      yield plan('names', { dropped: new Set([index]) });
+      yield plan('names', { dropped: new Set(pendingNames.filter((other) => other !== index)) });
+    }
     if (index < journalFrom) continue;
     yield plan('names', { names: index });
     yield plan('names', { names: index, dropped: new Set(pendingData) });
@@ -124,7 +128,7 @@ function mixture(at: CrashPoint, random: (below: number) => number): Plan {
     }
   }
   const later = pendingNames.filter((index) => index >= journalFrom);
-  const journal = random(2) === 0;
+  const journal = at.namesInOrder || random(2) === 0;
   const names = journal && later.length > 0 ? (later[random(later.length)] as number) : 'all';
   if (!journal) for (const index of pendingNames) if (random(share) === 0) dropped.add(index);
   const kind =

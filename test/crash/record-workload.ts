@@ -27,11 +27,12 @@ export function recordWorkload(workload: Workload, scratch: string, casesMax: nu
   mkdirSync(base(0), { recursive: true });
   const promised = workload.before ? prepare(name, base(0)) : [];
   const trace = recordAt(base(0), { workload: name, promised });
-  if (!workload.stateDirectory) return [trace];
   const last = trace.ops
     .flatMap((op) => (op.kind === 'mark' && op.mark.type === 'acknowledged' ? [op.mark] : []))
     .pop();
-  return [{ ...trace, recapture: { directory: `${base(0)}.state`, root: last?.root ?? '' } }];
+  const root = last?.root ?? '';
+  if (workload.migrates) return [{ ...trace, migrated: root, namesInOrder: true }];
+  return [workload.stateDirectory ? { ...trace, recapture: { directory: `${base(0)}.state`, root } } : trace];
 }
 
 function recordAt(base: string, rest: Pick<Recording, 'workload' | 'promised' | 'known'>): Trace {
@@ -48,7 +49,7 @@ function prepare(name: string, base: string): Mark[] {
   if (run.status !== 0) throw new Error(`before ${name}: ${run.stdout}${run.stderr}`);
   const lines = existsSync(marks) ? readFileSync(marks, 'utf8').trim().split('\n') : [];
   rmSync(marks, { force: true });
-  return lines.map((line) => JSON.parse(line) as Mark);
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Mark);
 }
 
 function inherited(trace: Trace, point: number): Pick<Trace, 'promised' | 'known'> {

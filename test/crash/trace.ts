@@ -50,6 +50,10 @@ export interface Trace {
   readonly promised: readonly Mark[];
   /** Checkpoints that may come back without having been acknowledged. */
   readonly known: readonly (readonly [sequence: number, root: string])[];
+  /** A store of schema 1 that is migrated: the root that its content has in schema 2. */
+  readonly migrated?: string;
+  /** Names are lost in the order of a journal only. */
+  readonly namesInOrder?: boolean;
   /** A state directory that every state must be able to capture, giving this root. */
   readonly recapture?: { readonly directory: string; readonly root: string };
 }

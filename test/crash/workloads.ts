@@ -4,8 +4,9 @@
  */
 import { appendFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
-import { openCaptureSession } from '../../src/capture/capture.js';
+import { capture as captureOnce, openCaptureSession } from '../../src/capture/capture.js';
 import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
+import { finalizeMigration, openStoreOrImport } from '../../src/migrate/migrate.js';
 import { openStore, type Store, type Transaction } from '../../src/store/store.js';
 import { STORE_NAME } from './check-state.js';
 import { changingFile, noise } from './noise.js';
@@ -22,6 +23,8 @@ export interface Workload {
   readonly run: (base: string, say: Say) => Promise<void>;
   /** A directory beside the base that is captured, which every state must be able to capture again. */
   readonly stateDirectory?: boolean;
+  /** A store of schema 1 stands before; every state must open with its content in schema 2. */
+  readonly migrates?: boolean;
   /** Begins from crash states of this workload's trace instead of `before`. */
   readonly after?: { readonly workload: string; readonly cases: number };
 }
@@ -208,6 +211,28 @@ async function goOn(base: string, say: Say): Promise<void> {
   await again.close();
 }
 
+/** A store of whole-file snapshots; nothing of it is promised by this process. */
+async function snapshots(base: string): Promise<void> {
+  const state = `${base}.before`;
+  mkdirSync(path.join(state, 'd'), { recursive: true });
+  for (let seed = 1; seed <= 6; seed += 1) writeFileSync(path.join(state, 'd', `f${seed}`), noise(seed * 3000, seed));
+  writeFileSync(path.join(state, 'empty'), '');
+  const store = await openStoreOrImport(path.join(base, STORE_NAME), { create: true, schema: 1 });
+  await captureOnce(store, state);
+  await store.close();
+  rmSync(state, { recursive: true });
+}
+
+/** The first opening with schema 2, and the end of schema 1. */
+async function migrate(base: string, say: Say): Promise<void> {
+  const root = path.join(base, STORE_NAME);
+  const store = await openStoreOrImport(root, {});
+  say({ type: 'opened' });
+  acknowledge(store.newest, say);
+  await store.close();
+  await finalizeMigration(root);
+}
+
 export const WORKLOADS: readonly Workload[] = [
   { name: 'capture', weight: 5, run: capture },
   { name: 'capture-session', weight: 3, run: session, stateDirectory: true },
@@ -218,6 +243,7 @@ export const WORKLOADS: readonly Workload[] = [
   { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
   { name: 'prune', weight: 6, run: prune },
   { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
+  { name: 'migration', weight: 4, before: snapshots, run: migrate, migrates: true },
   { name: 'repair', weight: 3, before: filled, run: repair },
   {
     name: 'lost-metadata',
