@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { performanceDocument, shortTable } from './lib/report-text.mjs';
+import { sectionOf } from './state/state-section.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ORDER = ['small-files', 'sqlite', 'big-file', 'noop', 'durable'];
@@ -47,5 +48,8 @@ function writeReadme(block) {
 }
 
 const results = readResults(options.results);
-writeFileSync(options.out, performanceDocument(results));
+// The section about states is made by bench/state/run.mjs: it stays.
+const states = existsSync(options.out) ? sectionOf(readFileSync(options.out, 'utf8')) : '';
+const document = performanceDocument(results);
+writeFileSync(options.out, states === '' ? document : `${document.trimEnd()}\n\n${states}\n`);
 if (!options['no-readme']) writeReadme(shortTable(results));

@@ -17,6 +17,7 @@ export type {
   StoredBaseline,
 } from './baseline/baseline.js';
 export { classOfKey, StateDecoder, StateEncoder } from './baseline/baseline.js';
+export { openBaselineStore } from './baseline-store/baseline-store.js';
 export type {
   CaptureOptions,
   CaptureProgress,

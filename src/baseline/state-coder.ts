@@ -219,12 +219,11 @@ export class StateCoder {
     const { taker, baselineId, digest, source, facts } = made;
     if (taker && baselineId !== undefined) await taker.finish(baselineId, digest);
     else if (source) source.deltas += 1;
-    // Deltas that save next to nothing: the next state starts afresh, and is measured afresh.
-    if (
-      source &&
-      facts.messageBytes * this.#settings.minCompressionRatio > facts.stateBytes &&
-      facts.stateBytes > POOR_BYTES_MIN
-    ) {
+    // Deltas that go on saving next to nothing: the next state starts afresh, and is measured afresh. One that is poor
+    // against a fresh baseline, or against the state just before, would be poor against a fresher one, too.
+    const poor = facts.messageBytes * this.#settings.minCompressionRatio > facts.stateBytes;
+    const stale = this.#settings.reference === 'baseline' && source !== undefined && source.deltas > 1;
+    if (poor && stale && facts.stateBytes > POOR_BYTES_MIN) {
       this.#forced.add(plan.key);
     } else this.#forced.delete(plan.key);
   }

@@ -58,7 +58,7 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly timeBudgetMs?: number;
   /** Rate of the link the messages go over: `adaptive` then minimises encoding plus sending. Default none. */
   readonly linkBytesPerSecond?: number;
-  /** A delta that saves less than this factor is compared with the state compressed alone. Default 2.0. */
+  /** A delta that saves less than this factor is compared with the state alone; two refresh the baseline. Default 2.0. */
   readonly minCompressionRatio?: number;
   /** `adaptive` tries harder while the ratio of a class is below this, and takes it easier above. Default 3.0. */
   readonly adaptiveThreshold?: number;

@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   delta: ['engine', 'format', 'core'],
   store: ['engine', 'format', 'core'],
   baseline: ['delta', 'engine', 'format', 'core'],
+  'baseline-store': ['baseline', 'store', 'engine', 'format', 'core'],
   transport: ['format', 'core'],
   capture: ['store', 'delta', 'engine', 'format', 'core'],
   recover: ['store', 'delta', 'engine', 'format', 'core'],

@@ -1,0 +1,134 @@
+/**
+ * Figures of the state encoder: each trial in a process of its own, everything that is measured is verified in the same
+ * run. Writes bench/results/state/state.json and the section of docs/performance.md.
+ *
+ *   node bench/state/run.mjs [--quick] [--only=workloads,scaling,concurrency,redis,guest,checkpoints]
+ *                            [--out docs/performance.md] [--results bench/results/state]
+ *
+ * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time. What cannot be had
+ * is named in the result with the reason.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { machineFacts } from '../lib/machine.mjs';
+import { median } from '../lib/statistics.mjs';
+import { ROOT } from '../lib/tools.mjs';
+import { trainCheckpoints } from './checkpoints.mjs';
+import { guestMemory } from './guest-memory.mjs';
+import { redisMemory } from './redis-memory.mjs';
+import { writeSection } from './state-section.mjs';
+import { WORKLOADS } from './workloads.mjs';
+
+const TRIAL = fileURLToPath(new URL('trial.mjs', import.meta.url));
+const PARTS = ['workloads', 'scaling', 'concurrency', 'redis', 'guest', 'checkpoints'];
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: PARTS.join(',') },
+    out: { type: 'string', default: join(ROOT, 'docs', 'performance.md') },
+    results: { type: 'string', default: join(ROOT, 'bench', 'results', 'state') },
+  },
+});
+const chosen = options.only.split(',');
+const unknown = chosen.filter((part) => !PARTS.includes(part));
+if (unknown.length > 0) throw new Error(`unknown "${unknown.join(', ')}"; there are: ${PARTS.join(', ')}`);
+const { quick } = options;
+const trials = quick ? 1 : 5;
+const work = mkdtempSync(join(tmpdir(), 'dk-bench-state-'));
+
+/** @param {object} job */
+function trial(job) {
+  const words = [TRIAL, JSON.stringify({ ...job, directory: work })];
+  const run = spawnSync(process.execPath, words, { encoding: 'utf8', maxBuffer: 1 << 26, timeout: 600_000 });
+  if (run.status !== 0) throw new Error(`trial ${JSON.stringify(job)}: ${run.stderr}`);
+  return JSON.parse(run.stdout);
+}
+
+/**
+ * The middle one of some equal trials, by processor time of the encoder; the others' times go along as its spread.
+ * @param {object} job
+ */
+function middle(job) {
+  const all = Array.from({ length: trials }, () => trial(job));
+  const times = all.map(({ own }) => own.encode.cpuMs);
+  const best = all.find(({ own }) => own.encode.cpuMs === median(times)) ?? all[0];
+  return { ...best, cpuSpread: [Math.min(...times), Math.max(...times)] };
+}
+
+/** @param {string} name @param {() => unknown} task */
+async function part(name, task) {
+  if (!chosen.includes(name)) return;
+  const start = performance.now();
+  try {
+    result.parts[name] = await task();
+  } catch (error) {
+    result.missing[name] = error instanceof Error ? error.message : String(error);
+  }
+  console.error(
+    `${name}: ${((performance.now() - start) / 1000).toFixed(1)} s${result.missing[name] ? `, MISSING: ${result.missing[name]}` : ''}`,
+  );
+}
+
+/** @param {string} name */
+function folder(name) {
+  const directory = join(work, name);
+  mkdirSync(directory);
+  return directory;
+}
+
+/** @param {readonly string[]} files */
+const seriesOf = (files) => trial({ kind: 'series', files, times: quick ? 1 : 3 }).rows;
+
+/** @type {{ schema: 1, quick: boolean, date: string, machine: Record<string, string>, parts: Record<string, any>, missing: Record<string, string> }} */
+const result = {
+  schema: 1,
+  quick,
+  date: new Date().toISOString().slice(0, 10),
+  machine: machineFacts(work),
+  parts: {},
+  missing: {},
+};
+try {
+  await part('workloads', () =>
+    Object.fromEntries(
+      Object.keys(WORKLOADS).map((name) => [name, middle({ kind: 'workload', name, times: quick ? 2 : 15 })]),
+    ),
+  );
+  await part('scaling', () =>
+    [1, 10, 100].map((keys) => trial({ kind: 'scaling', keys, bytes: quick ? 1 << 18 : 8 << 20 })),
+  );
+  await part('concurrency', () => trial({ kind: 'concurrency', rounds: quick ? 1 : 5 }));
+  await part('redis', async () =>
+    seriesOf(
+      await redisMemory({
+        directory: folder('redis'),
+        count: quick ? 2 : 4,
+        keys: quick ? 2000 : 60_000,
+        changes: quick ? 100 : 3000,
+      }),
+    ),
+  );
+  await part('checkpoints', () =>
+    seriesOf(trainCheckpoints({ directory: folder('checkpoints'), count: quick ? 2 : 4, steps: quick ? 2 : 40 })),
+  );
+  await part('guest', async () =>
+    seriesOf(
+      await guestMemory({
+        directory: folder('guest'),
+        count: quick ? 2 : 4,
+        memoryMib: 128,
+        intervalMs: quick ? 500 : 3000,
+      }),
+    ),
+  );
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+mkdirSync(options.results, { recursive: true });
+writeFileSync(join(options.results, 'state.json'), `${JSON.stringify(result, null, 2)}\n`);
+writeSection(options.out, result);

@@ -1,0 +1,192 @@
+/**
+ * Door of the room `baseline-store`: baselines of a state encoder or decoder inside a DiffKeeper store, so that they
+ * survive a restart. One file per key, `state-baselines/<SHA-256 of the key>/<id>-<segment log>-<digest>`; putting a
+ * new one and removing the old one is one checkpoint.
+ */
+import { createHash } from 'node:crypto';
+import type { BaselineStore, BaselineWriter, StoredBaseline } from '../baseline/baseline.js';
+import { DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
+import { startDigest } from '../engine/load.js';
+import { type Digest, type Extent, VERSION_TYPE, type Version } from '../format/format.js';
+import type { BlobInput, Store, Transaction, VersionReader } from '../store/store.js';
+
+const ROOT = 'state-baselines';
+const NAME = /^(\d{1,16})-(\d{1,2})-([0-9a-f]{64})$/;
+const MODE = 0o600;
+
+function folderOf(key: string): string {
+  return `${ROOT}/${createHash('sha256').update(key).digest('hex')}`;
+}
+
+interface Found {
+  readonly version: Version;
+  readonly stored: StoredBaseline;
+}
+
+/** What stands under a name; undefined for a file that is not ours. */
+function parsed(store: Store, version: Version): Found | undefined {
+  const match = NAME.exec(version.path.slice(version.path.lastIndexOf('/') + 1));
+  if (match === null || version.type !== VERSION_TYPE.file) return undefined;
+  const reader = store.reader(version);
+  return {
+    version,
+    stored: {
+      id: Number(match[1]),
+      segmentBytes: 2 ** Number(match[2]),
+      digest: Buffer.from(match[3] as string, 'hex'),
+      stateBytes: version.size,
+      read: (offset, length) => reader.read(offset, length),
+    },
+  };
+}
+
+async function allOf(store: Store, key: string): Promise<Found[]> {
+  const found: Found[] = [];
+  for await (const versions of store.entries({ under: [folderOf(key)] })) {
+    for (const version of versions) {
+      const one = parsed(store, version);
+      if (one !== undefined) found.push(one);
+    }
+  }
+  return found.sort((a, b) => b.stored.id - a.stored.id);
+}
+
+/** Writes one baseline; the store takes one at a time. */
+class StoreWriter implements BaselineWriter {
+  readonly #key: string;
+  readonly #before: readonly Found[];
+  readonly #transaction: Transaction;
+  readonly #digest: Awaited<ReturnType<typeof startDigest>>;
+  readonly #release: () => void;
+  readonly #extents: Extent[] = [];
+  readonly #source: VersionReader | undefined;
+  #bytes = 0;
+
+  constructor(options: {
+    readonly store: Store;
+    readonly key: string;
+    readonly before: readonly Found[];
+    readonly digest: Awaited<ReturnType<typeof startDigest>>;
+    readonly release: () => void;
+  }) {
+    this.#key = options.key;
+    this.#before = options.before;
+    this.#digest = options.digest;
+    this.#release = options.release;
+    this.#transaction = options.store.begin();
+    const newest = options.before[0];
+    this.#source = newest && options.store.reader(newest.version);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#digest.update(bytes);
+    const inputs: BlobInput[] = [];
+    for (let at = 0; at < bytes.length; at += LIMITS.blobBytes) {
+      const piece = bytes.subarray(at, at + LIMITS.blobBytes);
+      inputs.push(await this.#input(piece, this.#bytes + at));
+    }
+    const digests = await this.#transaction.storeBlobs(inputs);
+    for (const [i, digest] of digests.entries()) {
+      this.#extents.push({ digest, offset: 0, length: inputs[i]?.bytes.length ?? 0 });
+    }
+    this.#bytes += bytes.length;
+  }
+
+  /** A piece of the state, coded against the same place of the baseline before where there is one. */
+  async #input(bytes: Uint8Array, offset: number): Promise<BlobInput> {
+    const source = this.#source;
+    if (source === undefined || offset + bytes.length > source.version.size) return { bytes, kind: 'blob' };
+    const extents = await source.extents(offset, bytes.length);
+    if (extents.some(({ digest }) => digest === null)) return { bytes, kind: 'blob' };
+    const context = { bytes: await source.read(offset, bytes.length), extents, aligned: true };
+    return { bytes, kind: 'blob', context };
+  }
+
+  async commit(facts: { readonly id: number; readonly digest: Buffer; readonly segmentBytes: number }): Promise<void> {
+    try {
+      const digest: Digest = this.#digest.digest();
+      const size = this.#bytes;
+      const path = `${folderOf(this.#key)}/${facts.id}-${Math.log2(facts.segmentBytes)}-${facts.digest.toString('hex')}`;
+      const source = this.#before[0]?.version;
+      const recipe = await this.#transaction.storeRecipe({
+        extents: this.#extents,
+        size,
+        digest,
+        ...(source === undefined ? {} : { source }),
+      });
+      for (const { version } of this.#before) if (version.path !== path) this.#transaction.remove(version.path);
+      this.#transaction.put({
+        path,
+        sequence: 0,
+        type: VERSION_TYPE.file,
+        mode: MODE,
+        uid: 0,
+        gid: 0,
+        mtimeNs: 0n,
+        size,
+        linkId: 0n,
+        sparse: false,
+        digest,
+        linkText: Buffer.alloc(0),
+        xattrs: Buffer.alloc(0),
+        recipe,
+      });
+      await this.#transaction.commit({ force: true });
+    } catch (error) {
+      await this.#transaction.abort().catch(() => undefined);
+      throw error;
+    } finally {
+      this.#release();
+    }
+  }
+
+  async abort(): Promise<void> {
+    try {
+      await this.#transaction.abort();
+    } finally {
+      this.#release();
+    }
+  }
+}
+
+/**
+ * Baselines in a store that the caller opened and will close. Every encoder and every decoder needs a store of its own:
+ * each new baseline is a checkpoint, and a baseline that is being written holds the store's one transaction.
+ */
+export function openBaselineStore(store: Store): BaselineStore {
+  const turns = new Semaphore(1);
+  /** Resolves when the store is free; the result frees it again. */
+  const enter = (): Promise<() => void> =>
+    new Promise((resolve, reject) => {
+      turns.run(() => new Promise<void>((release) => resolve(release))).catch((error: unknown) => reject(error));
+    });
+  return {
+    load: async (key) => (await allOf(store, key))[0]?.stored,
+    async begin(key) {
+      const release = await enter();
+      try {
+        const [before, digest] = await Promise.all([allOf(store, key), startDigest(store.hashAlgo)]);
+        return new StoreWriter({ store, key, before, digest, release });
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+    async remove(key) {
+      const release = await enter();
+      try {
+        const found = await allOf(store, key);
+        if (found.length === 0) return;
+        const transaction = store.begin();
+        for (const { version } of found) transaction.remove(version.path);
+        await transaction.commit();
+      } catch (error) {
+        throw error instanceof DiffKeeperError
+          ? error
+          : new DiffKeeperError('DK_IO', 'cannot remove a baseline', {}, error);
+      } finally {
+        release();
+      }
+    },
+  };
+}
