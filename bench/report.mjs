@@ -48,7 +48,7 @@ function writeReadme(block) {
 }
 
 const results = readResults(options.results);
-// The section about states is made by bench/state/run.mjs: it stays.
+// The section about states is made by bench/state/run-states.mjs: it stays.
 const states = existsSync(options.out) ? sectionOf(readFileSync(options.out, 'utf8')) : '';
 const document = performanceDocument(results);
 writeFileSync(options.out, states === '' ? document : `${document.trimEnd()}\n\n${states}\n`);

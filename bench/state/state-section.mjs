@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { WORKLOADS } from './workloads.mjs';
 
-const MARKS = { start: '<!-- states: made by bench/state/run.mjs -->', end: '<!-- end of states -->' };
+const MARKS = { start: '<!-- states: made by bench/state/run-states.mjs -->', end: '<!-- end of states -->' };
 
 /** The marked section of a document, to be kept when the rest is made again; empty when there is none. @param {string} text */
 export function sectionOf(text) {

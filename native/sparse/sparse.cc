@@ -82,24 +82,23 @@ bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList*
   return true;
 }
 
-// The changed bytes, as XOR with the source or as they are.
+// The first `most` changed bytes, as XOR with the source or as they are.
 void GatherValues(ByteSpan source, ByteSpan target, const std::vector<Run>& runs, size_t most, bool plain,
                   std::vector<uint8_t>* values) {
-  values->clear();
+  values->resize(most);
+  uint8_t* out = values->data();
+  const uint8_t* const end = out + most;
   size_t position = 0;
   for (const Run& run : runs) {
+    if (out == end) return;
     position += run.skip;
-    const size_t length = std::min<size_t>(run.length, most - values->size());
-    const size_t at = values->size();
-    values->resize(at + length);
-    uint8_t* out = values->data() + at;
-    memcpy(out, target.data + position, length);
-    if (!plain && position < source.length) {
-      const size_t common = std::min(length, source.length - position);
-      for (size_t i = 0; i < common; ++i) out[i] ^= source.data[position + i];
-    }
+    const size_t length = std::min<size_t>(run.length, static_cast<size_t>(end - out));
+    const size_t common = plain || position >= source.length ? 0 : std::min(length, source.length - position);
+    // Most runs are a byte or a few: no calls for them.
+    for (size_t i = 0; i < common; ++i) out[i] = target.data[position + i] ^ source.data[position + i];
+    if (common < length) memcpy(out + common, target.data + position + common, length - common);
+    out += length;
     position += run.length;
-    if (values->size() == most) return;
   }
 }
 

@@ -61,9 +61,9 @@ const uint8_t kZeros[4096] = {};
 
 }  // namespace
 
-void RunList::Add(size_t start, size_t length) {
+inline void RunList::Add(size_t start, size_t length) {
   changed_ += length;
-  if (!runs_.empty() && start - end_ < gap_min_) {
+  if (start - end_ < gap_min_ && !runs_.empty()) {
     // The equal bytes in between count as changed; two runs that touch are one run in any case.
     changed_ += start - end_;
     runs_.back().length += static_cast<uint32_t>(start - end_ + length);
@@ -74,6 +74,16 @@ void RunList::Add(size_t start, size_t length) {
 }
 
 void RunList::Bits(uint64_t mask, size_t base) {
+  // Scattered bytes: every run is one byte, and none touches the run before.
+  if (gap_min_ == 1 && (mask & (mask << 1)) == 0 && ((mask & 1) == 0 || end_ != base || runs_.empty())) {
+    for (; mask != 0; mask &= mask - 1) {
+      const size_t start = base + static_cast<unsigned>(__builtin_ctzll(mask));
+      runs_.push_back({static_cast<uint32_t>(start - end_), 1});
+      end_ = start + 1;
+      ++changed_;
+    }
+    return;
+  }
   while (mask != 0) {
     const unsigned first = static_cast<unsigned>(__builtin_ctzll(mask));
     const uint64_t rest = ~(mask >> first);

@@ -2,7 +2,7 @@
  * Figures of the state encoder: each trial in a process of its own, everything that is measured is verified in the same
  * run. Writes bench/results/state/state.json and the section of docs/performance.md.
  *
- *   node bench/state/run.mjs [--quick] [--only=workloads,scaling,concurrency,redis,guest,checkpoints]
+ *   node bench/state/run-states.mjs [--quick] [--only=workloads,scaling,concurrency,redis,guest,checkpoints]
  *                            [--out docs/performance.md] [--results bench/results/state]
  *
  * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time. What cannot be had

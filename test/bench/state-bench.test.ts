@@ -1,0 +1,39 @@
+/** The benchmark of the state encoder, its quick parts: it verifies, reports, and keeps to its own section. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureBuilt, scratch } from '../cli/cli-process.js';
+import { projectRoot } from '../project/source-tree.js';
+
+let directory = '';
+let remove = async (): Promise<void> => {};
+
+beforeAll(async () => {
+  await ensureBuilt();
+  ({ directory, remove } = await scratch());
+}, 180_000);
+afterAll(() => remove());
+
+describe('bench:state', () => {
+  it('loses no update, and replaces its section alone', () => {
+    const out = path.join(directory, 'performance.md');
+    const marks = ['<!-- states: made by bench/state/run-states.mjs -->', '<!-- end of states -->'];
+    writeFileSync(out, `# Performance\n\nbefore\n\n${marks[0]}\nold\n${marks[1]}\n\nbehind\n`);
+    const program = path.join(projectRoot, 'bench', 'state', 'run-states.mjs');
+    const words = ['--quick', '--only=scaling,concurrency', `--out=${out}`, `--results=${directory}`];
+    const run = spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 120_000 });
+    expect(run.status, run.stderr).toBe(0);
+    const { parts, missing } = JSON.parse(readFileSync(path.join(directory, 'state.json'), 'utf8'));
+    expect(missing).toEqual({});
+    expect(parts.concurrency).toMatchObject({ operations: 1000, lost: 0, failures: 0 });
+    expect(parts.scaling.map(({ deltaHits }: { deltaHits: number }) => deltaHits)).toEqual([1, 10, 100]);
+    const text = readFileSync(out, 'utf8');
+    expect([
+      text.startsWith(`# Performance\n\nbefore\n\n${marks[0]}`),
+      text.endsWith(`${marks[1]}\n\nbehind\n`),
+    ]).toEqual([true, true]);
+    expect(text).toContain('do not quote');
+    expect(text).not.toMatch(/\bold\b|NaN|undefined/);
+  }, 150_000);
+});
