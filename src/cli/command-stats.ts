@@ -1,8 +1,11 @@
 /** `stats`: what is stored and what it saves. */
-import { EXIT_CODES, type Store, type StoreStats } from '../index.js';
+import { EXIT_CODES, type PackLiveness, type Store, type StoreSavings, type StoreStats } from '../index.js';
 import type { CommandContext } from './context.js';
 import { withStore } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
+
+/** The packs with the smallest needed share. */
+const PACKS_SHOWN = 10;
 
 function ratio(stats: StoreStats): { readonly storedBytes: number; readonly factor: number | null } {
   const storedBytes = stats.packBytes + stats.metaBytes;
@@ -30,10 +33,32 @@ function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
   return `${count(points, 'freeze point')}: p50 ${p50} ms, p99 ${p99} ms, longest ${max} ms`;
 }
 
+/** Where the saving comes from; what a cause cost instead shows as nothing. */
+function savingRows({ dedupBytes, deltaBytes, compressionBytes }: StoreSavings): [string, string][] {
+  const shown = (bytes: number): string => (bytes > 0 ? showBytes(bytes) : 'nothing');
+  return [
+    ['saved: stored once', shown(dedupBytes)],
+    ['saved: deltas', shown(deltaBytes)],
+    ['saved: compression', shown(compressionBytes)],
+  ];
+}
+
+function packRows(packs: readonly PackLiveness[]): [string, string][] {
+  const bytes = packs.reduce((sum, pack) => sum + pack.bytes, 0);
+  const live = packs.reduce((sum, pack) => sum + pack.liveBytes, 0);
+  const share = (of: { readonly bytes: number; readonly liveBytes: number }): string =>
+    `${of.bytes > 0 ? ((100 * of.liveBytes) / of.bytes).toFixed(0) : 0} %`;
+  const least = [...packs].sort((one, other) => one.liveBytes / one.bytes - other.liveBytes / other.bytes);
+  const rows = least.slice(0, PACKS_SHOWN).map((pack): [string, string] => {
+    return [`pack ${pack.pack}`, `${share(pack)} of ${showBytes(pack.bytes)}`];
+  });
+  return [['packs: still needed', `${share({ bytes, liveBytes: live })} of ${count(packs.length, 'pack')}`], ...rows];
+}
+
 export async function run(context: CommandContext): Promise<number> {
-  const { output } = context;
+  const { output, local } = context;
   const { stats, pauses } = await withStore(context, {}, async (store) => ({
-    stats: await store.stats(),
+    stats: await store.stats({ liveness: local.packs === true }),
     pauses: await pausesOf(store),
   }));
   const { storedBytes, factor } = ratio(stats);
@@ -60,6 +85,8 @@ export async function run(context: CommandContext): Promise<number> {
     ['blobs', showNumber(stats.blobs)],
     ['blobs by depth', depths],
   );
+  if (stats.savings) table.push(...savingRows(stats.savings));
+  if (stats.packs) table.push(...packRows(stats.packs));
   if (pauses !== null) table.push(['pauses', showPauses(pauses)]);
   output.line(table.toString());
   return EXIT_CODES.ok;

@@ -134,6 +134,22 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     load: () => import('./command-timeline.js'),
   },
   {
+    name: 'diff',
+    help: 'list what differs between two checkpoints; the second is the newest when it is left out',
+    arguments: '<from> [to]',
+    options: STORE,
+    examples: ['diffkeeper diff --store=./keep 12 15', 'diffkeeper diff --store=./keep "2h ago"'],
+    load: () => import('./command-diff.js'),
+  },
+  {
+    name: 'tag',
+    help: 'name the newest state: a checkpoint that changes nothing and carries the text',
+    arguments: '<text>',
+    options: STORE,
+    examples: ['diffkeeper tag --store=./keep release-7'],
+    load: () => import('./command-tag.js'),
+  },
+  {
     name: 'cat',
     help: 'write one file, as it was, to stdout',
     arguments: '<path>',
@@ -169,7 +185,8 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'stats',
     help: 'what is stored and what it saves',
     options: STORE,
-    examples: ['diffkeeper stats --store=./keep'],
+    local: [{ flags: '--packs', help: 'how much of each pack is still needed; reads all versions and recipes' }],
+    examples: ['diffkeeper stats --store=./keep', 'diffkeeper stats --store=./keep --packs'],
     load: () => import('./command-stats.js'),
   },
   {

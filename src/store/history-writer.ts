@@ -54,7 +54,10 @@ export async function writeHistory(parts: HistoryParts): Promise<number> {
 }
 
 /** Reads each record of versions once. Throws what makes one unreadable: a history with holes must not be written. */
-async function* plannedVersions(parts: HistoryParts, group: number): AsyncGenerator<Version> {
+export async function* plannedVersions(
+  parts: Pick<HistoryParts, 'engine' | 'algo' | 'window' | 'plan'>,
+  group: number,
+): AsyncGenerator<Version> {
   let at = { pack: -1, offset: -1 };
   let versions: readonly Version[] = [];
   for (const { pack, offset, index, first } of parts.plan.versions(group)) {

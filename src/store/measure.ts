@@ -3,23 +3,24 @@ import * as path from 'node:path';
 import { directoryBytes, LIMITS } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import { decodeBlobInfo } from './blob-index.js';
-import type { History } from './history.js';
-import type { Meta } from './meta.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
-import type { Packs } from './packs.js';
-import type { Store, StoreStats } from './types.js';
+import { type LivenessParts, packLiveness } from './pack-liveness.js';
+import type { StatsOptions, Store, StoreStats } from './types.js';
 
-export async function measureStore(
-  store: Store,
-  parts: { readonly meta: Meta; readonly packs: Packs; readonly history: History },
-): Promise<StoreStats> {
+export async function measureStore(store: Store, parts: LivenessParts, options: StatsOptions): Promise<StoreStats> {
   const depths: number[] = [];
   let blobs = 0;
+  let uniqueBytes = 0;
+  let deltaBytes = 0;
+  let compressionBytes = 0;
   for await (const entries of parts.meta.range(prefixRange(Buffer.from([KEY_LETTER.blob])))) {
     for (const [key, value] of entries) {
       const info = decodeBlobInfo(value, key.subarray(1));
       if (info.kind !== RECORD.blob) continue;
       blobs += 1;
+      uniqueBytes += info.decodedBytes;
+      if (info.depth > 0) deltaBytes += info.decodedBytes - info.recordBytes;
+      else compressionBytes += info.decodedBytes - info.recordBytes;
       const depth = Math.min(info.depth, LIMITS.chainDepthMax);
       while (depths.length <= depth) depths.push(0);
       depths[depth] = (depths[depth] as number) + 1;
@@ -34,7 +35,8 @@ export async function measureStore(
     originalBytes += checkpoint.changedBytes;
   }
   let packBytes = 0;
-  for (const pack of await parts.packs.list()) packBytes += await parts.packs.length(pack);
+  // A prune may remove a pack at this very moment.
+  for (const pack of await parts.packs.list()) packBytes += await parts.packs.length(pack).catch(() => 0);
   return {
     path: store.path,
     id: store.id,
@@ -48,5 +50,7 @@ export async function measureStore(
     metaBytes: await directoryBytes(path.join(store.path, 'meta')),
     originalBytes,
     depths,
+    savings: { dedupBytes: Math.max(0, originalBytes - uniqueBytes), deltaBytes, compressionBytes },
+    ...(options.liveness && { packs: await packLiveness(parts) }),
   };
 }

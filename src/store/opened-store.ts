@@ -25,6 +25,7 @@ import type {
   PruneReport,
   RebuildOptions,
   RebuildReport,
+  StatsOptions,
   Store,
   StoreStats,
   Transaction,
@@ -33,7 +34,7 @@ import type {
   VersionReader,
   VersionSummary,
 } from './types.js';
-import { type VerifyParts, verifyStore } from './verify.js';
+import { verifyStore } from './verify.js';
 import { RecipeReader } from './version-reader.js';
 import { WriteGate } from './write-gate.js';
 
@@ -81,7 +82,6 @@ export class OpenedStore extends StoreIdentity implements Store {
     return { engine, algo: marker.hashAlgo, checksum, logger, quarantine, ...own };
   }
 
-  /** Second half of opening. */
   async start(rebuild: boolean): Promise<void> {
     await this.#settle(await bringUp(this.#upParts, { rebuild, pruning: false }));
   }
@@ -104,8 +104,14 @@ export class OpenedStore extends StoreIdentity implements Store {
       throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
     }
     const { engine, checksum, marker, clock, level, snapshotInterval } = this.facts;
-    const algo = marker.hashAlgo;
-    const shared = { engine, algo, checksum, meta: this.#meta, packs: this.#packs, blobs: this.#blobs };
+    const shared = {
+      engine,
+      algo: marker.hashAlgo,
+      checksum,
+      meta: this.#meta,
+      packs: this.#packs,
+      blobs: this.#blobs,
+    };
     const transaction = new StoreTransaction({
       ...shared,
       heads: this.#heads,
@@ -123,13 +129,11 @@ export class OpenedStore extends StoreIdentity implements Store {
     return transaction;
   }
 
-  async #transactionEnded(outcome: CommitOutcome): Promise<void> {
-    try {
-      await this.#takeOutcome(outcome);
-    } finally {
+  #transactionEnded(outcome: CommitOutcome): Promise<void> {
+    return this.#takeOutcome(outcome).finally(() => {
       this.#transaction = null;
       this.#gate.leave();
-    }
+    });
   }
 
   async #takeOutcome(outcome: CommitOutcome): Promise<void> {
@@ -139,10 +143,7 @@ export class OpenedStore extends StoreIdentity implements Store {
       return;
     }
     this.#tree.clear();
-    if (outcome.kind === 'metadataUnknown') {
-      await this.#tryReopen();
-      return;
-    }
+    if (outcome.kind === 'metadataUnknown') return this.#tryReopen();
     await this.#packs.rollBack().catch((error: unknown) => {
       this.facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
     });
@@ -234,17 +235,18 @@ export class OpenedStore extends StoreIdentity implements Store {
     return new RecipeReader(this.#blobs, version);
   }
 
-  async stats(): Promise<StoreStats> {
-    await this.#readable();
-    return measureStore(this, { meta: this.#meta, packs: this.#packs, history: this.#history });
+  stats(options: StatsOptions = {}): Promise<StoreStats> {
+    const measure = () => this.#readable().then(() => measureStore(this, this.#allParts, options));
+    return options.liveness ? this.#maintenance.inTurn(measure) : measure();
   }
 
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    return this.#maintenance.inTurn(() => this.#readable().then(() => verifyStore(this.#verifyParts, options)));
+    return this.#maintenance.inTurn(() => this.#readable().then(() => verifyStore(this.#allParts, options)));
   }
 
-  get #verifyParts(): VerifyParts {
-    return { ...this.#upParts, blobs: this.#blobs, newest: this.#newest };
+  /** What looking at the whole store takes. */
+  get #allParts() {
+    return { ...this.#upParts, blobs: this.#blobs, history: this.#history, newest: this.#newest };
   }
 
   async rebuildIndex(options: RebuildOptions = {}): Promise<RebuildReport> {
@@ -255,7 +257,7 @@ export class OpenedStore extends StoreIdentity implements Store {
       const result = await rebuildAll(this.#upParts);
       this.#forget();
       await this.#settle(result.state);
-      return options.check ? repairStore(this.#verifyParts, result, options) : result;
+      return options.check ? repairStore(this.#allParts, result, options) : result;
     });
   }
 
@@ -266,9 +268,7 @@ export class OpenedStore extends StoreIdentity implements Store {
 
   get #pruneParts(): PruneParts {
     return {
-      ...this.#upParts,
-      blobs: this.#blobs,
-      history: this.#history,
+      ...this.#allParts,
       state: () => this.#state,
       alone: (work) =>
         this.#gate.alone(async () => {

@@ -108,6 +108,28 @@ export interface VersionSummary {
   readonly version: Version;
 }
 
+/** What made the store smaller than all versions whole, bytes. */
+export interface StoreSavings {
+  /** Content that is stored once: equal files, equal pieces, stretches that did not change, runs of zeros. */
+  readonly dedupBytes: number;
+  /** Of what is stored: against older bytes. */
+  readonly deltaBytes: number;
+  /** Of what is stored: compressed by itself. */
+  readonly compressionBytes: number;
+}
+
+export interface PackLiveness {
+  readonly pack: number;
+  readonly bytes: number;
+  /** Bytes of records of blobs that checkpoints need; versions and checkpoint records are not counted. */
+  readonly liveBytes: number;
+}
+
+export interface StatsOptions {
+  /** Find out what each pack is needed for; reads all versions and recipes. Default false. */
+  readonly liveness?: boolean;
+}
+
 export interface StoreStats {
   readonly path: string;
   readonly id: string;
@@ -124,6 +146,10 @@ export interface StoreStats {
   readonly originalBytes: number;
   /** Number of blobs per depth, index 0 = absolute. */
   readonly depths: readonly number[];
+  /** Absent where nothing is known of it (schema 1). */
+  readonly savings?: StoreSavings;
+  /** With `liveness`. */
+  readonly packs?: readonly PackLiveness[];
 }
 
 export interface DamageReport {
@@ -245,7 +271,7 @@ export interface Store {
   readonly needsReopen: boolean;
   /** After a failed metadata write: opens the metadata again and rolls forward. A failed commit does it by itself. */
   reopen(): Promise<void>;
-  stats(): Promise<StoreStats>;
+  stats(options?: StatsOptions): Promise<StoreStats>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /**
    * Drops checkpoints that the policy does not keep, and gives back their space. Captures may go on meanwhile; they

@@ -1,0 +1,41 @@
+/** `diff`: what differs between two checkpoints. */
+import pc from 'picocolors';
+import { EXIT_CODES, VERSION_TYPE } from '../index.js';
+import { type Difference, differences } from './checkpoint-diff.js';
+import type { CommandContext } from './context.js';
+import { parseMoment } from './moment.js';
+import { pathFacts, pathShown } from './output.js';
+import { withStore } from './store-access.js';
+import { showBytes, showNumber } from './units.js';
+
+const PAINT = { '+': pc.green, '~': pc.yellow, '-': pc.red } as const;
+
+function sizes({ before, after }: Difference): string {
+  const isFile = (after ?? before)?.type === VERSION_TYPE.file;
+  if (!isFile) return '';
+  if (before && after && before.size !== after.size) return `  ${showBytes(before.size)} → ${showBytes(after.size)}`;
+  return `  ${showBytes((after ?? before)?.size ?? 0)}`;
+}
+
+export async function run(context: CommandContext): Promise<number> {
+  const { output, words } = context;
+  const [from, to] = words.slice(0, 2).map((word) => parseMoment(word, Date.now()));
+  await withStore(context, {}, async (store) => {
+    const older = await store.checkpointAt(from ?? 0);
+    const newer = await store.checkpointAt(to ?? store.newest?.sequence ?? 0);
+    const counts = { '+': 0, '~': 0, '-': 0 };
+    for await (const one of differences(store, older, newer)) {
+      const { mark, path, before, after, what } = one;
+      counts[mark] += 1;
+      const facts = { mark, ...pathFacts(path), what };
+      output.record('difference', { ...facts, sizeBefore: before?.size ?? null, sizeAfter: after?.size ?? null });
+      const why = what.length > 0 ? pc.dim(`  (${what.join(', ')})`) : '';
+      output.line(`${PAINT[mark](`${mark} ${pathShown(path) || '.'}`)}${sizes(one)}${why}`);
+    }
+    const totals = { from: older.sequence, to: newer.sequence, added: counts['+'], changed: counts['~'] };
+    output.record('diff', { ...totals, removed: counts['-'] });
+    const [added, changed, removed] = [counts['+'], counts['~'], counts['-']].map(showNumber);
+    output.line(`#${older.sequence} to #${newer.sequence}: ${added} added, ${changed} changed, ${removed} removed`);
+  });
+  return EXIT_CODES.ok;
+}

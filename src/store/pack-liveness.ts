@@ -1,0 +1,50 @@
+/** How much of each pack the checkpoints that there are still need. */
+import { silentLogger } from '../core/core.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Checksum } from '../format/format.js';
+import type { BlobStore } from './blob-store.js';
+import { BlobTable, MARK } from './blob-table.js';
+import type { History } from './history.js';
+import { HistoryPlan } from './history-plan.js';
+import { plannedVersions } from './history-writer.js';
+import { LiveBlobs } from './live-blobs.js';
+import type { Meta } from './meta.js';
+import { PackWindow } from './pack-window.js';
+import type { Packs } from './packs.js';
+import type { PackLiveness } from './types.js';
+
+export interface LivenessParts {
+  readonly engine: Engine;
+  readonly algo: HashAlgo;
+  readonly checksum: Checksum;
+  readonly meta: Meta;
+  readonly packs: Packs;
+  readonly blobs: BlobStore;
+  readonly history: History;
+}
+
+/** Throws DK_CORRUPT_* when versions cannot be read. */
+export async function packLiveness(parts: LivenessParts): Promise<PackLiveness[]> {
+  const { meta, blobs, packs, checksum } = parts;
+  const kept: number[] = [];
+  for await (const { sequence } of parts.history.checkpoints(-1)) kept.push(sequence);
+  const window = new PackWindow(packs, checksum);
+  const table = await BlobTable.load(meta, () => true);
+  const live = new LiveBlobs({ table, blobs, window, logger: silentLogger, allowDamaged: true, signal: undefined });
+  const plan = await HistoryPlan.make(meta, kept.reverse());
+  for (let group = 0; group < kept.length; group += 1) {
+    for await (const version of plannedVersions({ ...parts, window, plan }, group)) live.markVersion(version);
+  }
+  await live.closeRecipes();
+  await live.closeContexts();
+  const liveBytes = new Map<number, number>();
+  for (let row = 0; row < table.count; row += 1) {
+    if (!table.has(row, MARK.live)) continue;
+    liveBytes.set(table.pack(row), (liveBytes.get(table.pack(row)) ?? 0) + table.recordBytes(row));
+  }
+  const facts: PackLiveness[] = [];
+  for (const pack of await packs.list()) {
+    facts.push({ pack, bytes: await packs.length(pack), liveBytes: liveBytes.get(pack) ?? 0 });
+  }
+  return facts;
+}
