@@ -1,6 +1,7 @@
 /** The sparse index of a long source, as `native/window` has it. */
+import type { Engine } from './engine.js';
 import type { LongFileVerbs, SourceIndex } from './source-index.js';
-import { createDigest, yieldTurn } from './twin-hash.js';
+import { createDigest, digestFile, yieldTurn } from './twin-hash.js';
 import { chooseRanges } from './twin-range-choice.js';
 import { FIRST, isUniform, SAMPLE_BYTES, SampleTable, SECOND, sampleHash } from './twin-sample-table.js';
 import { wishesOf } from './twin-window-scan.js';
@@ -28,4 +29,8 @@ function createSourceIndex(sourceBytes: number): SourceIndex {
 }
 
 /** What the twin offers for files that do not fit memory. */
-export const twinLongFiles: LongFileVerbs = { createDigest, createSourceIndex };
+export const twinLongFiles: LongFileVerbs & Pick<Engine, 'digestFile'> = {
+  createDigest,
+  createSourceIndex,
+  digestFile,
+};

@@ -15,7 +15,7 @@ import { bsdiffPatchNow } from './twin-bsdiff-patch.js';
 import { cutPieces } from './twin-cut.js';
 import { trainDictionaryNow } from './twin-dictionary.js';
 import { openFileScan } from './twin-file-scan.js';
-import { digestBytes, digestFile, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
+import { digestBytes, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
 import { hashPages } from './twin-pages.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
@@ -51,7 +51,6 @@ export function createTwin(fallbackReason?: string): Engine {
     digest: digestBytes,
     digestAsync: digestLong,
     digestMany: digestPieces,
-    digestFile,
     ...twinLongFiles,
     merkleRoot,
     xxh3,

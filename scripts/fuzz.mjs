@@ -1,0 +1,184 @@
+#!/usr/bin/env node
+// Builds the libFuzzer harnesses of the native decoders with ASan and UBSan, and runs them.
+//
+//   npm run fuzz -- [targets] [--seconds=60] [--merge] [--fresh]
+//
+// Targets: names of TARGETS below, separated by commas; all of them without any. Each run starts from the finds kept in
+// build/fuzz/corpus-TARGET and the committed test/fuzz-corpus/TARGET; new finds go to the former. --merge writes the
+// smallest set of inputs with the same coverage back to test/fuzz-corpus/TARGET, the shortest inputs up to
+// CORPUS_BYTES_MAX. --fresh builds the libraries again. Needs clang with its runtime (CLANG names another than the
+// newest clang++). A crash leaves its input in build/fuzz and gives exit code 1.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+/** Committed bytes per target: together they stay below 300 KB. */
+const CORPUS_BYTES_MAX = 24 << 10;
+/** Longest input that the fuzzer makes. */
+const INPUT_BYTES_MAX = 8192;
+
+const TARGETS = {
+  align: {},
+  'align-trip': { harness: 'align', define: '-DDK_FUZZ_TRIP' },
+  bsdiff: {},
+  vcdiff: {},
+  xor: {},
+  zstd: {},
+  bzip2: {},
+  stat: {},
+  chunk: {},
+  window: {},
+};
+/** Rooms whose code the harnesses reach. */
+const ROOMS = /^native\/(align|bsdiff|bzip2|chunk|common|pages|window|xdelta|xor|xxhash|zstd)\//;
+const DEFINES = [
+  '-DZSTD_LEGACY_SUPPORT=0',
+  '-DZSTD_NO_TRACE=1',
+  '-DZSTD_DISABLE_ASM=1',
+  '-DBZ_NO_STDIO=1',
+  '-DDK_SANITIZED',
+];
+const OWN_CHECKS = [
+  '-fsanitize=address,undefined,fuzzer-no-link',
+  '-fno-sanitize-recover=undefined',
+  '-fno-sanitize=vptr',
+];
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const out = path.join(root, 'build/fuzz');
+
+function findClang() {
+  const versions = Array.from({ length: 12 }, (_, i) => `clang++-${25 - i}`);
+  for (const name of [process.env.CLANG, 'clang++', ...versions]) {
+    if (name && spawnSync(name, ['--version']).status === 0) return name;
+  }
+  throw new Error('clang++ is needed: apt-get install clang, or CLANG=name');
+}
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (result.error) throw result.error;
+  return result.status === 0;
+}
+
+function must(command, args) {
+  if (!run(command, args)) process.exit(1);
+}
+
+const objectOf = (name) => path.join(out, `${name.replaceAll('/', '_')}.o`);
+const changedSince = (name, object) =>
+  !fs.existsSync(object) || fs.statSync(object).mtimeMs < fs.statSync(name).mtimeMs;
+
+/** Newest change of any own header: objects older than that are made again. */
+function newestHeader() {
+  const headers = fs
+    .readdirSync(path.join(root, 'native'), { recursive: true })
+    .filter((name) => /^[^v].*\.h$/.test(name));
+  return Math.max(...headers.map((name) => fs.statSync(path.join(root, 'native', name)).mtimeMs));
+}
+
+/** One archive of everything that a harness may reach; each takes what it needs. */
+function buildLibrary(clang) {
+  const { own, vendor, vendorX64 } = JSON.parse(fs.readFileSync(path.join(root, 'native/sources.json'), 'utf8'));
+  const x64 = process.arch === 'x64' ? vendorX64.filter((name) => name.endsWith('.c')) : [];
+  const foreign = [...vendor, ...x64].filter((name) => ROOMS.test(name));
+  const ours = own.filter((name) => ROOMS.test(name) && !name.includes('glibc_floor'));
+  const headers = newestHeader();
+  const compile = (name, args) =>
+    must(clang, [...args, ...DEFINES, '-O1', '-g', '-Inative', '-c', name, '-o', objectOf(name)]);
+  for (const name of foreign) {
+    if (changedSince(path.join(root, name), objectOf(name))) {
+      compile(name, ['-x', 'c', '-w', '-fsanitize=address,fuzzer-no-link']);
+    }
+  }
+  for (const name of ours) {
+    const object = objectOf(name);
+    const old = changedSince(path.join(root, name), object) || fs.statSync(object).mtimeMs < headers;
+    if (old) compile(name, ['-std=c++17', ...OWN_CHECKS]);
+  }
+  const archive = path.join(out, 'native.a');
+  fs.rmSync(archive, { force: true });
+  must('ar', ['rcs', archive, ...[...foreign, ...ours].map(objectOf)]);
+  return archive;
+}
+
+function buildHarness(clang, archive, target) {
+  const { harness = target, define } = TARGETS[target];
+  const program = path.join(out, `fuzz-${target}`);
+  must(clang, [
+    '-std=c++17',
+    '-O1',
+    '-g',
+    '-fsanitize=fuzzer,address,undefined',
+    ...OWN_CHECKS.slice(1),
+    ...DEFINES,
+    ...(define ? [define] : []),
+    '-Inative',
+    `native/fuzz/fuzz_${harness}.cc`,
+    archive,
+    '-o',
+    program,
+    '-lpthread',
+  ]);
+  return program;
+}
+
+/** The shortest inputs of a merged corpus, as many as fit. */
+function commitCorpus(merged, committed) {
+  fs.rmSync(committed, { recursive: true, force: true });
+  fs.mkdirSync(committed, { recursive: true });
+  const inputs = fs.readdirSync(merged).map((name) => ({ name, bytes: fs.readFileSync(path.join(merged, name)) }));
+  inputs.sort((a, b) => a.bytes.length - b.bytes.length || (a.name < b.name ? -1 : 1));
+  let total = 0;
+  let kept = 0;
+  for (const { name, bytes } of inputs) {
+    total += bytes.length;
+    if (total > CORPUS_BYTES_MAX) break;
+    fs.writeFileSync(path.join(committed, name.slice(0, 16)), bytes);
+    kept += 1;
+  }
+  console.log(`${path.relative(root, committed)}: ${kept} of ${inputs.length} inputs`);
+}
+
+function fuzz(program, target, { seconds, merge }) {
+  const finds = path.join(out, `corpus-${target}`);
+  const committed = path.join(root, 'test/fuzz-corpus', target);
+  for (const folder of [finds, committed]) fs.mkdirSync(folder, { recursive: true });
+  const limits = [`-max_len=${INPUT_BYTES_MAX}`, '-rss_limit_mb=2048', '-malloc_limit_mb=1024'];
+  if (merge) {
+    const merged = path.join(out, `merged-${target}`);
+    fs.rmSync(merged, { recursive: true, force: true });
+    fs.mkdirSync(merged);
+    const sound = run(program, ['-merge=1', ...limits, merged, finds, committed], {
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    if (sound) commitCorpus(merged, committed);
+    return sound;
+  }
+  console.log(`== ${target}, ${seconds} s`);
+  const rest = [...limits, '-print_final_stats=1', '-verbosity=0', `-artifact_prefix=${out}/${target}-`];
+  return run(program, [`-max_total_time=${seconds}`, ...rest, finds, committed]);
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '60' },
+    merge: { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
+  },
+});
+const chosen = positionals.length > 0 ? positionals.join(',').split(',') : Object.keys(TARGETS);
+const unknown = chosen.filter((name) => !Object.hasOwn(TARGETS, name));
+if (unknown.length > 0) throw new Error(`unknown: ${unknown.join(', ')}; there are ${Object.keys(TARGETS).join(', ')}`);
+if (values.fresh) fs.rmSync(out, { recursive: true, force: true });
+fs.mkdirSync(out, { recursive: true });
+const clang = findClang();
+const archive = buildLibrary(clang);
+const failed = chosen.filter((target) => !fuzz(buildHarness(clang, archive, target), target, values));
+if (failed.length > 0) {
+  console.error(`failed: ${failed.join(', ')}`);
+  process.exitCode = 1;
+}
