@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
 import type { FreezeGroup } from './cgroup.js';
-import { isStopped, mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
+import { hasEnded, isStopped, mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
 import type { Watchdog } from './watchdog.js';
 
 /**
@@ -142,7 +142,7 @@ export class Freezer {
   #groupOfAll(members: ReadonlySet<number>): FreezeGroup | undefined {
     const { group } = this.#options;
     const inside = group?.members();
-    return inside && [...members].every((pid) => inside.has(pid)) ? group : undefined;
+    return inside && [...members].every((pid) => inside.has(pid) || hasEnded(pid)) ? group : undefined;
   }
 
   async #stopGroup(group: FreezeGroup): Promise<Standstill> {
@@ -165,28 +165,38 @@ export class Freezer {
     const resting = new Set([...before.members].filter(isStopped));
     const asGroup = ownGroup && resting.size === 0;
     let survey = before;
-    const ours = (): number[] => [...survey.members].filter((pid) => !resting.has(pid));
+    /** Whom we have to resume: all, or, one by one, those that we found moving. */
+    const stopped = new Set(asGroup ? before.members : []);
     // Children first: a shell among them must not wake up beside a stopped child, or it would report it.
     const resume = (): void => {
-      for (const pid of ours().reverse()) send(pid, 'SIGCONT');
+      for (const pid of [...stopped].reverse()) send(pid, 'SIGCONT');
       if (asGroup) send(-leader, 'SIGCONT');
     };
     // The watchdog must know whom to resume before anyone is stopped.
-    const cover = (): void => watchdog.cover(ours().reverse());
+    const cover = (): void => watchdog.cover([...stopped].reverse());
+    const stop = (pids: readonly number[]): void => {
+      for (const pid of pids) stopped.add(pid);
+      cover();
+      for (const pid of pids) send(pid, 'SIGSTOP');
+    };
     cover();
     watchdog.hold();
     try {
       if (asGroup) send(-leader, 'SIGSTOP');
+      else if (!ownGroup && !resting.has(leader)) {
+        // On a terminal it may be a shell with jobs, which would report them as stopped if it saw that happen.
+        stop([leader]);
+        for (let look = 1; look <= QUICK_LOOKS && !standsStill(leader); look += 1) await nextTurn();
+      }
       for (let look = 1; ; look += 1) {
         const known = survey.members.size;
         survey = surveyProcesses(leader, mark, survey);
-        if (survey.members.size > known) cover();
-        const moving = ours().filter((pid) => !standsStill(pid));
+        const moving = [...survey.members].filter((pid) => !standsStill(pid));
         // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
         if (moving.length === 0 && survey.members.size === known) {
-          return { members: survey.members, holds: () => ours().every(standsStill), resume };
+          return { members: survey.members, holds: () => [...survey.members].every(standsStill), resume };
         }
-        for (const pid of moving) send(pid, 'SIGSTOP');
+        if (moving.length > 0) stop(moving);
         const waitMs = this.#stopWaitMs;
         if (clock.steadyMs() - startMs > waitMs) throw notStopped(moving, leader, waitMs);
         // Most processes stop within microseconds: only those that take longer are waited for with a timer's patience.

@@ -119,6 +119,12 @@ export function standsStill(pid: number): boolean {
   return threadStates(pid).every((state) => state === undefined || STILL.has(state));
 }
 
+/** Whether there is no such process any more, or only its remains. */
+export function hasEnded(pid: number): boolean {
+  const state = statFields(`/proc/${pid}/stat`)?.[0];
+  return state === undefined || state === 'X' || (state === 'Z' && onlyEnded(pid));
+}
+
 /** Whether a process was stopped by a signal, as by Ctrl-Z; a traced one does not count. */
 export function isStopped(pid: number): boolean {
   return statFields(`/proc/${pid}/stat`)?.[0] === 'T';

@@ -70,21 +70,21 @@ function running({ child, escaped, freezeFile }: Holder): boolean {
 describe.each(WAYS)('with a control group: %s', (cgroup) => {
   it('SIGKILL at random moments, most of them in a standstill', async () => {
     let inStandstill = 0;
-    for (let round = 0; round < 6; round += 1) {
-      const one = await start({ cgroup, holdMs: 25 });
+    for (let round = 0; round < 6 || (inStandstill === 0 && round < 20); round += 1) {
+      const one = await start({ cgroup, holdMs: 60 });
       await until(() => one.said().includes('thawed'));
-      // Any moment of the cycle of some 40 ms.
-      await sleep((round * 37) % 61);
+      // Any moment of the cycle of some 80 ms.
+      await sleep((round * 37) % 101);
+      if (!running(one)) inStandstill += 1;
       one.process.kill('SIGKILL');
       await once(one.process, 'exit');
       await until(() => running(one));
       await sleep(30);
       expect(running(one)).toBe(true);
-      if (one.said().lastIndexOf('frozen') > one.said().lastIndexOf('thawed')) inStandstill += 1;
       await putAway(one);
     }
     expect(inStandstill).toBeGreaterThan(0);
-  }, 60_000);
+  }, 100_000);
 
   it('a sidecar that hangs while the application stands still', async () => {
     const one = await start({ cgroup, holdMs: Number.POSITIVE_INFINITY, tickSeconds: 0.2 });

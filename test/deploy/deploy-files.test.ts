@@ -1,0 +1,177 @@
+/** The files under `deploy/`: they parse, name what there is, and hang together. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { OPTION_TABLE, variableOf } from '../../src/cli/option-table.js';
+import { Figures } from '../../src/sidecar/figures.js';
+import { Metrics } from '../../src/sidecar/metrics.js';
+import type { Store } from '../../src/store/store.js';
+import { projectFiles, projectRoot, readText } from '../project/source-tree.js';
+
+type Json = { readonly [name: string]: Json } & readonly Json[] & string;
+
+/** Every document of a YAML text, by the parser of the distribution. */
+function yaml(text: string): Json[] {
+  const program = 'import json,sys,yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin)), default=str))';
+  const result = spawnSync('/usr/bin/python3', ['-c', program], { input: text, encoding: 'utf8' });
+  expect(result.stderr).toBe('');
+  return JSON.parse(result.stdout);
+}
+
+const variables = Object.values(OPTION_TABLE).map(variableOf);
+const flags = Object.values(OPTION_TABLE).map(({ flag }) => `--${flag}`);
+
+/** Names that the sidecar exports. */
+async function metricNames(): Promise<string[]> {
+  const figures = new Figures();
+  figures.failed(new Error('x'));
+  figures.hookDone('before-checkpoint', 'ok', 1);
+  const store = { newest: null, stats: () => Promise.reject(new Error('none')) } as unknown as Store;
+  const metrics = new Metrics({ figures, store, consistency: 'file', version: '0', missedChanges: () => 0 });
+  return [...(await metrics.text()).matchAll(/^# TYPE (\w+)/gm)].map((match) => match[1] ?? '');
+}
+
+function namesIn(expression: string): string[] {
+  return [...expression.matchAll(/\bdiffkeeper_\w+/g)].map(([name]) => name.replace(/_(bucket|count|sum)$/, ''));
+}
+
+function balanced(expression: string): boolean {
+  const open: string[] = [];
+  const pairs: Record<string, string> = { ')': '(', '}': '{', ']': '[' };
+  for (const letter of expression.replace(/"[^"]*"/g, '')) {
+    if ('([{'.includes(letter)) open.push(letter);
+    else if (letter in pairs && open.pop() !== pairs[letter]) return false;
+  }
+  return open.length === 0;
+}
+
+describe('alert rules and dashboard', () => {
+  const rules = yaml(readText('deploy/alerts.yml'))[0]?.groups?.[0]?.rules ?? ([] as unknown as Json);
+  const dashboard = JSON.parse(readText('deploy/grafana.json')) as Json;
+  const panels = dashboard.panels as unknown as Json[];
+
+  it('ask for metrics that there are, in balanced expressions', async () => {
+    const names = await metricNames();
+    const texts = panels.flatMap(({ targets }) => (targets as unknown as Json[]).map(({ expr }) => String(expr)));
+    const expressions = [...(rules as unknown as Json[]).map(({ expr }) => String(expr)), ...texts];
+    expect(expressions.length).toBeGreaterThan(20);
+    expect(expressions.filter((expression) => !balanced(expression))).toEqual([]);
+    expect(expressions.flatMap(namesIn).filter((name) => !names.includes(name))).toEqual([]);
+  });
+
+  it('have what the tools ask for', () => {
+    for (const rule of rules as unknown as Json[]) {
+      expect(Object.keys(rule)).toEqual(expect.arrayContaining(['alert', 'expr', 'labels', 'annotations']));
+    }
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  });
+
+  it('docs/control.md explains every metric', async () => {
+    const text = readText('docs/control.md');
+    const missing = (await metricNames()).filter((name) => !text.includes(`\`${name.replace('diffkeeper_', '')}`));
+    expect(missing).toEqual([]);
+  });
+});
+
+describe('Dockerfiles', () => {
+  const KNOWN = /^(FROM|RUN|WORKDIR|COPY|LABEL|USER|ENV|VOLUME|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD)\b/;
+
+  it.each(projectFiles(/^deploy\/.*Dockerfile$/))('%s', (name) => {
+    const text = readText(name).replace(/\\\n\s*/g, ' ');
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    expect(lines.filter((line) => !KNOWN.test(line))).toEqual([]);
+    const last = lines.slice(lines.map((line) => line.startsWith('FROM')).lastIndexOf(true));
+    // The last user is none that may do everything.
+    expect(last.findLast((line) => line.startsWith('USER'))).toMatch(/^USER (?!root)\w+$/);
+    for (const line of lines.filter((one) => /^(ENTRYPOINT|CMD) /.test(one))) {
+      expect(Array.isArray(JSON.parse(line.replace(/^\w+ /, '')))).toBe(true);
+    }
+    const copied = lines
+      .filter((line) => /^COPY (?!--from)/.test(line))
+      .flatMap((line) => line.split(' ').slice(1, -1));
+    expect(copied.filter((file) => !existsSync(join(projectRoot, file)))).toEqual([]);
+    const used = [...text.matchAll(/\bDIFFKEEPER_[A-Z_]+/g)].map(([variable]) => variable);
+    expect(used.filter((variable) => !variables.includes(variable))).toEqual([]);
+  });
+});
+
+describe('compose and Kubernetes', () => {
+  it('compose: services build from files that are there, volumes are declared', () => {
+    const [file] = yaml(readText('deploy/docker/compose.yml'));
+    for (const service of Object.values(file?.services ?? {}) as unknown as Json[]) {
+      expect(existsSync(join(projectRoot, String(service.build?.dockerfile)))).toBe(true);
+      for (const volume of service.volumes as unknown as string[]) {
+        expect(Object.keys(file?.volumes ?? {})).toContain(volume.split(':')[0]);
+      }
+      const names = Object.keys(service.environment ?? {}).filter((name) => name.startsWith('DIFFKEEPER_'));
+      expect(names.filter((name) => !variables.includes(name))).toEqual([]);
+    }
+  });
+
+  it('StatefulSet: selectors, ports, mounts and probes belong together', () => {
+    const [service, set] = yaml(readText('deploy/kubernetes/redis.yaml'));
+    const pod = set?.spec?.template;
+    expect(pod?.metadata?.labels).toEqual(set?.spec?.selector?.matchLabels);
+    expect(service?.spec?.selector).toEqual(pod?.metadata?.labels);
+    expect(set?.spec?.serviceName).toBe(service?.metadata?.name);
+    const container = pod?.spec?.containers?.[0] as Json;
+    const ports = (container.ports as unknown as Json[]).map(({ name }) => name);
+    for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
+      expect(ports).toContain(container[probe]?.httpGet?.port);
+    }
+    const claims = ((set?.spec?.volumeClaimTemplates ?? []) as unknown as Json[]).map(({ metadata }) => metadata?.name);
+    const volumes = ((pod?.spec?.volumes ?? []) as unknown as Json[]).map(({ name }) => name);
+    for (const { name } of container.volumeMounts as unknown as Json[]) expect([...claims, ...volumes]).toContain(name);
+    expect(Number(pod?.spec?.terminationGracePeriodSeconds)).toBeGreaterThan(25);
+  });
+
+  it('Helm chart: every value is there, every block ends, every flag exists', () => {
+    const [values] = yaml(readText('deploy/helm/diffkeeper/values.yaml'));
+    const [chart] = yaml(readText('deploy/helm/diffkeeper/Chart.yaml'));
+    expect(chart).toMatchObject({ apiVersion: 'v2', name: 'diffkeeper' });
+    expect(chart?.appVersion).toBe(JSON.parse(readText('package.json')).version);
+    for (const name of projectFiles(/^deploy\/helm\/.*templates\/.*\.yaml$/)) {
+      const text = readText(name);
+      const blocks = [...text.matchAll(/\{\{-? *(if|range|with|else|end)\b/g)].map((match) => match[1]);
+      const opened = blocks.filter((word) => ['if', 'range', 'with'].includes(word ?? '')).length;
+      expect([name, blocks.filter((word) => word === 'end').length]).toEqual([name, opened]);
+      for (const [, place = ''] of text.matchAll(/\.Values\.([\w.]+)/g)) {
+        let at: Json | undefined = values;
+        for (const step of place.split('.')) at = at?.[step];
+        expect([place, at !== undefined]).toEqual([place, true]);
+      }
+      const used = [...text.matchAll(/- (--[a-z-]+)=/g)].map((match) => match[1] ?? '');
+      expect(used.filter((flag) => !flags.includes(flag))).toEqual([]);
+      // Without its actions it is YAML.
+      const plain = text.replace(/^\s*\{\{-? *(if|else|end|range).*\}\}\n/gm, '').replace(/\{\{[^}]*\}\}/g, 'x');
+      expect(yaml(plain)[0]).toHaveProperty('kind');
+    }
+  });
+});
+
+describe('systemd unit and GitHub Action', () => {
+  it('the unit has its sections, and variables that exist', () => {
+    const text = readText('deploy/systemd/diffkeeper@.service');
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    expect(lines.filter((line) => !/^\[(Unit|Service|Install)\]$|^[A-Z]\w+=.+$/.test(line))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith('['))).toEqual(['[Unit]', '[Service]', '[Install]']);
+    const used = [...text.matchAll(/\bDIFFKEEPER_[A-Z_]+/g)].map(([name]) => name);
+    expect(used.filter((name) => !variables.includes(name))).toEqual([]);
+  });
+
+  it('the action uses inputs and steps that it has, and options that exist', () => {
+    const text = readText('deploy/record-action/action.yml');
+    const [action] = yaml(text);
+    const inputs = Object.keys(action?.inputs ?? {});
+    const used = [...text.matchAll(/\binputs\.([\w-]+)/g)].map((match) => match[1] ?? '');
+    expect(used.filter((name) => !inputs.includes(name))).toEqual([]);
+    expect(inputs.filter((name) => !used.includes(name))).toEqual([]);
+    const steps = action?.runs?.steps as unknown as Json[];
+    expect(
+      steps.every((step) => step.uses !== undefined || (step.run !== undefined && step.shell === ('bash' as Json))),
+    );
+    const names = steps.flatMap((step) => Object.keys(step.env ?? {})).filter((name) => name.startsWith('DIFFKEEPER_'));
+    expect(names.filter((name) => !variables.includes(name))).toEqual([]);
+  });
+});

@@ -1,0 +1,166 @@
+/** How a sidecar behaves as a process: process 1 of a container, on a terminal, beside another sidecar, with a child that fails. */
+import { spawn, spawnSync } from 'node:child_process';
+import { readFile, rm, symlink } from 'node:fs/promises';
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ensureBuilt, MAIN, runCli, scratch, startCli } from '../cli/cli-process.js';
+
+let cwd = '';
+let remove = async (): Promise<void> => {};
+const at = (name: string): string => path.join(cwd, name);
+const OPTIONS = ['--state-dir=data', '--store=keep', '--max-lag=100ms'];
+beforeAll(ensureBuilt, 120_000);
+beforeEach(async () => {
+  ({ directory: cwd, remove } = await scratch());
+});
+afterEach(() => remove());
+
+describe('process 1', () => {
+  it('collects orphans, passes signals on, ends with the code of the application', () => {
+    // Three orphans that end at once; whoever is left of them is counted when they had time to be collected.
+    const script = `for i in 1 2 3; do (sleep 0.1 & ); done
+sleep 2.5
+for stat in /proc/[0-9]*/stat; do sed 's/.*) //' $stat; done 2>/dev/null | grep -c '^Z'
+trap 'exit 9' TERM; kill -TERM 1; while :; do sleep 0.1; done`;
+    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+    const words = ['--pid', '--fork', '--mount-proc', '--kill-child', ...user, process.execPath, MAIN, ...OPTIONS];
+    const result = spawnSync('unshare', [...words, '--', 'sh', '-c', script], {
+      cwd,
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(result.stdout, result.stderr).toBe('0\n');
+    expect(result.status).toBe(9);
+  }, 70_000);
+});
+
+describe('SIGTERM', () => {
+  it('is followed by SIGKILL for an application that does not end', async () => {
+    const command = ['sh', '-c', `trap 'echo asked' TERM; echo ready; while :; do sleep 0.1; done`];
+    const running = startCli([...OPTIONS, '--stop-timeout=400ms', '--', ...command], { cwd });
+    await running.until(/ready/);
+    running.process.kill('SIGTERM');
+    const result = await running.ended;
+    expect([result.code, result.stdout]).toEqual([137, 'ready\nasked\n']);
+    expect(result.stderr).toMatch(/did not end in time.*SIGKILL[\s\S]*final state is kept/);
+  });
+});
+
+describe('--restart=on-failure', () => {
+  it('starts it again until it succeeds', async () => {
+    const script = 'echo x >> data/lives; [ $(wc -l < data/lives) -ge 2 ] || exit 5';
+    const result = await runCli([...OPTIONS, '--restart=on-failure', '--', 'sh', '-c', script], { cwd });
+    expect([result.code, await readFile(at('data/lives'), 'utf8')]).toEqual([0, 'x\nx\n']);
+    expect(result.stderr).toMatch(/started again \(restarts=1/);
+  });
+
+  it('gives up at the limit, with the last code', async () => {
+    const words = [...OPTIONS, '--restart=on-failure', '--restart-limit=1', '--consistency=freeze'];
+    const result = await runCli([...words, '--', 'sh', '-c', 'echo life; exit 5'], { cwd });
+    expect([result.code, result.stdout]).toEqual([5, 'life\nlife\n']);
+    expect(result.stderr).toMatch(/failed too often in a row/);
+  });
+
+  it('is no reason to restart what was told to end, nor to wait when told so between two lives', async () => {
+    const told = startCli([...OPTIONS, '--restart=on-failure', '--', 'sh', '-c', 'echo ready; exec sleep 60'], { cwd });
+    await told.until(/ready/);
+    told.process.kill('SIGTERM');
+    expect((await told.ended).code).toBe(143);
+    const words = [...OPTIONS, '--restart=on-failure', '--restart-limit=20'];
+    const between = startCli([...words, '--', 'sh', '-c', 'exit 5'], { cwd });
+    // Four seconds of waiting follow.
+    await between.until(/restarts=3/);
+    const startMs = performance.now();
+    between.process.kill('SIGTERM');
+    expect((await between.ended).code).toBe(143);
+    expect(performance.now() - startMs).toBeLessThan(3500);
+  });
+});
+
+describe('a second sidecar on one state directory', () => {
+  it('is refused, whatever its store and however it names the directory', async () => {
+    const first = startCli([...OPTIONS, '--', 'sh', '-c', 'echo 1 > data/one; echo ready; exec sleep 60'], { cwd });
+    await first.until(/ready/);
+    await symlink('data', at('link'));
+    const second = await runCli(['--state-dir=link', '--store=other', '--', 'echo', 'started'], { cwd });
+    expect(second).toMatchObject({ code: 125, stdout: '' });
+    expect(second.stderr).toMatch(new RegExp(`process ${first.pid} keeps .*DK_STATE_DIR_LOCKED`));
+    const child = Number((await first.until(/childPid=(\d+)/))[1]);
+    first.process.kill('SIGKILL');
+    process.kill(child, 'SIGKILL');
+    await first.ended;
+    await rm(at('other'), { recursive: true });
+    // A killed one leaves nothing behind that stands in the way.
+    expect((await runCli(['--state-dir=link', '--store=other', '--', 'cat', 'data/one'], { cwd })).stdout).toBe('1\n');
+  });
+});
+
+/** Types into a program on a terminal; gives what it showed and its exit code. */
+async function onTerminal(
+  steps: readonly (readonly [string, string])[],
+  ...words: string[]
+): Promise<{ readonly code: number | null; readonly text: string }> {
+  const program = fileURLToPath(new URL('./typist.py', import.meta.url));
+  const child = spawn('python3', [program, process.execPath, MAIN, ...words], {
+    cwd,
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, TERM: 'xterm', PS1: '$ ', HISTFILE: '' },
+  });
+  child.stdin.end(JSON.stringify(steps));
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  return { code: await new Promise((resolve) => child.on('close', resolve)), text };
+}
+
+describe.each([
+  ['file', 'auto'],
+  ['freeze', 'auto'],
+  ['freeze', 'signals'],
+])('on a terminal, --consistency=%s, --freeze-with=%s', (consistency, means) => {
+  const options = [...OPTIONS, `--consistency=${consistency}`, `--freeze-with=${means}`, '--checkpoint-interval=50ms'];
+
+  it('job control of a shell works: Ctrl-Z, jobs, fg, Ctrl-C', async () => {
+    const { code, text } = await onTerminal(
+      [
+        ['[#$] ', 'while :; do date +%N > data/now; sleep 0.02; done &\r'],
+        ['[#$] ', `sh -c 'echo on; exec sleep 77'\r`],
+        ['on\\r\\n', '\x1a'],
+        ['Stopped', 'jobs\r'],
+        ['Stopped', 'fg %2\r'],
+        ['fg %2[^$#]*sleep 77', '\x03'],
+        ['[#$] ', 'kill %1; wait; exit 7\r'],
+      ],
+      ...options,
+      '--',
+      'bash',
+      '--norc',
+      '--noprofile',
+      '-i',
+    );
+    expect(code, text).toBe(7);
+    expect(text).not.toMatch(/no job control/);
+    // Freeze points go unseen: the only stopped job is the one that was asked for.
+    expect(text.match(/Stopped/g)?.length).toBe(2);
+  }, 70_000);
+});
+
+it('a full-screen editor works on a terminal', async () => {
+  const { code, text } = await onTerminal(
+    [
+      ['~', 'ihello'],
+      ['hello', '\x1b:wq\r'],
+    ],
+    ...OPTIONS,
+    '--consistency=freeze',
+    '--',
+    'vim.tiny',
+    '-u',
+    'NONE',
+    'data/text',
+  );
+  expect(code, text).toBe(0);
+  expect((await runCli(['cat', '--store=keep', 'text'], { cwd })).stdout).toBe('hello\n');
+}, 70_000);
