@@ -1,6 +1,6 @@
 /** Bytes read one after the other: a file, a stream, or bytes in memory. */
-import type { Readable } from 'node:stream';
-import { DiffKeeperError, fromSystemError } from '../core/core.js';
+import { addAbortSignal, type Readable } from 'node:stream';
+import { DiffKeeperError, fromSystemError, throwIfAborted } from '../core/core.js';
 import { openForReading, readAt } from './source-bytes.js';
 
 export interface ByteInput {
@@ -11,11 +11,14 @@ export interface ByteInput {
   close(): Promise<void>;
 }
 
-function streamInput(stream: Readable): ByteInput {
+function streamInput(stream: Readable, signal: AbortSignal | undefined): ByteInput {
+  // A stream that has stopped giving bytes would keep an abort waiting for ever.
+  if (signal !== undefined) addAbortSignal(signal, stream);
   const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<unknown>;
   let held: Uint8Array = new Uint8Array(0);
   const next = async (): Promise<boolean> => {
     const step = await pieces.next().catch((error: unknown) => {
+      throwIfAborted(signal);
       throw fromSystemError(error, 'read', 'the stream');
     });
     if (step.done === true) return false;
@@ -57,16 +60,16 @@ export function inputInMemory(bytes: Uint8Array): ByteInput {
   };
 }
 
-/** Opens a file, or takes a stream of bytes. Throws DK_NOT_FOUND, DK_IO, TypeError. */
-export async function openInput(from: string | Readable): Promise<ByteInput> {
-  if (typeof from !== 'string') return streamInput(from);
+/** Opens a file, or takes a stream of bytes, which an abort destroys. Throws DK_NOT_FOUND, DK_IO, TypeError. */
+export async function openInput(from: string | Readable, signal?: AbortSignal): Promise<ByteInput> {
+  if (typeof from !== 'string') return streamInput(from, signal);
   const handle = await openForReading(from);
   const facts = await handle.stat();
   if (facts.isDirectory()) {
     await handle.close();
     throw new DiffKeeperError('DK_IO', `cannot read ${from}: it is a directory`, { path: from });
   }
-  if (!facts.isFile()) return streamInput(handle.createReadStream());
+  if (!facts.isFile()) return streamInput(handle.createReadStream(), signal);
   let at = 0;
   return {
     length: facts.size,

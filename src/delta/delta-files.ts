@@ -69,8 +69,12 @@ async function withOutput<T>(
   }
 }
 
-async function withInput<T>(from: string | Readable, use: (input: ByteInput) => Promise<T>): Promise<T> {
-  const input = await openInput(from);
+async function withInput<T>(
+  from: string | Readable,
+  signal: AbortSignal | undefined,
+  use: (input: ByteInput) => Promise<T>,
+): Promise<T> {
+  const input = await openInput(from, signal);
   try {
     return await use(input);
   } finally {
@@ -79,9 +83,13 @@ async function withInput<T>(from: string | Readable, use: (input: ByteInput) => 
 }
 
 /** A source is read at many places: a stream is held in memory, at most 2 GiB of it. */
-async function withSource<T>(from: string | Readable, use: (source: SourceBytes) => Promise<T>): Promise<T> {
+async function withSource<T>(
+  from: string | Readable,
+  signal: AbortSignal | undefined,
+  use: (source: SourceBytes) => Promise<T>,
+): Promise<T> {
   if (typeof from !== 'string') {
-    const bytes = await withInput(from, (input) => readRest(input, Buffer.alloc(0), TARGET_BYTES_MAX));
+    const bytes = await withInput(from, signal, (input) => readRest(input, Buffer.alloc(0), TARGET_BYTES_MAX));
     return use(sourceInMemory(bytes));
   }
   const source = await openSource(from);
@@ -113,8 +121,8 @@ export async function diffFileTuned({ source: from, target: to, delta, options, 
   const choices = resolveDiffOptions(options);
   const { signal, onProgress } = options;
   throwIfAborted(signal);
-  return withSource(from, (source) =>
-    withInput(to, async (target): Promise<DeltaInfo> => {
+  return withSource(from, signal, (source) =>
+    withInput(to, signal, async (target): Promise<DeltaInfo> => {
       const room = tuning.memoryBytes - source.length;
       const wanted = target.length ?? STREAM_BYTES;
       const start =
@@ -185,8 +193,8 @@ export async function patchFile(
   const { signal, targetBytesMax, onProgress } = options;
   if (targetBytesMax !== undefined) checkTargetBytesMax(targetBytesMax);
   throwIfAborted(signal);
-  return withInput(delta, (input) =>
-    withSource(source, async (from): Promise<PatchFileReport> => {
+  return withInput(delta, signal, (input) =>
+    withSource(source, signal, async (from): Promise<PatchFileReport> => {
       const { bytes: start } = await readUpTo(input, START_BYTES);
       if (isWindows(start)) {
         const engine = loadEngine();
@@ -214,7 +222,7 @@ export async function patchFile(
 
 /** What a delta of any size and format says about itself; decodes nothing. Throws as `inspectDelta`, and DK_NOT_FOUND, DK_IO. */
 export async function inspectDeltaFile(delta: string | Readable): Promise<DeltaFileInfo | BareFileInfo> {
-  return withInput(delta, async (input) => {
+  return withInput(delta, undefined, async (input) => {
     const { bytes: start } = await readUpTo(input, START_BYTES);
     if (isWindows(start)) return { format: 'dkd', ...(await inspectWindows(input, start)) };
     const whole = await readRest(input, start, TARGET_BYTES_MAX);

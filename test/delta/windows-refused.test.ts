@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { diffFile, patch, patchFile } from '../../src/delta/delta.js';
 import { diffFileTuned } from '../../src/delta/delta-files.js';
@@ -165,6 +166,28 @@ describe('interruption', () => {
         code: 'DK_ABORTED',
         name: 'AbortError',
       });
+      await nothingLeft(room);
+    });
+  });
+
+  it('an abort does not wait for a stream that gives nothing any more', async () => {
+    await inRoom(async (room) => {
+      await writeFile(room.at('s'), source);
+      const first = patternBytes(100_000, 1);
+      for (const tuning of [SMALL, { ...SMALL, memoryBytes: 1 << 20 }]) {
+        const controller = new AbortController();
+        const parts = [first];
+        const target = new Readable({
+          read() {
+            const part = parts.pop();
+            if (part === undefined) setTimeout(() => controller.abort(), 20);
+            else this.push(part);
+          },
+        });
+        const options = { signal: controller.signal };
+        const job = { source: room.at('s'), target, delta: room.at('out'), options, tuning };
+        expect(await diffFileTuned(job).catch(codeOf)).toBe('DK_ABORTED');
+      }
       await nothingLeft(room);
     });
   });
