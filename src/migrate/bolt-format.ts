@@ -31,8 +31,6 @@ export const BOLT_LIMITS = {
   pageBytesMax: 1 << 20,
   /** Pages of a branch hold two children at least: 32 levels are more than a file of any size needs. */
   depth: 32,
-  /** A run of pages up to this length is read at once; of longer ones only elements and keys. */
-  wholeRunBytes: 1 << 18,
 } as const;
 
 export interface PageHeader {

@@ -1,7 +1,6 @@
 /** One page of a BoltDB file with its overflow, or an inline page: its elements, checked, and their bytes on demand. */
 import type { BoltFile } from './bolt-file.js';
 import {
-  BOLT_LIMITS,
   boltDamage,
   branchElement,
   decodeHeader,
@@ -66,11 +65,12 @@ export class BoltPage {
       throw boltDamage(`page ${id} and its ${header.overflow} overflow pages leave the file`, start);
     }
     const bytes = (header.overflow + 1) * pageBytes;
-    if (bytes <= BOLT_LIMITS.wholeRunBytes) {
-      const whole = header.overflow === 0 ? first : await file.read(start, bytes);
-      return BoltPage.#of(header, memory(whole));
-    }
-    return BoltPage.#of(header, { bytes, read: (offset, length) => file.read(start + offset, length) });
+    if (header.overflow === 0) return BoltPage.#of(header, memory(first));
+    // Overflow is read when it is asked for: whoever keeps a value in mind must not keep its bytes in memory.
+    const inFirst = (offset: number, length: number): boolean => offset + length <= pageBytes;
+    const read: Source['read'] = async (offset, length) =>
+      inFirst(offset, length) ? first.subarray(offset, offset + length) : file.read(start + offset, length);
+    return BoltPage.#of(header, { bytes, read });
   }
 
   /** The page inside a bucket's value. */

@@ -12,8 +12,8 @@ import type { Chunks } from './gunzip-value.js';
 
 /** As in capture: equal content then is cut alike. */
 const CUT = { minBytes: 128 << 10, averageBytes: 512 << 10, maxBytes: LIMITS.blobBytes } as const;
-const WINDOW_BYTES = 8 << 20;
-const BATCH_BYTES = LIMITS.batchBytes;
+const WINDOW_BYTES = 2 << 20;
+const BATCH_BYTES = 4 << 20;
 const BATCH_ITEMS = 1024;
 const ZEROS = Buffer.alloc(LIMITS.blobBytes);
 

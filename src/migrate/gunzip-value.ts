@@ -20,13 +20,14 @@ export async function openGzip(value: BoltValue): Promise<Buffer | Chunks> {
   // The trailer of a hostile value lies; it only chooses between two ways that are both bounded.
   const promised = bytes.length >= 18 ? bytes.readUInt32LE(bytes.length - 4) : 0;
   if (promised > SHORT_BYTES) return streamGzip(value);
-  return (await gunzipShort(bytes)) ?? streamGzip(value);
+  return (await gunzipShort(bytes, promised)) ?? streamGzip(value);
 }
 
 /** Null when it turns out longer than its trailer promised. */
-function gunzipShort(bytes: Buffer): Promise<Buffer | null> {
+function gunzipShort(bytes: Buffer, promised: number): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
-    const options = { maxOutputLength: SHORT_BYTES, info: true } as const;
+    // Room for all of it at once, and a byte to see that it is all: otherwise pieces are gathered and copied.
+    const options = { maxOutputLength: SHORT_BYTES, chunkSize: Math.max(64, promised + 1), info: true } as const;
     gunzip(bytes, options, (error, result) => {
       if (error) {
         if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') resolve(null);

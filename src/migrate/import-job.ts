@@ -19,8 +19,8 @@ import { type RebuiltFile, rebuildFile } from './rebuild-file.js';
 const GROUP_FILES = 10_000;
 const GROUP_BYTES = 256 << 20;
 /** Entries whose values together are this short are decoded side by side. */
-const SIDE_BY_SIDE_BYTES = 4 << 20;
-const SIDE_BY_SIDE = 16;
+const SIDE_BY_SIDE_BYTES = 1 << 20;
+const SIDE_BY_SIDE = 8;
 const UNSAFE = 'its name may not be used for a file';
 
 export interface ImportOptions {
