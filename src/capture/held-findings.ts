@@ -13,7 +13,7 @@ import type { ScanFindings } from './state-scan.js';
 import { sortFindings, takeLeaves } from './take-findings.js';
 
 /** Bytes of changed content held at most. */
-const HOLD_BYTES = 48 << 20;
+const HOLD_BYTES = 64 << 20;
 /** Readings of a file that changes although the application stands still: somebody else writes to it. */
 const ATTEMPTS = 3;
 

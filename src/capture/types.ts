@@ -79,7 +79,7 @@ export interface CaptureRun {
   readonly takeUnsettled?: boolean;
   /**
    * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
-   * memory (up to 48 MiB) or in the pack, before they are coded and made durable, and gives the pause in
+   * memory (up to 64 MiB) or in the pack, before they are coded and made durable, and gives the pause in
    * milliseconds (undefined: nothing stood still). Much that changed is looked at and read once before, so that only
    * what moves since is left.
    */

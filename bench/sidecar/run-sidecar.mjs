@@ -1,0 +1,230 @@
+/**
+ * What the sidecar costs its application: pauses, throughput of a database, CPU and memory; and how soon changes are
+ * durable. Each trial is a process of its own on fresh directories.
+ *
+ *   npm run bench:sidecar [-- --quick --only=pause,lag,burst,postgres]
+ *
+ * Writes bench/results/sidecar.json and prints a table.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { postgres } from '../../scripts/servers/postgres-server.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const cli = join(here, '..', '..', 'dist', 'esm', 'cli', 'main.js');
+const loads = join(here, 'sidecar-loads.mjs');
+const TICKS_PER_SECOND = 100;
+
+const { values: options } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
+const { quick } = options;
+
+function quantile(values, share) {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+const spread = (values) => ({
+  count: values.length,
+  p50: quantile(values, 0.5),
+  p99: quantile(values, 0.99),
+  max: quantile(values, 1),
+});
+
+/** Processor seconds and peak memory (bytes) of a process so far. */
+function costOf(pid) {
+  const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  return {
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+    peakBytes: Number(peak?.[1]) * 1024,
+  };
+}
+
+/** Runs an application under the sidecar to its end (or until `enough`); gives log entries and what the sidecar cost. */
+async function underSidecar(place, flags, command, enough = () => false) {
+  const base = [
+    cli,
+    `--state-dir=${join(place, 'state')}`,
+    `--store=${join(place, 'keep')}`,
+    '--debug',
+    '--log-format=json',
+  ];
+  const sidecar = spawn(process.execPath, [...base, ...flags, '--', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const entries = [];
+  const lines = [];
+  let cost = { cpuSeconds: 0, peakBytes: 0 };
+  for (const stream of [sidecar.stdout, sidecar.stderr]) {
+    let rest = '';
+    stream.setEncoding('utf8').on('data', (part) => {
+      const all = (rest + part).split('\n');
+      rest = all.pop() ?? '';
+      for (const line of all)
+        if (line.startsWith('{')) entries.push(JSON.parse(line));
+        else lines.push(line);
+    });
+  }
+  const startMs = performance.now();
+  const ended = new Promise((resolve) => sidecar.once('exit', resolve));
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  while (!over) {
+    try {
+      const now = costOf(sidecar.pid);
+      // Of an ended process only the times are left.
+      if (now.peakBytes > 0) cost = now;
+    } catch {
+      // It ended in this moment.
+    }
+    // A server of databases takes this as an order to end at once, whoever is connected.
+    if (enough(entries, lines)) sidecar.kill('SIGINT');
+    await Promise.race([ended, sleep(100)]);
+  }
+  return { entries, lines, ...cost, seconds: (performance.now() - startMs) / 1000 };
+}
+
+const checkpoints = (entries) => entries.filter(({ msg }) => msg === 'checkpoint');
+
+async function pause(place) {
+  const seconds = quick ? 10 : 40;
+  const command = [process.execPath, loads, 'dirty', join(place, 'state'), '50', String(seconds)];
+  const run = await underSidecar(place, ['--consistency=freeze', '--checkpoint-interval=1s'], command);
+  // The first ones find the file still growing.
+  const pauses = checkpoints(run.entries)
+    .map(({ pauseMs }) => pauseMs)
+    .filter((ms) => ms > 0)
+    .slice(2);
+  return {
+    'pause with 50 MB dirty, ms': spread(pauses),
+    cpuShare: run.cpuSeconds / run.seconds,
+    peakBytes: run.peakBytes,
+  };
+}
+
+async function lag(place) {
+  const seconds = quick ? 5 : 30;
+  const command = [process.execPath, loads, 'changes', join(place, 'state'), '1000', String(seconds)];
+  const run = await underSidecar(place, ['--max-lag=400ms'], command);
+  const acknowledged = new Map(checkpoints(run.entries).map(({ sequence, time }) => [sequence, time]));
+  const { openStore } = await import('../../dist/esm/index.js');
+  const store = await openStore(join(place, 'keep'));
+  const lags = [];
+  for await (const { sequence } of store.checkpoints()) {
+    const ackMs = acknowledged.get(sequence);
+    if (ackMs === undefined) continue;
+    for (const version of await store.changes(sequence)) {
+      if (!/^f\d+$/.test(version.path)) continue;
+      lags.push(ackMs - Number((await store.reader(version).read(0, 13)).toString()));
+    }
+  }
+  await store.close();
+  return {
+    'lag at 1,000 changes/s, ms': spread(lags),
+    cpuShare: run.cpuSeconds / run.seconds,
+    peakBytes: run.peakBytes,
+  };
+}
+
+async function burst(place) {
+  const count = 10_000;
+  const command = [process.execPath, loads, 'burst', join(place, 'state'), String(count)];
+  const found = (entries) => checkpoints(entries).reduce((sum, { added }) => sum + added, 0);
+  const run = await underSidecar(place, [], command, (entries) => found(entries) >= count);
+  const at = (word) => Number(run.lines.find((line) => line.startsWith(word))?.split(' ')[1]);
+  let files = 0;
+  const last = checkpoints(run.entries).find(({ added }) => {
+    files += added;
+    return files >= count;
+  });
+  const milliseconds = { writing: at('ended') - at('began'), complete: (last?.time ?? Number.NaN) - at('began') };
+  return { 'burst of 10,000 new files, ms': milliseconds, files, peakBytes: run.peakBytes };
+}
+
+/** Each turn has its own part of the journal. */
+let turns = 0;
+
+/** Transactions per second of pgbench against a running server. */
+async function transactions(facts, seconds) {
+  turns += 1;
+  const load = await postgres.load({ ...facts, round: `turn${turns}` });
+  const startMs = Date.now();
+  await sleep(seconds * 1000);
+  const endMs = Date.now();
+  return async () => {
+    await load.stop();
+    const done = load.acknowledged().filter(({ timeMs }) => timeMs >= startMs && timeMs < endMs).length;
+    return done / ((endMs - startMs) / 1000);
+  };
+}
+
+async function database(place) {
+  const seconds = quick ? 4 : 30;
+  const facts = { state: join(place, 'state'), run: join(place, 'run') };
+  mkdirSync(facts.run);
+  await postgres.prepare(facts);
+  const results = { alone: [], kept: [] };
+  let cost = {};
+  for (let turn = 0; turn < (quick ? 1 : 3); turn += 1) {
+    const command = postgres.command(facts);
+    const alone = spawn(command[0], command.slice(1), { stdio: 'ignore', cwd: '/' });
+    const aloneEnded = new Promise((resolve) => alone.once('exit', resolve));
+    let count = await transactions(facts, seconds);
+    alone.kill('SIGINT');
+    await aloneEnded;
+    results.alone.push(await count());
+    let stop = false;
+    const run = underSidecar(
+      place,
+      ['--consistency=freeze', '--checkpoint-interval=1s', '--stop-timeout=5s'],
+      command,
+      () => stop,
+    );
+    count = await transactions(facts, seconds);
+    stop = true;
+    cost = await run;
+    results.kept.push(await count());
+  }
+  const median = { alone: quantile(results.alone, 0.5), kept: quantile(results.kept, 0.5) };
+  const pauses = checkpoints(cost.entries)
+    .map(({ pauseMs }) => pauseMs)
+    .filter((ms) => ms > 0);
+  return {
+    'pgbench, transactions/s': { ...median, lostShare: 1 - median.kept / median.alone, turns: results },
+    'pause, ms': spread(pauses),
+    cpuShare: cost.cpuSeconds / cost.seconds,
+    peakBytes: cost.peakBytes,
+  };
+}
+
+const TRIALS = { pause, lag, burst, postgres: database };
+
+async function main() {
+  const only = options.only?.split(',') ?? Object.keys(TRIALS);
+  const report = { date: new Date().toISOString(), cpus: cpus().length, model: cpus()[0]?.model, quick, trials: {} };
+  for (const [name, trial] of Object.entries(TRIALS)) {
+    if (!only.includes(name)) continue;
+    const place = mkdtempSync(join(tmpdir(), 'dk-bench-sidecar-'));
+    chmodSync(place, 0o755);
+    try {
+      report.trials[name] = await trial(place);
+      console.log(`${name}: ${JSON.stringify(report.trials[name])}`);
+    } finally {
+      rmSync(place, { recursive: true, force: true });
+    }
+  }
+  const results = join(here, '..', 'results');
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, 'sidecar.json'), `${JSON.stringify(report, null, 2)}\n`);
+}
+
+spawnSync('sync');
+await main();
