@@ -108,6 +108,7 @@ const TARGETS: Readonly<Record<string, (engine: Engine, input: FuzzInput) => Pro
     );
   },
   chunk: cutPieces,
+  sparse: async (engine, { source, rest, targetBytes }) => (await engine.sparsePatch(source, rest, targetBytes)).data,
   stat: loadStat,
   vcdiff: (engine, { source, rest }) => engine.vcdiffPatch(source, rest, TARGET_BYTES_MAX),
   window: findRanges,

@@ -1,0 +1,40 @@
+// libFuzzer harness of `sparse` payloads. The rest is taken as a payload, which must be applied or refused, and as a
+// target, which must come back, with the same payload from every vector level.
+#include "fuzz/fuzz_input.h"
+#include "sparse/sparse.h"
+
+namespace {
+
+using dk::Status;
+using dk::fuzz::Check;
+using dk::fuzz::SpanOf;
+
+void Decode(const dk::fuzz::Input& input) {
+  std::vector<uint8_t> target(input.target_length);
+  dk::sparse::Digested digested;
+  const Status status =
+      dk::sparse::Patch(SpanOf(input.source), SpanOf(input.rest), target.data(), target.size(), {}, &digested);
+  Check(status == Status::kOk || status == Status::kCorrupt);
+}
+
+void RoundTrip(const dk::fuzz::Input& input) {
+  dk::sparse::Options options;
+  std::vector<uint8_t> payload, plain;
+  Check(dk::sparse::Diff(SpanOf(input.source), SpanOf(input.rest), options, &payload) == Status::kOk);
+  options.simd = dk::Simd::kPortable;
+  Check(dk::sparse::Diff(SpanOf(input.source), SpanOf(input.rest), options, &plain) == Status::kOk);
+  Check(plain == payload);
+  std::vector<uint8_t> made(input.rest.size());
+  Check(dk::sparse::Patch(SpanOf(input.source), SpanOf(payload), made.data(), made.size()) == Status::kOk);
+  Check(made == input.rest);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
+  dk::fuzz::Input input;
+  if (!dk::fuzz::Parse(data, length, &input)) return 0;
+  Decode(input);
+  RoundTrip(input);
+  return 0;
+}
