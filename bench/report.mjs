@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { deltaSection, keptSection } from './delta/delta-section.mjs';
 import { performanceDocument, shortTable } from './lib/report-text.mjs';
 import { sectionOf } from './state/state-section.mjs';
 
@@ -47,9 +48,19 @@ function writeReadme(block) {
   writeFileSync(file, text.slice(0, start + MARKS.start.length) + block + text.slice(end));
 }
 
+/** The section about deltas: from its figures, or as the document has it when they were not taken here. */
+function deltas() {
+  const file = join(options.results, 'deltas.json');
+  if (existsSync(file)) return deltaSection(JSON.parse(readFileSync(file, 'utf8')));
+  return existsSync(options.out) ? keptSection(readFileSync(options.out, 'utf8')) : '';
+}
+
 const results = readResults(options.results);
 // The section about states is made by bench/state/run-states.mjs: it stays.
 const states = existsSync(options.out) ? sectionOf(readFileSync(options.out, 'utf8')) : '';
-const document = performanceDocument(results);
-writeFileSync(options.out, states === '' ? document : `${document.trimEnd()}\n\n${states}\n`);
+const sections = [performanceDocument(results).trimEnd(), deltas(), states].filter((section) => section !== '');
+writeFileSync(options.out, `${sections.join('
+
+')}
+`);
 if (!options['no-readme']) writeReadme(shortTable(results));

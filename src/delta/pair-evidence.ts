@@ -118,9 +118,12 @@ export async function lookAt(
     (magic) => target.length > magic.length && magic.equals(target.subarray(0, magic.length)),
   );
   const layout = layoutOfHeaders(source, target);
-  const withLayout = layout === undefined ? {} : { layout };
-  if (!trials) return { evidence: { inPlace, executable, shifted: false }, ...withLayout };
+  if (!trials) {
+    return { evidence: { inPlace, executable, shifted: false }, ...(layout === undefined ? {} : { layout }) };
+  }
   const shifted = looksShifted(source, target);
+  // What a header says needs no proof: a wrong header costs bytes, and trials would cost every right one time.
+  if (layout !== undefined) return { evidence: { inPlace, executable, shifted }, layout };
   const sample = samplePair(source, target);
   // Ratios hold for any level; high ones would take longer than the answer is worth.
   const level = LEVEL_OF_EFFORT.fast;
@@ -130,7 +133,7 @@ export async function lookAt(
   const sizes = { target: sample.target.length, zstd, align, xor };
   const evidence = { inPlace, executable, shifted, sizes };
   // Floats hardly compress; what the others make small is none.
-  if (layout !== undefined || Math.min(align, xor, zstd) < sample.target.length / 8) return { evidence, ...withLayout };
+  if (Math.min(align, xor, zstd) < sample.target.length / 8) return { evidence };
   const { width, bytes } = await tryWidths(engine, sample);
   const measured = { ...evidence, sizes: { ...sizes, tensor: bytes } };
   if (bytes > TENSOR_GAIN * Math.min(align, xor, zstd)) return { evidence: measured };
