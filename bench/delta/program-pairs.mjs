@@ -82,12 +82,12 @@ for line in open(f'/proc/{pid}/maps'):
 export function redisPair(what) {
   return (folder, _root, scale) => {
     const socket = path.join(folder, 'socket');
-    const keys = Math.round(250_000 * scale);
+    const keys = Math.round(150_000 * scale);
     const random = seeded(55);
     const commands = (/** @type {number} */ count, /** @type {() => number} */ key) =>
       Array.from({ length: count }, () => {
         const value = Array.from({ length: 12 }, () => random(1e6).toString(36)).join(':');
-        return `SET user:${key()}:profile {"id":${random(1e9)},"tags":"${value}"}\r\n`;
+        return `SET user:${key()}:profile id=${random(1e9)};tags=${value}\r\n`;
       }).join('');
     const server = spawn('redis-server', ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', ''], {
       stdio: 'ignore',
@@ -96,11 +96,12 @@ export function redisPair(what) {
     server.once('error', (error) => {
       gone = error.message;
     });
-    const ask = (/** @type {string[]} */ args, input = '') =>
-      execFileSync('redis-cli', ['-s', socket, ...args], { input, stdio: ['pipe', 'ignore', 'pipe'] });
+    const client = ['-s', socket];
+    const fill = (/** @type {string} */ input) =>
+      execFileSync('redis-cli', [...client, '--pipe'], { input, stdio: ['pipe', 'ignore', 'pipe'] });
     const kept = (/** @type {string} */ name) => {
       if (what === 'memory') return void run('python3', ['-c', DUMP, String(server.pid), path.join(folder, name)]);
-      ask(['SAVE']);
+      run('redis-cli', [...client, 'SAVE']);
       fs.renameSync(path.join(folder, 'dump.rdb'), path.join(folder, name));
     };
     try {
@@ -112,15 +113,9 @@ export function redisPair(what) {
         `until redis-cli -s "${socket}" ping >/dev/null 2>&1; do sleep 0.1; done`,
       ]);
       let next = 0;
-      ask(
-        ['--pipe'],
-        commands(keys, () => next++),
-      );
+      fill(commands(keys, () => next++));
       kept('source');
-      ask(
-        ['--pipe'],
-        commands(Math.round(keys / 50), () => random(keys)),
-      );
+      fill(commands(Math.round(keys / 50), () => random(keys)));
       kept('target');
     } finally {
       server.kill('SIGKILL');

@@ -57,16 +57,16 @@ export async function diff(source: Uint8Array, target: Uint8Array, options: Diff
   checkBytes(target, 'target');
   throwIfAborted(signal);
   const engine = loadEngine();
-  const [sourceDigest, targetDigest] = await Promise.all([
-    engine.digestAsync(hashAlgo, source),
-    engine.digestAsync(hashAlgo, target),
-  ]);
+  // Beside the engines, which leave cores free now and then.
+  const digests = Promise.all([engine.digestAsync(hashAlgo, source), engine.digestAsync(hashAlgo, target)]);
+  digests.catch(() => undefined);
   const best = await encodeBest(
     engine,
     { source, target, level, effort, ...(options.regions && { regions: options.regions }) },
     choice,
     signal,
   );
+  const [sourceDigest, targetDigest] = await digests;
   onReport?.(best.report);
   return encodeContainer(engine, {
     engineNumber: best.engine.number,
