@@ -59,8 +59,5 @@ const results = readResults(options.results);
 // The section about states is made by bench/state/run-states.mjs: it stays.
 const states = existsSync(options.out) ? sectionOf(readFileSync(options.out, 'utf8')) : '';
 const sections = [performanceDocument(results).trimEnd(), deltas(), states].filter((section) => section !== '');
-writeFileSync(options.out, `${sections.join('
-
-')}
-`);
+writeFileSync(options.out, `${sections.join('\n\n')}\n`);
 if (!options['no-readme']) writeReadme(shortTable(results));
