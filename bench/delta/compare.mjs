@@ -22,8 +22,8 @@ import { median } from '../lib/statistics.mjs';
 import { timeSteps } from '../lib/timed-run.mjs';
 import { openWorkspace, settleDisk } from '../lib/workspace.mjs';
 import { replaceDeltaSection } from './delta-section.mjs';
+import { PEERS } from './delta-tools.mjs';
 import { madePair, PAIRS } from './pairs.mjs';
-import { PEERS } from './peers.mjs';
 
 const QUICK_SCALE = 0.05;
 /** What takes longer is measured once: its spread matters less than everybody's time. */
@@ -53,7 +53,7 @@ async function digestOf(file) {
 
 /**
  * Steps of one tool, costs added up; of ours also what the call alone cost, as the process itself says.
- * @param {import('./peers.mjs').Step[]} steps
+ * @param {import('./delta-tools.mjs').Step[]} steps
  * @param {boolean} ours
  */
 async function measured(steps, ours) {
@@ -63,8 +63,8 @@ async function measured(steps, ours) {
 }
 
 /**
- * @param {import('./peers.mjs').Peer} peer
- * @param {import('./peers.mjs').Places} places
+ * @param {import('./delta-tools.mjs').Peer} peer
+ * @param {import('./delta-tools.mjs').Places} places
  * @param {string} digest
  */
 async function trial(peer, places, digest) {
