@@ -19,6 +19,8 @@ import { DIRECT_FILE_BYTES_MIN, WriteWay } from './write-way.js';
 /** A whole window: neighbouring steps then need no blob of each other's. */
 const STEP_BYTES = LIMITS.windowBytes;
 const FILES_AT_ONCE = 2;
+/** So many steps behind the one being read, the disk is asked for the next already. */
+const AHEAD_STEPS = 2;
 
 const closeFd = promisify(close);
 const truncateFd = promisify(ftruncate);
@@ -117,11 +119,15 @@ async function* writeSteps(
     direct ? job.engine.alignedBuffer(STEP_BYTES) : Buffer.allocUnsafeSlow(Math.min(STEP_BYTES, version.size));
   let [reading, writing] = [room(), room()];
   let ahead = load(reader, 0, reading);
+  let asked: Promise<unknown> = Promise.resolve();
   try {
     for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
       const pieces = await ahead;
       [reading, writing] = [writing, reading];
       const next = offset + STEP_BYTES;
+      const later = next + STEP_BYTES * AHEAD_STEPS;
+      if (later < version.size)
+        asked = Promise.all([asked, reader.prefetch(later, Math.min(STEP_BYTES, version.size - later))]);
       ahead = next < version.size ? load(reader, next, reading) : Promise.resolve([]);
       // When writing fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
@@ -133,7 +139,7 @@ async function* writeSteps(
     }
   } finally {
     // The caller may close the store as soon as it hears of an error.
-    await ahead.catch(() => {});
+    await Promise.all([ahead.catch(() => {}), asked]);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Blob records out of the packs: located by the index, checked, not decoded yet. */
-import { DiffKeeperError, inGroups, isDiffKeeperError } from '../core/core.js';
+import { getSystemErrorName } from 'node:util';
+import { DiffKeeperError, fromSystemError, inGroups, isDiffKeeperError } from '../core/core.js';
 import {
   type Checksum,
   type DecodedRecord,
@@ -16,11 +17,12 @@ import { blobKey } from './meta-keys.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
-/** Neighbouring records are read together when the gap between them is at most this. */
+/** Neighbouring records are read together, with the gap between them, when it is at most this. */
 const READ_GAP_BYTES = 64 << 10;
-const READ_RUN_BYTES = 1 << 20;
-/** Reads under way for one request. */
-const READS_AT_ONCE = 4;
+/** Bytes read in one crossing. */
+const READ_CALL_BYTES = 5 << 20;
+/** Crossings under way for one request. */
+const CALLS_AT_ONCE = 2;
 
 export interface CodedBlob {
   readonly key: string;
@@ -60,50 +62,58 @@ export class BlobFetch {
 
   /** Their records, in pack order; what cannot be read goes into `failed`. */
   async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>, pool?: BufferPool): Promise<CodedBlob[]> {
-    const places = [...infos].sort((one, other) => one.pack - other.pack || one.offset - other.offset);
-    // Side by side: a disk that has to seek, or is far away, is asked for several places at once.
-    const found = await inGroups([...groupPlaces(places)], READS_AT_ONCE, (group) =>
-      this.#fetchGroup(group, failed, pool),
-    );
+    const found = await inGroups(planReads(infos), CALLS_AT_ONCE, (call) => this.#fetchCall(call, failed, pool));
     return found.flat();
   }
 
-  /** Records that stand close together in one pack: one read. */
-  async #fetchGroup(
-    group: readonly BlobInfo[],
-    failed: Map<string, Error>,
-    pool: BufferPool | undefined,
-  ): Promise<CodedBlob[]> {
-    const first = group[0] as BlobInfo;
-    const last = group[group.length - 1] as BlobInfo;
-    let bytes: Buffer;
+  /** Asks the system to read the records of these blobs ahead. */
+  async prefetch(digests: readonly Digest[]): Promise<void> {
+    const infos = await this.infos(digests);
+    const calls = planReads(infos.filter((info) => info !== undefined));
+    await Promise.all(calls.map(({ pack, runs }) => this.#packs.prefetch(pack, Float64Array.from(runs))));
+  }
+
+  async #fetchCall(call: ReadCall, failed: Map<string, Error>, pool: BufferPool | undefined): Promise<CodedBlob[]> {
+    const bytes = pool?.take(call.bytes) ?? Buffer.allocUnsafe(call.bytes);
+    let done: Float64Array;
     try {
-      const length = last.offset + last.recordBytes - first.offset;
-      bytes = await this.#packs.read(first.pack, first.offset, length, pool?.take(length));
+      done = await this.#packs.readRuns(call.pack, Float64Array.from(call.runs), bytes);
     } catch (error) {
-      for (const info of group) failed.set(digestKey(info.digest), asError(error));
+      for (const { info } of call.places) failed.set(digestKey(info.digest), asError(error));
       return [];
     }
     const coded: CodedBlob[] = [];
-    for (const info of group) {
+    for (const { info, run, runAt, at } of call.places) {
       const key = digestKey(info.digest);
-      const at = info.offset - first.offset;
       try {
-        const record = decodeRecord(bytes.subarray(at, at + info.recordBytes), info.offset, this.#checksum);
-        if (!record.head.digest.equals(info.digest)) {
-          throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index points at another blob in pack ${info.pack}`);
-        }
-        const { depth, decodedBytes } = record.head;
-        if (depth !== info.depth || decodedBytes !== info.decodedBytes) {
-          throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index describes another blob in pack ${info.pack}`);
-        }
-        const context = record.contextList.length > 0 ? decodeExtents(record.contextList) : [];
-        coded.push({ key, run: bytes, record, context });
+        const got = done[run] as number;
+        if (got < 0) throw this.#readError(call.pack, got);
+        // Of what the pack does not have any more nothing is taken: it would be the end of another record.
+        const end = Math.min(at + info.recordBytes, runAt + got);
+        coded.push(this.#check(info, key, bytes, bytes.subarray(at, Math.max(at, end))));
       } catch (error) {
         failed.set(key, inPack(error, this.#packs.file(info.pack)));
       }
     }
     return coded;
+  }
+
+  #readError(pack: number, status: number): Error {
+    const code = getSystemErrorName(status);
+    return fromSystemError(Object.assign(new Error(`${code}: read`), { code }), 'read', this.#packs.file(pack));
+  }
+
+  #check(info: BlobInfo, key: string, run: Buffer, bytes: Buffer): CodedBlob {
+    const record = decodeRecord(bytes, info.offset, this.#checksum);
+    if (!record.head.digest.equals(info.digest)) {
+      throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index points at another blob in pack ${info.pack}`);
+    }
+    const { depth, decodedBytes } = record.head;
+    if (depth !== info.depth || decodedBytes !== info.decodedBytes) {
+      throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index describes another blob in pack ${info.pack}`);
+    }
+    const context = record.contextList.length > 0 ? decodeExtents(record.contextList) : [];
+    return { key, run, record, context };
   }
 }
 
@@ -123,20 +133,49 @@ function inPack(error: unknown, file: string): Error {
   return new DiffKeeperError(error.code, `${file}: ${error.message}`, { ...error.facts, path: file }, error);
 }
 
-function* groupPlaces(places: readonly BlobInfo[]): Generator<BlobInfo[]> {
-  let group: BlobInfo[] = [];
-  let start = 0;
+/** Runs of one pack that are read in one crossing, behind one another. */
+interface ReadCall {
+  readonly pack: number;
+  /** Pairs (offset, length). */
+  readonly runs: number[];
+  /** Of all runs. */
+  bytes: number;
+  readonly places: {
+    readonly info: BlobInfo;
+    /** Number of the run that holds the record, and where that begins among the bytes read. */
+    readonly run: number;
+    readonly runAt: number;
+    /** Where the record begins among the bytes read. */
+    readonly at: number;
+  }[];
+}
+
+function planReads(infos: readonly BlobInfo[]): ReadCall[] {
+  const calls: ReadCall[] = [];
+  let call: ReadCall | undefined;
   let end = 0;
-  for (const place of places) {
-    const placeEnd = place.offset + place.recordBytes;
-    const near = group[0]?.pack === place.pack && place.offset - end <= READ_GAP_BYTES;
-    if (group.length > 0 && !(near && placeEnd - start <= READ_RUN_BYTES)) {
-      yield group;
-      group = [];
+  for (const info of [...infos].sort((one, other) => one.pack - other.pack || one.offset - other.offset)) {
+    if (call === undefined || call.pack !== info.pack || call.bytes + info.recordBytes > READ_CALL_BYTES) {
+      call = { pack: info.pack, runs: [], bytes: 0, places: [] };
+      calls.push(call);
     }
-    if (group.length === 0) start = place.offset;
-    group.push(place);
-    end = placeEnd;
+    const { runs } = call;
+    const gap = info.offset - end;
+    if (runs.length > 0 && gap >= 0 && gap <= READ_GAP_BYTES) {
+      runs[runs.length - 1] = (runs[runs.length - 1] as number) + gap + info.recordBytes;
+      call.bytes += gap + info.recordBytes;
+    } else {
+      runs.push(info.offset, info.recordBytes);
+      call.bytes += info.recordBytes;
+    }
+    const run = runs.length / 2 - 1;
+    call.places.push({
+      info,
+      run,
+      runAt: call.bytes - (runs[runs.length - 1] as number),
+      at: call.bytes - info.recordBytes,
+    });
+    end = info.offset + info.recordBytes;
   }
-  if (group.length > 0) yield group;
+  return calls;
 }

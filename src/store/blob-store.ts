@@ -50,6 +50,13 @@ export class BlobStore {
     return this.#fetch.infos(digests);
   }
 
+  /** Asks the system to read what these extents are made of ahead; a failure is none. */
+  async prefetch(extents: readonly Extent[]): Promise<void> {
+    const digests = new Map<string, Digest>();
+    for (const { digest } of extents) if (digest) digests.set(digestKey(digest), digest);
+    await this.#leases.during(() => this.#fetch.prefetch([...digests.values()]));
+  }
+
   clearCache(): void {
     this.#cache.clear();
     this.#pool.clear();

@@ -61,7 +61,7 @@ export class OpenedStore extends StoreIdentity implements Store {
     super(facts);
     const { engine, checksum, marker } = facts;
     this.#meta = meta;
-    this.#packs = new Packs(facts.paths.packs, Buffer.from(marker.id, 'hex'), checksum);
+    this.#packs = new Packs(facts.paths.packs, { engine, checksum, storeId: Buffer.from(marker.id, 'hex') });
     this.#heads = new Heads(meta);
     const shared = { engine, algo: marker.hashAlgo, meta, packs: this.#packs, checksum, leases: this.#leases };
     this.#tree = new TreeCache({ ...shared, heads: this.#heads, cachePath: facts.paths.cache, storeId: marker.id });

@@ -1,21 +1,31 @@
 /** Packs opened for reading: a few at a time, their headers checked once. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
 import { type Checksum, checkPackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import { packName } from './pack-names.js';
+import { ReadLeases } from './read-leases.js';
 
 const OPEN_READERS_MAX = 16;
 
+/** An open pack, and who reads it by its descriptor: it is closed after they are done. */
+interface OpenPack {
+  readonly handle: Promise<FileHandle>;
+  readonly leases: ReadLeases;
+}
+
 export class PackReaders {
+  readonly #engine: Engine;
   readonly #file: (pack: number) => string;
   readonly #storeId: Buffer;
   readonly #checksum: Checksum;
-  readonly #handles = new Map<number, Promise<FileHandle>>();
+  readonly #open = new Map<number, OpenPack>();
   /** Damaged headers of packs that were opened for reading. */
   readonly #headers = new Map<number, DiffKeeperError>();
 
   /** @param file path of a pack */
-  constructor(file: (pack: number) => string, storeId: Buffer, checksum: Checksum) {
+  constructor(engine: Engine, file: (pack: number) => string, storeId: Buffer, checksum: Checksum) {
+    this.#engine = engine;
     this.#file = file;
     this.#storeId = storeId;
     this.#checksum = checksum;
@@ -23,33 +33,38 @@ export class PackReaders {
 
   /** Closes a pack that is about to go, or to be written anew. */
   async forget(pack: number): Promise<void> {
-    const handle = this.#handles.get(pack);
-    this.#handles.delete(pack);
-    await handle?.then((one) => one.close()).catch(() => {});
+    const open = this.#open.get(pack);
+    this.#open.delete(pack);
+    await open?.leases.ended();
+    await open?.handle.then((one) => one.close()).catch(() => {});
   }
 
   async close(): Promise<void> {
-    for (const pack of [...this.#handles.keys()]) await this.forget(pack);
+    for (const pack of [...this.#open.keys()]) await this.forget(pack);
   }
 
-  async #handle(pack: number): Promise<FileHandle> {
-    const known = this.#handles.get(pack);
-    if (known !== undefined) {
-      this.#handles.delete(pack);
-      this.#handles.set(pack, known);
-      return known;
+  /** Does something with a pack's descriptor, which stays open as long. */
+  async #with<T>(pack: number, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+    let open = this.#open.get(pack);
+    this.#open.delete(pack);
+    open ??= { handle: this.#openFile(pack), leases: new ReadLeases() };
+    this.#open.set(pack, open);
+    const { handle, leases } = open;
+    const end = leases.take();
+    try {
+      const opened = await handle.catch((error: unknown) => {
+        if (this.#open.get(pack)?.handle === handle) this.#open.delete(pack);
+        throw error;
+      });
+      // Nobody waits for what this pack takes the place of.
+      if (this.#open.size > OPEN_READERS_MAX) void this.forget(this.#open.keys().next().value as number);
+      return await work(opened);
+    } finally {
+      end();
     }
-    const opening = this.#open(pack);
-    this.#handles.set(pack, opening);
-    opening.catch(() => this.#handles.delete(pack));
-    if (this.#handles.size > OPEN_READERS_MAX) {
-      const oldest = this.#handles.keys().next().value;
-      if (oldest !== undefined) await this.forget(oldest);
-    }
-    return opening;
   }
 
-  async #open(pack: number): Promise<FileHandle> {
+  async #openFile(pack: number): Promise<FileHandle> {
     const file = this.#file(pack);
     let handle: FileHandle;
     try {
@@ -74,27 +89,37 @@ export class PackReaders {
   }
 
   /** See `Packs.headerDamage`. */
-  async headerDamage(pack: number): Promise<DiffKeeperError | null> {
-    await this.#handle(pack);
-    return this.#headers.get(pack) ?? null;
+  headerDamage(pack: number): Promise<DiffKeeperError | null> {
+    return this.#with(pack, async () => this.#headers.get(pack) ?? null);
   }
 
   /** See `Packs.read`. */
-  async read(
+  read(
     pack: number,
     { offset, bytes }: { readonly offset: number; readonly bytes: number },
     into?: Buffer,
   ): Promise<Buffer> {
-    const handle = await this.#handle(pack);
-    const buffer = into ?? Buffer.allocUnsafe(bytes);
-    let done = 0;
-    while (done < bytes) {
-      const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done).catch((error: unknown) => {
-        throw fromSystemError(error, 'read', this.#file(pack));
-      });
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return buffer.subarray(0, done);
+    return this.#with(pack, async (handle) => {
+      const buffer = into ?? Buffer.allocUnsafe(bytes);
+      let done = 0;
+      while (done < bytes) {
+        const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done).catch((error: unknown) => {
+          throw fromSystemError(error, 'read', this.#file(pack));
+        });
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return buffer.subarray(0, done);
+    });
+  }
+
+  /** See `Packs.readRuns`. */
+  readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
+    return this.#with(pack, (handle) => this.#engine.readRuns(handle.fd, runs, into));
+  }
+
+  /** See `Packs.prefetch`. */
+  prefetch(pack: number, runs: Float64Array): Promise<void> {
+    return this.#with(pack, (handle) => this.#engine.prefetchRuns(handle.fd, runs));
   }
 }

@@ -13,6 +13,7 @@ import {
   truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
 import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import { isCompacted, packName } from './pack-names.js';
@@ -44,11 +45,14 @@ export class Packs {
   /** A transaction has begun to append: what it leaves behind is its own until it ends. */
   #appending = false;
 
-  constructor(directory: string, storeId: Buffer, checksum: Checksum) {
+  constructor(
+    directory: string,
+    { engine, storeId, checksum }: { readonly engine: Engine; readonly storeId: Buffer; readonly checksum: Checksum },
+  ) {
     this.#directory = directory;
     this.#storeId = storeId;
     this.#checksum = checksum;
-    this.#readers = new PackReaders((pack) => this.file(pack), storeId, checksum);
+    this.#readers = new PackReaders(engine, (pack) => this.file(pack), storeId, checksum);
   }
 
   file(pack: number): string {
@@ -252,6 +256,16 @@ export class Packs {
   /** Bytes of a pack, fewer than asked when the pack ends before; in `into` when there is one, of at least `bytes`. */
   read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
     return this.#readers.read(pack, { offset, bytes }, into);
+  }
+
+  /** Many pieces of a pack in one crossing: see `Engine.readRuns`. */
+  readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
+    return this.#readers.readRuns(pack, runs, into);
+  }
+
+  /** Asks the system to fetch pieces of a pack that will be read soon. */
+  prefetch(pack: number, runs: Float64Array): Promise<void> {
+    return this.#readers.prefetch(pack, runs);
   }
 
   async #closeWriter(): Promise<void> {

@@ -34,7 +34,12 @@ export class ReadLeases {
     }
   }
 
-  /** Waits for the readings that are under way, but not for ever: false when some were not over in time. */
+  /** Waits for the readings that are under way. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#active);
+  }
+
+  /** As `ended`, but not for ever: false when some were not over in time. */
   async over(timeoutMs: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {

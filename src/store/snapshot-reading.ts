@@ -26,6 +26,8 @@ export function snapshotReader(
       bytes.copy(into);
       return into.subarray(0, length);
     },
+    // Contents lie in LevelDB, which has no such call.
+    prefetch: async () => {},
     readRanges: async (ranges) => {
       const parts: Buffer[] = [];
       for (let at = 0; at + 1 < ranges.length; at += 2) parts.push(await read(ranges[at] ?? 0, ranges[at + 1] ?? 0));

@@ -98,6 +98,8 @@ export interface VersionReader {
    * DK_CORRUPT_PACK / DK_CORRUPT_RECIPE when damaged or missing.
    */
   read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
+  /** Asks the system to fetch what a coming `read` of these bytes will need; a failure is none. */
+  prefetch(offset: number, length: number): Promise<void>;
   /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */
   readRanges(ranges: Float64Array): Promise<Buffer>;
 }

@@ -104,6 +104,14 @@ export class RecipeReader implements VersionReader {
     return this.#blobs.readExtents(await this.extents(offset, length), into);
   }
 
+  async prefetch(offset: number, length: number): Promise<void> {
+    try {
+      await this.#blobs.prefetch(await this.extents(offset, length));
+    } catch {
+      // Reading will say what is wrong.
+    }
+  }
+
   async readRanges(ranges: Float64Array): Promise<Buffer> {
     const extents: Extent[] = [];
     for (let index = 0; index < ranges.length; index += 2) {
