@@ -4,9 +4,9 @@
  * bundles the command line's own modules.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -33,7 +33,7 @@ for (const { folder, type, options } of builds) {
     copyFileSync(join(root, 'src', name), join(out, name));
   }
   // Node decides by the nearest package.json whether a .js file is a module.
-  writeFileSync(join(out, 'package.json'), `${JSON.stringify({ type })}\n`);
+  writeFileSync(join(out, 'package.json'), `${JSON.stringify({ type, sideEffects: false })}\n`);
 }
 
 await bundleProgram();
@@ -67,7 +67,10 @@ async function bundleProgram() {
     ],
     // Bundled CommonJS asks for Node's modules by `require`.
     banner: { js: "import{createRequire as dkRequire}from'node:module';const require=dkRequire(import.meta.url);" },
-    plugins: [{ name: 'binding', setup: leaveBinding }],
+    plugins: [
+      { name: 'binding', setup: leaveBinding },
+      { name: 'public', setup: resolvePublic },
+    ],
     write: false,
     allowOverwrite: true,
     logLevel: 'warning',
@@ -83,4 +86,40 @@ function leaveBinding({ onResolve }) {
   onResolve({ filter: /^\.\/binding(\.js)?$/ }, ({ importer }) =>
     /[\\/]classic-level[\\/]/.test(importer) ? { path: 'classic-level/binding.js', external: true } : undefined,
   );
+}
+
+/**
+ * Commands import from the public index alone, which names every module there is: each command would load all of them.
+ * So their imports are taken to the modules that the names come from.
+ */
+function resolvePublic({ onLoad }) {
+  const library = join(root, 'dist', 'esm');
+  onLoad({ filter: /[\\/]dist[\\/]esm[\\/]cli[\\/].*\.js$/ }, ({ path }) => ({
+    contents: readFileSync(path, 'utf8').replace(/import \{([^}]*)\} from '\.\.\/index\.js';/g, (_, names) =>
+      namesOf(names)
+        .map(({ name, alias }) => {
+          const origin = originOf(join(library, 'index.js'), name);
+          return `import { ${origin.name} as ${alias} } from '../${relative(library, origin.file)}';`;
+        })
+        .join(' '),
+    ),
+    loader: 'js',
+  }));
+}
+
+/** `a, b as c` of an import or export. */
+function namesOf(list) {
+  return list.split(',').map((item) => {
+    const [name, alias = name] = item.trim().split(' as ');
+    return { name, alias };
+  });
+}
+
+/** The module that makes what another one exports by name, and its name there. */
+function originOf(file, wanted) {
+  for (const [, names, from] of readFileSync(file, 'utf8').matchAll(/export \{([^}]*)\} from '([^']*)'/g)) {
+    const found = namesOf(names).find(({ alias }) => alias === wanted);
+    if (found) return originOf(join(dirname(file), from), found.name);
+  }
+  return { file, name: wanted };
 }

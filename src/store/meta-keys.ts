@@ -14,6 +14,7 @@ export const KEY_LETTER = { blob: 0x62, head: 0x68, version: 0x76, checkpoint: 0
 
 export const NEWEST_KEY = Buffer.from('snewest', 'latin1');
 export const PRUNE_KEY = Buffer.from('sprune', 'latin1');
+export const UNSEALED_KEY = Buffer.from('sunsealed', 'latin1');
 export const GAPS_KEY = Buffer.from('sgaps', 'latin1');
 
 function sequenceBytes(sequence: number): Buffer {

@@ -1,8 +1,16 @@
 /** What is known about the last prune: from the metadata, or from the packs that it wrote. */
 import { fromSystemError, isDiffKeeperError, renameDurable, writeFileDurable } from '../core/core.js';
-import { decodePrune, encodePrune, PACK_HEADER_BYTES, type PruneRecord, RECORD } from '../format/format.js';
+import {
+  ByteReader,
+  ByteWriter,
+  decodePrune,
+  encodePrune,
+  PACK_HEADER_BYTES,
+  type PruneRecord,
+  RECORD,
+} from '../format/format.js';
 import type { Meta, MetaChange } from './meta.js';
-import { PRUNE_KEY } from './meta-keys.js';
+import { PRUNE_KEY, UNSEALED_KEY } from './meta-keys.js';
 import { encodeMetaRecord } from './meta-record.js';
 import { isCompacted, packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
@@ -18,6 +26,17 @@ export function pruneChange(record: PruneRecord): MetaChange {
 export async function readPrune(meta: Meta): Promise<PruneRecord | null> {
   const value = await meta.get(PRUNE_KEY);
   return value ? decodePrune(value) : null;
+}
+
+/** A rebuild found packs of a prune up to this number and no seal: they may hold the only copy of something. */
+export function unsealedChange(lastPack: number): MetaChange {
+  return { key: UNSEALED_KEY, value: new ByteWriter(8).varint(lastPack).finish() };
+}
+
+/** Number of the last pack that is kept though no seal names it; 0 for none. */
+async function lastUnsealed(meta: Meta): Promise<number> {
+  const value = await meta.get(UNSEALED_KEY);
+  return value ? new ByteReader(value, 'DK_CORRUPT_INDEX', 'unsealed packs').varint() : 0;
 }
 
 /** The newest sealed prune in packs behind this one. A seal stands twice, the second time in a pack of its own. */
@@ -51,9 +70,8 @@ async function sealIn(parts: TailParts, pack: number): Promise<PruneRecord | nul
 /** Removes what a prune that ended early, or was cut off by a crash, has left on disk. Safe to repeat. */
 export async function removeLeftovers(parts: TailParts, prune: PruneRecord | null): Promise<void> {
   const retired = new Set(prune?.retired);
-  const left = (await parts.packs.list()).filter(
-    (pack) => retired.has(pack) || (isCompacted(pack) && pack > (prune?.lastPack ?? 0)),
-  );
+  const lastKept = Math.max(prune?.lastPack ?? 0, await lastUnsealed(parts.meta));
+  const left = (await parts.packs.list()).filter((pack) => retired.has(pack) || (isCompacted(pack) && pack > lastKept));
   if (left.length === 0) return;
   parts.logger.debug({ packs: left }, 'removing what a prune has left');
   await parts.packs.remove(left);

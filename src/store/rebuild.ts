@@ -8,7 +8,7 @@ import { HistoryView } from './history-view.js';
 import { gapsChange } from './index-check.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
-import { findSeal, healSeal, pruneChange, putLeftoversAside } from './prune-state.js';
+import { findSeal, healSeal, pruneChange, putLeftoversAside, unsealedChange } from './prune-state.js';
 import { endOf, type LogEnd, lostParts, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import { placeAside } from './store-files.js';
@@ -107,6 +107,8 @@ async function finishRebuild(
       affected: [],
     });
   }
+  const unsealed = prune ? 0 : Math.max(0, ...(await parts.packs.list()).filter(isCompacted));
+  if (unsealed > 0) damage.push(lostSeal(parts, unsealed));
   // The log ends where commits go on; the newest checkpoint may stand in the history that a prune wrote.
   const checkpointDigest = prune?.sequence === sequence ? prune.digest : last.digest;
   const state: NewestState = { sequence, ...end, checkpointDigest };
@@ -114,11 +116,18 @@ async function finishRebuild(
     ...changes,
     gapsChange(sequence),
     ...(prune ? [pruneChange(prune)] : []),
+    ...(unsealed > 0 ? [unsealedChange(unsealed)] : []),
     { key: NEWEST_KEY, value: encodeNewest(state) },
   ]);
   if (prune) await tidyUp(parts, prune);
   if (all.size > LIMITS.batchFiles) parts.tree.clear();
   return state;
+}
+
+/** Of a prune that never ended, or whose seal is damaged in both places: nobody can tell, so nothing is removed. */
+function lostSeal({ packs }: TailParts, last: number): DamageReport {
+  const message = 'packs of a prune have no seal: their blobs are used, their history is not';
+  return { kind: 'pack', where: packs.file(last), message, affected: [] };
 }
 
 /** What fails here is tried again at the next opening, or rebuild; nothing depends on it. */

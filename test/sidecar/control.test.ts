@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 function start(...words: string[]): RunningCli {
-  const command = words.includes('--') ? [] : ['--', 'sh', '-c', 'while :; do date +%N > data/now; sleep 0.05; done'];
+  const command = words.includes('--') ? [] : ['--', 'sh', '-c', 'while date +%N > data/now; do sleep 0.05; done'];
   running = startCli(['--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug', ...words, ...command], { cwd });
   return running;
 }

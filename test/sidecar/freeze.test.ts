@@ -10,6 +10,7 @@ import { MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../
 import { startWatchdog, type Watchdog } from '../../src/sidecar/watchdog.js';
 import { ensureBuilt, jsonLines, runCli, scratch, startCli } from '../cli/cli-process.js';
 
+const started: Child[] = [];
 let cwd = '';
 let remove = async (): Promise<void> => {};
 const at = (name: string): string => path.join(cwd, name);
@@ -19,7 +20,17 @@ beforeAll(ensureBuilt, 120_000);
 beforeEach(async () => {
   ({ directory: cwd, remove } = await scratch());
 });
-afterEach(() => remove());
+afterEach(async () => {
+  // A test that failed half-way must not leave its application behind: it would slow down everything after it.
+  for (const { pid } of started.splice(0)) {
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // Ended already.
+    }
+  }
+  await remove();
+});
 
 /** State letter of a process; empty when it is gone. */
 function state(pid: number): string {
@@ -50,7 +61,9 @@ async function lineOf(file: string): Promise<string> {
 
 async function startMarked(script: string, mark: string): Promise<Child> {
   const env = { ...process.env, [MARK_VARIABLE]: mark };
-  return startChild({ command: ['sh', '-c', script], ownGroup: true, env, cwd });
+  const child = await startChild({ command: ['sh', '-c', script], ownGroup: true, env, cwd });
+  started.push(child);
+  return child;
 }
 
 function freezerOf(leader: number, mark: string, watchdog: Watchdog): Freezer {

@@ -222,6 +222,30 @@ describe('damage', () => {
   });
 });
 
+describe('damage of both copies of the seal, and no metadata', () => {
+  it('costs no pack: what the prune wrote is kept, used, and reported', async () => {
+    const store = await fixture.open();
+    await tenVersions(store);
+    await store.prune({ keepLast: 1 });
+    await store.close();
+    const before = await packFiles();
+    for (const name of before.slice(-2)) {
+      const file = path.join(fixture.root, 'packs', name);
+      const bytes = await readFile(file);
+      bytes[100] = (bytes[100] as number) ^ 1;
+      await writeFile(file, bytes);
+    }
+    await rm(path.join(fixture.root, 'meta'), { recursive: true });
+    for (let openings = 0; openings < 2; openings += 1) {
+      const again = await fixture.open();
+      await again.close();
+      expect(await packFiles()).toEqual(expect.arrayContaining(before));
+    }
+    const again = await fixture.open();
+    expect((await again.rebuildIndex()).damage.map(({ message }) => message).join()).toContain('no seal');
+  });
+});
+
 describe('an index made from the packs alone', () => {
   it('does not name blobs of a transaction that never ended', async () => {
     let store = await fixture.open();
