@@ -81,9 +81,12 @@ export async function findSnapshots(root: string): Promise<{ readonly present: b
   return { present: await exists(marker), changed: await exists(changed) };
 }
 
-/** After a migration: what was written since is in schema 2 now. */
+/** After a migration: what was written since is in schema 2 now. @throws DK_IO */
 export async function markMigrated(root: string): Promise<void> {
-  await unlinkDurable(snapshotPaths(root).changed);
+  const { changed } = snapshotPaths(root);
+  await unlinkDurable(changed).catch((error: unknown) => {
+    throw fromSystemError(error, 'remove', changed);
+  });
 }
 
 /**
