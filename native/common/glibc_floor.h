@@ -6,6 +6,7 @@
 #include <features.h>
 #if defined(__GLIBC__) && !defined(DK_SANITIZED)
 #define DK_GLIBC_FLOOR 1
+__asm__(".symver log2,log2@GLIBC_2.2.5");
 __asm__(".symver pthread_create,pthread_create@GLIBC_2.2.5");
 __asm__(".symver pthread_join,pthread_join@GLIBC_2.2.5");
 __asm__(".symver pthread_detach,pthread_detach@GLIBC_2.2.5");
