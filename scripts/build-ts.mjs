@@ -70,6 +70,7 @@ async function bundleProgram() {
     plugins: [
       { name: 'binding', setup: leaveBinding },
       { name: 'public', setup: resolvePublic },
+      { name: 'spawn', setup: loadSpawnLate },
     ],
     write: false,
     allowOverwrite: true,
@@ -122,4 +123,15 @@ function originOf(file, wanted) {
     if (found) return originOf(join(dirname(file), from), found.name);
   }
   return { file, name: wanted };
+}
+
+/** The parser of the command line loads Node's modules for processes and networks, for a feature that we do not use. */
+function loadSpawnLate({ onResolve, onLoad }) {
+  onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+    /[\\/]commander[\\/]/.test(importer) ? { path: 'child_process', namespace: 'late' } : undefined,
+  );
+  onLoad({ filter: /.*/, namespace: 'late' }, () => ({
+    contents: "exports.spawn = (...words) => process.getBuiltinModule('node:child_process').spawn(...words);",
+    loader: 'js',
+  }));
 }

@@ -3,9 +3,8 @@
  * survive a restart. One file per key, `state-baselines/<SHA-256 of the key>/<id>-<segment log>-<digest>`; putting a
  * new one and removing the old one is one checkpoint.
  */
-import { createHash } from 'node:crypto';
 import type { BaselineStore, BaselineWriter, StoredBaseline } from '../baseline/baseline.js';
-import { DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
+import { createHash, DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
 import { startDigest } from '../engine/load.js';
 import { type Digest, type Extent, VERSION_TYPE, type Version } from '../format/format.js';
 import type { BlobInput, Store, Transaction, VersionReader } from '../store/store.js';

@@ -1,6 +1,6 @@
 /** The baselines of an encoder: rules of age, memory and use, and what is kept of a state that becomes one. */
-import { randomBytes } from 'node:crypto';
 
+import { randomBytes } from '../core/core.js';
 import { MemoryReference, pageReference, type Reference, ReferenceCopy } from './reference.js';
 import { type HeldReference, ReferenceTable } from './reference-table.js';
 import type { EncoderSettings } from './state-settings.js';

@@ -6,6 +6,7 @@ export * from './fs.js';
 export * from './gzip-whole.js';
 export * from './in-groups.js';
 export * from './join-bytes.js';
+export * from './lazy-builtins.js';
 export * from './limits.js';
 export * from './log.js';
 export * from './semaphore.js';

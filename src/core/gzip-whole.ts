@@ -1,6 +1,5 @@
 /** Whole content as one gzip value, the form in which schema 1 keeps files. */
-import { createHash } from 'node:crypto';
-import { createGzip } from 'node:zlib';
+import { createHash, zlib } from './lazy-builtins.js';
 
 export interface GzipValue {
   readonly value: Buffer;
@@ -11,7 +10,7 @@ export interface GzipValue {
 /** Compresses at the default level, with a header that names neither time nor system. Holds the compressed bytes only. */
 export async function gzipWhole(content: AsyncIterable<Uint8Array>): Promise<GzipValue> {
   const hash = createHash('sha256');
-  const gzip = createGzip();
+  const gzip = zlib().createGzip();
   const parts: Buffer[] = [];
   const gathered = (async () => {
     for await (const chunk of gzip as AsyncIterable<Buffer>) parts.push(chunk);

@@ -1,8 +1,7 @@
 /** Where a delta or a target goes: a file that appears whole or not at all, or a stream. */
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, randomBytes, systemCode } from '../core/core.js';
 
 export interface ByteOutput {
   /** One call at a time; the bytes may change once it has ended. */

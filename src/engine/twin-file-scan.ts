@@ -2,9 +2,9 @@
  * Scanning one large file against its page table (`Engine.openFileScan` of the
  * twin). What is handed out, compared and hashed is one read of each block.
  */
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { type BytePath, LIMITS } from '../core/core.js';
+import { type BytePath, createHash, LIMITS } from '../core/core.js';
 import { ENTRY, type Engine, type FileScan, type ScanResult, type ScanStep, STAT } from './engine.js';
 import { fullPath, ParentCheck, sameContent, statRow, systemError } from './twin-beneath.js';
 import { blake3, GROUP_BYTES, groupValue, rootFromGroups } from './twin-blake3.js';

@@ -3,10 +3,9 @@
  * compiled and by the slower TypeScript before that, so that synchronous calls
  * never have to wait.
  */
-import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { IHasher } from 'hash-wasm';
-import { throwIfAborted } from '../core/core.js';
+import { createHash, throwIfAborted } from '../core/core.js';
 import type { HashAlgo, StreamDigest } from './engine.js';
 import { blake3, leftCount } from './twin-blake3.js';
 

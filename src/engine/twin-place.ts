@@ -3,7 +3,6 @@
  * Node sets times to the microsecond only and has no call for extended
  * attributes, so mtime loses its last three digits and attributes are not set.
  */
-import { randomBytes } from 'node:crypto';
 import {
   type BigIntStats,
   close as closeCallback,
@@ -17,7 +16,7 @@ import {
 } from 'node:fs';
 import { chmod, chown, lchown, link, lutimes, mkdir, rename, rmdir, symlink, unlink, utimes } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { type BytePath, LIMITS, pathJoin, pathParent, systemCode } from '../core/core.js';
+import { type BytePath, LIMITS, pathJoin, pathParent, randomBytes, systemCode } from '../core/core.js';
 import { ENTRY, type Engine, type PlaceBatch, STAT, STAT_COLUMNS } from './engine.js';
 import { fullPath, lookAt, negativeErrno, ParentCheck, systemError } from './twin-beneath.js';
 

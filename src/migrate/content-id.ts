@@ -2,7 +2,7 @@
  * Names of values in the older system's content store: base58btc of a multihash (SHA-256 `Qm...`, BLAKE3 `gV...`), or
  * 64 hex digits of SHA-256 for chunks of large files; and its Merkle root over such names.
  */
-import { createHash } from 'node:crypto';
+import { createHash } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 
 const ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';

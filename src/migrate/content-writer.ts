@@ -2,8 +2,7 @@
  * Content on its way into a store's transaction. Short content is gathered and stored in batches; long content is cut
  * where capture would cut it, so that a later capture of the same file finds its pieces. Memory is bounded either way.
  */
-import { createHash } from 'node:crypto';
-import { LIMITS } from '../core/core.js';
+import { createHash, LIMITS } from '../core/core.js';
 import { type RunningDigest, startDigest } from '../engine/load.js';
 import type { Digest, Extent, Recipe } from '../format/format.js';
 import type { BlobInput, Store, Transaction } from '../store/store.js';

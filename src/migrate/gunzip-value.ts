@@ -3,8 +3,7 @@
  * behind a member is damage. Checksums are verified. Memory does not depend on what the bytes decode to.
  */
 import { Readable } from 'node:stream';
-import { createGunzip, gunzip } from 'node:zlib';
-import { DiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, zlib } from '../core/core.js';
 import type { BoltValue } from './bolt-page.js';
 
 /** Values up to this length whose trailer promises as little are decoded at once. */
@@ -28,7 +27,7 @@ function gunzipShort(bytes: Buffer, promised: number): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     // Room for all of it at once, and a byte to see that it is all: otherwise pieces are gathered and copied.
     const options = { maxOutputLength: SHORT_BYTES, chunkSize: Math.max(64, promised + 1), info: true } as const;
-    gunzip(bytes, options, (error, result) => {
+    zlib().gunzip(bytes, options, (error, result) => {
       if (error) {
         if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') resolve(null);
         else reject(gzipDamage(error));
@@ -43,7 +42,7 @@ function gunzipShort(bytes: Buffer, promised: number): Promise<Buffer | null> {
 }
 
 async function* streamGzip(value: BoltValue): AsyncGenerator<Buffer> {
-  const decoder = createGunzip({ chunkSize: CHUNK_BYTES });
+  const decoder = zlib().createGunzip({ chunkSize: CHUNK_BYTES });
   const input = Readable.from(value.stream(), { objectMode: false });
   let inputError: unknown;
   input.on('error', (error) => {

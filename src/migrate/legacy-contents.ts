@@ -1,6 +1,5 @@
 /** Values of the older system's content store: found by name, decoded, and held against the name's digest. */
-import { createHash } from 'node:crypto';
-import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
+import { createHash, DiffKeeperError, isDiffKeeperError } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { loadTwin, startDigest } from '../engine/load.js';
 import type { BoltValue } from './bolt-page.js';

@@ -1,9 +1,9 @@
 /** Before the application starts: recover the newest state, or keep what is there. */
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type CaptureOptions, capture } from '../capture/capture.js';
 import {
+  createHash,
   DiffKeeperError,
   fromSystemError,
   type Logger,

@@ -1,7 +1,6 @@
 /** Runs the application: starts it, passes signals on, ends it in time, starts it again when that is wanted. */
-import { randomUUID } from 'node:crypto';
 import { isatty } from 'node:tty';
-import { DiffKeeperError, type Logger, systemClock } from '../core/core.js';
+import { DiffKeeperError, type Logger, randomUUID, systemClock } from '../core/core.js';
 import { FreezeGroup } from './cgroup.js';
 import { type Child, spawnFailureCode, startChild } from './child.js';
 import { signalExitCode } from './exit-codes.js';

@@ -7,7 +7,6 @@
  *   snapshots-cache/    advisory files
  *   snapshots-changed   schema 1 was written after it was migrated
  */
-import { randomBytes } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
@@ -19,6 +18,7 @@ import {
   type Logger,
   makeDirectory,
   makeDirectoryDurable,
+  randomBytes,
   silentLogger,
   systemClock,
   systemCode,

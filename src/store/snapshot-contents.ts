@@ -1,11 +1,9 @@
 /** Content of schema 1's snapshots, verified: short ones in memory, long ones unpacked into a file for as long as they are read. */
-import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { createGunzip, gunzip } from 'node:zlib';
-import { type BytePath, DiffKeeperError, fromSystemError, LIMITS, pathToText } from '../core/core.js';
+import { type BytePath, createHash, DiffKeeperError, fromSystemError, LIMITS, pathToText, zlib } from '../core/core.js';
 import type { Meta } from './meta.js';
 import { type SnapshotFacts, tableKey } from './snapshot-tables.js';
 
@@ -13,7 +11,9 @@ const SHORT_BYTES = LIMITS.blobBytes;
 const SHORT_KEPT = 16;
 const LONG_KEPT = 4;
 
-const unzip = promisify(gunzip) as (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+function unzip(bytes: Buffer, options: { maxOutputLength: number }): Promise<Buffer> {
+  return promisify<Buffer, typeof options, Buffer>(zlib().gunzip)(bytes, options);
+}
 
 interface Unpacked {
   readonly file: string;
@@ -130,7 +130,7 @@ async function discard(unpacked: Promise<Unpacked>): Promise<void> {
 async function fill(handle: FileHandle, value: Buffer, file: BytePath, facts: SnapshotFacts): Promise<void> {
   const hash = createHash('sha256');
   let bytes = 0;
-  const decoder = Readable.from([value], { objectMode: false }).pipe(createGunzip({ chunkSize: 256 << 10 }));
+  const decoder = Readable.from([value], { objectMode: false }).pipe(zlib().createGunzip({ chunkSize: 256 << 10 }));
   try {
     for await (const chunk of decoder as AsyncIterable<Buffer>) {
       bytes += chunk.length;

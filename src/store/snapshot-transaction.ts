@@ -3,9 +3,8 @@
  * changed file together and compresses it whole. Each file is replaced at once, together with its hash; the files of
  * one checkpoint are not.
  */
-import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
-import { type BytePath, DiffKeeperError, gzipWhole, inGroups, pathToText } from '../core/core.js';
+import { type BytePath, createHash, DiffKeeperError, gzipWhole, inGroups, pathToText } from '../core/core.js';
 import {
   type Checkpoint,
   type Digest,

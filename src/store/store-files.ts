@@ -1,5 +1,4 @@
 /** The directory of a store: layout, marker, creation, lock facts. */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readdir, readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -10,6 +9,7 @@ import {
   fsyncDirectory,
   makeDirectory,
   makeDirectoryDurable,
+  randomBytes,
   systemCode,
   writeFileAdvisory,
   writeFileDurable,
