@@ -14,7 +14,8 @@ const METHOD = `Every trial runs each tool in a process of its own: first captur
 newest version into a fresh directory. Each version is made once, from a seed, and captured by every tool before the next
 one is made; the order of the tools turns with version and trial. Wall time includes starting the program. CPU is user and
 system time, and peak memory that of the largest process, as GNU time reports them. Bytes are the growth of the store: sum
-of file lengths; *on disk* is the space allotted for them. Their median is what a capture adds as a rule; the mean is the net
+of file lengths; *on disk* is the space allotted for them. Their median (of an even number the larger of the two in the middle)
+is what a capture adds as a rule; the mean is the net
 growth from the first version to the last, divided by the captures: it holds what databases of stores tidy up or have not
 tidied up yet, which with few versions can be far more than what was added. Times are medians over all trials and versions.
 

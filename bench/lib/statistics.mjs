@@ -9,6 +9,16 @@ export function median(values) {
   return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? Number.NaN) + high) / 2;
 }
 
+/**
+ * As `median`, of an even number the larger of the two in the middle: where single values may be negative because
+ * something was tidied up, halves of them are no size that anything had.
+ * @param {readonly number[]} values
+ */
+export function upperMedian(values) {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
 /** @param {readonly number[]} values */
 export function mean(values) {
   return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length;

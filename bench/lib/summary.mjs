@@ -1,5 +1,5 @@
 /** From the samples of a scenario to one row for each tool. */
-import { mean, median, spread } from './statistics.mjs';
+import { mean, median, spread, upperMedian } from './statistics.mjs';
 
 /**
  * @typedef {import('./bench-types.js').ScenarioResult} ScenarioResult
@@ -49,9 +49,9 @@ function rowOf(result, tool) {
     first: { ...timing(of('first')), bytes: median(added(of('first'))) },
     later: {
       ...timing(later),
-      bytesMedian: median(added(later)),
+      bytesMedian: upperMedian(added(later)),
       bytesMean: mean(added(later)),
-      diskMedian: median(later.map(({ addedDiskBytes = Number.NaN }) => addedDiskBytes)),
+      diskMedian: upperMedian(later.map(({ addedDiskBytes = Number.NaN }) => addedDiskBytes)),
     },
     recover: timing(of('recover')),
     /** The store after the last version. */
