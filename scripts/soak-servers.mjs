@@ -91,10 +91,18 @@ async function killAll(root) {
   for (;;) {
     for (const pid of all) kill(pid, 'SIGKILL');
     const alive = processes().filter(({ pid, state }) => all.has(pid) && state !== 'Z');
-    if (alive.length === 0) return;
+    if (alive.length === 0) return all;
     await sleep(5);
     for (const { pid } of alive) descendants(pid, all);
   }
+}
+
+/**
+ * Waits until the process table has forgotten them: PostgreSQL does not start while the number in its lock file belongs to
+ * any process, even one that has ended and waits for init to notice.
+ */
+async function untilForgotten(pids) {
+  for (let tries = 0; tries < 1000 && processes().some(({ pid }) => pids.has(pid)); tries += 1) await sleep(10);
 }
 
 /** What the sidecar's log and the application's output have said so far. */
@@ -151,8 +159,9 @@ async function live(server, facts) {
   // Both orders, and nearly at once: a server that outlives its keeper writes what nobody keeps.
   if (random(2) === 0) sidecar.kill('SIGKILL');
   else setImmediate(() => sidecar.kill('SIGKILL'));
-  await killAll(ears.childPid);
+  const killed = await killAll(ears.childPid);
   await ended;
+  await untilForgotten(killed);
   await load.stop();
   await sleep(20);
   // What the sidecar says about a server that was killed under its hands is no trouble.

@@ -70,6 +70,8 @@ describe('over the socket in the store', () => {
     expect(statSync(at('keep/control.sock')).mode & 0o777).toBe(0o600);
     expect(await ask('/healthz')).toMatchObject({ code: 200, text: 'ok\n' });
     expect(await ask('/readyz')).toMatchObject({ code: 200, text: 'ready\n' });
+    // Time for a change that is heard of, whose lag can be told.
+    await sleep(300);
     const made = await ask('/checkpoint?tag=before%20the%20upgrade', { method: 'POST' });
     expect(made).toMatchObject({ code: 200, json: { tag: 'before the upgrade', frozen: true } });
     expect(made.json.pauseMs).toBeGreaterThan(0);
