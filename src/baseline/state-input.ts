@@ -1,6 +1,6 @@
 /** Any kind of input as segments of one length (the last may be shorter), with as little copying as it allows. */
-import { type FileHandle, open } from 'node:fs/promises';
-import { DiffKeeperError, fromSystemError } from '../core/core.js';
+import { open } from 'node:fs/promises';
+import { DiffKeeperError, fromSystemError, readFully } from '../core/core.js';
 import type { StateInput } from './state-types.js';
 
 export interface StateSegments {
@@ -13,8 +13,6 @@ export interface StateSegments {
 }
 
 const NO_BYTES = new Uint8Array(0);
-/** One read of a file. */
-const READ_BYTES = 4 << 20;
 
 function isFile(input: object): input is { readonly file: string } {
   return 'file' in input && typeof input.file === 'string';
@@ -68,7 +66,9 @@ async function ofFile(path: string, segmentBytes: number): Promise<StateSegments
       if (stateBytes === 0) yield NO_BYTES;
       for (let at = 0; at < stateBytes; at += segmentBytes) {
         const segment = Buffer.allocUnsafeSlow(Math.min(segmentBytes, stateBytes - at));
-        await readFully(file, segment, at, path);
+        if ((await readFully(file, segment, at)) < segment.length) {
+          throw new DiffKeeperError('DK_IO', `${path} became shorter while it was read`, { path });
+        }
         yield segment;
       }
     } catch (error) {
@@ -78,14 +78,6 @@ async function ofFile(path: string, segmentBytes: number): Promise<StateSegments
     }
   }
   return { stateBytes, owned: true, segments: segments() };
-}
-
-async function readFully(file: FileHandle, into: Buffer, position: number, path: string): Promise<void> {
-  for (let at = 0; at < into.length; ) {
-    const { bytesRead } = await file.read(into, at, Math.min(READ_BYTES, into.length - at), position + at);
-    if (bytesRead === 0) throw new DiffKeeperError('DK_IO', `${path} became shorter while it was read`, { path });
-    at += bytesRead;
-  }
 }
 
 /** The first segment is gathered before anything is said: most states end in it, and then their length is known. */

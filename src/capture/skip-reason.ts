@@ -1,6 +1,5 @@
 /** Words for why an entry was left out. */
-import { getSystemErrorMap } from 'node:util';
-import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+import { DiffKeeperError, errnoFacts, fromSystemError, systemCode } from '../core/core.js';
 import type { CaptureSkip } from './types.js';
 
 /** Why an entry was left out. */
@@ -18,7 +17,7 @@ const FATAL = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 /** Reason for a negative errno; null when the entry simply is not there any more. */
 export function reasonOf(errno: number): SkipReason | null {
-  const [name, text] = getSystemErrorMap().get(errno) ?? [`errno ${-errno}`, 'unknown error'];
+  const { name, text } = errnoFacts(errno);
   if (FATAL.has(name)) {
     throw new DiffKeeperError('DK_IO', `cannot read the state directory: ${text} (${name})`, { name });
   }

@@ -10,3 +10,4 @@ export * from './lazy-builtins.js';
 export * from './limits.js';
 export * from './log.js';
 export * from './semaphore.js';
+export * from './whole-io.js';

@@ -1,3 +1,5 @@
+import { getSystemErrorMap } from 'node:util';
+
 /**
  * Every code a `DiffKeeperError` can carry. Codes are part of the public API:
  * they are added, never renamed. `docs/errors.md` explains each.
@@ -87,6 +89,18 @@ export function fromSystemError(error: unknown, action: string, path: string): D
   const full = code === 'ENOSPC' || code === 'EDQUOT';
   const reason = error instanceof Error ? error.message : String(error);
   return new DiffKeeperError(full ? 'DK_DISK_FULL' : 'DK_IO', `cannot ${action} ${path}: ${reason}`, { path }, error);
+}
+
+/** Name and words of a negative errno, as the engine reports it; one the system does not know is named by its number. */
+export function errnoFacts(errno: number): { readonly name: string; readonly text: string } {
+  const [name, text] = getSystemErrorMap().get(errno) ?? [`errno ${-errno}`, 'unknown error'];
+  return { name, text };
+}
+
+/** A negative errno as the error that Node would have thrown: `code` is its name. */
+export function errnoError(errno: number, action: string): Error {
+  const { name, text } = errnoFacts(errno);
+  return Object.assign(new Error(`${name}: ${text}, ${action}`), { code: name });
 }
 
 /** Throws DK_ABORTED when the signal has fired. */

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, truncate, unlink } from 'node:fs/promises';
 import * as path from 'node:path';
 import { systemCode } from './errors.js';
+import { writeFully } from './whole-io.js';
 
 /** Makes the entries of a directory durable. Systems that cannot sync a directory are left alone. */
 export async function fsyncDirectory(directory: string | Buffer): Promise<void> {
@@ -166,12 +167,7 @@ export class AppendFile {
 
   /** A short write is legal for POSIX: write what is left, or let the system say why it cannot. */
   async #finishShortWrite(part: readonly Uint8Array[], written: number): Promise<void> {
-    const rest = Buffer.concat(part).subarray(written);
-    let done = 0;
-    while (done < rest.length) {
-      const result = await this.#handle.write(rest, done, rest.length - done, this.#length + written + done);
-      done += result.bytesWritten;
-    }
+    await writeFully(this.#handle, Buffer.concat(part).subarray(written), this.#length + written);
   }
 
   async sync(): Promise<void> {

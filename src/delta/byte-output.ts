@@ -1,7 +1,7 @@
 /** Where a delta or a target goes: a file that appears whole or not at all, or a stream. */
-import { type FileHandle, link, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { DiffKeeperError, fromSystemError, randomBytes, systemCode } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, randomBytes, systemCode, writeFully } from '../core/core.js';
 
 export interface ByteOutput {
   /** One call at a time; the bytes may change once it has ended. */
@@ -51,10 +51,6 @@ async function place(temporary: string, path: string, overwrite: boolean): Promi
   await rm(temporary);
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length; ) done += (await handle.write(bytes, done)).bytesWritten;
-}
-
 async function fileOutput(path: string, overwrite: boolean): Promise<ByteOutput> {
   const there = await stat(path).catch(() => undefined);
   // A device or a pipe keeps its place.
@@ -75,7 +71,7 @@ async function fileOutput(path: string, overwrite: boolean): Promise<ByteOutput>
     if (!special) await rm(temporary, { force: true }).catch(() => undefined);
   };
   return {
-    write: (bytes) => writeAll(handle, bytes).catch(failed),
+    write: (bytes) => writeFully(handle, bytes).catch(failed),
     async commit() {
       try {
         await handle.close();

@@ -1,6 +1,6 @@
 /** The source of a delta, read at any place: an open file, or bytes in memory. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
 
 export interface SourceBytes {
   readonly length: number;
@@ -23,17 +23,11 @@ export async function openForReading(path: string): Promise<FileHandle> {
 
 /** Fills `into` from a place of a file. @returns bytes read, fewer only at the end of the file */
 export async function readAt(handle: FileHandle, path: string, offset: number, into: Uint8Array): Promise<number> {
-  let done = 0;
   try {
-    while (done < into.length) {
-      const { bytesRead } = await handle.read(into, done, into.length - done, offset + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
+    return await readFully(handle, into, offset);
   } catch (error) {
     throw fromSystemError(error, 'read', path);
   }
-  return done;
 }
 
 function changed(path: string): DiffKeeperError {

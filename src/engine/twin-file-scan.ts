@@ -4,7 +4,7 @@
  */
 import type { Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { type BytePath, createHash, LIMITS } from '../core/core.js';
+import { type BytePath, createHash, LIMITS, readFully } from '../core/core.js';
 import { ENTRY, type Engine, type FileScan, type ScanResult, type ScanStep, STAT } from './engine.js';
 import { fullPath, ParentCheck, sameContent, statRow, systemError } from './twin-beneath.js';
 import { blake3, GROUP_BYTES, groupValue, rootFromGroups } from './twin-blake3.js';
@@ -95,12 +95,7 @@ class TwinFileScan implements FileScan {
   /** Bytes of the next block; a file that became shorter is torn and reads as ended. */
   async #readBlock(): Promise<number> {
     const want = Math.min(BLOCK_BYTES, this.#size - this.#at);
-    let got = 0;
-    while (got < want) {
-      const { bytesRead } = await this.file.read(this.#block, got, want - got, this.#at + got);
-      if (bytesRead === 0) break;
-      got += bytesRead;
-    }
+    const got = await readFully(this.file, this.#block.subarray(0, want), this.#at);
     if (got < want) this.#torn = true;
     return got;
   }

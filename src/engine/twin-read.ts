@@ -1,7 +1,7 @@
 /** Reading whole small files and symbolic links for the twin (`Engine.readFiles`). Extended attributes stay empty. */
 import { constants } from 'node:fs';
 import { open, readlink } from 'node:fs/promises';
-import { type BytePath, systemCode } from '../core/core.js';
+import { type BytePath, readFully, systemCode } from '../core/core.js';
 import { ENTRY, type Engine, type FileBatch, STAT, STAT_COLUMNS } from './engine.js';
 import { failedRow, fullPath, lookAt, negativeErrno, ParentCheck, sameContent, statRow } from './twin-beneath.js';
 import { digestBytes, warmHashes } from './twin-hash.js';
@@ -30,14 +30,9 @@ async function readRegular(root: string, path: BytePath, bytesMax: number): Prom
     const size = Number(row[STAT.size]);
     if (size > bytesMax) return { status: TOO_LARGE, row, data: NO_BYTES };
     const data = Buffer.alloc(size);
-    let at = 0;
-    while (at < size) {
-      const { bytesRead } = await file.read(data, at, size - at, at);
-      if (bytesRead === 0) break;
-      at += bytesRead;
-    }
+    const got = await readFully(file, data, 0);
     const after = statRow(await file.stat({ bigint: true }));
-    if (at < size || !sameContent(row, after)) return { status: CHANGED, row: after, data: NO_BYTES };
+    if (got < size || !sameContent(row, after)) return { status: CHANGED, row: after, data: NO_BYTES };
     return { status: 0, row: after, data };
   } finally {
     await file.close();

@@ -1,6 +1,6 @@
 /** An open BoltDB file: read-only, read in bounded pieces, its two meta pages weighed against each other. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { DiffKeeperError, fromSystemError } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, readFully } from '../core/core.js';
 import {
   BOLT_LIMITS,
   type BoltMeta,
@@ -77,13 +77,10 @@ async function readExactly(
   range: { readonly offset: number; readonly length: number },
 ): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(range.length);
-  for (let at = 0; at < range.length; ) {
-    const result = await handle.read(bytes, at, range.length - at, range.offset + at).catch((error: unknown) => {
-      throw fromSystemError(error, 'read', path);
-    });
-    if (result.bytesRead === 0) throw boltDamage('the file became shorter while it was read', range.offset + at);
-    at += result.bytesRead;
-  }
+  const got = await readFully(handle, bytes, range.offset).catch((error: unknown) => {
+    throw fromSystemError(error, 'read', path);
+  });
+  if (got < range.length) throw boltDamage('the file became shorter while it was read', range.offset + got);
   return bytes;
 }
 

@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
-import { DiffKeeperError, fromSystemError, fsyncDirectory } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, fsyncDirectory, writeFully } from '../core/core.js';
 import {
   BOLT_LIMITS,
   BUCKET_BYTES,
@@ -152,11 +152,8 @@ export class BoltOutput {
     let at = offset;
     try {
       for (const part of parts) {
-        for (let done = 0; done < part.length; ) {
-          const { bytesWritten } = await this.#handle.write(part, done, part.length - done, at);
-          done += bytesWritten;
-          at += bytesWritten;
-        }
+        await writeFully(this.#handle, part, at);
+        at += part.length;
       }
     } catch (error) {
       throw fromSystemError(error, 'write', this.#temporary);

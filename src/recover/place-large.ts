@@ -106,6 +106,11 @@ async function placeLarge(job: RecoverJob, version: Version, way: WriteWay): Pro
   }
 }
 
+/** Bytes of the step that begins at `offset`. */
+function stepBytes(version: Version, offset: number): number {
+  return Math.min(STEP_BYTES, version.size - offset);
+}
+
 /** Writes the content step by step; yields the bytes of each. The next step is read while one is written. */
 async function* writeSteps(
   job: RecoverJob,
@@ -115,8 +120,7 @@ async function* writeSteps(
   const reader = job.store.reader(version);
   // The pieces of a sparse file begin anywhere.
   const direct = version.size >= DIRECT_FILE_BYTES_MIN && !version.sparse;
-  const room = () =>
-    direct ? job.engine.alignedBuffer(STEP_BYTES) : Buffer.allocUnsafeSlow(Math.min(STEP_BYTES, version.size));
+  const room = () => (direct ? job.engine.alignedBuffer(STEP_BYTES) : Buffer.allocUnsafeSlow(stepBytes(version, 0)));
   let [reading, writing] = [room(), room()];
   let ahead = load(reader, 0, reading);
   let asked: Promise<unknown> = Promise.resolve();
@@ -126,8 +130,7 @@ async function* writeSteps(
       [reading, writing] = [writing, reading];
       const next = offset + STEP_BYTES;
       const later = next + STEP_BYTES * AHEAD_STEPS;
-      if (later < version.size)
-        asked = Promise.all([asked, reader.prefetch(later, Math.min(STEP_BYTES, version.size - later))]);
+      if (later < version.size) asked = Promise.all([asked, reader.prefetch(later, stepBytes(version, later))]);
       ahead = next < version.size ? load(reader, next, reading) : Promise.resolve([]);
       // When writing fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
@@ -135,7 +138,7 @@ async function* writeSteps(
       for (const { position, bytes } of pieces) {
         await (direct ? way.write(writer, position, bytes) : writer.write(position, bytes, false));
       }
-      yield Math.min(STEP_BYTES, version.size - offset);
+      yield stepBytes(version, offset);
     }
   } finally {
     // The caller may close the store as soon as it hears of an error.
@@ -146,7 +149,7 @@ async function* writeSteps(
 /** Reads one step into `room`; of a sparse file only what is not a hole. */
 async function load(reader: VersionReader, offset: number, room: Buffer): Promise<Piece[]> {
   const { version } = reader;
-  const length = Math.min(STEP_BYTES, version.size - offset);
+  const length = stepBytes(version, offset);
   if (!version.sparse) return [{ position: offset, bytes: await readExactly(reader, offset, length, room) }];
   const pieces: Piece[] = [];
   let at = 0;

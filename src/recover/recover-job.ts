@@ -1,8 +1,8 @@
 /** State shared by the lanes of one recover. */
-import { getSystemErrorName } from 'node:util';
 import {
   type BytePath,
   DiffKeeperError,
+  errnoError,
   isDiffKeeperError,
   type Logger,
   pathParent,
@@ -108,26 +108,12 @@ export class RecoverJob {
 
   /** As `fail`, for a status of the engine: a negative errno. */
   failStatus(path: BytePath, status: number): void {
-    const name = errnoName(status);
-    this.fail(
-      path,
-      Object.assign(new Error(`${name}: cannot write ${pathToText(path)}`), {
-        code: name,
-      }),
-    );
+    this.fail(path, errnoError(status, `write ${pathToText(path)}`));
   }
 }
 
 function isFullDisk(code: string): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
-}
-
-function errnoName(status: number): string {
-  try {
-    return getSystemErrorName(status);
-  } catch {
-    return `errno ${-status}`;
-  }
 }
 
 /** A link in the way is a matter of safety, not of the disk: say so. */

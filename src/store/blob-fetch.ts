@@ -1,6 +1,5 @@
 /** Blob records out of the packs: located by the index, checked, not decoded yet. */
-import { getSystemErrorName } from 'node:util';
-import { DiffKeeperError, fromSystemError, inGroups, isDiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, errnoError, fromSystemError, inGroups, isDiffKeeperError } from '../core/core.js';
 import {
   type Checksum,
   type DecodedRecord,
@@ -99,8 +98,7 @@ export class BlobFetch {
   }
 
   #readError(pack: number, status: number): Error {
-    const code = getSystemErrorName(status);
-    return fromSystemError(Object.assign(new Error(`${code}: read`), { code }), 'read', this.#packs.file(pack));
+    return fromSystemError(errnoError(status, 'read'), 'read', this.#packs.file(pack));
   }
 
   #check(info: BlobInfo, key: string, run: Buffer, bytes: Buffer): CodedBlob {

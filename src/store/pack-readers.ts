@@ -1,6 +1,6 @@
 /** Packs opened for reading: a few at a time, their headers checked once. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { type Checksum, checkPackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import { packName } from './pack-names.js';
@@ -44,24 +44,21 @@ export class PackReaders {
   }
 
   /** Does something with a pack's descriptor, which stays open as long. */
-  async #with<T>(pack: number, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  #with<T>(pack: number, work: (handle: FileHandle) => Promise<T>): Promise<T> {
     let open = this.#open.get(pack);
     this.#open.delete(pack);
     open ??= { handle: this.#openFile(pack), leases: new ReadLeases() };
     this.#open.set(pack, open);
     const { handle, leases } = open;
-    const end = leases.take();
-    try {
+    return leases.during(async () => {
       const opened = await handle.catch((error: unknown) => {
         if (this.#open.get(pack)?.handle === handle) this.#open.delete(pack);
         throw error;
       });
       // Nobody waits for what this pack takes the place of.
       if (this.#open.size > OPEN_READERS_MAX) void this.forget(this.#open.keys().next().value as number);
-      return await work(opened);
-    } finally {
-      end();
-    }
+      return work(opened);
+    });
   }
 
   async #openFile(pack: number): Promise<FileHandle> {
@@ -77,8 +74,8 @@ export class PackReaders {
     }
     try {
       const header = Buffer.alloc(PACK_HEADER_BYTES);
-      const { bytesRead } = await handle.read(header, 0, PACK_HEADER_BYTES, 0);
-      const damage = checkPackHeader(header.subarray(0, bytesRead), pack, this.#storeId, this.#checksum);
+      const got = await readFully(handle, header, 0);
+      const damage = checkPackHeader(header.subarray(0, got), pack, this.#storeId, this.#checksum);
       if (damage) this.#headers.set(pack, damage);
       else this.#headers.delete(pack);
       return handle;
@@ -100,15 +97,10 @@ export class PackReaders {
     into?: Buffer,
   ): Promise<Buffer> {
     return this.#with(pack, async (handle) => {
-      const buffer = into ?? Buffer.allocUnsafe(bytes);
-      let done = 0;
-      while (done < bytes) {
-        const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done).catch((error: unknown) => {
-          throw fromSystemError(error, 'read', this.#file(pack));
-        });
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
+      const buffer = into?.subarray(0, bytes) ?? Buffer.allocUnsafe(bytes);
+      const done = await readFully(handle, buffer, offset).catch((error: unknown) => {
+        throw fromSystemError(error, 'read', this.#file(pack));
+      });
       return buffer.subarray(0, done);
     });
   }

@@ -45,7 +45,7 @@ export class ReadLeases {
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), timeoutMs);
     });
-    const all = Promise.all(this.#active).then(() => true);
+    const all = this.ended().then(() => true);
     const result = await Promise.race([all, late]);
     clearTimeout(timer);
     return result;

@@ -3,7 +3,17 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { type BytePath, createHash, DiffKeeperError, fromSystemError, LIMITS, pathToText, zlib } from '../core/core.js';
+import {
+  type BytePath,
+  createHash,
+  DiffKeeperError,
+  fromSystemError,
+  LIMITS,
+  pathToText,
+  readFully,
+  writeFully,
+  zlib,
+} from '../core/core.js';
 import type { Meta } from './meta.js';
 import { type SnapshotFacts, tableKey } from './snapshot-tables.js';
 
@@ -54,11 +64,7 @@ export class SnapshotContents {
     if (facts.size <= SHORT_BYTES) return (await this.#whole(file, facts)).subarray(offset, offset + length);
     const { handle } = await this.#unpacked(file, facts);
     const bytes = Buffer.allocUnsafe(length);
-    for (let at = 0; at < length; ) {
-      const { bytesRead } = await handle.read(bytes, at, length - at, offset + at);
-      if (bytesRead === 0) throw damaged(file, 'it ends too early');
-      at += bytesRead;
-    }
+    if ((await readFully(handle, bytes, offset)) < length) throw damaged(file, 'it ends too early');
     return bytes;
   }
 
@@ -136,7 +142,7 @@ async function fill(handle: FileHandle, value: Buffer, file: BytePath, facts: Sn
       bytes += chunk.length;
       if (bytes > facts.size) throw damaged(file, `it has more than ${facts.size} bytes`);
       hash.update(chunk);
-      await handle.write(chunk);
+      await writeFully(handle, chunk);
     }
   } catch (error) {
     const { code } = error as { code?: unknown };

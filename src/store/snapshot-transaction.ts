@@ -4,7 +4,15 @@
  * one checkpoint are not.
  */
 import { open, rm } from 'node:fs/promises';
-import { type BytePath, createHash, DiffKeeperError, gzipWhole, inGroups, pathToText } from '../core/core.js';
+import {
+  type BytePath,
+  createHash,
+  DiffKeeperError,
+  gzipWhole,
+  inGroups,
+  pathToText,
+  readFully,
+} from '../core/core.js';
 import {
   type Checkpoint,
   type Digest,
@@ -197,8 +205,7 @@ export class SnapshotTransaction implements Transaction {
     const staged = this.#staged.get(digest.toString('latin1'));
     if (staged && this.#staging) {
       const bytes = Buffer.allocUnsafe(length);
-      const { bytesRead } = await this.#staging.read(bytes, 0, length, staged.offset + offset);
-      if (bytesRead === length) return bytes;
+      if ((await readFully(this.#staging, bytes, staged.offset + offset)) === length) return bytes;
     }
     const stored = await this.#parts.readStored(digest, offset, length);
     if (stored) return stored;

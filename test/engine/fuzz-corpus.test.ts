@@ -110,6 +110,7 @@ const TARGETS: Readonly<Record<string, (engine: Engine, input: FuzzInput) => Pro
   chunk: cutPieces,
   sparse: async (engine, { source, rest, targetBytes }) => (await engine.sparsePatch(source, rest, targetBytes)).data,
   stat: loadStat,
+  tensor: (engine, { source, rest, targetBytes }) => engine.tensorPatch(source, rest, targetBytes),
   vcdiff: (engine, { source, rest }) => engine.vcdiffPatch(source, rest, TARGET_BYTES_MAX),
   window: findRanges,
   xor: async (engine, { mode, source, rest, targetBytes }) =>

@@ -1,12 +1,11 @@
-// libFuzzer harness of the `tensor` engine; no part of the addon. `node scripts/fuzz-planes.mjs` builds and runs it.
+// libFuzzer harness of the `tensor` engine; no part of the addon. `npm run fuzz -- tensor` builds and runs it.
 //
-// Input: mode u8, source length u16, target length u16 (little-endian), the source, the rest.
 //   mode even    the rest is a payload: decoding must end well or be refused, and alike at every vector level
 //   mode odd     the rest is a target, its first bytes say where elements are: it must come back, and the plain kernels
 //                give the same payload
-#include <cstdlib>
 #include <cstring>
 
+#include "fuzz/fuzz_input.h"
 #include "planes/planes.h"
 
 namespace {
@@ -14,14 +13,10 @@ namespace {
 using dk::ByteSpan;
 using dk::Simd;
 using dk::Status;
+using dk::fuzz::Check;
 using Bytes = std::vector<uint8_t>;
 
-constexpr size_t kHeadBytes = 5;
 constexpr size_t kRegionBytes = 6;
-
-void Check(bool good) {
-  if (!good) abort();
-}
 
 void Decode(ByteSpan source, ByteSpan payload, size_t target_length) {
   Bytes wide(target_length), plain(target_length);
@@ -67,20 +62,14 @@ void RoundTrip(ByteSpan source, ByteSpan rest, unsigned mode) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
-  if (length < kHeadBytes) return 0;
-  const size_t source_length = data[1] | data[2] << 8;
-  const size_t target_length = data[3] | data[4] << 8;
-  const size_t rest = length - kHeadBytes;
-  if (source_length > rest) return 0;
-  // In memory of its own, so that a step beyond it is seen.
-  const Bytes source(data + kHeadBytes, data + kHeadBytes + source_length);
-  const Bytes tail(data + kHeadBytes + source_length, data + length);
-  const ByteSpan from = {source.data(), source.size()};
-  const ByteSpan other = {tail.data(), tail.size()};
-  if (data[0] % 2 == 0) {
-    Decode(from, other, target_length);
+  dk::fuzz::Input input;
+  if (!dk::fuzz::Parse(data, length, &input)) return 0;
+  const ByteSpan source = dk::fuzz::SpanOf(input.source);
+  const ByteSpan rest = dk::fuzz::SpanOf(input.rest);
+  if (input.mode % 2 == 0) {
+    Decode(source, rest, input.target_length);
   } else {
-    RoundTrip(from, other, data[0] / 2);
+    RoundTrip(source, rest, input.mode / 2);
   }
   return 0;
 }
