@@ -74,7 +74,7 @@ bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList*
       changed = true;
     }
     if (digest && length == kGroup && start + kGroup < target.length) digest->Take(start / kGroup, !changed);
-    if (list->runs().size() > dense_runs) {
+    if (list->count() > dense_runs) {
       *dense = true;
       return true;
     }
@@ -90,15 +90,17 @@ void GatherValues(ByteSpan source, ByteSpan target, const std::vector<Run>& runs
   const uint8_t* const end = out + most;
   size_t position = 0;
   for (const Run& run : runs) {
-    if (out == end) return;
-    position += run.skip;
-    const size_t length = std::min<size_t>(run.length, static_cast<size_t>(end - out));
-    const size_t common = plain || position >= source.length ? 0 : std::min(length, source.length - position);
-    // Most runs are a byte or a few: no calls for them.
-    for (size_t i = 0; i < common; ++i) out[i] = target.data[position + i] ^ source.data[position + i];
-    if (common < length) memcpy(out + common, target.data + position + common, length - common);
-    out += length;
-    position += run.length;
+    for (uint32_t turn = 0; turn < run.count; ++turn) {
+      if (out == end) return;
+      position += run.skip;
+      const size_t length = std::min<size_t>(run.length, static_cast<size_t>(end - out));
+      const size_t common = plain || position >= source.length ? 0 : std::min(length, source.length - position);
+      // Most runs are a byte or a few: no calls for them.
+      for (size_t i = 0; i < common; ++i) out[i] = target.data[position + i] ^ source.data[position + i];
+      if (common < length) memcpy(out + common, target.data + position + common, length - common);
+      out += length;
+      position += run.length;
+    }
   }
 }
 
@@ -114,32 +116,37 @@ Status Frame(const std::vector<uint8_t>& content, const Options& options, int le
   return status;
 }
 
-void PlainPositions(const Run* runs, size_t count, std::vector<uint8_t>* out) {
-  for (size_t i = 0; i < count; ++i) {
-    PutVarint(out, runs[i].skip);
-    PutVarint(out, runs[i].length);
+// The first `most` runs.
+void PlainPositions(const std::vector<Run>& runs, size_t most, std::vector<uint8_t>* out) {
+  for (const Run& run : runs) {
+    for (uint32_t turn = 0; turn < run.count; ++turn, --most) {
+      if (most == 0) return;
+      PutVarint(out, run.skip);
+      PutVarint(out, run.length);
+    }
   }
 }
 
 // Positions in the form that is smaller for a sample of the runs: bits, or a frame that sees patterns.
-Status Positions(const std::vector<Run>& runs, const Options& options, uint8_t* flags, std::vector<uint8_t>* out) {
-  const size_t sample = std::min(runs.size(), kSampleRuns);
+Status Positions(const RunList& list, const Options& options, uint8_t* flags, std::vector<uint8_t>* out) {
+  const std::vector<Run>& runs = list.runs();
+  const size_t sample = std::min(list.count(), kSampleRuns);
   std::vector<uint8_t> plain, frame;
-  WritePositions(runs.data(), sample, out);
-  PlainPositions(runs.data(), sample, &plain);
+  WritePositions(runs, sample, out);
+  PlainPositions(runs, sample, &plain);
   Status status = Frame(plain, options, 1, &frame);
   if (status != Status::kOk) return status;
   const bool patterned = frame.size() + frame.size() / 8 < out->size();
   if (!patterned) {
-    if (sample < runs.size()) {
+    if (sample < list.count()) {
       out->clear();
-      WritePositions(runs.data(), runs.size(), out);
+      WritePositions(runs, list.count(), out);
     }
     return Status::kOk;
   }
   *flags |= kZstdPositions;
   plain.clear();
-  PlainPositions(runs.data(), runs.size(), &plain);
+  PlainPositions(runs, list.count(), &plain);
   return Frame(plain, options, options.level, out);
 }
 
@@ -197,7 +204,7 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
   if (list->changed() == 0) return Status::kOk;
   uint8_t flags = 0;
   std::vector<uint8_t> positions, values;
-  Status status = Positions(list->runs(), options, &flags, &positions);
+  Status status = Positions(*list, options, &flags, &positions);
   if (status == Status::kOk) status = Values(source, target, *list, options, &flags, &values);
   if (status != Status::kOk) return status;
   payload->push_back(flags);

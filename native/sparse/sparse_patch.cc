@@ -46,7 +46,7 @@ class PlainReader {
 
 template <typename Runs>
 bool Apply(Runs* runs, const uint8_t* values, bool plain, uint8_t* target, std::vector<bool>* dirty) {
-  uint64_t position, length;
+  uint64_t position, length, marked = ~uint64_t{0};
   while (runs->Next(&position, &length)) {
     uint8_t* at = target + position;
     if (plain)
@@ -54,7 +54,10 @@ bool Apply(Runs* runs, const uint8_t* values, bool plain, uint8_t* target, std::
     else
       for (uint64_t i = 0; i < length; ++i) at[i] ^= values[i];
     values += length;
-    for (uint64_t group = position / kGroup; group <= (position + length - 1) / kGroup; ++group) (*dirty)[group] = true;
+    const uint64_t last = (position + length - 1) / kGroup;
+    if (last == marked) continue;
+    for (uint64_t group = position / kGroup; group <= last; ++group) (*dirty)[group] = true;
+    marked = last;
   }
   return runs->Done();
 }

@@ -80,25 +80,44 @@ Choice BestRice(uint64_t sum, uint64_t count, const Cost& cost) {
   return best;
 }
 
-bool Same(const Run& a, const Run& b) { return a.skip == b.skip && a.length == b.length; }
+// Walks through runs one by one, as far as wanted.
+class Cursor {
+ public:
+  Cursor(const std::vector<Run>& runs, size_t most) : runs_(runs), left_(most) {}
 
-size_t EqualRuns(const Run* runs, size_t count) {
-  size_t equal = 1;
-  while (equal < count && Same(runs[equal], runs[0])) ++equal;
-  return equal;
-}
+  bool done() const { return left_ == 0; }
+  const Run& run() const { return runs_[at_]; }
+  // How many equal ones begin here.
+  size_t Equal() const { return std::min<size_t>(runs_[at_].count - used_, left_); }
+  // Whether they are worth a block of their own.
+  bool IsConstant() const { return Equal() >= kConstantMin || Equal() == left_; }
 
-// Runs of the next block that is not constant: it ends where a long constant stretch begins.
-size_t MixedRuns(const Run* runs, size_t count) {
-  const size_t most = std::min(count, kBlockRuns);
-  size_t equal = 1;
-  for (size_t i = 1; i < std::min(count, most + kConstantMin); ++i) {
-    equal = Same(runs[i], runs[i - 1]) ? equal + 1 : 1;
-    if (equal == kConstantMin) return std::max<size_t>(1, std::min(most, i + 1 - kConstantMin));
+  void Step(size_t count) {
+    left_ -= count;
+    used_ += count;
+    if (used_ < runs_[at_].count) return;
+    used_ = 0;
+    ++at_;
   }
-  return most;
-}
 
+  // Runs of the next block that is not constant: it ends where a long constant stretch begins.
+  void TakeMixed(std::vector<Run>* block) {
+    block->clear();
+    do {
+      const size_t take = std::min(Equal(), kBlockRuns - block->size());
+      block->insert(block->end(), take, run());
+      Step(take);
+    } while (left_ > 0 && block->size() < kBlockRuns && Equal() < kConstantMin);
+  }
+
+ private:
+  const std::vector<Run>& runs_;
+  size_t at_ = 0;
+  size_t used_ = 0;  // of the equal ones at at_
+  size_t left_;
+};
+
+// Each for itself: `count` of them is not looked at.
 void WriteMixed(const Run* runs, size_t count, std::vector<uint8_t>* out) {
   uint64_t skips = 0, extras = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -139,20 +158,20 @@ void WriteMixed(const Run* runs, size_t count, std::vector<uint8_t>* out) {
 
 }  // namespace
 
-void WritePositions(const Run* runs, size_t count, std::vector<uint8_t>* out) {
-  for (size_t i = 0; i < count;) {
-    const size_t equal = EqualRuns(runs + i, count - i);
-    if (equal >= kConstantMin || equal == count - i) {
+void WritePositions(const std::vector<Run>& runs, size_t most, std::vector<uint8_t>* out) {
+  std::vector<Run> block;
+  for (Cursor cursor(runs, most); !cursor.done();) {
+    if (cursor.IsConstant()) {
+      const size_t equal = cursor.Equal();
       out->push_back(static_cast<uint8_t>(kConstant));
       PutVarint(out, equal);
-      PutVarint(out, runs[i].skip);
-      PutVarint(out, runs[i].length);
-      i += equal;
+      PutVarint(out, cursor.run().skip);
+      PutVarint(out, cursor.run().length);
+      cursor.Step(equal);
       continue;
     }
-    const size_t mixed = MixedRuns(runs + i, count - i);
-    WriteMixed(runs + i, mixed, out);
-    i += mixed;
+    cursor.TakeMixed(&block);
+    WriteMixed(block.data(), block.size(), out);
   }
 }
 

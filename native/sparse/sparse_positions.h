@@ -10,8 +10,8 @@
 
 namespace dk::sparse {
 
-// Appends the coded positions of all runs.
-void WritePositions(const Run* runs, size_t count, std::vector<uint8_t>* out);
+// Appends the coded positions of the first `most` runs, each counted for itself.
+void WritePositions(const std::vector<Run>& runs, size_t most, std::vector<uint8_t>* out);
 
 // Gives back runs one by one; every run lies inside `target_length` and all of them cover `changed` bytes.
 class PositionReader {

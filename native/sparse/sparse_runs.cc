@@ -37,48 +37,61 @@ uint64_t MaskPortable(const uint8_t* a, const uint8_t* b) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) uint64_t MaskAvx2(const uint8_t* a, const uint8_t* b) {
-  const auto half = [](const uint8_t* x, const uint8_t* y) __attribute__((target("avx2"))) {
-    const __m256i equal = _mm256_cmpeq_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
-                                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(y)));
+struct MaskAvx2 {
+  __attribute__((target("avx2"))) uint64_t operator()(const uint8_t* a, const uint8_t* b) const {
+    return Half(a, b) | static_cast<uint64_t>(Half(a + 32, b + 32)) << 32;
+  }
+  __attribute__((target("avx2"))) static uint32_t Half(const uint8_t* a, const uint8_t* b) {
+    const __m256i equal = _mm256_cmpeq_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)),
+                                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
     return static_cast<uint32_t>(~_mm256_movemask_epi8(equal));
-  };
-  return half(a, b) | static_cast<uint64_t>(half(a + 32, b + 32)) << 32;
-}
+  }
+};
+
+struct MaskAvx512 {
+  __attribute__((target("avx512f,avx512bw"))) uint64_t operator()(const uint8_t* a, const uint8_t* b) const {
+    return _mm512_cmpneq_epi8_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
+  }
+};
 #endif
 
-using MaskOf = uint64_t (*)(const uint8_t*, const uint8_t*);
-
-MaskOf ChooseMask(Simd simd) {
-#if defined(__x86_64__)
-  if (std::min(simd, CpuSimd()) >= Simd::kAvx2) return MaskAvx2;
-#endif
-  static_cast<void>(simd);
-  return MaskPortable;
-}
-
-const uint8_t kZeros[4096] = {};
+const uint8_t kZeros[kBlock] = {};
 
 }  // namespace
 
-inline void RunList::Add(size_t start, size_t length) {
-  changed_ += length;
-  if (start - end_ < gap_min_ && !runs_.empty()) {
-    // The equal bytes in between count as changed; two runs that touch are one run in any case.
-    changed_ += start - end_;
-    runs_.back().length += static_cast<uint32_t>(start - end_ + length);
-  } else {
-    runs_.push_back({static_cast<uint32_t>(start - end_), static_cast<uint32_t>(length)});
-  }
-  end_ = start + length;
+inline void RunList::Push(uint32_t skip, uint32_t length) {
+  ++count_;
+  if (!runs_.empty() && runs_.back().skip == skip && runs_.back().length == length)
+    ++runs_.back().count;
+  else
+    runs_.push_back({skip, length, 1});
 }
 
-void RunList::Bits(uint64_t mask, size_t base) {
+inline void RunList::Add(size_t start, size_t length) {
+  changed_ += length;
+  const size_t gap = start - end_;
+  end_ = start + length;
+  if (gap >= gap_min_ || runs_.empty()) {
+    Push(static_cast<uint32_t>(gap), static_cast<uint32_t>(length));
+    return;
+  }
+  // The equal bytes in between count as changed; two runs that touch are one run in any case.
+  changed_ += gap;
+  const Run last = runs_.back();
+  if (last.count > 1)
+    --runs_.back().count;
+  else
+    runs_.pop_back();
+  --count_;
+  Push(last.skip, static_cast<uint32_t>(last.length + gap + length));
+}
+
+inline void RunList::Bits(uint64_t mask, size_t base) {
   // Scattered bytes: every run is one byte, and none touches the run before.
   if (gap_min_ == 1 && (mask & (mask << 1)) == 0 && ((mask & 1) == 0 || end_ != base || runs_.empty())) {
     for (; mask != 0; mask &= mask - 1) {
       const size_t start = base + static_cast<unsigned>(__builtin_ctzll(mask));
-      runs_.push_back({static_cast<uint32_t>(start - end_), 1});
+      Push(static_cast<uint32_t>(start - end_), 1);
       end_ = start + 1;
       ++changed_;
     }
@@ -94,9 +107,9 @@ void RunList::Bits(uint64_t mask, size_t base) {
   }
 }
 
-bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, Simd simd) {
-  const size_t before = changed_;
-  const MaskOf mask_of = ChooseMask(simd);
+template <typename Mask>
+__attribute__((always_inline)) inline void RunList::CompareBy(const Mask& mask_of, const uint8_t* source,
+                                                              const uint8_t* target, size_t base, size_t length) {
   for (size_t i = 0; i < length;) {
     // Long equal stretches go by at the speed of memory.
     i += source ? xordelta::EqualPrefix(source + i, target + i, length - i)
@@ -113,6 +126,34 @@ bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base,
       }
     }
   }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void RunList::CompareAvx2(const uint8_t* source, const uint8_t* target, size_t base,
+                                                          size_t length) {
+  CompareBy(MaskAvx2{}, source, target, base, length);
+}
+
+__attribute__((target("avx512f,avx512bw"))) void RunList::CompareAvx512(const uint8_t* source, const uint8_t* target,
+                                                                        size_t base, size_t length) {
+  CompareBy(MaskAvx512{}, source, target, base, length);
+}
+#endif
+
+bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, Simd simd) {
+  const size_t before = changed_;
+#if defined(__x86_64__)
+  const Simd level = std::min(simd, CpuSimd());
+  if (level >= Simd::kAvx512)
+    CompareAvx512(source, target, base, length);
+  else if (level >= Simd::kAvx2)
+    CompareAvx2(source, target, base, length);
+  else
+    CompareBy(MaskPortable, source, target, base, length);
+#else
+  static_cast<void>(simd);
+  CompareBy(MaskPortable, source, target, base, length);
+#endif
   return changed_ != before;
 }
 

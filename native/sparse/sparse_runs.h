@@ -10,9 +10,11 @@
 
 namespace dk::sparse {
 
+// Equal runs, one after the other; neighbours differ.
 struct Run {
   uint32_t skip;    // bytes since the end of the run before
   uint32_t length;  // at least 1
+  uint32_t count;   // at least 1
 };
 
 // Collects runs in ascending order.
@@ -26,14 +28,22 @@ class RunList {
   bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, Simd simd);
 
   const std::vector<Run>& runs() const { return runs_; }
+  // Runs, each for itself.
+  size_t count() const { return count_; }
   size_t changed() const { return changed_; }
 
  private:
+  template <typename Mask>
+  void CompareBy(const Mask& mask_of, const uint8_t* source, const uint8_t* target, size_t base, size_t length);
+  void CompareAvx2(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
+  void CompareAvx512(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
+  void Push(uint32_t skip, uint32_t length);
   void Add(size_t start, size_t length);
   void Bits(uint64_t mask, size_t base);
 
   const size_t gap_min_;
   std::vector<Run> runs_;
+  size_t count_ = 0;
   size_t end_ = 0;  // of the last run
   size_t changed_ = 0;
 };
