@@ -9,7 +9,7 @@ import {
   digestKey,
   type Extent,
 } from '../format/format.js';
-import { decodeBlobInfo } from './blob-index.js';
+import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { BufferPool } from './buffer-pool.js';
 import type { Meta } from './meta.js';
 import { blobKey } from './meta-keys.js';
@@ -42,7 +42,7 @@ export class BlobFetch {
     this.#checksum = parts.checksum;
   }
 
-  async infos(digests: readonly Digest[]): Promise<(BlobInfo | undefined)[]> {
+  async infos(digests: readonly Digest[]): Promise<(IndexedBlob | undefined)[]> {
     const values = await this.#meta.getMany(digests.map(blobKey));
     return values.map((value, index) => (value ? decodeBlobInfo(value, digests[index] as Digest) : undefined));
   }

@@ -22,11 +22,14 @@ export function decodePlace(reader: ByteReader): RecordPlace {
   };
 }
 
+/** What the index says of a blob. */
+export type IndexedBlob = BlobInfo & { readonly kind: number };
+
 export function encodeBlobInfo(info: BlobInfo, kind: RecordKind): Buffer {
   return encodePlace(new ByteWriter(24), info).varint(info.decodedBytes).u8(info.depth).u8(kind).finish();
 }
 
-export function decodeBlobInfo(bytes: Buffer, digest: Digest): BlobInfo & { readonly kind: number } {
+export function decodeBlobInfo(bytes: Buffer, digest: Digest): IndexedBlob {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'blob index');
   const place = decodePlace(reader);
   return {
@@ -38,7 +41,10 @@ export function decodeBlobInfo(bytes: Buffer, digest: Digest): BlobInfo & { read
   };
 }
 
-/** Where the newest checkpoint's record ends: what follows in the packs is not named by the metadata. */
+/**
+ * Where the newest checkpoint's record ends, or blobs that were kept behind it: what follows in the packs is not named by
+ * the metadata. Sequence 0: blobs were kept, and there is no checkpoint yet.
+ */
 export interface NewestState {
   readonly sequence: number;
   readonly pack: number;

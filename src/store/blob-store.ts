@@ -7,12 +7,12 @@ import { type Engine, type HashAlgo, IN_DATA, ZERO_BYTES } from '../engine/engin
 import { type Checksum, type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobFetch, type CodedBlob } from './blob-fetch.js';
+import type { IndexedBlob } from './blob-index.js';
 import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
 import type { Meta } from './meta.js';
 import type { Packs } from './packs.js';
 import type { ReadLeases } from './read-leases.js';
-import type { BlobInfo } from './types.js';
 
 const NO_BYTES = Buffer.alloc(0);
 /** Decoded bytes handed to one decode call. */
@@ -46,7 +46,7 @@ export class BlobStore {
     this.#fetch = new BlobFetch(parts);
   }
 
-  async infos(digests: readonly Digest[]): Promise<(BlobInfo | undefined)[]> {
+  async infos(digests: readonly Digest[]): Promise<(IndexedBlob | undefined)[]> {
     return this.#fetch.infos(digests);
   }
 

@@ -9,6 +9,7 @@ import {
   encodeRecord,
   mergeExtents,
   RECORD,
+  type RecordHead,
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import type { MetaChange } from './meta.js';
@@ -63,6 +64,14 @@ export class BlobWriter {
     this.#blobs = parts.blobs;
     this.#level = parts.level;
     this.#depthMax = parts.depthMax;
+  }
+
+  /** Appends a record as another store has it; it was checked, and its contexts are here. */
+  async adopt(record: Buffer, { kind, digest, decodedBytes, depth }: RecordHead): Promise<void> {
+    if (this.#staged.has(digest)) return;
+    const place = await this.#packs.append(record);
+    this.#staged.add({ digest, ...place, decodedBytes, depth }, kind);
+    this.storedBytes += record.length;
   }
 
   /** Index entries of the blobs stored so far. */

@@ -14,6 +14,7 @@ import { encodeNewest, type NewestState, type RecordPlace } from './blob-index.j
 import type { BlobWriter } from './blob-writer.js';
 import type { Heads } from './heads.js';
 import { checkpointChanges, versionChanges } from './index-changes.js';
+import { gapsChange } from './index-check.js';
 import type { MetaChange } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { encodeMetaRecord } from './meta-record.js';
@@ -46,11 +47,20 @@ export interface CommitPlan {
   changes(): Generator<MetaChange>;
 }
 
-/** Appends the records of versions and the checkpoint record. */
+/**
+ * Appends the records of versions and the checkpoint record.
+ *
+ * @param facts `storedBytes` of a checkpoint that was made elsewhere; by default what this commit appended
+ */
 export async function appendCheckpoint(
   parts: CommitParts,
   versions: StagedVersions,
-  facts: { readonly frozen: boolean; readonly pauseMs: number; readonly tag: string },
+  facts: {
+    readonly frozen: boolean;
+    readonly pauseMs: number;
+    readonly tag: string;
+    readonly storedBytes?: number;
+  },
 ): Promise<CommitPlan> {
   const { tree, writer, newest, newestDigest, packs } = parts;
   const { sequence } = versions;
@@ -80,6 +90,8 @@ export async function appendCheckpoint(
     }
     yield* treeChanges;
     yield checkpointChanges(checkpoint, place, places, bytes);
+    // Where others were dropped at the source of a replica, no key is missing.
+    if (sequence !== (newest?.sequence ?? 0) + 1) yield gapsChange(sequence);
     yield { key: NEWEST_KEY, value: encodeNewest(state) };
   }
   const changeCount = writer.changeCount + versions.size * 2 + treeChanges.length + 2;

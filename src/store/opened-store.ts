@@ -3,21 +3,23 @@ import { type BytePath, DiffKeeperError } from '../core/core.js';
 import type { Checkpoint, Digest, Version } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
 import { BlobStore } from './blob-store.js';
-import { BlobWriter } from './blob-writer.js';
 import { type BringUpParts, bringUp, rebuildAll } from './bring-up.js';
+import { OpenExchange } from './exchange.js';
+import type { StoreExchange } from './exchange-types.js';
 import { Heads } from './heads.js';
 import { History } from './history.js';
 import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
 import type { Meta } from './meta.js';
 import type { OpenFacts } from './open-store.js';
+import { openTransaction } from './open-transaction.js';
 import { Packs } from './packs.js';
 import type { PrunePolicy } from './prune-policy.js';
 import type { PruneParts } from './prune-run.js';
 import { ReadLeases } from './read-leases.js';
 import { repairStore } from './repair.js';
 import { StoreIdentity } from './store-identity.js';
-import { type CommitOutcome, StoreTransaction } from './transaction.js';
+import type { AdoptedCheckpoint, CommitOutcome, StoreTransaction } from './transaction.js';
 import { TreeCache } from './tree-cache.js';
 import type {
   BlobInfo,
@@ -88,7 +90,7 @@ export class OpenedStore extends StoreIdentity implements Store {
 
   async #settle(state: NewestState | null): Promise<void> {
     this.#state = state;
-    this.#newest = state ? (await this.#history.stored(state.sequence)).checkpoint : null;
+    this.#newest = state?.sequence ? (await this.#history.stored(state.sequence)).checkpoint : null;
   }
 
   #assertOpen(): void {
@@ -98,28 +100,18 @@ export class OpenedStore extends StoreIdentity implements Store {
   }
 
   begin(): Transaction {
+    return this.#begin();
+  }
+
+  #begin(adopted?: AdoptedCheckpoint): StoreTransaction {
     this.#assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'another transaction is open on this store');
     if (this.#doubtful) {
       throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
     }
-    const { engine, checksum, marker, clock, level, snapshotInterval } = this.facts;
-    const shared = {
-      engine,
-      algo: marker.hashAlgo,
-      checksum,
-      meta: this.#meta,
-      packs: this.#packs,
-      blobs: this.#blobs,
-    };
-    const transaction = new StoreTransaction({
-      ...shared,
-      heads: this.#heads,
-      tree: this.#tree,
-      writer: new BlobWriter({ ...shared, level, depthMax: snapshotInterval }),
-      nowMs: clock.nowMs(),
-      newest: this.#newest,
-      newestDigest: this.#state?.checkpointDigest ?? Buffer.alloc(32),
+    const transaction = openTransaction(this.facts, this.#allParts, {
+      state: this.#state,
+      adopted,
       ended: (outcome) => this.#transactionEnded(outcome),
       alone: (work) => this.#runAlone(work),
       ready: () => this.#gate.pass(),
@@ -137,8 +129,8 @@ export class OpenedStore extends StoreIdentity implements Store {
   }
 
   async #takeOutcome(outcome: CommitOutcome): Promise<void> {
-    if (outcome.kind === 'committed') {
-      this.#newest = outcome.checkpoint;
+    if (outcome.kind === 'committed') this.#newest = outcome.checkpoint;
+    if (outcome.kind === 'committed' || outcome.kind === 'kept') {
       this.#state = outcome.state;
       return;
     }
@@ -235,6 +227,13 @@ export class OpenedStore extends StoreIdentity implements Store {
     return new RecipeReader(this.#blobs, version);
   }
 
+  /** For replication. */
+  exchange(): StoreExchange {
+    this.#assertOpen();
+    const hooks = { readable: () => this.#readable(), begin: (given?: AdoptedCheckpoint) => this.#begin(given) };
+    return new OpenExchange({ ...this.#allParts, ...hooks, leases: this.#leases, newest: () => this.#newest });
+  }
+
   stats(options: StatsOptions = {}): Promise<StoreStats> {
     const measure = () => this.#readable().then(() => measureStore(this, this.#allParts, options));
     return options.liveness ? this.#maintenance.inTurn(measure) : measure();
@@ -269,7 +268,7 @@ export class OpenedStore extends StoreIdentity implements Store {
   get #pruneParts(): PruneParts {
     return {
       ...this.#allParts,
-      state: () => this.#state,
+      state: () => (this.#newest ? this.#state : null),
       alone: (work) =>
         this.#gate.alone(async () => {
           await this.#runAlone(work);

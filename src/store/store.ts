@@ -1,4 +1,7 @@
 /** Door of the room `store`: packs, metadata, commit, reading back, verification. */
+
+export { exchangeOf } from './exchange-of.js';
+export * from './exchange-types.js';
 export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from './open-snapshots.js';
 export { openStore } from './open-store.js';
 export { checkPolicy, keptSequences, type PrunePolicy, prune } from './prune-policy.js';

@@ -18,14 +18,22 @@ import {
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';
-import type { NewestState } from './blob-index.js';
+import { encodeNewest, type NewestState } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { appendCheckpoint, type CommitParts, type CommitPlan } from './commit-plan.js';
 import { CHANGES_PER_BATCH, type Meta } from './meta.js';
+import { NEWEST_KEY } from './meta-keys.js';
 import { checkPutPath, checkPutVersion } from './put-check.js';
 import { writeRecipe } from './recipe-writer.js';
+import { checkRecords } from './record-check.js';
 import { StagedVersions } from './staged-versions.js';
 import type { BlobInput, CommitFacts, Transaction } from './types.js';
+
+/** A checkpoint that another store made. */
+export interface AdoptedCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly versions: StagedVersions;
+}
 
 export interface TransactionParts extends CommitParts {
   readonly meta: Meta;
@@ -36,10 +44,16 @@ export interface TransactionParts extends CommitParts {
   readonly ready: () => Promise<void>;
   /** Runs while nobody reads the metadata. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
+  /** Where the log ends; null for an empty store. */
+  readonly state: NewestState | null;
+  /** What is to be committed; by default whatever is put. */
+  readonly adopted: AdoptedCheckpoint | undefined;
 }
 
 export type CommitOutcome =
   | { readonly kind: 'committed'; readonly checkpoint: Checkpoint; readonly state: NewestState }
+  /** Blobs are durable and named; there is no new checkpoint. */
+  | { readonly kind: 'kept'; readonly state: NewestState }
   | { readonly kind: 'aborted' }
   | { readonly kind: 'metadataUnknown' };
 
@@ -50,7 +64,7 @@ export class StoreTransaction implements Transaction {
 
   constructor(parts: TransactionParts) {
     this.#parts = parts;
-    this.#versions = new StagedVersions((parts.newest?.sequence ?? 0) + 1);
+    this.#versions = parts.adopted?.versions ?? new StagedVersions((parts.newest?.sequence ?? 0) + 1);
   }
 
   get changes(): number {
@@ -65,6 +79,17 @@ export class StoreTransaction implements Transaction {
     this.#assertOpen();
     await this.#parts.ready();
     return this.#parts.writer.store(inputs);
+  }
+
+  /**
+   * Appends records of blobs as another store has them. Each is checked and decoded first.
+   *
+   * @throws DK_CORRUPT_RECORD, DK_CORRUPT_RECIPE, DK_DIGEST_MISMATCH: nothing of them is appended
+   */
+  async storeRecords(records: readonly Buffer[]): Promise<void> {
+    this.#assertOpen();
+    await this.#parts.ready();
+    for (const { bytes, head } of await checkRecords(this.#parts, records)) await this.#parts.writer.adopt(bytes, head);
   }
 
   async hasBlobs(digests: readonly Digest[]): Promise<boolean[]> {
@@ -108,7 +133,10 @@ export class StoreTransaction implements Transaction {
     const { packs } = this.#parts;
     let plan: CommitPlan;
     try {
-      plan = await appendCheckpoint(this.#parts, this.#versions, { frozen, pauseMs, tag });
+      const storedBytes = this.#parts.adopted?.checkpoint.storedBytes;
+      const given = storedBytes === undefined ? {} : { storedBytes };
+      plan = await appendCheckpoint(this.#parts, this.#versions, { frozen, pauseMs, tag, ...given });
+      this.#checkRoot(plan.checkpoint);
       await packs.sync();
     } catch (error) {
       await this.#parts.ended({ kind: 'aborted' });
@@ -117,6 +145,32 @@ export class StoreTransaction implements Transaction {
     if (plan.changeCount <= CHANGES_PER_BATCH) await this.#name(plan);
     else await this.#parts.alone(() => this.#name(plan));
     return plan.checkpoint;
+  }
+
+  /**
+   * Ends without a checkpoint, but the blobs stay: durable, named, and not cut off at the next opening. A prune may drop
+   * them, as nothing uses them yet.
+   */
+  async keepBlobs(): Promise<void> {
+    this.#assertOpen();
+    this.#open = false;
+    const { packs, writer, meta, ended, state: before } = this.#parts;
+    let state: NewestState;
+    try {
+      await packs.sync();
+      state = { ...(before ?? { sequence: 0, checkpointDigest: Buffer.alloc(32) }), ...packs.position };
+    } catch (error) {
+      await ended({ kind: 'aborted' });
+      throw error;
+    }
+    try {
+      await meta.writeInBatches([...writer.changes(), { key: NEWEST_KEY, value: encodeNewest(state) }]);
+    } catch (error) {
+      await ended({ kind: 'metadataUnknown' });
+      throw error;
+    }
+    packs.markCommitted();
+    await ended({ kind: 'kept', state });
   }
 
   async #name(plan: CommitPlan): Promise<void> {
@@ -129,6 +183,20 @@ export class StoreTransaction implements Transaction {
     }
     packs.markCommitted();
     await ended({ kind: 'committed', checkpoint: plan.checkpoint, state: plan.state });
+  }
+
+  /** The tree that the versions make must be the one that the other store had. */
+  #checkRoot({ root, sequence }: Checkpoint): void {
+    const expected = this.#parts.adopted?.checkpoint.root;
+    if (!expected || root.equals(expected)) return;
+    throw new DiffKeeperError(
+      'DK_DIGEST_MISMATCH',
+      `checkpoint ${sequence} makes another tree here than at its source`,
+      {
+        expected: expected.toString('hex'),
+        actual: root.toString('hex'),
+      },
+    );
   }
 
   async abort(): Promise<void> {

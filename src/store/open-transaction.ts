@@ -1,0 +1,23 @@
+/** Gathers what a transaction of an open store needs. */
+import type { Checkpoint } from '../format/format.js';
+import { BlobWriter } from './blob-writer.js';
+import type { OpenFacts } from './open-store.js';
+import { StoreTransaction, type TransactionParts } from './transaction.js';
+
+type Shared = Pick<TransactionParts, 'engine' | 'algo' | 'checksum' | 'meta' | 'packs' | 'blobs' | 'heads' | 'tree'> & {
+  readonly newest: Checkpoint | null;
+};
+
+export function openTransaction(
+  { level, snapshotInterval, clock }: OpenFacts,
+  shared: Shared,
+  own: Pick<TransactionParts, 'state' | 'adopted' | 'ended' | 'alone' | 'ready'>,
+): StoreTransaction {
+  return new StoreTransaction({
+    ...shared,
+    ...own,
+    writer: new BlobWriter({ ...shared, level, depthMax: snapshotInterval }),
+    nowMs: own.adopted?.checkpoint.timeMs ?? clock.nowMs(),
+    newestDigest: own.state?.checkpointDigest ?? Buffer.alloc(32),
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * Checks records of blobs that come from elsewhere before they are appended: a store must never hold a blob under a
+ * wrong digest, nor one whose context is not there. Every one of them is decoded.
+ */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { CODEC, type Engine, type HashAlgo } from '../engine/engine.js';
+import {
+  type Checksum,
+  type DecodedRecord,
+  type Digest,
+  decodeExtents,
+  decodeRecord,
+  digestKey,
+  type Extent,
+  extentsBytes,
+  RECORD,
+  type RecordHead,
+} from '../format/format.js';
+import type { BlobStore } from './blob-store.js';
+import type { BlobInfo } from './types.js';
+
+/** Contexts and decoded bytes of one decode call; a single record may need a little more. */
+const CALL_BYTES = 16 << 20;
+
+export interface CheckedRecord {
+  readonly bytes: Buffer;
+  readonly head: RecordHead;
+}
+
+interface Parts {
+  readonly engine: Engine;
+  readonly algo: HashAlgo;
+  readonly checksum: Checksum;
+  readonly blobs: BlobStore;
+}
+
+interface Candidate extends CheckedRecord {
+  readonly record: DecodedRecord;
+  readonly context: readonly Extent[];
+  readonly contextBytes: number;
+}
+
+/**
+ * Those that are not stored yet, each digest once. Contexts must be stored already.
+ *
+ * @throws DK_CORRUPT_RECORD, DK_CORRUPT_RECIPE for what is no record of a blob, or names what is not there;
+ * DK_DIGEST_MISMATCH when the bytes are others than the digest says
+ */
+export async function checkRecords(parts: Parts, records: readonly Buffer[]): Promise<CheckedRecord[]> {
+  const seen = new Set<string>();
+  const read = records.map((bytes) => readRecord(bytes, parts.checksum));
+  const known = await parts.blobs.infos(read.map(({ head }) => head.digest));
+  const fresh = read.filter(({ head }, index) => {
+    const key = digestKey(head.digest);
+    if (known[index] !== undefined || seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+  await checkContexts(parts.blobs, fresh);
+  for (let first = 0; first < fresh.length; ) {
+    let end = first;
+    let bytes = 0;
+    while (end < fresh.length && (end === first || bytes + needs(fresh[end] as Candidate) <= CALL_BYTES)) {
+      bytes += needs(fresh[end] as Candidate);
+      end += 1;
+    }
+    await checkContent(parts, fresh.slice(first, end));
+    first = end;
+  }
+  return fresh;
+}
+
+function needs({ head, contextBytes }: Candidate): number {
+  return head.decodedBytes + contextBytes;
+}
+
+function refuse(digest: Digest, reason: string): never {
+  const name = digest.toString('hex');
+  throw new DiffKeeperError('DK_CORRUPT_RECORD', `a record of blob ${name} was refused: ${reason}`, { name });
+}
+
+function readRecord(bytes: Buffer, checksum: Checksum): Candidate {
+  const record = decodeRecord(bytes, 0, checksum);
+  const { head, contextList } = record;
+  const { kind, codec, depth, digest } = head;
+  if (kind !== RECORD.blob && kind !== RECORD.recipe) refuse(digest, `it is of kind ${kind}`);
+  if (head.decodedBytes === 0) refuse(digest, 'it has no bytes');
+  const plain = codec === CODEC.raw || codec === CODEC.zstd;
+  if (!plain && codec !== CODEC.zstdContext && codec !== CODEC.xor) refuse(digest, `it has the unknown codec ${codec}`);
+  if (plain && (contextList.length > 0 || depth !== 0)) refuse(digest, 'it has a context that its codec does not use');
+  const context = contextList.length > 0 ? decodeExtents(contextList) : [];
+  const contextBytes = extentsBytes(context);
+  if (contextBytes > LIMITS.contextBytes) refuse(digest, `its context has ${contextBytes} bytes`);
+  return { bytes, head, record, context, contextBytes };
+}
+
+async function checkContexts(blobs: BlobStore, candidates: readonly Candidate[]): Promise<void> {
+  const wanted = new Map<string, Digest>();
+  for (const { context, head } of candidates) {
+    for (const { digest } of context) {
+      if (digest === null) refuse(head.digest, 'its context has zeros');
+      wanted.set(digestKey(digest), digest);
+    }
+  }
+  const keys = [...wanted.keys()];
+  const infos = await blobs.infos([...wanted.values()]);
+  const known = new Map(keys.map((key, index) => [key, infos[index]]));
+  for (const candidate of candidates) checkContext(candidate, known);
+}
+
+function checkContext({ head, context }: Candidate, known: ReadonlyMap<string, BlobInfo | undefined>): void {
+  let depth = 0;
+  for (const { digest, offset, length } of context) {
+    const info = known.get(digestKey(digest as Digest));
+    if (!info) refuse(head.digest, `its context ${(digest as Digest).toString('hex')} is not here`);
+    if (offset + length > info.decodedBytes) refuse(head.digest, 'its context ends outside a blob');
+    depth = Math.max(depth, info.depth + 1);
+  }
+  // Depths that are not told right would let a chain grow beyond what a reader follows.
+  if (head.depth !== depth) refuse(head.digest, `its depth is ${head.depth}, by its context ${depth}`);
+}
+
+async function checkContent({ engine, algo, blobs }: Parts, candidates: readonly Candidate[]): Promise<void> {
+  if (candidates.length === 0) return;
+  const { status } = await engine.decodeBlobs({
+    payloads: Buffer.concat(candidates.map(({ record }) => record.payload)),
+    payloadLengths: Uint32Array.from(candidates, ({ record }) => record.payload.length),
+    codecs: Uint8Array.from(candidates, ({ head }) => head.codec),
+    decodedLengths: Uint32Array.from(candidates, ({ head }) => head.decodedBytes),
+    contexts: await blobs.readExtents(candidates.flatMap(({ context }) => context)),
+    contextLengths: Uint32Array.from(candidates, ({ contextBytes }) => contextBytes),
+    digests: Buffer.concat(candidates.map(({ head }) => head.digest)),
+    algo,
+  });
+  for (const [index, { head }] of candidates.entries()) {
+    if (status[index] === 0) continue;
+    if (status[index] === 1) refuse(head.digest, 'it does not decode');
+    const name = head.digest.toString('hex');
+    throw new DiffKeeperError('DK_DIGEST_MISMATCH', `a record says blob ${name}, its bytes are others`, { name });
+  }
+}
