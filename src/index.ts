@@ -92,6 +92,7 @@ export {
   importedStorePath,
   migratedTotals,
   openStoreOrImport,
+  openStoreToRead,
   readMigrationReport,
 } from './migrate/migrate.js';
 export type {
@@ -114,6 +115,8 @@ export type {
   PruneReport,
   RebuildOptions,
   RebuildReport,
+  ShareOptions,
+  Sharing,
   StatsOptions,
   Store,
   StoreOptions,
@@ -125,4 +128,4 @@ export type {
   VersionReader,
   VersionSummary,
 } from './store/store.js';
-export { keptSequences, openStore, prune } from './store/store.js';
+export { keptSequences, openStore, prune, shareStore, tagSharedStore } from './store/store.js';

@@ -3,12 +3,12 @@ import { pipeline } from 'node:stream/promises';
 import { EXIT_CODES, readFileAt } from '../index.js';
 import type { CommandContext } from './context.js';
 import { parseMoment } from './moment.js';
-import { innerPath, withStore } from './store-access.js';
+import { innerPath, withReading } from './store-access.js';
 
 export async function run(context: CommandContext): Promise<number> {
   const at = parseMoment(context.local.at, Date.now());
   const path = innerPath(context.words[0] ?? '');
-  return withStore(context, {}, async (store) => {
+  return withReading(context, async (store) => {
     const content = readFileAt(store, path, at === undefined ? {} : { at });
     // `end: false`: stdout cannot be closed, and ending it would wait for ever on a pipe.
     await pipeline(content, process.stdout, { end: false, signal: context.signal });

@@ -5,7 +5,7 @@ import { type Difference, differences } from './checkpoint-diff.js';
 import type { CommandContext } from './context.js';
 import { parseMoment } from './moment.js';
 import { pathFacts, pathShown } from './output.js';
-import { withStore } from './store-access.js';
+import { withReading } from './store-access.js';
 import { showBytes, showNumber } from './units.js';
 
 const PAINT = { '+': pc.green, '~': pc.yellow, '-': pc.red } as const;
@@ -20,7 +20,7 @@ function sizes({ before, after }: Difference): string {
 export async function run(context: CommandContext): Promise<number> {
   const { output, words } = context;
   const [from, to] = words.slice(0, 2).map((word) => parseMoment(word, Date.now()));
-  await withStore(context, {}, async (store) => {
+  await withReading(context, async (store) => {
     const older = await store.checkpointAt(from ?? 0);
     const newer = await store.checkpointAt(to ?? store.newest?.sequence ?? 0);
     const counts = { '+': 0, '~': 0, '-': 0 };

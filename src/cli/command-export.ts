@@ -14,7 +14,7 @@ import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { parseMoment } from './moment.js';
 import { startProgress } from './progress.js';
-import { innerPath, withStore } from './store-access.js';
+import { innerPath, withReading } from './store-access.js';
 import { count, showBytes } from './units.js';
 
 const FORMATS = ['tar', 'dir', 'v1'];
@@ -29,7 +29,7 @@ export async function run(context: CommandContext): Promise<number> {
   if (target === '-' && format !== 'tar') throw argumentError('target', `--format=${format} needs a path to write to`);
   const paths = rest.map(innerPath);
   const at = parseMoment(local.at, Date.now());
-  const report = await withStore(context, {}, async (store) => {
+  const report = await withReading(context, async (store) => {
     const progress = await startProgress(output, 'exporting');
     const options: ExportOptions = {
       signal,

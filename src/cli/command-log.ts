@@ -3,7 +3,7 @@ import { DiffKeeperError, EXIT_CODES, pathFromText, type Store, VERSION_TYPE, ty
 import type { CommandContext } from './context.js';
 import { parseCount } from './moment.js';
 import { pathFacts } from './output.js';
-import { checkpointFacts, innerPath, withStore } from './store-access.js';
+import { checkpointFacts, innerPath, withReading } from './store-access.js';
 import { showBytes, showTime } from './units.js';
 
 const LIMIT = 20;
@@ -12,7 +12,7 @@ export async function run(context: CommandContext): Promise<number> {
   const limit = parseCount('--limit', context.local.limit, LIMIT);
   const [word] = context.words;
   const path = word === undefined ? undefined : innerPath(word);
-  return withStore(context, {}, async (store) => {
+  return withReading(context, async (store) => {
     if (path === undefined) await logCheckpoints(context, store, limit);
     else await logVersions(context, store, { path, limit });
     return EXIT_CODES.ok;

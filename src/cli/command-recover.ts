@@ -3,7 +3,7 @@ import { EXIT_CODES, planRecover, recover, type Store } from '../index.js';
 import type { CommandContext } from './context.js';
 import { parseMoment } from './moment.js';
 import { startProgress } from './progress.js';
-import { checkpointFacts, innerPath, withStore } from './store-access.js';
+import { checkpointFacts, innerPath, withReading } from './store-access.js';
 import { count, showBytes, showDuration, showTime } from './units.js';
 
 /** What the user selected: a moment and paths. */
@@ -16,7 +16,7 @@ export async function run(context: CommandContext): Promise<number> {
   const at = parseMoment(context.local.at, Date.now());
   const paths = context.words.filter((word) => word !== undefined).map(innerPath);
   const selection = { ...(at === undefined ? {} : { at }), ...(paths.length === 0 ? {} : { paths }) };
-  return withStore(context, {}, (store) =>
+  return withReading(context, (store) =>
     context.local.dryRun === true ? plan(context, store, selection) : restore(context, store, selection),
   );
 }

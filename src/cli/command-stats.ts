@@ -1,7 +1,7 @@
 /** `stats`: what is stored and what it saves. */
 import { EXIT_CODES, type PackLiveness, type Store, type StoreSavings, type StoreStats } from '../index.js';
 import type { CommandContext } from './context.js';
-import { withStore } from './store-access.js';
+import { withReading } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
 
 /** The packs with the smallest needed share. */
@@ -57,7 +57,7 @@ function packRows(packs: readonly PackLiveness[]): [string, string][] {
 
 export async function run(context: CommandContext): Promise<number> {
   const { output, local } = context;
-  const { stats, pauses } = await withStore(context, {}, async (store) => ({
+  const { stats, pauses } = await withReading(context, async (store) => ({
     stats: await store.stats({ liveness: local.packs === true }),
     pauses: await pausesOf(store),
   }));

@@ -4,7 +4,7 @@ import { EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
 import { parseCount } from './moment.js';
 import { pathFacts, pathShown } from './output.js';
-import { checkpointFacts, withStore } from './store-access.js';
+import { checkpointFacts, withReading } from './store-access.js';
 import { type TimelineRow, timelineRows } from './timeline-rows.js';
 import { showBytes, showTime } from './units.js';
 
@@ -46,7 +46,7 @@ export async function run(context: CommandContext): Promise<number> {
   const { output, local } = context;
   const limit = parseCount('--limit', local.limit, LIMIT);
   const names = parseCount('--names', local.names, NAMES);
-  await withStore(context, {}, async (store) => {
+  await withReading(context, async (store) => {
     const rows: TimelineRow[] = [];
     for await (const row of timelineRows(store, { limit, names })) {
       const { checkpoint, ...facts } = row;

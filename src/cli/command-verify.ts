@@ -4,7 +4,7 @@ import type { CommandContext } from './context.js';
 import { showDamage } from './damage-lines.js';
 import { parseShare } from './moment.js';
 import { startProgress } from './progress.js';
-import { withStore } from './store-access.js';
+import { withReading } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
 
 const AFFECTED_SHOWN = 5;
@@ -12,7 +12,7 @@ const AFFECTED_SHOWN = 5;
 export async function run(context: CommandContext): Promise<number> {
   const { output, local, signal } = context;
   const sample = parseShare('--sample', local.sample);
-  const report = await withStore(context, {}, async (store) => {
+  const report = await withReading(context, async (store) => {
     const progress = await startProgress(output, 'verifying');
     const options = { readData: local.readData !== false, signal, onProgress: progress.update };
     return store.verify({ ...options, ...(sample !== undefined && { sample }) }).finally(progress.stop);

@@ -1,5 +1,5 @@
 /** `watch`: captures until interrupted. */
-import { EXIT_CODES, watch } from '../index.js';
+import { EXIT_CODES, type StateWatcher, type Store, watch } from '../index.js';
 import { captureLine } from './command-capture.js';
 import type { CommandContext } from './context.js';
 import { retentionOptions } from './keep-rules.js';
@@ -7,9 +7,11 @@ import { captureOptions, checkpointFacts, storeOptions, withStore } from './stor
 
 export async function run(context: CommandContext): Promise<number> {
   const { settings, output, logger, signal } = context;
-  return withStore(context, { ...storeOptions(settings), create: true }, async (store) => {
+  let watcher: StateWatcher | undefined;
+  const tag = async (text: string) => (await watcher?.flush({ tag: text, force: true }))?.checkpoint ?? null;
+  const keep = async (store: Store): Promise<number> => {
     const options = { ...captureOptions(settings), maxLagMs: settings.maxLag, logger, ...retentionOptions(settings) };
-    const watcher = await watch(store, settings.stateDir, options);
+    watcher = await watch(store, settings.stateDir, options);
     watcher.on('checkpoint', (report) => {
       if (report.checkpoint === null) return;
       const { checkpoint, ...facts } = report;
@@ -28,5 +30,6 @@ export async function run(context: CommandContext): Promise<number> {
     }
     await watcher.close({ finalCapture: true });
     return EXIT_CODES.ok;
-  });
+  };
+  return withStore(context, { ...storeOptions(settings), create: true }, keep, { tag });
 }

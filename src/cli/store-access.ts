@@ -1,5 +1,13 @@
 /** Opens the store of a command and closes it whatever happens. */
-import { type Checkpoint, type OpenOptions, openStoreOrImport, type Store } from '../index.js';
+import {
+  type Checkpoint,
+  type OpenOptions,
+  openStoreOrImport,
+  openStoreToRead,
+  type ShareOptions,
+  type Store,
+  shareStore,
+} from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { type Progress, startProgress } from './progress.js';
@@ -34,7 +42,7 @@ export function captureOptions(settings: Settings): {
 }
 
 /** Opens the store; a file of the older system is imported first, with a bar on a terminal. */
-async function openWithProgress(context: CommandContext, options: OpenOptions): Promise<Store> {
+async function openWithProgress(context: CommandContext, open: typeof openStoreOrImport, options: OpenOptions) {
   const { logger, output, settings, signal } = context;
   let progress: Promise<Progress> | undefined;
   const onProgress = (doneBytes: number, totalBytes: number): void => {
@@ -44,28 +52,46 @@ async function openWithProgress(context: CommandContext, options: OpenOptions): 
   try {
     // Looking at a store is no reason to migrate it.
     const schema = settings.enableDiff ? 'asFound' : 1;
-    return await openStoreOrImport(settings.store, { schema, ...options, logger, signal, onProgress });
+    return await open(settings.store, { schema, ...options, logger, signal, onProgress });
   } finally {
     (await progress)?.stop();
   }
 }
 
-/** Runs a task with the open store. Closing errors do not hide the task's own. */
-export async function withStore<T>(
-  context: CommandContext,
-  options: OpenOptions,
-  task: (store: Store) => Promise<T>,
-): Promise<T> {
-  const store = await openWithProgress(context, options);
+/** Commands that take longer than this let others read the store meanwhile, ms. */
+const SHARED_AFTER_MS = 200;
+
+/** Runs a task with an open store, then closes it. Closing errors do not hide the task's own. */
+async function useStore<T>(store: Store, share: ShareOptions, task: (store: Store) => Promise<T>): Promise<T> {
+  const sharing = setTimeout(() => void shareStore(store, share).catch(() => {}), SHARED_AFTER_MS);
   let result: T;
   try {
     result = await task(store);
   } catch (error) {
+    clearTimeout(sharing);
     await store.close().catch(() => {});
     throw error;
   }
+  clearTimeout(sharing);
   await store.close();
   return result;
+}
+
+/** Runs a task with the store, which is this process's alone until it ends. */
+export async function withStore<T>(
+  context: CommandContext,
+  options: OpenOptions,
+  task: (store: Store) => Promise<T>,
+  share: ShareOptions = {},
+): Promise<T> {
+  const store = await openWithProgress(context, openStoreOrImport, options);
+  return useStore(store, { ...share, logger: context.logger }, task);
+}
+
+/** Runs a task that only reads: through the process that owns the store, when there is one. */
+export async function withReading<T>(context: CommandContext, task: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openWithProgress(context, openStoreToRead, {});
+  return useStore(store, { logger: context.logger }, task);
 }
 
 /** Paths given by the user: relative to the state directory, and staying inside. Throws DK_ARGUMENT. */

@@ -8,6 +8,7 @@ export * from './in-groups.js';
 export * from './join-bytes.js';
 export * from './lazy-builtins.js';
 export * from './limits.js';
+export * from './local-socket.js';
 export * from './log.js';
 export * from './semaphore.js';
 export * from './whole-io.js';

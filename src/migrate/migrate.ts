@@ -10,4 +10,4 @@ export {
   migratedTotals,
   readMigrationReport,
 } from './migration-report.js';
-export { importedStorePath, type OpenOptions, openStoreOrImport } from './open-or-import.js';
+export { importedStorePath, type OpenOptions, openStoreOrImport, openStoreToRead } from './open-or-import.js';

@@ -1,9 +1,17 @@
 /** From the path of a store, or of a file of the older system, to an open store. */
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
-import { fromSystemError, type Logger, silentLogger, systemCode } from '../core/core.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fromSystemError, isDiffKeeperError, type Logger, silentLogger, systemCode } from '../core/core.js';
 import { MARKER_NAME } from '../format/format.js';
-import { findSnapshots, openSnapshotStore, openStore, type Store, type StoreOptions } from '../store/store.js';
+import {
+  findSnapshots,
+  openSharedStore,
+  openSnapshotStore,
+  openStore,
+  type Store,
+  type StoreOptions,
+} from '../store/store.js';
 import { type MigrationReport, readMigrationReport } from './migration-report.js';
 
 export interface OpenOptions extends StoreOptions {
@@ -44,6 +52,33 @@ export async function openStoreOrImport(root: string, options: OpenOptions = {})
   // Loaded when it is needed: hardly any store is an older one.
   const { importBolt } = await import('./import-store.js');
   return importBolt(root, target, options);
+}
+
+/** A process that has just opened the store shares it in a moment; one that only looks has ended by then. */
+const LOCKED_MS = 1000;
+const LOCKED_PAUSE_MS = 50;
+
+/**
+ * Opens a store for reading: through the process that owns it when there is one (a sidecar, a watch: see `shareStore`),
+ * else as `openStoreOrImport` does. What the owner gives is the store as it is now and stays so; what would write throws
+ * DK_STORE_LOCKED, and everything throws DK_STORE_CLOSED once the owner has ended.
+ *
+ * @throws as `openStoreOrImport`; DK_STORE_LOCKED when the owner does not share it
+ */
+export async function openStoreToRead(root: string, options: OpenOptions = {}): Promise<Store> {
+  const { signal, onProgress, schema, ...storeOptions } = options;
+  const place = (await isFile(root)) ? importedStorePath(root) : root;
+  for (const startMs = performance.now(); ; ) {
+    const shared = await openSharedStore(place, storeOptions);
+    if (shared) return shared;
+    try {
+      return await openStoreOrImport(root, options);
+    } catch (error) {
+      const late = performance.now() - startMs > LOCKED_MS || signal?.aborted;
+      if (late || !isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw error;
+    }
+    await sleep(LOCKED_PAUSE_MS);
+  }
 }
 
 async function openDirectory(root: string, schema: 1 | 2 | 'asFound', options: OpenOptions): Promise<Store> {

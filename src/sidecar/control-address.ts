@@ -1,13 +1,11 @@
 /** Where the control interface listens. */
 import * as path from 'node:path';
-import { DiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, SOCKET_PATH_MAX } from '../core/core.js';
 
 export type ControlAddress =
   | { readonly kind: 'socket'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
-/** Longest path of a UNIX socket that Linux takes, bytes. */
-const SOCKET_PATH_MAX = 107;
 /** Name of the socket in the store. */
 const SOCKET_NAME = 'control.sock';
 

@@ -110,8 +110,13 @@ export class ControlPanel implements ControlSubject {
   }
 
   async checkpoint(tag: string | undefined): Promise<object> {
+    return checkpointFacts(await this.capture(tag));
+  }
+
+  /** Takes a checkpoint now. Throws DK_STORE_CLOSED when nothing is watched, and what captures throw. */
+  async capture(tag: string | undefined): Promise<CaptureReport> {
     if (this.keeper === undefined) throw new DiffKeeperError('DK_STORE_CLOSED', 'nothing is being watched yet');
-    return checkpointFacts(await this.keeper.checkpoint(tag));
+    return this.keeper.checkpoint(tag);
   }
 }
 

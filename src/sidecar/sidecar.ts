@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import type { WatchOptions } from '../capture/capture.js';
 import { isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import { openStoreOrImport } from '../migrate/migrate.js';
-import type { Store } from '../store/store.js';
+import { type Sharing, type Store, shareStore } from '../store/store.js';
 import { parseControl, parseHostPort } from './control-address.js';
 import { ControlPanel } from './control-panel.js';
 import { EXIT_CODES } from './exit-codes.js';
@@ -61,11 +61,14 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   let store: Store | undefined;
   let panel: ControlPanel | undefined;
   let lock: StateLock | undefined;
+  let sharing: Sharing | null = null;
   try {
     await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
     store = await openStoreOf(options, logger);
-    panel = new ControlPanel({ options, store, figures, logger });
+    const orders = new ControlPanel({ options, store, figures, logger });
+    panel = orders;
     await panel.open();
+    sharing = await shareStore(store, { logger, tag: async (text) => (await orders.capture(text)).checkpoint });
     const stateDir = path.resolve(options.stateDir);
     lock = await prepareState({
       store,
@@ -90,6 +93,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     reaper?.stop();
     lock?.release();
     await panel?.close();
+    await sharing?.close();
     if (typeof options.store === 'string') {
       // The exit code is the application's: trouble at closing, when all is committed, must not replace it.
       await store?.close().catch((error: unknown) => logger.error({ error: String(error) }, 'cannot close the store'));

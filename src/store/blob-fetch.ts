@@ -11,8 +11,8 @@ import {
 } from '../format/format.js';
 import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { BufferPool } from './buffer-pool.js';
-import type { Meta } from './meta.js';
 import { blobKey } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
@@ -32,11 +32,11 @@ export interface CodedBlob {
 }
 
 export class BlobFetch {
-  readonly #meta: Meta;
+  readonly #meta: MetaReader;
   readonly #packs: Packs;
   readonly #checksum: Checksum;
 
-  constructor(parts: { meta: Meta; packs: Packs; checksum: Checksum }) {
+  constructor(parts: { meta: MetaReader; packs: Packs; checksum: Checksum }) {
     this.#meta = parts.meta;
     this.#packs = parts.packs;
     this.#checksum = parts.checksum;

@@ -1,6 +1,8 @@
 /** Values of the blob index and of the newest-state fact. */
 import { LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter, type Digest, type RecordKind } from '../format/format.js';
+import { NEWEST_KEY } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 import type { BlobInfo } from './types.js';
 
 /** Where a record stands. */
@@ -70,4 +72,10 @@ export function decodeNewest(bytes: Buffer): NewestState {
     length: reader.varint(),
     checkpointDigest: Buffer.from(reader.bytes(32)),
   };
+}
+
+/** Null when nothing was committed yet. Throws DK_CORRUPT_INDEX. */
+export async function readNewest(meta: MetaReader): Promise<NewestState | null> {
+  const value = await meta.get(NEWEST_KEY);
+  return value ? decodeNewest(value) : null;
 }

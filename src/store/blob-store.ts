@@ -10,7 +10,7 @@ import { BlobFetch, type CodedBlob } from './blob-fetch.js';
 import type { IndexedBlob } from './blob-index.js';
 import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
-import type { Meta } from './meta.js';
+import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import type { ReadLeases } from './read-leases.js';
 
@@ -35,7 +35,7 @@ export class BlobStore {
   constructor(parts: {
     engine: Engine;
     algo: HashAlgo;
-    meta: Meta;
+    meta: MetaReader;
     packs: Packs;
     checksum: Checksum;
     leases: ReadLeases;

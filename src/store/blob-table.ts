@@ -5,8 +5,8 @@
 import { DiffKeeperError } from '../core/core.js';
 import type { Digest } from '../format/format.js';
 import { decodeBlobInfo, type RecordPlace } from './blob-index.js';
-import type { Meta } from './meta.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 import type { BlobInfo } from './types.js';
 
 /** What is known about a row. */
@@ -37,7 +37,7 @@ export class BlobTable {
   #marks = new Uint8Array(FIRST_ROWS);
 
   /** All blobs whose place `includes` accepts. */
-  static async load(meta: Meta, includes: (place: RecordPlace) => boolean): Promise<BlobTable> {
+  static async load(meta: MetaReader, includes: (place: RecordPlace) => boolean): Promise<BlobTable> {
     const table = new BlobTable();
     for await (const entries of meta.range(prefixRange(Buffer.from([KEY_LETTER.blob])))) {
       for (const [key, value] of entries) {

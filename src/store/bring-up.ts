@@ -1,10 +1,9 @@
 /** Brings packs and metadata together when a store is opened, or opened again after a failed write. */
 import { isDiffKeeperError } from '../core/core.js';
 import type { PruneRecord } from '../format/format.js';
-import { decodeNewest, type NewestState } from './blob-index.js';
+import { type NewestState, readNewest } from './blob-index.js';
 import type { Heads } from './heads.js';
 import { isIndexWhole } from './index-check.js';
-import { NEWEST_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, readPrune, removeLeftovers } from './prune-state.js';
 import { type RebuildResult, rebuildMetadata } from './rebuild.js';
@@ -37,18 +36,12 @@ interface Facts {
 /** Null when they are damaged. */
 async function readFacts(parts: TailParts): Promise<Facts | null> {
   try {
-    return { state: await readNewest(parts), prune: await readPrune(parts.meta) };
+    return { state: await readNewest(parts.meta), prune: await readPrune(parts.meta) };
   } catch (error) {
     if (!isDiffKeeperError(error) || !error.code.startsWith('DK_CORRUPT')) throw error;
     parts.logger.warn({ reason: error.message }, 'the newest state is damaged: rebuilding the metadata');
     return null;
   }
-}
-
-/** Throws DK_CORRUPT_INDEX. */
-async function readNewest({ meta }: TailParts): Promise<NewestState | null> {
-  const value = await meta.get(NEWEST_KEY);
-  return value ? decodeNewest(value) : null;
 }
 
 async function isUsable(parts: TailParts, facts: Facts | null, pruning: boolean): Promise<boolean> {
@@ -75,7 +68,7 @@ async function cleanUp(parts: TailParts, prune: PruneRecord | null, pruning: boo
 
 /** Rebuilds the metadata from the packs alone. */
 export async function rebuildAll(parts: BringUpParts): Promise<RebuildResult> {
-  const promised = await readNewest(parts).catch((error: unknown) => {
+  const promised = await readNewest(parts.meta).catch((error: unknown) => {
     if (isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) return null;
     throw error;
   });

@@ -1,8 +1,8 @@
 /** Newest version of every live path, straight from the metadata. */
 import type { BytePath } from '../core/core.js';
 import { ByteReader, ByteWriter, decodeVersionBody, type Version } from '../format/format.js';
-import type { Meta } from './meta.js';
 import { childRange, deepRange, headKey, headPath, KEY_LETTER, type KeyRange, prefixRange } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 
 /** @param body as `encodeVersionBody` writes it */
 export function encodeHead(body: Uint8Array, sequence: number): Buffer {
@@ -15,9 +15,9 @@ function decodeHead(path: BytePath, bytes: Buffer): Version {
 }
 
 export class Heads {
-  readonly #meta: Meta;
+  readonly #meta: MetaReader;
 
-  constructor(meta: Meta) {
+  constructor(meta: MetaReader) {
     this.#meta = meta;
   }
 

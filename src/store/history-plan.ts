@@ -4,8 +4,8 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import { decodeVersionPlace } from './index-changes.js';
-import type { Meta } from './meta.js';
 import { KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 
 /** bits of a version: pack (as its number in a list) 18, offset 27, index in the record 18, first of its path 1 */
 const INDEX_BITS = 18n;
@@ -37,7 +37,7 @@ export class HistoryPlan {
   }
 
   /** Plans for all versions up to the last kept checkpoint. */
-  static async make(meta: Meta, kept: readonly number[]): Promise<HistoryPlan> {
+  static async make(meta: MetaReader, kept: readonly number[]): Promise<HistoryPlan> {
     const plan = new HistoryPlan(kept);
     let path: string | null = null;
     let candidate: { group: number; value: Buffer } | null = null;

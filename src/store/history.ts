@@ -12,7 +12,6 @@ import {
 } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import { decodeStoredCheckpoint, decodeVersionPlace, type StoredCheckpoint } from './index-changes.js';
-import type { Meta } from './meta.js';
 import {
   checkpointKey,
   KEY_LETTER,
@@ -21,6 +20,7 @@ import {
   versionKeyFacts,
   versionRangesUnder,
 } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import { decodeMetaRecord } from './replay.js';
 import type { VersionSummary } from './types.js';
@@ -37,7 +37,7 @@ interface Pointer {
 export interface HistoryParts {
   readonly engine: Engine;
   readonly algo: HashAlgo;
-  readonly meta: Meta;
+  readonly meta: MetaReader;
   readonly packs: Packs;
   readonly checksum: Checksum;
 }

@@ -8,6 +8,7 @@ import { ByteReader, ByteWriter, type Checksum } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
 import type { Meta, MetaChange } from './meta.js';
 import { checkpointSequence, GAPS_KEY, headPath, KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 import type { DamageReport } from './types.js';
 
 /** More checkpoints than LevelDB's logs can hold; older ones have gone through its tables, which it checks. */
@@ -43,7 +44,7 @@ export async function isIndexWhole(meta: Meta, state: NewestState): Promise<bool
 
 /** Compares the metadata with what a rebuild would write. */
 export class IndexCheck {
-  readonly #meta: Meta;
+  readonly #meta: MetaReader;
   readonly #checksum: Checksum;
   /** Key of a head -> checksum of its value. */
   readonly #heads = new Map<string, bigint>();
@@ -51,7 +52,7 @@ export class IndexCheck {
   #wrong = 0;
   #first = '';
 
-  constructor(meta: Meta, checksum: Checksum) {
+  constructor(meta: MetaReader, checksum: Checksum) {
     this.#meta = meta;
     this.#checksum = checksum;
   }

@@ -8,6 +8,7 @@ import { DiffKeeperError, fromSystemError, fsyncDirectory, isDiffKeeperError, re
 import type { Checksum } from '../format/format.js';
 import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
+import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import { MetaTables } from './meta-tables.js';
 
 export interface MetaChange {
@@ -21,17 +22,16 @@ type Batch = ReturnType<Level['batch']>;
 
 /** About 2 MiB. A commit with more changes takes several batches. */
 export const CHANGES_PER_BATCH = 16_384;
-const CHECK_BYTES = 4;
 
-export class Meta {
+export class Meta implements MetaReader {
   readonly #directory: string;
-  readonly #checksum: Checksum;
+  readonly #seal: MetaSeal;
   readonly #tables: MetaTables;
   #level: Level;
 
   private constructor(directory: string, parts: { checksum: Checksum; tables: MetaTables; level: Level }) {
     this.#directory = directory;
-    this.#checksum = parts.checksum;
+    this.#seal = new MetaSeal(directory, parts.checksum);
     this.#tables = parts.tables;
     this.#level = parts.level;
   }
@@ -122,39 +122,15 @@ export class Meta {
     throw metaError(error, 'read', this.#directory);
   };
 
-  #check(key: Buffer, value: Uint8Array): number {
-    return Number(BigInt.asUintN(32, this.#checksum(Buffer.concat([key, value]))));
-  }
-
-  #seal(key: Buffer, value: Buffer): Buffer {
-    const sealed = Buffer.allocUnsafe(value.length + CHECK_BYTES);
-    sealed.set(value);
-    sealed.writeUInt32LE(this.#check(key, value), value.length);
-    return sealed;
-  }
-
-  #unseal(key: Buffer, sealed: Buffer): Buffer {
-    const end = sealed.length - CHECK_BYTES;
-    const value = sealed.subarray(0, Math.max(0, end));
-    if (end < 0 || sealed.readUInt32LE(end) !== this.#check(key, value)) {
-      throw new DiffKeeperError(
-        'DK_CORRUPT_INDEX',
-        `metadata value of ${key.subarray(0, 1).toString()}-key is damaged: run \`diffkeeper repair\``,
-        { path: this.#directory },
-      );
-    }
-    return value;
-  }
-
   async get(key: Buffer): Promise<Buffer | undefined> {
     const sealed = (await this.#level.get(key).catch(this.#readFailed)) as Buffer | undefined;
-    return sealed === undefined ? undefined : this.#unseal(key, sealed);
+    return sealed === undefined ? undefined : this.#seal.unseal(key, sealed);
   }
 
   async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     if (keys.length === 0) return [];
     const values = (await this.#level.getMany([...keys]).catch(this.#readFailed)) as (Buffer | undefined)[];
-    return values.map((value, index) => (value === undefined ? undefined : this.#unseal(keys[index] as Buffer, value)));
+    return this.#seal.unsealAll(keys, values);
   }
 
   /** Applies all changes at once; with `durable` it resolves when they are on disk. */
@@ -192,22 +168,19 @@ export class Meta {
       if (next.done) return { batch, more: false };
       const { key, value } = next.value;
       if (value === null) batch.del(key);
-      else batch.put(key, this.#seal(key, value));
+      else batch.put(key, this.#seal.seal(key, value));
     }
     return { batch, more: true };
   }
 
   /** Entries of a key range in order, a batch at a time. */
-  async *range(
-    range: KeyRange,
-    options: { readonly reverse?: boolean; readonly limit?: number } = {},
-  ): AsyncGenerator<[Buffer, Buffer][]> {
+  async *range(range: KeyRange, options: RangeOptions = {}): AsyncGenerator<[Buffer, Buffer][]> {
     const iterator = this.#level.iterator({ ...range, reverse: options.reverse ?? false, limit: options.limit ?? -1 });
     try {
       for (;;) {
         const entries = (await iterator.nextv(1000).catch(this.#readFailed)) as [Buffer, Buffer][];
         if (entries.length === 0) return;
-        yield entries.map(([key, value]) => [key, this.#unseal(key, value)]);
+        yield entries.map(([key, value]) => [key, this.#seal.unseal(key, value)]);
       }
     } finally {
       await iterator.close();
@@ -226,5 +199,60 @@ export class Meta {
     } finally {
       await iterator.close();
     }
+  }
+  /** The database as it is now, whatever is written later. Throws DK_IO when it is not open. */
+  view(): MetaView {
+    try {
+      return new MetaView(this.#level, this.#readFailed);
+    } catch (error) {
+      return this.#readFailed(error);
+    }
+  }
+}
+
+/** A moment of the database, with its values as they are stored: for processes that check them by themselves. */
+export class MetaView {
+  readonly #level: Level;
+  readonly #snapshot: ReturnType<Level['snapshot']>;
+  readonly #failed: (error: unknown) => never;
+
+  constructor(level: Level, failed: (error: unknown) => never) {
+    this.#level = level;
+    this.#snapshot = level.snapshot();
+    this.#failed = failed;
+  }
+
+  async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+    if (keys.length === 0) return [];
+    const options = { snapshot: this.#snapshot };
+    return (await this.#level.getMany([...keys], options).catch(this.#failed)) as (Buffer | undefined)[];
+  }
+
+  /** The first entries of a range, up to `limit` and to about `bytesMax` bytes; whether they are all. */
+  async entries(
+    range: KeyRange,
+    options: { readonly reverse: boolean; readonly limit: number; readonly bytesMax: number },
+  ): Promise<{ readonly entries: readonly [Buffer, Buffer][]; readonly all: boolean }> {
+    const { reverse, limit, bytesMax } = options;
+    const found: [Buffer, Buffer][] = [];
+    const iterator = this.#level.iterator({ ...range, reverse, limit, snapshot: this.#snapshot });
+    try {
+      for (let bytes = 0; bytes < bytesMax && found.length < limit; ) {
+        const next = (await iterator.nextv(limit - found.length).catch(this.#failed)) as [Buffer, Buffer][];
+        if (next.length === 0) return { entries: found, all: true };
+        for (const entry of next) {
+          found.push(entry);
+          bytes += entry[0].length + entry[1].length;
+        }
+      }
+      return { entries: found, all: false };
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    // Closed with its database when that was opened anew.
+    await this.#snapshot.close().catch(() => {});
   }
 }

@@ -31,15 +31,27 @@ import {
 import type { Store, StoreOptions } from './types.js';
 
 /** Options with every default in place. */
-export interface OpenFacts {
-  readonly paths: StorePaths;
-  readonly marker: Marker;
+export interface OpenTools {
   readonly engine: Engine;
   readonly checksum: Checksum;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly snapshotInterval: number;
   readonly level: number;
+}
+
+export interface OpenFacts extends OpenTools {
+  readonly paths: StorePaths;
+  readonly marker: Marker;
+}
+
+/** Throws RangeError. */
+export function openTools(options: StoreOptions): OpenTools {
+  const { snapshotInterval = 10, level = 3, clock = systemClock, logger = silentLogger } = options;
+  checkRange('snapshotInterval', snapshotInterval, 1, 64);
+  checkRange('level', level, 1, 19);
+  const engine = options.engine ?? loadEngine();
+  return { engine, checksum: (bytes) => engine.xxh3(bytes), clock, logger, snapshotInterval, level };
 }
 
 /**
@@ -57,12 +69,8 @@ export async function openStore(root: string, options: StoreOptions = {}): Promi
 }
 
 async function openNow(root: string, options: StoreOptions): Promise<Store> {
-  checkRange('snapshotInterval', options.snapshotInterval ?? 10, 1, 64);
-  checkRange('level', options.level ?? 3, 1, 19);
-  const engine = options.engine ?? loadEngine();
-  const clock = options.clock ?? systemClock;
-  const logger = options.logger ?? silentLogger;
-  const checksum: Checksum = (bytes) => engine.xxh3(bytes);
+  const tools = openTools(options);
+  const { clock } = tools;
   const paths = storePaths(root);
   let marker = await readMarker(paths);
   const fresh = marker === null;
@@ -73,7 +81,7 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   } else {
     await assertWritable(paths, false);
   }
-  const { meta, rebuild } = await openMeta(paths, { fresh, checksum, logger });
+  const { meta, rebuild } = await openMeta(paths, { ...tools, fresh });
   let store: OpenedStore | undefined;
   try {
     // Only who has the lock may say that there is no marker: another process may have made the store meanwhile.
@@ -82,9 +90,7 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
     await writeOwner(paths, clock.nowMs());
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
-    const { snapshotInterval = 10, level = 3 } = options;
-    const facts: OpenFacts = { paths, marker, engine, checksum, clock, logger, snapshotInterval, level };
-    store = new OpenedStore(facts, meta);
+    store = new OpenedStore({ paths, marker, ...tools }, meta);
     await store.start(rebuild);
     return store;
   } catch (error) {

@@ -8,7 +8,7 @@ import type { History } from './history.js';
 import { HistoryPlan } from './history-plan.js';
 import { plannedVersions } from './history-writer.js';
 import { LiveBlobs } from './live-blobs.js';
-import type { Meta } from './meta.js';
+import type { MetaReader } from './meta-reader.js';
 import { PackWindow } from './pack-window.js';
 import type { Packs } from './packs.js';
 import type { PackLiveness } from './types.js';
@@ -17,7 +17,7 @@ export interface LivenessParts {
   readonly engine: Engine;
   readonly algo: HashAlgo;
   readonly checksum: Checksum;
-  readonly meta: Meta;
+  readonly meta: MetaReader;
   readonly packs: Packs;
   readonly blobs: BlobStore;
   readonly history: History;

@@ -14,7 +14,7 @@ import {
   unlinkDurable,
 } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
-import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
+import { type Checksum, encodePackHeader, type Marker, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import { isCompacted, packName } from './pack-names.js';
 import { PackReaders } from './pack-readers.js';
@@ -22,6 +22,18 @@ import { PackReaders } from './pack-readers.js';
 const SMALL_RECORD_BYTES = 16 << 10;
 const CHUNK_BYTES = 256 << 10;
 const NO_ROOM = Buffer.alloc(0);
+
+export interface PackFacts {
+  readonly engine: Engine;
+  readonly storeId: Buffer;
+  readonly checksum: Checksum;
+}
+
+/** What packs need of an open store. */
+export function packFacts(facts: Omit<PackFacts, 'storeId'> & { readonly marker: Marker }): PackFacts {
+  const { engine, checksum, marker } = facts;
+  return { engine, checksum, storeId: Buffer.from(marker.id, 'hex') };
+}
 
 export class Packs {
   readonly #directory: string;
@@ -45,10 +57,7 @@ export class Packs {
   /** A transaction has begun to append: what it leaves behind is its own until it ends. */
   #appending = false;
 
-  constructor(
-    directory: string,
-    { engine, storeId, checksum }: { readonly engine: Engine; readonly storeId: Buffer; readonly checksum: Checksum },
-  ) {
+  constructor(directory: string, { engine, storeId, checksum }: PackFacts) {
     this.#directory = directory;
     this.#storeId = storeId;
     this.#checksum = checksum;

@@ -60,7 +60,8 @@ export async function pruneStore(parts: PruneParts, policy: PrunePolicy, options
   }
   const kept = keptSequences(checkpoints, policy);
   const dryRun = options.dryRun ?? false;
-  if (!dryRun) await removeLeftovers(parts, await readPrune(parts.meta));
+  // Packs that the last prune had to leave to readers may be read still.
+  if (!dryRun && (await parts.readersOver(0))) await removeLeftovers(parts, await readPrune(parts.meta));
   const bytesBefore = await packBytes(parts);
   const known = new Set(kept);
   const dropped = checkpoints.map(({ sequence }) => sequence).filter((sequence) => !known.has(sequence));

@@ -9,8 +9,9 @@ import {
   type PruneRecord,
   RECORD,
 } from '../format/format.js';
-import type { Meta, MetaChange } from './meta.js';
+import type { MetaChange } from './meta.js';
 import { PRUNE_KEY, UNSEALED_KEY } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
 import { encodeMetaRecord } from './meta-record.js';
 import { isCompacted, packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
@@ -23,7 +24,7 @@ export function pruneChange(record: PruneRecord): MetaChange {
 }
 
 /** The last prune that the metadata has followed; null for none. Throws DK_CORRUPT_INDEX. */
-export async function readPrune(meta: Meta): Promise<PruneRecord | null> {
+export async function readPrune(meta: MetaReader): Promise<PruneRecord | null> {
   const value = await meta.get(PRUNE_KEY);
   return value ? decodePrune(value) : null;
 }
@@ -34,7 +35,7 @@ export function unsealedChange(lastPack: number): MetaChange {
 }
 
 /** Number of the last pack that is kept though no seal names it; 0 for none. */
-async function lastUnsealed(meta: Meta): Promise<number> {
+export async function lastUnsealed(meta: MetaReader): Promise<number> {
   const value = await meta.get(UNSEALED_KEY);
   return value ? new ByteReader(value, 'DK_CORRUPT_INDEX', 'unsealed packs').varint() : 0;
 }

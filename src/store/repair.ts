@@ -6,15 +6,18 @@ import { blobKey } from './meta-keys.js';
 import { packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
 import { placeAside } from './store-files.js';
+import type { TailParts } from './tail.js';
 import type { DamageReport, RebuildReport, VerifyOptions } from './types.js';
 import { type VerifyParts, verifyStore } from './verify.js';
+
+type RepairParts = VerifyParts & Pick<TailParts, 'meta' | 'quarantine'>;
 
 /** Longest stretch that is copied. */
 const STRETCH_MAX = 64 << 20;
 
 /** The report of a rebuild, with everything that verifying finds afterwards. */
 export async function repairStore(
-  parts: VerifyParts,
+  parts: RepairParts,
   rebuilt: RebuildReport,
   options: VerifyOptions,
 ): Promise<RebuildReport> {
@@ -31,7 +34,7 @@ export async function repairStore(
 }
 
 /** A capture that finds the same bytes again must store them, and so mends the older versions, too. */
-async function dropUnreadable(parts: VerifyParts, damage: readonly DamageReport[]): Promise<number> {
+async function dropUnreadable(parts: RepairParts, damage: readonly DamageReport[]): Promise<number> {
   const digests = damage.filter(({ kind }) => kind === 'blob').map(({ where }) => Buffer.from(where, 'hex'));
   let dropped = 0;
   for (const digest of digests) {
@@ -45,7 +48,7 @@ async function dropUnreadable(parts: VerifyParts, damage: readonly DamageReport[
 }
 
 /** Copies of what is no record any more, for whoever wants to look at it. Gives their paths. */
-async function keepStretches(parts: VerifyParts, damage: readonly DamageReport[]): Promise<string[]> {
+async function keepStretches(parts: RepairParts, damage: readonly DamageReport[]): Promise<string[]> {
   const files: string[] = [];
   for (const pack of await parts.packs.list()) {
     const name = packName(pack);
@@ -61,7 +64,7 @@ async function keepStretches(parts: VerifyParts, damage: readonly DamageReport[]
   return files;
 }
 
-async function writeReport(parts: VerifyParts, damage: readonly DamageReport[]): Promise<string> {
+async function writeReport(parts: RepairParts, damage: readonly DamageReport[]): Promise<string> {
   const shown = damage.map(({ affected, ...facts }) => ({
     ...facts,
     affected: affected.map(({ path, sequence }) => ({

@@ -25,6 +25,8 @@ export interface StorePaths {
   readonly cache: string;
   readonly quarantine: string;
   readonly lock: string;
+  /** Where its owner lets others read. */
+  readonly socket: string;
 }
 
 export function storePaths(root: string): StorePaths {
@@ -37,6 +39,7 @@ export function storePaths(root: string): StorePaths {
     cache: path.join(full, 'cache'),
     quarantine: path.join(full, 'quarantine'),
     lock: path.join(full, 'owner.json'),
+    socket: path.join(full, 'read.sock'),
   };
 }
 

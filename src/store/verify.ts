@@ -10,13 +10,12 @@ import {
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import { CheckpointCheck } from './checkpoint-check.js';
-import type { Heads } from './heads.js';
 import { HistoryView } from './history-view.js';
 import { IndexCheck } from './index-check.js';
 import { packName } from './pack-names.js';
 import { readPrune } from './prune-state.js';
 import { lostParts, Replay } from './replay.js';
-import type { TailParts } from './tail.js';
+import type { ReadParts } from './store-reading.js';
 import { computeTreeRoot } from './tree-root.js';
 import type { DamageReport, VerifyOptions, VerifyReport } from './types.js';
 
@@ -40,11 +39,9 @@ class Findings {
   blobsRead = 0;
 }
 
-export type VerifyParts = TailParts & {
-  readonly blobs: BlobStore;
-  readonly heads: Heads;
+export interface VerifyParts extends Omit<ReadParts, 'history' | 'leases'> {
   readonly newest: Checkpoint | null;
-};
+}
 
 export async function verifyStore(parts: VerifyParts, options: VerifyOptions): Promise<VerifyReport> {
   const { sample = 1 } = options;
@@ -85,7 +82,7 @@ export async function verifyStore(parts: VerifyParts, options: VerifyOptions): P
 }
 
 async function walkPack(
-  parts: TailParts,
+  parts: VerifyParts,
   walk: {
     readonly replay: Replay;
     readonly index: IndexCheck;
@@ -212,10 +209,7 @@ function checkVersions(findings: Findings): void {
   }
 }
 
-async function checkRoot(
-  parts: TailParts & { readonly heads: Heads; readonly newest: Checkpoint | null },
-  findings: Findings,
-): Promise<void> {
+async function checkRoot(parts: VerifyParts, findings: Findings): Promise<void> {
   if (!parts.newest) return;
   const where = `checkpoint ${parts.newest.sequence}`;
   try {

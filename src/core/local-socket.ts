@@ -1,0 +1,109 @@
+/**
+ * Sockets in a directory of ours, for processes of the same user: a mode of 0600 keeps others out, because connecting
+ * takes the right to write. Node's module is loaded by who needs it, see `lazy-builtins.ts`.
+ */
+import { chmod, type FileHandle, mkdtemp, open, rename, rm } from 'node:fs/promises';
+import * as path from 'node:path';
+
+/** Longest path of a UNIX socket that Linux takes, bytes. */
+export const SOCKET_PATH_MAX = 107;
+/** What is asked for before the other side must have said something, ms. */
+const CONNECT_MS = 5000;
+
+const net = () => process.getBuiltinModule('node:net');
+type Net = ReturnType<typeof net>;
+export type LocalSocket = InstanceType<Net['Socket']>;
+
+export interface LocalListener {
+  /** Ends all connections and takes the socket away. */
+  close(): Promise<void>;
+}
+
+/** A name by which a socket can be bound and reached although its path is too long for one. */
+async function shortName(directory: string, name: string): Promise<{ name: string; hold: FileHandle | null }> {
+  const full = path.join(directory, name);
+  if (Buffer.byteLength(full) <= SOCKET_PATH_MAX) return { name: full, hold: null };
+  const hold = await open(directory, 'r');
+  return { name: `/proc/self/fd/${hold.fd}/${name}`, hold };
+}
+
+/**
+ * Listens on a socket with the mode 0600, in the place of whatever was there: only who owns the directory's content may
+ * ask for it. Nothing of this keeps the process running. Throws the system's error.
+ *
+ * @param onSocket each connection; it is closed by whoever takes it
+ * @param connectionsMax more than this at once are turned away
+ */
+export async function listenLocal(
+  place: string,
+  onSocket: (socket: LocalSocket) => void,
+  connectionsMax: number,
+): Promise<LocalListener> {
+  // Bound where nobody else may look, and renamed: so nobody meets it with another mode, or an old one instead of it.
+  const closet = await mkdtemp(`${place}-`);
+  const { name, hold } = await shortName(closet, 's');
+  const sockets = new Set<LocalSocket>();
+  const server = net().createServer((socket) => {
+    sockets.add(socket);
+    socket.unref();
+    socket.on('error', () => {});
+    socket.once('close', () => sockets.delete(socket));
+    onSocket(socket);
+  });
+  server.maxConnections = connectionsMax;
+  server.unref();
+  const close = async (): Promise<void> => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    // Not before: closing removes the name that was bound, and by then the number could mean another directory.
+    await hold?.close();
+  };
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ path: name }, () => {
+        server.off('error', reject);
+        server.on('error', () => {});
+        resolve();
+      });
+    });
+    await chmod(path.join(closet, 's'), 0o600);
+    await rename(path.join(closet, 's'), place);
+  } catch (error) {
+    await close();
+    throw error;
+  } finally {
+    await rm(closet, { recursive: true, force: true });
+  }
+  return {
+    close: async () => {
+      await rm(place, { force: true });
+      await close();
+    },
+  };
+}
+
+/** A connection to a socket; null when nobody listens there, or not for us. */
+export async function connectLocal(place: string): Promise<LocalSocket | null> {
+  let hold: FileHandle | null = null;
+  try {
+    const short = await shortName(path.dirname(place), path.basename(place));
+    hold = short.hold;
+    const socket = net().connect({ path: short.name });
+    return await new Promise<LocalSocket>((resolve, reject) => {
+      const late = setTimeout(() => socket.destroy(new Error('no answer')), CONNECT_MS);
+      socket.once('error', reject);
+      socket.once('close', () => clearTimeout(late));
+      socket.once('connect', () => {
+        clearTimeout(late);
+        socket.off('error', reject);
+        socket.on('error', () => {});
+        resolve(socket);
+      });
+    });
+  } catch {
+    return null;
+  } finally {
+    await hold?.close();
+  }
+}

@@ -1,0 +1,155 @@
+/** A store that another process owns, for reading: its metadata through the owner's socket, its packs as they lie. */
+import { existsSync } from 'node:fs';
+import { DiffKeeperError } from '../core/core.js';
+import type { Checkpoint } from '../format/format.js';
+import { readNewest } from './blob-index.js';
+import { measureStore } from './measure.js';
+import { type OpenFacts, openTools } from './open-store.js';
+import { OwnerConnection } from './owner-connection.js';
+import { packFacts } from './packs.js';
+import { lastUnsealed, readPrune } from './prune-state.js';
+import { lockedError, readMarker, storePaths } from './store-files.js';
+import { StoreReading } from './store-reading.js';
+import type {
+  PruneReport,
+  RebuildReport,
+  StatsOptions,
+  Store,
+  StoreOptions,
+  StoreStats,
+  Transaction,
+  VerifyOptions,
+  VerifyReport,
+} from './types.js';
+import { verifyStore } from './verify.js';
+import { ViewPacks } from './view-packs.js';
+
+/**
+ * The store as it is now, read through the process that owns it; null when no process shares it. What would write
+ * throws DK_STORE_LOCKED. When the owner ends, everything throws DK_STORE_CLOSED from then on.
+ *
+ * @throws as `openStore` for a marker or a database that cannot be read
+ */
+export async function openSharedStore(root: string, options: StoreOptions = {}): Promise<Store | null> {
+  const facts = await sharedFacts(root, options);
+  const owner = facts && (await connect(facts));
+  if (!owner) return null;
+  const { marker, paths, checksum, engine } = facts;
+  const packs = new ViewPacks(paths.packs, packFacts({ engine, checksum, marker }), owner);
+  const store = new SharedStore(facts, owner, packs);
+  try {
+    await store.start();
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/**
+ * Has the newest state named by the process that owns the store: it captures what has changed, and the checkpoint
+ * carries the text. Null for a store that this process owns.
+ *
+ * @param store as `openStoreToRead` gave it; it stays at its moment, before the new checkpoint
+ * @throws DK_STORE_LOCKED when the owner takes no tags; DK_STORE_CLOSED; what its capture throws
+ */
+export async function tagSharedStore(store: Store, text: string): Promise<Checkpoint | null> {
+  return store instanceof SharedStore ? store.tag(text) : null;
+}
+
+async function sharedFacts(root: string, options: StoreOptions): Promise<OpenFacts | null> {
+  const paths = storePaths(root);
+  if (!existsSync(paths.socket)) return null;
+  const marker = await readMarker(paths);
+  return marker && { paths, marker, ...openTools(options) };
+}
+
+function connect({ paths, marker, checksum }: OpenFacts): Promise<OwnerConnection | null> {
+  return OwnerConnection.open(paths.socket, { path: paths.root, id: marker.id, checksum });
+}
+
+class SharedStore extends StoreReading implements Store {
+  readonly needsReopen = false;
+  readonly #owner: OwnerConnection;
+  readonly #packs: ViewPacks;
+  #newest: Checkpoint | null = null;
+  #locked = new DiffKeeperError('DK_STORE_LOCKED', 'another process owns the store');
+
+  constructor(facts: OpenFacts, owner: OwnerConnection, packs: ViewPacks) {
+    super(facts, owner, packs);
+    this.#owner = owner;
+    this.#packs = packs;
+  }
+
+  async start(): Promise<void> {
+    const { meta, history } = this.reading;
+    const state = await readNewest(meta);
+    this.#packs.endAt({ state, prune: await readPrune(meta), unsealed: await lastUnsealed(meta) });
+    this.#newest = state?.sequence ? (await history.stored(state.sequence)).checkpoint : null;
+    this.#locked = await lockedError(this.facts.paths, undefined);
+  }
+
+  get newest(): Checkpoint | null {
+    return this.#newest;
+  }
+
+  protected async readable(): Promise<void> {
+    this.assertOpen();
+    this.#owner.assertAlive();
+  }
+
+  /** What was found wrong because the owner has gone is no damage. */
+  async #whileOwned<T>(work: () => Promise<T>): Promise<T> {
+    await this.readable();
+    const result = await work();
+    await this.#owner.ping();
+    return result;
+  }
+
+  async tag(text: string): Promise<Checkpoint> {
+    await this.readable();
+    const sequence = await this.#owner.tag(text);
+    const after = await openSharedStore(this.path, this.facts);
+    if (!after) return this.#owner.ping().then(() => this.checkpointAt(sequence));
+    return after.checkpointAt(sequence).finally(() => after.close());
+  }
+
+  stats(options: StatsOptions = {}): Promise<StoreStats> {
+    return this.#whileOwned(() => measureStore(this, this.reading, options));
+  }
+
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return this.#whileOwned(() => verifyStore({ ...this.reading, newest: this.newest }, options));
+  }
+
+  begin(): Transaction {
+    throw this.#onlyReading();
+  }
+
+  async reopen(): Promise<void> {
+    throw this.#onlyReading();
+  }
+
+  async prune(): Promise<PruneReport> {
+    throw this.#onlyReading();
+  }
+
+  async rebuildIndex(): Promise<RebuildReport> {
+    throw this.#onlyReading();
+  }
+
+  #onlyReading(): DiffKeeperError {
+    this.assertOpen();
+    const { message, facts } = this.#locked;
+    return new DiffKeeperError('DK_STORE_LOCKED', `${message}: it can be read, not written`, facts);
+  }
+
+  async quiet(): Promise<void> {}
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.#owner.close();
+    await this.#packs.close();
+  }
+}

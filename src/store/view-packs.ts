@@ -1,0 +1,72 @@
+/** The packs as a checkpoint of another process's store left them: what its owner appends meanwhile is not there. */
+import type { PruneRecord } from '../format/format.js';
+import type { NewestState } from './blob-index.js';
+import { isCompacted } from './pack-names.js';
+import { type PackFacts, Packs } from './packs.js';
+
+export interface ViewEnd {
+  readonly state: NewestState | null;
+  readonly prune: PruneRecord | null;
+  /** Packs up to this number are kept though no prune names them. */
+  readonly unsealed: number;
+}
+
+/** Who holds the packs for us. */
+export interface PackOwner {
+  assertAlive(): void;
+  ping(): Promise<void>;
+}
+
+export class ViewPacks extends Packs {
+  readonly #owner: PackOwner;
+  #end: ViewEnd = { state: null, prune: null, unsealed: 0 };
+
+  constructor(directory: string, facts: PackFacts, owner: PackOwner) {
+    super(directory, facts);
+    this.#owner = owner;
+  }
+
+  /** From now on. */
+  endAt(end: ViewEnd): void {
+    this.#end = end;
+  }
+
+  override async list(): Promise<number[]> {
+    const { state, prune, unsealed } = this.#end;
+    const compacted = Math.max(prune?.lastPack ?? 0, unsealed);
+    return (await super.list()).filter((pack) => pack <= (isCompacted(pack) ? compacted : (state?.pack ?? 0)));
+  }
+
+  override async length(pack: number): Promise<number> {
+    const { state } = this.#end;
+    const length = await super.length(pack);
+    return pack === state?.pack ? Math.min(length, state.length) : length;
+  }
+
+  override headerDamage(pack: number): ReturnType<Packs['headerDamage']> {
+    return this.#held(() => super.headerDamage(pack));
+  }
+
+  override read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
+    return this.#held(() => super.read(pack, offset, bytes, into));
+  }
+
+  override readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
+    return this.#held(() => super.readRuns(pack, runs, into));
+  }
+
+  override prefetch(pack: number, runs: Float64Array): Promise<void> {
+    return this.#held(() => super.prefetch(pack, runs));
+  }
+
+  /** A pack that is missing because its owner has gone must not be taken for damage. */
+  async #held<T>(work: () => Promise<T>): Promise<T> {
+    this.#owner.assertAlive();
+    try {
+      return await work();
+    } catch (error) {
+      await this.#owner.ping();
+      throw error;
+    }
+  }
+}
