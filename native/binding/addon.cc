@@ -23,6 +23,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterPages(env, exports);
   dk::RegisterSparse(env, exports);
   dk::RegisterPageHashes(env, exports);
+  dk::RegisterGroupValues(env, exports);
+  dk::RegisterSockets(env, exports);
   dk::RegisterDictionary(env, exports);
   dk::RegisterPlace(env, exports);
   dk::RegisterRuns(env, exports);

@@ -22,6 +22,8 @@ void RegisterSystem(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
 void RegisterSparse(Napi::Env env, Napi::Object exports);
 void RegisterPageHashes(Napi::Env env, Napi::Object exports);
+void RegisterGroupValues(Napi::Env env, Napi::Object exports);
+void RegisterSockets(Napi::Env env, Napi::Object exports);
 void RegisterDictionary(Napi::Env env, Napi::Object exports);
 void RegisterPlace(Napi::Env env, Napi::Object exports);
 void RegisterFileWriter(Napi::Env env, Napi::Object exports);

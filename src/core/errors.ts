@@ -37,6 +37,10 @@ export const ERROR_CODES = [
   'DK_BASELINE_MISSING',
   'DK_BASELINE_MISMATCH',
   'DK_DICTIONARY_MISSING',
+  'DK_CONNECTION',
+  'DK_PROTOCOL',
+  'DK_REFUSED',
+  'DK_REMOTE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -11,6 +11,15 @@ export function createHash(algorithm: 'sha256'): Crypto.Hash {
   return crypto().createHash(algorithm);
 }
 
+export function createHmac(algorithm: 'sha256', key: Uint8Array): Crypto.Hmac {
+  return crypto().createHmac(algorithm, key);
+}
+
+/** Compares in a time that does not depend on the bytes; different lengths are different. */
+export function equalSecretly(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && crypto().timingSafeEqual(left, right);
+}
+
 export function randomBytes(count: number): Buffer {
   return crypto().randomBytes(count);
 }

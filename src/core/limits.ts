@@ -47,4 +47,24 @@ export const LIMITS = {
   fileBytes: 2 ** 44,
   /** Names marked by the watcher before it falls back to a full scan. */
   watchMarks: 4096,
+  /** Payload of one frame of the transport: larger ones were no faster. */
+  frameBytes: 1 << 20,
+  /** A question or an answer on the control stream: it must not hold up what follows for long. */
+  controlMessageBytes: 1 << 20,
+  /** What a connection may say before it is known: enough for a greeting. */
+  greetingBytes: 4096,
+  /** Sent and not yet taken over by the other side, for each direction of a session. */
+  sessionWindowBytes: 64 << 20,
+  /** Data streams of one session. */
+  streams: 256,
+  /** Transfers of one direction of a session that are open at once. */
+  openTransfers: 1024,
+  /** Questions of one side that are open at once. */
+  openRequests: 256,
+  /** Facts that travel with a blob, and the answer to it. */
+  blobMetaBytes: 1 << 16,
+  /** Name of a blob, for resuming. */
+  blobKeyBytes: 255,
+  /** Stretches that a receiver lists as here already: more are sent again. */
+  haveRanges: 16384,
 } as const;

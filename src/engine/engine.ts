@@ -11,6 +11,7 @@ import type { RunVerbs } from './run-verbs.js';
 import type { LongFileVerbs } from './source-index.js';
 import type { StateVerbs } from './state-verbs.js';
 import type { TensorVerbs } from './tensor-region.js';
+import type { TransferVerbs } from './transfer-verbs.js';
 
 export {
   type DecodeBatch,
@@ -24,8 +25,8 @@ export {
 export type { FileWriter } from './file-writer.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export type { GroupDigest, SparseDelta, StateVerbs } from './state-verbs.js';
-
 export type { TensorRegion } from './tensor-region.js';
+export { SOCKET_FIGURES, type SocketTuning } from './transfer-verbs.js';
 
 export type HashAlgo = 'blake3' | 'sha256';
 
@@ -205,7 +206,7 @@ export interface CutOptions {
   readonly maxBytes: number;
 }
 
-export interface Engine extends LongFileVerbs, RunVerbs, StateVerbs, TensorVerbs, WriterVerbs {
+export interface Engine extends LongFileVerbs, RunVerbs, StateVerbs, TensorVerbs, TransferVerbs, WriterVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;

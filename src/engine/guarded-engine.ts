@@ -22,6 +22,7 @@ import { guardWriter } from './file-writer.js';
 import { guardDeltaFiles, guardDigest, guardSourceIndex } from './guarded-deltas.js';
 import { guardStates } from './guarded-states.js';
 import { guardRuns } from './run-verbs.js';
+import { guardTransfers } from './transfer-verbs.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const U64_MAX = 2n ** 64n - 1n;
@@ -287,6 +288,7 @@ export function guardEngine(inner: Engine): Engine {
     ...guardStates(inner),
     ...guardFiles(inner),
     ...guardRuns(inner),
+    ...guardTransfers(inner),
     ...guardWriter(inner),
   };
 }

@@ -16,6 +16,7 @@ import type { FileWriter, WriterVerbs } from './file-writer.js';
 import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
 import type { RunVerbs } from './run-verbs.js';
 import { packRegions } from './tensor-region.js';
+import type { TransferVerbs } from './transfer-verbs.js';
 
 const NO_OPTIONS = {};
 
@@ -164,6 +165,23 @@ function wrapFiles(raw: RawAddon): FileVerbs {
   };
 }
 
+function wrapTransfers(raw: RawAddon): TransferVerbs {
+  return {
+    groupValues: (data, firstGroup) => crossing(() => raw.groupValues(data, firstGroup)),
+    rootOfGroups: (groups, tail) => raw.rootOfGroups(groups, tail),
+    socketFigures: (fd) => raw.socketFigures(fd),
+    tuneSocket: (fd, tuning) =>
+      raw.tuneSocket(
+        fd,
+        tuning.congestion ?? '',
+        tuning.unsentBytes ?? 0,
+        tuning.userTimeoutMs ?? 0,
+        tuning.sendBufferBytes ?? 0,
+        tuning.receiveBufferBytes ?? 0,
+      ),
+  };
+}
+
 /** Makes the engine of a loaded addon. @param path file it was loaded from */
 export function wrapAddon(raw: RawAddon, path: string): Engine {
   const { simd, threads, versions } = raw.info();
@@ -200,5 +218,6 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     decodeBlobs: (batch) => crossing(() => raw.decodeBlobs(batch)),
     decodeSlices: (batch) => crossing(() => raw.decodeSlices(batch)),
     ...wrapFiles(raw),
+    ...wrapTransfers(raw),
   };
 }

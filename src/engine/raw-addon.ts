@@ -150,6 +150,18 @@ export interface RawAddon {
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
   openFileWriter(fd: number, algo: HashAlgo): FileWriter;
   alignedBuffer(bytes: number): Buffer;
+  groupValues(data: Uint8Array, firstGroup: number): Promise<Buffer>;
+  rootOfGroups(groups: Uint8Array, tail: Uint8Array): Buffer;
+  socketFigures(fd: number): Float64Array | undefined;
+  /** An empty name and 0 leave the setting as it is. */
+  tuneSocket(
+    fd: number,
+    congestion: string,
+    unsentBytes: number,
+    userTimeoutMs: number,
+    sendBufferBytes: number,
+    receiveBufferBytes: number,
+  ): boolean;
 }
 
 const NAMES: readonly (keyof RawAddon)[] = [
@@ -196,6 +208,10 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'prefetchRuns',
   'openFileWriter',
   'alignedBuffer',
+  'groupValues',
+  'rootOfGroups',
+  'socketFigures',
+  'tuneSocket',
 ];
 
 /** Fails with the missing names unless all functions are there: a file from another version may load. */

@@ -7,6 +7,7 @@
 import type { Engine, EngineInfo } from './engine.js';
 import { twinWriter } from './file-writer.js';
 import { twinRuns } from './run-verbs.js';
+import { twinTransfers } from './transfer-verbs.js';
 import { alignPatchNow } from './twin-align-decode.js';
 import { alignDiffNow } from './twin-align-encode.js';
 import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
@@ -34,6 +35,9 @@ import { compressNow, decompressNow, warmZstd } from './twin-zstd.js';
 const DEFAULT_LEVEL = 3;
 /** Exact versions that package.json pins; a test holds the two together. */
 const TWIN_VERSIONS = { 'zstd-wasm': '0.0.27', 'hash-wasm': '4.13.0' };
+
+/** Those that need nothing prepared. */
+const SIMPLE_VERBS = { ...twinRuns, ...twinTransfers, ...twinWriter };
 
 /** Makes the engine. @param fallbackReason why the addon is not used, shown by `engineInfo` */
 export function createTwin(fallbackReason?: string): Engine {
@@ -116,7 +120,6 @@ export function createTwin(fallbackReason?: string): Engine {
     preallocate() {},
     // Nor one that syncs more than one file.
     syncFileSystem: async () => false,
-    ...twinRuns,
-    ...twinWriter,
+    ...SIMPLE_VERBS,
   };
 }

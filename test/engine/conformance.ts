@@ -11,6 +11,7 @@ import { describeRuns } from './conformance-runs.js';
 import { describeStatIndex } from './conformance-stat-index.js';
 import { describeStates } from './conformance-states.js';
 import { describeTensor } from './conformance-tensor.js';
+import { describeTransfers } from './conformance-transfers.js';
 import { describeVcdiff } from './conformance-vcdiff.js';
 import { describeWindows } from './conformance-windows.js';
 import { describeWriter } from './conformance-writer.js';
@@ -34,6 +35,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeStatIndex(engine);
     describeReading(engine);
     describe('runs', () => describeRuns(engine));
+    describe('transfers', () => describeTransfers(engine));
     describe('file writer', () => describeWriter(engine));
     describePlacing(engine, abilities.exactTimes);
   });

@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['engine', 'format', 'core'],
   baseline: ['delta', 'engine', 'format', 'core'],
   'baseline-store': ['baseline', 'store', 'engine', 'format', 'core'],
-  transport: ['format', 'core'],
+  transport: ['engine', 'format', 'core'],
   capture: ['store', 'delta', 'engine', 'format', 'core'],
   recover: ['store', 'delta', 'engine', 'format', 'core'],
   migrate: ['store', 'delta', 'engine', 'format', 'core'],
@@ -32,6 +32,7 @@ const SINGLE_IMPORTER: readonly string[] = [
   'classic-level',
   'node:child_process',
   'node:net',
+  'node:tls',
   'prom-client',
 ];
 

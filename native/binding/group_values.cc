@@ -1,0 +1,62 @@
+// groupValues, rootOfGroups: BLAKE3 of an input whose parts come in any order.
+#include "binding/args.h"
+#include "binding/register.h"
+#include "blake3/blake3_face.h"
+
+namespace dk {
+namespace {
+
+constexpr uint64_t kGroupsMax = uint64_t{1} << 36;
+
+class GroupValuesJob : public Worker {
+ public:
+  explicit GroupValuesJob(const Napi::CallbackInfo& info)
+      : Worker(info.Env()),
+        data_(TakeBytes(info[0], "data", this)),
+        first_(TakeInteger(info[1], "firstGroup", 0, kGroupsMax)) {
+    if (data_.length % blake3::kGroupBytes != 0) ThrowRange(info.Env(), "data must be whole groups of 65536 bytes");
+  }
+
+ protected:
+  void Execute() override {
+    const size_t count = data_.length / blake3::kGroupBytes;
+    values_ = Output(count * blake3::kDigestBytes);
+    for (size_t i = 0; i < count; ++i) {
+      if (i % 64 == 63 && Cancelled()) {
+        Accept(Status::kCancelled, "groupValues");
+        return;
+      }
+      blake3::GroupValue(data_.data + i * blake3::kGroupBytes, first_ + i, values_.data() + i * blake3::kDigestBytes);
+    }
+  }
+
+  Napi::Value Resolve(Napi::Env env) override { return values_.ToBuffer(env); }
+
+ private:
+  const Bytes data_;
+  const uint64_t first_;
+  Output values_;
+};
+
+// Quick even for terabytes: one compression for every 64 KiB of input.
+Napi::Value RootOfGroups(const Napi::CallbackInfo& info) {
+  const Bytes groups = TakeBytes(info[0], "groups");
+  const Bytes tail = TakeBytes(info[1], "tail");
+  if (groups.length % blake3::kDigestBytes != 0) ThrowRange(info.Env(), "groups must be 32 bytes each");
+  if (tail.length > blake3::kGroupBytes) ThrowRange(info.Env(), "tail is longer than a group");
+  uint8_t root[blake3::kDigestBytes];
+  if ((tail.length == 0 && groups.length > 0) ||
+      !blake3::RootFromGroups(groups.data, groups.length / blake3::kDigestBytes, tail.data, tail.length, root)) {
+    ThrowRange(info.Env(), "the last group must come as tail");
+  }
+  return CopyToBuffer(info.Env(), root, sizeof root);
+}
+
+}  // namespace
+
+void RegisterGroupValues(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "groupValues", RunJob<GroupValuesJob>);
+  Export(env, exports, "rootOfGroups", RootOfGroups);
+}
+
+}  // namespace dk

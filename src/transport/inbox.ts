@@ -1,0 +1,260 @@
+/** Everything that one side receives. Memory is bounded by the window that the other side was given. */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { FLAG_HERE, FRAME, type FrameFields, type FrameType } from './frame.js';
+import type { Frame } from './frame-reader.js';
+import { checkedAnswer, IncomingBlob } from './incoming-blob.js';
+import {
+  ACKS_MAX,
+  type Ack,
+  checkName,
+  decodeBlob,
+  decodeDigest,
+  decodeOffer,
+  encodeAcks,
+  encodeHave,
+  type OfferBody,
+} from './messages.js';
+import { PastIds } from './past-ids.js';
+import type { BlobOffer, BlobSink, Peer } from './types.js';
+import { decodeError, encodeError } from './wire-error.js';
+
+export interface InboxParts {
+  readonly engine: Engine;
+  readonly peer: Peer;
+  readonly windowBytes: number;
+  control(type: FrameType, payload?: Uint8Array, fields?: FrameFields): void;
+  /** Something happened that no one waits for: ends the session. */
+  fail(error: unknown): void;
+}
+
+type Opener = (offer: BlobOffer) => Promise<BlobSink | null>;
+
+/** An open blob; without `blob` while its sink is being opened, and for those in one frame. */
+interface Open {
+  blob?: IncomingBlob;
+  sink?: BlobSink;
+  aborted?: Error;
+}
+
+export class Inbox {
+  readonly #parts: InboxParts;
+  readonly #openers = new Map<string, Opener>();
+  readonly #open = new Map<number, Open>();
+  readonly #past = new PastIds();
+  #acks: Ack[] = [];
+  #heldBytes = 0;
+  #over = false;
+  receivedBytes = 0;
+
+  constructor(parts: InboxParts) {
+    this.#parts = parts;
+  }
+
+  onBlob(service: string, open: Opener): void {
+    checkName(service, 'service');
+    this.#openers.set(service, open);
+  }
+
+  /** Pieces that were sent before an earlier loss of a stream may be held beside the window that replaced them. */
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    if (this.#heldBytes > 2 * this.#parts.windowBytes) {
+      throw new DiffKeeperError('DK_PROTOCOL', 'the other side sends more than its window');
+    }
+  }
+
+  /** Begins a blob; undefined when that number was used before: it was sent again, and is known. */
+  #begin(id: number): Open | undefined {
+    if (this.#open.has(id) || this.#past.has(id)) return undefined;
+    // Twice: one that was aborted may be replaced by another before the word about it arrives.
+    if (this.#open.size >= 2 * LIMITS.openTransfers) throw new DiffKeeperError('DK_PROTOCOL', 'too many open blobs');
+    const open: Open = {};
+    this.#open.set(id, open);
+    return open;
+  }
+
+  #end(id: number): void {
+    this.#open.delete(id);
+    this.#past.add(id);
+  }
+
+  async #sinkOf(offer: BlobOffer): Promise<BlobSink | null> {
+    if (this.#parts.peer.rights === 'read') {
+      throw new DiffKeeperError('DK_REFUSED', `${offer.peer.name} may not send here`, { name: offer.peer.name });
+    }
+    const opener = this.#openers.get(offer.service);
+    if (opener === undefined) {
+      throw new DiffKeeperError('DK_UNSUPPORTED', `nothing here takes blobs of the service ${offer.service}`);
+    }
+    return opener(offer);
+  }
+
+  offered(id: number, payload: Buffer): void {
+    const body = decodeOffer(payload);
+    const open = this.#begin(id);
+    if (open === undefined) throw new DiffKeeperError('DK_PROTOCOL', `blob ${id} was offered before`);
+    this.#accept(id, open, body).catch((error: unknown) => this.#reject(id, error));
+  }
+
+  async #accept(id: number, open: Open, body: OfferBody): Promise<void> {
+    const offer: BlobOffer = { ...body, peer: this.#parts.peer };
+    const sink = await this.#sinkOf(offer);
+    if (sink === null) return this.#done(id, Buffer.alloc(0), FLAG_HERE);
+    let blob: IncomingBlob;
+    try {
+      if (open.aborted !== undefined) throw open.aborted;
+      blob = new IncomingBlob(offer, sink, this.#parts.engine);
+    } catch (error) {
+      await sink.abort(error as Error).catch(() => {});
+      throw error;
+    }
+    open.blob = blob;
+    this.#parts.control(FRAME.accept, encodeHave(blob.have), { id });
+    await blob.checkHave();
+    this.#finishIfComplete(id, blob);
+  }
+
+  #done(id: number, answer: Buffer, flags = 0): void {
+    if (!this.#open.has(id)) return;
+    this.#end(id);
+    this.#parts.control(FRAME.done, answer, { id, flags });
+  }
+
+  /** Tells the other side why not, and forgets it. */
+  #reject(id: number, error: unknown): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#end(id);
+    this.#parts.control(FRAME.reject, encodeError(error), { id });
+    void open.blob?.abort(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** A piece of a blob. Its memory is given back when it is written. */
+  piece(frame: Frame): void {
+    const { id, offset, payload } = frame;
+    const open = this.#open.get(id);
+    if (open === undefined) {
+      if (!this.#past.has(id)) throw new DiffKeeperError('DK_PROTOCOL', `a piece of blob ${id}, which is none`);
+      frame.release();
+      return;
+    }
+    const { blob } = open;
+    if (blob === undefined) throw new DiffKeeperError('DK_PROTOCOL', `a piece of blob ${id}, which is not accepted`);
+    if (blob.claim(offset, payload.length) === 'known') {
+      frame.release();
+      return;
+    }
+    this.#hold(payload.length);
+    blob.write(offset, payload).then(
+      () => {
+        this.#free(frame);
+        this.receivedBytes += payload.length;
+        this.#acknowledge({ id, offset });
+        this.#finishIfComplete(id, blob);
+      },
+      (error: unknown) => {
+        this.#free(frame);
+        this.#reject(id, error);
+      },
+    );
+  }
+
+  #free(frame: Frame): void {
+    this.#heldBytes -= frame.length;
+    frame.release();
+  }
+
+  #acknowledge(ack: Ack): void {
+    this.#acks.push(ack);
+    if (this.#acks.length === 1) setImmediate(() => this.#sendAcks());
+    else if (this.#acks.length >= ACKS_MAX) this.#sendAcks();
+  }
+
+  #sendAcks(): void {
+    if (this.#acks.length === 0 || this.#over) return;
+    this.#parts.control(FRAME.ack, encodeAcks(this.#acks));
+    this.#acks = [];
+  }
+
+  #finishIfComplete(id: number, blob: IncomingBlob): void {
+    if (!blob.complete) return;
+    blob.finish().then(
+      (answer) => {
+        this.#sendAcks();
+        this.#done(id, answer);
+      },
+      (error: unknown) => this.#reject(id, error),
+    );
+  }
+
+  /** A blob in one frame. */
+  single(frame: Frame): void {
+    const { id, payload } = frame;
+    const { offer, content } = decodeBlob(payload);
+    const open = this.#begin(id);
+    if (open === undefined) {
+      frame.release();
+      return;
+    }
+    this.#hold(frame.length);
+    this.#takeSingle(open, { ...offer, peer: this.#parts.peer }, content).then(
+      (answer) => {
+        this.#free(frame);
+        this.receivedBytes += offer.size;
+        this.#done(id, answer ?? Buffer.alloc(0), answer === undefined ? FLAG_HERE : 0);
+      },
+      (error: unknown) => {
+        this.#free(frame);
+        this.#reject(id, error);
+      },
+    );
+  }
+
+  async #takeSingle(open: Open, offer: BlobOffer, content: Buffer): Promise<Buffer | undefined> {
+    const digest = await this.#parts.engine.digestAsync('blake3', content);
+    if (!digest.equals(offer.digest as Buffer)) {
+      throw new DiffKeeperError('DK_DIGEST_MISMATCH', 'the bytes that came are not those that were sent');
+    }
+    const sink = await this.#sinkOf(offer);
+    if (sink === null) return undefined;
+    try {
+      if (offer.size > 0) await sink.write(0, content);
+      if (open.aborted !== undefined) throw open.aborted;
+    } catch (error) {
+      await sink.abort(error as Error).catch(() => {});
+      throw error;
+    }
+    return checkedAnswer(await sink.finish());
+  }
+
+  /** The digest of a blob that was not known when it was offered. */
+  digest(id: number, payload: Buffer): void {
+    const digest = decodeDigest(payload);
+    const blob = this.#open.get(id)?.blob;
+    if (blob === undefined) return;
+    blob.expect(digest);
+    this.#finishIfComplete(id, blob);
+  }
+
+  /** The sender gave it up. */
+  aborted(id: number, payload: Buffer): void {
+    const reason = decodeError(payload);
+    const open = this.#open.get(id);
+    // Its only frame may be on its way still, or never come: the number is used up either way.
+    this.#end(id);
+    if (open === undefined) return;
+    open.aborted = reason;
+    void open.blob?.abort(reason);
+  }
+
+  /** The session is over. */
+  fail(reason: Error): void {
+    this.#over = true;
+    for (const open of this.#open.values()) {
+      open.aborted = reason;
+      void open.blob?.abort(reason);
+    }
+    this.#open.clear();
+  }
+}

@@ -1,0 +1,111 @@
+/** A blob on its way in: what came, what was written, whether the digest is right. */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { BlobDigest, GROUP_BYTES } from './blob-digest.js';
+import { type Range, RangeSet, wholeUnits } from './ranges.js';
+import type { BlobOffer, BlobSink } from './types.js';
+
+/** What became of a piece. */
+export type Taken = 'written' | 'known';
+
+export class IncomingBlob {
+  readonly offer: BlobOffer;
+  readonly #sink: BlobSink;
+  readonly #digest: BlobDigest;
+  readonly #came = new RangeSet();
+  readonly have: readonly Range[];
+  #expected: Buffer | undefined;
+  /** Bytes written and hashed, those that were here included. */
+  #readyBytes = 0;
+  #over = false;
+
+  /** @param sink where it goes; what it has is rounded to whole groups */
+  constructor(offer: BlobOffer, sink: BlobSink, engine: Engine) {
+    this.offer = offer;
+    this.#sink = sink;
+    this.#expected = offer.digest;
+    this.#digest = new BlobDigest(engine, offer.size);
+    const have = sink.read === undefined ? [] : wholeUnits(sink.have ?? [], offer.size, GROUP_BYTES);
+    this.have = have.slice(0, LIMITS.haveRanges);
+    for (const [start, end] of this.have) this.#came.add(start, end);
+  }
+
+  /** Hashes what was here already. */
+  async checkHave(): Promise<void> {
+    if (this.have.length === 0) return;
+    const buffer = Buffer.allocUnsafe(LIMITS.frameBytes);
+    for (const [start, end] of this.have) {
+      for (let at = start; at < end && !this.#over; at += buffer.length) {
+        const bytes = buffer.subarray(0, Math.min(buffer.length, end - at));
+        await this.#sink.read?.(at, bytes);
+        await this.#digest.add(at, bytes);
+        this.#readyBytes += bytes.length;
+      }
+    }
+  }
+
+  /** Claims the place of a piece; 'known' when it is here or being written. Throws DK_PROTOCOL when it fits nowhere. */
+  claim(offset: number, length: number): Taken {
+    const end = offset + length;
+    const aligned = offset % GROUP_BYTES === 0 && (end % GROUP_BYTES === 0 || end === this.offer.size);
+    if (length === 0 || end > this.offer.size || !aligned) {
+      throw new DiffKeeperError('DK_PROTOCOL', `a piece of ${length} bytes at ${offset} is none of the blob`);
+    }
+    const known = this.#came.covers(offset, end);
+    if (known === 'some') throw new DiffKeeperError('DK_PROTOCOL', `a piece at ${offset} overlaps others`);
+    if (known === 'all') return 'known';
+    this.#came.add(offset, end);
+    return 'written';
+  }
+
+  /** Hashes and writes a claimed piece. */
+  async write(offset: number, bytes: Buffer): Promise<void> {
+    await Promise.all([this.#digest.add(offset, bytes), this.#sink.write(offset, bytes)]);
+    this.#readyBytes += bytes.length;
+  }
+
+  /** The sender knows the digest now. */
+  expect(digest: Buffer): void {
+    if (this.#expected !== undefined && !this.#expected.equals(digest)) {
+      throw new DiffKeeperError('DK_PROTOCOL', 'a blob has two digests');
+    }
+    this.#expected = digest;
+  }
+
+  /** Whether all is here that is needed to finish. */
+  get complete(): boolean {
+    return !this.#over && this.#readyBytes === this.offer.size && this.#expected !== undefined;
+  }
+
+  /** Checks the digest and hands over to the sink; gives its answer. */
+  async finish(): Promise<Buffer> {
+    this.#over = true;
+    const actual = this.#digest.finish();
+    const expected = this.#expected as Buffer;
+    if (!actual.equals(expected)) {
+      const reason = new DiffKeeperError('DK_DIGEST_MISMATCH', 'the bytes that came are not those that were sent', {
+        expected: expected.toString('hex'),
+        actual: actual.toString('hex'),
+      });
+      await this.#sink.abort(reason).catch(() => {});
+      throw reason;
+    }
+    return checkedAnswer(await this.#sink.finish());
+  }
+
+  /** Ends it for this session. */
+  async abort(reason: Error): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.#sink.abort(reason).catch(() => {});
+  }
+}
+
+/** The answer of a sink as it travels. */
+export function checkedAnswer(answer: unknown): Buffer {
+  const bytes = Buffer.isBuffer(answer) ? answer : Buffer.alloc(0);
+  if (bytes.length > LIMITS.blobMetaBytes) {
+    throw new RangeError(`the answer to a blob must have at most ${LIMITS.blobMetaBytes} bytes`);
+  }
+  return bytes;
+}

@@ -1,0 +1,109 @@
+/** One connection of a session: frames in, frames out. */
+import { DiffKeeperError } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { encodeHeader, FRAME, type FrameFields, type FrameType, payloadLimit, type Xxh3 } from './frame.js';
+import type { FramePool } from './frame-pool.js';
+import { type Frame, FrameReader } from './frame-reader.js';
+import type { Intake, StreamSocket } from './sockets.js';
+
+/** What is expected on it now. */
+export type Phase = 'greeting' | 'control' | 'data' | 'over';
+
+const NO_PAYLOAD = Buffer.alloc(0);
+const DATA_TYPES: ReadonlySet<number> = new Set([FRAME.blob, FRAME.data]);
+
+function limitOf(phase: Phase, type: number): number {
+  const greeting = type <= FRAME.refused;
+  if (phase === 'greeting') return greeting ? payloadLimit(type) : -1;
+  if (phase === 'control') return greeting ? -1 : payloadLimit(type);
+  return phase === 'data' && DATA_TYPES.has(type) ? payloadLimit(type) : -1;
+}
+
+export interface LinkParts {
+  readonly engine: Engine;
+  readonly pool: FramePool;
+}
+
+export class Link implements Intake {
+  readonly #engine: Engine;
+  readonly #xxh3: Xxh3;
+  readonly #reader: FrameReader;
+  #socket: StreamSocket | undefined;
+  phase: Phase = 'greeting';
+  /** Bytes handed to the socket that the kernel has not taken yet, those being prepared included. */
+  busyBytes = 0;
+  /** Frames of these. */
+  busyFrames = 0;
+  /** Whether anything came since this was last cleared. */
+  heard = false;
+  /** Who owns the link sets these. Throwing ends the link. */
+  onFrame: (frame: Frame) => void = (frame) => frame.release();
+  onClosed: (error: Error | undefined) => void = () => {};
+
+  constructor({ engine, pool }: LinkParts) {
+    this.#engine = engine;
+    this.#xxh3 = (data) => engine.xxh3(data);
+    const limit = (type: number): number => limitOf(this.phase, type);
+    this.#reader = new FrameReader(this.#xxh3, pool, limit, (frame) => this.onFrame(frame));
+  }
+
+  begin(socket: StreamSocket): void {
+    this.#socket = socket;
+  }
+
+  get address(): string {
+    return this.#socket?.address ?? 'unknown';
+  }
+
+  get name(): string {
+    return this.#socket?.name ?? 'unknown';
+  }
+
+  /** The kernel's figures (`SOCKET_FIGURES`); undefined without them. */
+  figures(): Float64Array | undefined {
+    const fd = this.#socket?.fd;
+    return fd === undefined ? undefined : this.#engine.socketFigures(fd);
+  }
+
+  tune(tuning: Parameters<Engine['tuneSocket']>[1]): void {
+    const fd = this.#socket?.fd;
+    if (fd !== undefined) this.#engine.tuneSocket(fd, tuning);
+  }
+
+  tail(): Buffer {
+    return this.#reader.tail();
+  }
+
+  took(bytes: number): void {
+    this.heard = true;
+    this.#reader.took(bytes);
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.phase === 'over') return;
+    this.phase = 'over';
+    this.#reader.end();
+    this.onClosed(error);
+  }
+
+  /** Sends a frame; `done` is called when its memory is free again. Nothing is sent on a link that is over. */
+  send(type: FrameType, payload: Uint8Array = NO_PAYLOAD, fields: FrameFields = {}, done: () => void = () => {}): void {
+    const socket = this.#socket;
+    if (socket === undefined || this.phase === 'over') {
+      done();
+      return;
+    }
+    socket.write(encodeHeader(this.#xxh3, type, payload, fields), payload, done);
+  }
+
+  /** Sends what is queued and closes. */
+  end(): void {
+    this.#socket?.end();
+  }
+
+  /** Ends at once; `onClosed` is told. */
+  destroy(reason: Error = new DiffKeeperError('DK_CONNECTION', 'the connection was ended')): void {
+    this.#socket?.destroy();
+    this.closed(reason);
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * Everything that one side sends: blobs wait for a place, are cut into pieces as streams can take them, and are done
+ * when the other side says so. Bounded by the other side's window and by the number of open blobs.
+ */
+import { DiffKeeperError, LIMITS, Semaphore, throwIfAborted } from '../core/core.js';
+import { checkBlob } from './check-blob.js';
+import { FRAME, type FrameFields, type FrameType } from './frame.js';
+import type { Link } from './link.js';
+import { type Ack, encodeOffer } from './messages.js';
+import { OutgoingBlob, type Piece } from './outgoing-blob.js';
+import { chunkBytes, HedgeRule } from './piece-rules.js';
+import { PieceShipper, type ShipperParts } from './piece-shipper.js';
+import type { Range } from './ranges.js';
+import type { StreamSet } from './stream-set.js';
+import type { BlobSource, SendOptions } from './types.js';
+import { encodeError } from './wire-error.js';
+
+export interface OutboxParts extends ShipperParts {
+  readonly streams: StreamSet;
+  /** What the other side lets us have under way. */
+  readonly windowBytes: number;
+  control(type: FrameType, payload?: Uint8Array, fields?: FrameFields): void;
+}
+
+export class Outbox {
+  readonly #parts: OutboxParts;
+  readonly #places = new Semaphore(LIMITS.openTransfers);
+  readonly #open = new Map<number, OutgoingBlob>();
+  /** Those with something to send, taking turns. */
+  #ready: OutgoingBlob[] = [];
+  #nextId = 1;
+  #failure: DiffKeeperError | undefined;
+  #rateTimer: NodeJS.Timeout | undefined;
+  readonly #shipper: PieceShipper;
+  readonly hedge = new HedgeRule();
+  inFlightBytes = 0;
+  takenBytes = 0;
+  /** When the other side last took something over. */
+  #takenMs = 0;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+    this.#shipper = new PieceShipper(parts, {
+      free: () => this.pump(),
+      hashed: (out) => this.#sendDigest(out),
+      failed: (out, error) => this.#abort(out, error),
+    });
+  }
+
+  get sentBytes(): number {
+    return this.#shipper.sentBytes;
+  }
+
+  get resentBytes(): number {
+    return this.#shipper.resentBytes;
+  }
+
+  get openBlobs(): number {
+    return this.#open.size;
+  }
+
+  /** Whether there is more to send than streams can take now: then their number is worth a thought. */
+  get hungry(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  /** Whether the other side's window, not the streams, holds things up. */
+  get windowFull(): boolean {
+    return this.inFlightBytes >= this.#parts.windowBytes;
+  }
+
+  async send(blob: BlobSource, options: SendOptions): Promise<Buffer> {
+    checkBlob(blob);
+    return this.#places.run(async () => {
+      throwIfAborted(options.signal);
+      if (this.#failure !== undefined) throw this.#failure;
+      let stop = (): void => {};
+      try {
+        return await new Promise<Buffer>((resolve, reject) => {
+          const out = new OutgoingBlob(this.#nextId, blob, options, { resolve, reject });
+          this.#nextId += 1;
+          this.#open.set(out.id, out);
+          const onAbort = (): void => this.#abort(out, new DiffKeeperError('DK_ABORTED', 'sending was aborted'));
+          options.signal?.addEventListener('abort', onAbort, { once: true });
+          stop = () => options.signal?.removeEventListener('abort', onAbort);
+          this.#start(out);
+        });
+      } finally {
+        stop();
+      }
+    });
+  }
+
+  #start(out: OutgoingBlob): void {
+    if (out.single) {
+      out.beginSingle();
+      this.#ready.push(out);
+      this.pump();
+    } else {
+      const { service, key, size, digest, meta = Buffer.alloc(0) } = out.blob;
+      const offer = { service, key, size, ...(digest === undefined ? {} : { digest }), meta };
+      this.#parts.control(FRAME.offer, encodeOffer(offer).finish(), { id: out.id });
+    }
+  }
+
+  /** Takes it out of everything; its late acknowledgements mean nothing any more. */
+  #drop(out: OutgoingBlob): void {
+    out.over = true;
+    this.#open.delete(out.id);
+    this.#ready = this.#ready.filter((other) => other !== out);
+    for (const piece of out.pieces.values()) if (!piece.queued) this.inFlightBytes -= piece.length;
+    out.pieces.clear();
+    this.pump();
+  }
+
+  #abort(out: OutgoingBlob, reason: unknown): void {
+    if (out.over) return;
+    this.#parts.control(FRAME.abort, encodeError(reason), { id: out.id });
+    this.#drop(out);
+    out.settle.reject(reason);
+  }
+
+  /** Gives pieces to streams as long as both there are. */
+  pump(): void {
+    const { streams, windowBytes, limit } = this.#parts;
+    while (this.#ready.length > 0 && this.inFlightBytes < windowBytes && this.#failure === undefined) {
+      const waitMs = limit.waitMs();
+      if (waitMs > 0) {
+        this.#rateTimer ??= setTimeout(() => {
+          this.#rateTimer = undefined;
+          this.pump();
+        }, waitMs);
+        return;
+      }
+      const first = this.#ready[0] as OutgoingBlob;
+      const bytes = this.#pieceBytes(first);
+      const link = streams.pick(bytes);
+      if (link === undefined) return;
+      this.#ready.shift();
+      const piece = first.next(bytes);
+      if (first.hasMore) this.#ready.push(first);
+      if (piece === undefined) continue;
+      this.inFlightBytes += piece.length;
+      void this.#shipper.ship(link, first, piece);
+    }
+  }
+
+  #pieceBytes(out: OutgoingBlob): number {
+    const { streams, windowBytes, limit } = this.#parts;
+    const left = this.#ready.length > 1 ? Number.POSITIVE_INFINITY : out.uncutBytes;
+    const figures = {
+      active: Math.max(1, streams.active),
+      leftBytes: left,
+      windowBytes,
+      minRttMs: this.hedge.minRttMs,
+    };
+    return chunkBytes(figures, limit.pieceBytes);
+  }
+
+  #sendDigest(out: OutgoingBlob): void {
+    if (!out.over) this.#parts.control(FRAME.digest, out.digest(), { id: out.id });
+  }
+
+  /** The other side told what it has of a blob. */
+  accepted(id: number, have: (size: number) => readonly Range[]): void {
+    const out = this.#open.get(id);
+    if (out === undefined) return;
+    if (out.single || out.hasMore || out.pieces.size > 0) {
+      throw new DiffKeeperError('DK_PROTOCOL', `blob ${id} was not offered, or is accepted already`);
+    }
+    const ranges = have(out.blob.size);
+    out.begin(ranges, this.#parts.engine);
+    out.hashHave(ranges).then(
+      (complete) => {
+        if (complete) this.#sendDigest(out);
+      },
+      (error: unknown) => this.#abort(out, error),
+    );
+    out.options.onProgress?.(out.takenBytes);
+    if (out.hasMore) this.#ready.push(out);
+    this.pump();
+  }
+
+  /** The other side took pieces over. */
+  acked(acks: readonly Ack[]): void {
+    const nowMs = this.#parts.clock.steadyMs();
+    for (const { id, offset } of acks) {
+      const out = this.#open.get(id);
+      const piece = out?.taken(offset);
+      if (out === undefined || piece === undefined) continue;
+      if (piece.queued) piece.queued = false;
+      else this.inFlightBytes -= piece.length;
+      if (piece.sends === 1) this.hedge.measured(nowMs - piece.sentMs);
+      this.takenBytes += piece.length;
+      out.options.onProgress?.(out.takenBytes);
+    }
+    this.#takenMs = nowMs;
+    this.pump();
+  }
+
+  done(id: number, answer: Buffer): void {
+    const out = this.#open.get(id);
+    if (out === undefined) return;
+    if (out.single) {
+      const piece = out.taken(0);
+      if (piece !== undefined && !piece.queued) this.inFlightBytes -= piece.length;
+      this.takenBytes += out.blob.size;
+      if (piece?.sends === 1) this.hedge.measured(this.#parts.clock.steadyMs() - piece.sentMs);
+    }
+    this.#takenMs = this.#parts.clock.steadyMs();
+    this.#drop(out);
+    out.options.onProgress?.(out.blob.size);
+    out.settle.resolve(answer);
+  }
+
+  rejected(id: number, reason: DiffKeeperError): void {
+    const out = this.#open.get(id);
+    if (out === undefined) return;
+    this.#drop(out);
+    out.settle.reject(reason);
+  }
+
+  /** A stream is gone: what it carried goes over the others. */
+  linkLost(link: Link): void {
+    for (const out of this.#open.values()) {
+      for (const piece of out.pieces.values()) {
+        if (!piece.links.delete(link) || piece.links.size > 0 || piece.queued) continue;
+        this.inFlightBytes -= piece.length;
+        out.putBack(piece);
+        if (!this.#ready.includes(out)) this.#ready.unshift(out);
+      }
+    }
+    this.pump();
+  }
+
+  /** Looks after pieces that take too long; to be called often. Gives streams that should be given up. */
+  tend(): Link[] {
+    if (this.#open.size === 0) return [];
+    const nowMs = this.#parts.clock.steadyMs();
+    const stalled = new Set<Link>();
+    const idle = !this.hungry && !this.windowFull;
+    for (const out of this.#open.values()) {
+      for (const piece of out.pieces.values()) {
+        if (piece.queued || piece.sends === 0) continue;
+        const ageMs = nowMs - piece.sentMs;
+        // Others get through while this one does not: it is the stream.
+        if (this.hedge.stalled(ageMs, this.#takenMs - piece.sentMs)) for (const link of piece.links) stalled.add(link);
+        else if (idle && piece.links.size === 1 && this.hedge.late(ageMs)) this.#hedgePiece(out, piece);
+      }
+    }
+    this.pump();
+    return [...stalled];
+  }
+
+  #hedgePiece(out: OutgoingBlob, piece: Piece): void {
+    const link = this.#parts.streams.pickIdle(piece.links);
+    if (link !== undefined) void this.#shipper.ship(link, out, piece);
+  }
+
+  /** The session is over: everything that is open fails with this. */
+  fail(reason: DiffKeeperError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    clearTimeout(this.#rateTimer);
+    for (const out of [...this.#open.values()]) {
+      this.#drop(out);
+      out.settle.reject(reason);
+    }
+  }
+}

@@ -1,0 +1,158 @@
+/** A blob on its way out: what is still to be cut into pieces, what is under way, what is to be sent again. */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { BlobDigest, GROUP_BYTES } from './blob-digest.js';
+import type { Link } from './link.js';
+import { missingRanges, type Range } from './ranges.js';
+import type { BlobSource, SendOptions } from './types.js';
+
+/** Blobs up to this length travel in one frame, without asking first. */
+export const SINGLE_BYTES_MAX = LIMITS.frameBytes / 2;
+
+export interface Piece {
+  readonly offset: number;
+  readonly length: number;
+  /** Links that carry it now; more than one when it was hedged. */
+  readonly links: Set<Link>;
+  /** How often it was sent. */
+  sends: number;
+  sentMs: number;
+  /** In the list of those to be sent again. */
+  queued: boolean;
+}
+
+export class OutgoingBlob {
+  readonly id: number;
+  readonly blob: BlobSource;
+  readonly options: SendOptions;
+  /** Pieces that were sent and not taken over yet, by offset. */
+  readonly pieces = new Map<number, Piece>();
+  readonly settle: { resolve(answer: Buffer): void; reject(reason: unknown): void };
+  readonly #again: Piece[] = [];
+  #missing: Range[] = [];
+  #missingAt = 0;
+  #cutAt = 0;
+  /** Bytes that were not cut yet. */
+  uncutBytes = 0;
+  /** Bytes that the other side has taken over, or had. */
+  takenBytes = 0;
+  /** Over: nothing about it is to be sent or counted. */
+  over = false;
+  #digest: BlobDigest | undefined;
+  #hashedBytes = 0;
+
+  constructor(id: number, blob: BlobSource, options: SendOptions, settle: OutgoingBlob['settle']) {
+    this.id = id;
+    this.blob = blob;
+    this.options = options;
+    this.settle = settle;
+  }
+
+  /** Whether it travels in one frame. */
+  get single(): boolean {
+    return this.blob.size <= SINGLE_BYTES_MAX;
+  }
+
+  /** The other side told what it has: the rest is to be sent. */
+  begin(have: readonly Range[], engine: Engine): void {
+    for (const [start, end] of have) {
+      const aligned = start % GROUP_BYTES === 0 && (end % GROUP_BYTES === 0 || end === this.blob.size);
+      if (!aligned) throw new DiffKeeperError('DK_PROTOCOL', 'what the other side has is not in whole groups');
+      this.takenBytes += end - start;
+    }
+    this.#missing = missingRanges(have, this.blob.size);
+    this.uncutBytes = this.blob.size - this.takenBytes;
+    this.#cutAt = this.#missing[0]?.[0] ?? 0;
+    if (this.blob.digest === undefined) this.#digest = new BlobDigest(engine, this.blob.size);
+  }
+
+  /** A blob in one frame is one piece. */
+  beginSingle(): void {
+    this.#again.push({ offset: 0, length: this.blob.size, links: new Set(), sends: 0, sentMs: 0, queued: true });
+  }
+
+  get hasMore(): boolean {
+    return this.#again.length > 0 || this.#missingAt < this.#missing.length;
+  }
+
+  /** The next piece to send, of at most `bytesMax` (a power of two of at least a group). */
+  next(bytesMax: number): Piece | undefined {
+    for (let again = this.#again.shift(); again !== undefined; again = this.#again.shift()) {
+      if (!again.queued) continue;
+      again.queued = false;
+      this.pieces.set(again.offset, again);
+      return again;
+    }
+    const range = this.#missing[this.#missingAt];
+    if (range === undefined) return undefined;
+    const offset = this.#cutAt;
+    const end = Math.min(range[1], offset - (offset % bytesMax) + bytesMax);
+    this.#cutAt = end;
+    this.uncutBytes -= end - offset;
+    if (end === range[1]) {
+      this.#missingAt += 1;
+      this.#cutAt = this.#missing[this.#missingAt]?.[0] ?? end;
+    }
+    const piece = { offset, length: end - offset, links: new Set<Link>(), sends: 0, sentMs: 0, queued: false };
+    this.pieces.set(offset, piece);
+    return piece;
+  }
+
+  /** To be sent once more. */
+  putBack(piece: Piece): void {
+    piece.queued = true;
+    this.#again.push(piece);
+  }
+
+  /** The other side took a piece over; undefined when that was known already. */
+  taken(offset: number): Piece | undefined {
+    const piece = this.pieces.get(offset);
+    if (piece === undefined) return undefined;
+    this.pieces.delete(offset);
+    this.takenBytes += piece.length;
+    return piece;
+  }
+
+  /** Hashes a piece that was read for the first time; true when the digest can be made. */
+  async hash(piece: Piece, bytes: Buffer): Promise<boolean> {
+    if (this.#digest === undefined) return false;
+    await this.#digest.add(piece.offset, bytes);
+    this.#hashedBytes += piece.length;
+    return this.#hashedBytes === this.blob.size;
+  }
+
+  /** Hashes what the other side had already, so that it is read here and not sent; true when the digest can be made. */
+  async hashHave(have: readonly Range[]): Promise<boolean> {
+    const digest = this.#digest;
+    if (digest === undefined || have.length === 0) return false;
+    const buffer = Buffer.allocUnsafe(LIMITS.frameBytes);
+    for (const [start, end] of have) {
+      for (let at = start; at < end && !this.over; at += buffer.length) {
+        const bytes = await readFully(this.blob, at, buffer.subarray(0, Math.min(buffer.length, end - at)));
+        await digest.add(at, bytes);
+        this.#hashedBytes += bytes.length;
+      }
+    }
+    return this.#hashedBytes === this.blob.size;
+  }
+
+  digest(): Buffer {
+    return (this.#digest as BlobDigest).finish();
+  }
+}
+
+/** Fills all of `into` from the source. Throws DK_IO when the source ends before that. */
+export async function readFully(blob: BlobSource, offset: number, into: Buffer): Promise<Buffer> {
+  let done = 0;
+  while (done < into.length) {
+    const count = await blob.read(offset + done, into.subarray(done));
+    if (count === 0) {
+      throw new DiffKeeperError('DK_IO', 'the source has become shorter than it said', {
+        expected: blob.size,
+        actual: offset + done,
+      });
+    }
+    done += count;
+  }
+  return into;
+}

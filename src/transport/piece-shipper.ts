@@ -1,0 +1,98 @@
+/** Reads pieces and hands them to streams. */
+import type { Clock } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { FRAME } from './frame.js';
+import type { FramePool } from './frame-pool.js';
+import type { Link } from './link.js';
+import { encodeOffer } from './messages.js';
+import { type OutgoingBlob, type Piece, readFully } from './outgoing-blob.js';
+import type { RateLimit } from './rate-limit.js';
+
+export interface ShipperParts {
+  readonly engine: Engine;
+  readonly pool: FramePool;
+  readonly clock: Clock;
+  readonly limit: RateLimit;
+}
+
+/** What the shipper tells. */
+export interface ShipperEvents {
+  /** A stream has room again. */
+  free(): void;
+  /** All of a blob was read and hashed. */
+  hashed(out: OutgoingBlob): void;
+  failed(out: OutgoingBlob, error: unknown): void;
+}
+
+export class PieceShipper {
+  readonly #parts: ShipperParts;
+  readonly #events: ShipperEvents;
+  sentBytes = 0;
+  resentBytes = 0;
+
+  constructor(parts: ShipperParts, events: ShipperEvents) {
+    this.#parts = parts;
+    this.#events = events;
+  }
+
+  /** Sends a piece over a stream. Its place in the window was taken before; what goes wrong is told by the events. */
+  async ship(link: Link, out: OutgoingBlob, piece: Piece): Promise<void> {
+    const { pool, limit, clock } = this.#parts;
+    piece.links.add(link);
+    piece.sends += 1;
+    piece.sentMs = clock.steadyMs();
+    link.busyBytes += piece.length;
+    link.busyFrames += 1;
+    limit.spend(piece.length);
+    // The stream and the hash each need the bytes for a while.
+    let holders = 1;
+    let buffer: Buffer | undefined;
+    const release = (): void => {
+      holders -= 1;
+      if (holders === 0 && buffer !== undefined) pool.give(buffer);
+    };
+    const sent = (): void => {
+      link.busyBytes -= piece.length;
+      link.busyFrames -= 1;
+      release();
+      this.#events.free();
+    };
+    try {
+      const { blob } = out;
+      let bytes = blob.view?.(piece.offset, piece.length);
+      if (bytes === undefined) {
+        buffer = pool.take(piece.length);
+        bytes = await readFully(blob, piece.offset, buffer.subarray(0, piece.length));
+      }
+      const payload = out.single ? await this.#singlePayload(out, bytes) : bytes;
+      if (out.over) {
+        sent();
+        return;
+      }
+      if (!out.single && piece.sends === 1) {
+        holders += 1;
+        void this.#hash(out, piece, bytes).finally(release);
+      }
+      this.sentBytes += piece.length;
+      if (piece.sends > 1) this.resentBytes += piece.length;
+      link.send(out.single ? FRAME.blob : FRAME.data, payload, { id: out.id, offset: piece.offset }, sent);
+    } catch (error) {
+      sent();
+      this.#events.failed(out, error);
+    }
+  }
+
+  async #singlePayload({ blob }: OutgoingBlob, bytes: Buffer): Promise<Buffer> {
+    const { service, key, size, meta = Buffer.alloc(0) } = blob;
+    const digest = blob.digest ?? (await this.#parts.engine.digestAsync('blake3', bytes));
+    return encodeOffer({ service, key, size, digest, meta }).bytes(bytes).finish();
+  }
+
+  async #hash(out: OutgoingBlob, piece: Piece, bytes: Buffer): Promise<void> {
+    try {
+      if (await out.hash(piece, bytes)) this.#events.hashed(out);
+    } catch (error) {
+      this.#events.failed(out, error);
+    }
+  }
+}

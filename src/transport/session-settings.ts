@@ -1,0 +1,77 @@
+/** Options of a session with their defaults, checked. */
+import { type Clock, DiffKeeperError, LIMITS, type Logger, silentLogger, systemClock } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import { loadEngine } from '../engine/load.js';
+import { FramePool } from './frame-pool.js';
+import type { SessionOptions, StreamRules, Trust } from './types.js';
+
+/** Shorter keys can be guessed. */
+const KEY_BYTES_MIN = 16;
+
+export interface SessionSettings {
+  readonly engine: Engine;
+  readonly pool: FramePool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly streams: Required<StreamRules>;
+  readonly rateLimit: number | undefined;
+  readonly windowBytes: number;
+  readonly handshakeMs: number;
+  readonly keepaliveMs: number;
+  readonly congestion: string;
+}
+
+function whole(value: number, name: string, low: number, high: number): number {
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw new RangeError(`${name} must be a whole number from ${low} to ${high}, not ${value}`);
+  }
+  return value;
+}
+
+function streamRules(rules: StreamRules = {}): Required<StreamRules> {
+  const minimum = whole(rules.minimum ?? 1, 'streams.minimum', 1, LIMITS.streams);
+  const maximum = whole(rules.maximum ?? Math.max(64, minimum), 'streams.maximum', minimum, LIMITS.streams);
+  const scaling = rules.scaling ?? 2;
+  if (!(scaling > 1 && scaling <= 16)) throw new RangeError(`streams.scaling must be above 1 and at most 16`);
+  const fallback = Math.min(maximum, Math.max(minimum, 4));
+  return { minimum, maximum, initial: whole(rules.initial ?? fallback, 'streams.initial', minimum, maximum), scaling };
+}
+
+function checkTrust(trust: Trust): void {
+  if (!('keys' in trust)) return;
+  if (trust.keys.size === 0) throw new DiffKeeperError('DK_CONFIG', 'there is no key');
+  for (const [name, key] of trust.keys) {
+    if (key.length < KEY_BYTES_MIN) {
+      throw new DiffKeeperError(
+        'DK_CONFIG',
+        `the key of ${name} has ${key.length} bytes, at least ${KEY_BYTES_MIN} are needed`,
+      );
+    }
+  }
+}
+
+/** Throws RangeError and DK_CONFIG. */
+export function sessionSettings(options: SessionOptions): SessionSettings {
+  checkTrust(options.trust);
+  const { rateLimit } = options;
+  if (rateLimit !== undefined && !(rateLimit >= 1024)) {
+    throw new RangeError(`rateLimit must be at least 1024 bytes a second, not ${rateLimit}`);
+  }
+  return {
+    engine: loadEngine(),
+    pool: new FramePool(),
+    clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
+    streams: streamRules(options.streams),
+    rateLimit,
+    windowBytes: whole(
+      options.windowBytes ?? LIMITS.sessionWindowBytes,
+      'windowBytes',
+      2 * LIMITS.frameBytes,
+      LIMITS.sessionWindowBytes,
+    ),
+    handshakeMs: whole(options.handshakeMs ?? 10_000, 'handshakeMs', 1, 600_000),
+    keepaliveMs: whole(options.keepaliveMs ?? 15_000, 'keepaliveMs', 10, 3_600_000),
+    congestion: options.congestion ?? 'bbr',
+  };
+}

@@ -1,0 +1,272 @@
+/** A session: one control stream and data streams, whichever side opened it. */
+import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { FRAME, type FrameFields, type FrameType } from './frame.js';
+import type { Frame } from './frame-reader.js';
+import { Inbox } from './inbox.js';
+import { KeepAlive } from './keep-alive.js';
+import type { Link } from './link.js';
+import { decodeStreams, encodeNumber } from './messages.js';
+import { Outbox } from './outbox.js';
+import { RateLimit } from './rate-limit.js';
+import { RequestDesk, type RequestHandler } from './request-desk.js';
+import { routeFrame } from './route-frame.js';
+import type { SessionSettings } from './session-settings.js';
+import { StreamCount } from './stream-count.js';
+import { StreamSet } from './stream-set.js';
+import type { BlobOffer, BlobSink, BlobSource, Peer, SendOptions, Session, SessionFigures } from './types.js';
+import { asSessionError } from './wire-error.js';
+
+/** How often late pieces and silence are looked for. */
+const TEND_MS = 50;
+const LINGER_MS = 2000;
+
+export interface SessionParts {
+  readonly settings: SessionSettings;
+  readonly control: Link;
+  readonly peer: Peer;
+  /** What the other side lets us have under way. */
+  readonly sendWindowBytes: number;
+  /** Most data streams that both sides take. */
+  readonly streamsMax: number;
+  /** Makes this many data streams; the side that listens asks the other one. */
+  readonly openStreams?: (count: number) => void;
+}
+
+export class TransportSession implements Session {
+  readonly peer: Peer;
+  readonly closed: Promise<void>;
+  readonly #parts: SessionParts;
+  readonly #control: Link;
+  readonly #streams: StreamSet;
+  readonly #count: StreamCount;
+  readonly #outbox: Outbox;
+  readonly #inbox: Inbox;
+  readonly #desk: RequestDesk;
+  readonly #alive: KeepAlive;
+  readonly #timer: NodeJS.Timeout;
+  #settle: { resolve(): void; reject(reason: unknown): void } = { resolve: () => {}, reject: () => {} };
+  #state: 'open' | 'closing' | 'asked' | 'over' = 'open';
+  /** The other side wants to close and waits for us. */
+  #peerCloses = false;
+
+  constructor(parts: SessionParts) {
+    const { settings, control, peer } = parts;
+    this.#parts = parts;
+    this.peer = peer;
+    this.#control = control;
+    this.closed = new Promise<void>((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // Whoever wants to know awaits it; the others learn it from what they wait for.
+    this.closed.catch(() => {});
+    const send = (type: FrameType, payload?: Uint8Array, fields?: FrameFields): void =>
+      control.send(type, payload, fields);
+    this.#streams = new StreamSet(control, settings.streams.initial);
+    const limit = new RateLimit(settings.rateLimit, settings.clock);
+    const { engine, pool, clock, windowBytes } = settings;
+    const shared = { engine, pool, clock, control: send };
+    this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: parts.sendWindowBytes });
+    this.#inbox = new Inbox({ engine, peer, windowBytes, control: send, fail: (error) => this.#end(error) });
+    this.#desk = new RequestDesk(send);
+    this.#count = new StreamCount({
+      settings,
+      streams: this.#streams,
+      outbox: this.#outbox,
+      maximum: parts.streamsMax,
+    });
+    this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => send(FRAME.ping));
+    control.phase = 'control';
+    control.onFrame = (frame) => this.#dispatch(frame);
+    control.onClosed = (error) => this.#controlClosed(error);
+    this.#timer = setInterval(() => this.#tend(), TEND_MS);
+    this.#timer.unref();
+  }
+
+  get figures(): SessionFigures {
+    return {
+      sentBytes: this.#outbox.sentBytes,
+      resentBytes: this.#outbox.resentBytes,
+      receivedBytes: this.#inbox.receivedBytes,
+      openStreams: this.#streams.links.length,
+      activeStreams: this.#streams.active,
+      lostStreams: this.#streams.lost,
+      inFlightBytes: this.#outbox.inFlightBytes,
+      windowBytes: this.#parts.sendWindowBytes,
+      latencyMs: this.#outbox.hedge.meanMs,
+    };
+  }
+
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Data streams that are wanted now. */
+  get streamsWanted(): number {
+    return this.#streams.wanted;
+  }
+
+  /** A data stream has joined. */
+  addStream(link: Link): void {
+    if (this.over) {
+      link.destroy();
+      return;
+    }
+    link.phase = 'data';
+    link.onFrame = (frame) => this.#dispatchData(frame);
+    link.onClosed = () => this.#streamLost(link);
+    this.#streams.add(link);
+    this.#count.tune(link);
+    this.#outbox.pump();
+  }
+
+  #streamLost(link: Link): void {
+    this.#streams.remove(link);
+    if (this.over) return;
+    this.#outbox.linkLost(link);
+    this.#parts.openStreams?.(this.#streams.wanted);
+  }
+
+  request(verb: string, body: Uint8Array, options: { readonly signal?: AbortSignal } = {}): Promise<Buffer> {
+    if (this.#state !== 'open') return Promise.reject(notOpen());
+    return this.#desk.request(verb, body, options.signal).finally(() => this.#checkClosing());
+  }
+
+  onRequest(verb: string, handler: RequestHandler): void {
+    this.#desk.onRequest(verb, handler);
+  }
+
+  send(blob: BlobSource, options: SendOptions = {}): Promise<Buffer> {
+    if (this.#state !== 'open') return Promise.reject(notOpen());
+    return this.#outbox.send(blob, options).finally(() => this.#checkClosing());
+  }
+
+  onBlob(service: string, open: (offer: BlobOffer) => Promise<BlobSink | null>): void {
+    this.#inbox.onBlob(service, open);
+  }
+
+  close(): Promise<void> {
+    if (this.#state === 'open') {
+      this.#state = 'closing';
+      this.#checkClosing();
+    }
+    return this.closed;
+  }
+
+  destroy(reason: Error): void {
+    this.#end(reason);
+  }
+
+  /** Asks to close, or agrees to it, once nothing of ours is open. */
+  #checkClosing(): void {
+    if (this.over || this.#outbox.openBlobs > 0 || this.#desk.open > 0) return;
+    if (this.#state === 'closing') {
+      this.#state = 'asked';
+      this.#control.send(FRAME.close);
+    }
+    if (!this.#peerCloses) return;
+    this.#control.send(FRAME.closed);
+    this.#end(undefined);
+  }
+
+  #tend(): void {
+    const links = [this.#control, ...this.#streams.links];
+    const failure = this.#alive.look(links);
+    if (failure !== undefined) {
+      this.#end(failure);
+      return;
+    }
+    for (const link of this.#outbox.tend()) {
+      link.destroy(new DiffKeeperError('DK_CONNECTION', 'a stream stood still while others went on'));
+    }
+    const wanted = this.#count.look(links);
+    if (wanted === undefined) return;
+    if (this.#parts.openStreams !== undefined) this.#parts.openStreams(wanted);
+    else this.#control.send(FRAME.streams, encodeNumber(Math.min(wanted, LIMITS.streams)));
+  }
+
+  #controlClosed(error: Error | undefined): void {
+    const silent = error === undefined;
+    this.#end(silent ? new DiffKeeperError('DK_CONNECTION', 'the other side ended the connection') : error);
+  }
+
+  #dispatchData(frame: Frame): void {
+    if (this.over) {
+      frame.release();
+      return;
+    }
+    try {
+      if (frame.type === FRAME.data) this.#inbox.piece(frame);
+      else this.#inbox.single(frame);
+    } catch (error) {
+      // What is wrong with a piece is wrong with the session: the stream only carried it.
+      this.#end(error);
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    if (this.over) {
+      frame.release();
+      return;
+    }
+    if (frame.type === FRAME.data || frame.type === FRAME.blob) {
+      this.#dispatchData(frame);
+      return;
+    }
+    try {
+      const body = routeFrame(frame, this.#outbox, this.#inbox, this.#desk);
+      if (body !== undefined) this.#takeManagement(frame.type, body);
+      frame.release();
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #takeManagement(type: FrameType, body: Buffer): void {
+    switch (type) {
+      case FRAME.streams:
+        this.#parts.openStreams?.(Math.min(decodeStreams(body), this.#parts.streamsMax));
+        break;
+      case FRAME.ping:
+        this.#control.send(FRAME.pong);
+        break;
+      case FRAME.pong:
+        break;
+      case FRAME.close:
+        this.#peerCloses = true;
+        if (this.#state === 'open') this.#state = 'closing';
+        this.#checkClosing();
+        break;
+      case FRAME.closed:
+        if (this.#state !== 'asked') throw new DiffKeeperError('DK_PROTOCOL', 'closed without being asked');
+        this.#end(undefined);
+        break;
+      default:
+        throw new DiffKeeperError('DK_PROTOCOL', `a frame of type ${type} does not belong here`);
+    }
+  }
+
+  /** @param reason undefined: in order */
+  #end(reason: unknown): void {
+    if (this.over) return;
+    this.#state = 'over';
+    clearInterval(this.#timer);
+    const failure = reason === undefined ? notOpen() : asSessionError(reason);
+    for (const link of [...this.#streams.links, this.#control]) {
+      if (reason !== undefined) link.destroy(failure);
+      else {
+        link.end();
+        // The other side closes as well; one that does not must not keep the connection.
+        setTimeout(() => link.destroy(), LINGER_MS).unref();
+      }
+    }
+    this.#outbox.fail(failure);
+    this.#desk.fail(failure);
+    this.#inbox.fail(failure);
+    if (reason === undefined) this.#settle.resolve();
+    else this.#settle.reject(failure);
+  }
+}
+
+function notOpen(): DiffKeeperError {
+  return new DiffKeeperError('DK_CONNECTION', 'the session was closed');
+}

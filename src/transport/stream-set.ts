@@ -1,0 +1,72 @@
+/** The data streams of a session: which carry, which are spare, and which should be given up. */
+import type { Link } from './link.js';
+
+/** A stream takes more while less than this is waiting in it, or less than two pieces. */
+const BUSY_FRAMES_MAX = 64;
+
+export class StreamSet {
+  readonly #control: Link;
+  readonly #links: Link[] = [];
+  /** How many of them are in use; the others stand by. */
+  #active: number;
+  /** The next to be asked, so that all get their turn. */
+  #turn = 0;
+  lost = 0;
+
+  constructor(control: Link, active: number) {
+    this.#control = control;
+    this.#active = active;
+  }
+
+  get links(): readonly Link[] {
+    return this.#links;
+  }
+
+  get active(): number {
+    return Math.min(this.#active, this.#links.length);
+  }
+
+  /** How many should be in use. */
+  set wanted(count: number) {
+    this.#active = count;
+  }
+
+  get wanted(): number {
+    return this.#active;
+  }
+
+  add(link: Link): void {
+    this.#links.push(link);
+  }
+
+  remove(link: Link): void {
+    const at = this.#links.indexOf(link);
+    if (at < 0) return;
+    this.#links.splice(at, 1);
+    this.lost += 1;
+  }
+
+  /**
+   * A stream that can take a piece of about `pieceBytes`, the least busy of those in use; undefined when all are busy.
+   * Before the first data stream has joined, the control stream carries, one piece at a time.
+   */
+  pick(pieceBytes: number): Link | undefined {
+    const count = this.active;
+    if (count === 0)
+      return this.#control.busyFrames === 0 && this.#control.phase === 'control' ? this.#control : undefined;
+    let best: Link | undefined;
+    for (let step = 0; step < count; step += 1) {
+      const link = this.#links[(this.#turn + step) % count] as Link;
+      if (link.busyBytes >= 2 * pieceBytes || link.busyFrames >= BUSY_FRAMES_MAX) continue;
+      if (best === undefined || link.busyBytes < best.busyBytes) best = link;
+      if (best.busyBytes === 0) break;
+    }
+    this.#turn = (this.#turn + 1) % count;
+    return best;
+  }
+
+  /** A stream in use that has nothing to do, other than those given. */
+  pickIdle(except: ReadonlySet<Link>): Link | undefined {
+    return this.#links.slice(0, this.active).find((link) => link.busyFrames === 0 && !except.has(link));
+  }
+}
