@@ -37,17 +37,17 @@ class Interruption {
 /** Runs the command and gives the exit code; never throws. */
 export async function runCommand(invocation: Invocation): Promise<number> {
   const { facts, words, flags, command } = invocation;
-  const runMode = facts.name === 'run';
+  const runMode = facts.startsCommand === true;
   const interruption = new Interruption();
   // In run mode signals belong to the child.
   if (!runMode) interruption.listen();
   let debug = flags.debug === 'true';
   let output = createOutput(flags.json === 'true');
   try {
-    const settings = await resolveSettings({ flags, env: process.env, keys: facts.options });
+    const settings = await resolveSettings({ flags, env: process.env, keys: facts.options, defaults: facts.defaults });
     debug = settings.debug;
     output = createOutput(settings.json);
-    const level = debug ? 'debug' : runMode ? 'info' : 'warn';
+    const level = debug ? 'debug' : facts.name === 'run' ? 'info' : 'warn';
     const logger = await createLogger({ level, form: settings.logFormat });
     const { run } = await facts.load();
     const { signal } = interruption.controller;

@@ -1,24 +1,8 @@
 /** Every command: what help says, which options apply, and where the code is. Code is loaded only for the one that runs. */
-import type { CommandModule } from './context.js';
+import type { CommandFacts, LocalOption } from './command-facts.js';
 import type { OptionKey } from './option-table.js';
 
-/** An option of one command alone; not in the environment, not in the configuration file. */
-export interface LocalOption {
-  /** As commander wants it. */
-  readonly flags: string;
-  readonly help: string;
-  readonly many?: boolean;
-}
-
-export interface CommandFacts {
-  readonly name: string;
-  readonly help: string;
-  readonly arguments?: string;
-  readonly options: readonly OptionKey[];
-  readonly local?: readonly LocalOption[];
-  readonly examples: readonly string[];
-  readonly load: () => Promise<CommandModule>;
-}
+export type { CommandFacts };
 
 const GENERAL: readonly OptionKey[] = ['debug', 'logFormat', 'json'];
 const STORE: readonly OptionKey[] = ['store', 'enableDiff', ...GENERAL];
@@ -79,7 +63,31 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
       'diffkeeper --consistency=freeze --checkpoint-interval=500ms -- postgres -D /data',
       'diffkeeper --state-dir=./data --store=./keep --no-exec',
     ],
+    startsCommand: true,
     load: () => import('./command-run.js'),
+  },
+  {
+    name: 'record',
+    help: 'run a command once, keep every version of a directory meanwhile, and say how to look at them',
+    options: [
+      ...WRITE,
+      'maxLag',
+      'consistency',
+      'freezeWith',
+      'checkpointInterval',
+      'control',
+      'metricsAddr',
+      'stopTimeout',
+    ],
+    examples: [
+      'diffkeeper record -- npm test',
+      'diffkeeper record --state-dir=test-output --max-lag=50ms -- npm test',
+      'diffkeeper timeline --store=.diffkeeper',
+      'diffkeeper export --store=.diffkeeper --format=dir --at=12 look',
+    ],
+    startsCommand: true,
+    defaults: { stateDir: '.', store: '.diffkeeper', maxLag: 100, ignore: ['node_modules', '.git'] },
+    load: () => import('./command-record.js'),
   },
   {
     name: 'capture',

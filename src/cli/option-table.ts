@@ -121,7 +121,7 @@ export const OPTION_TABLE = facts({
     help: 'file mode: a change is durable at the latest after this time',
     min: 10,
     max: 86_400_000,
-    fallback: 1000,
+    fallback: 400,
   },
   beforeCheckpoint: {
     kind: 'text',

@@ -12,16 +12,16 @@ function collect(value: string, before: unknown): string[] {
   return Array.isArray(before) ? [...before.map(String), value] : [value];
 }
 
-function optionHelp(option: OptionFacts): string {
-  const unset = option.fallback === undefined || Array.isArray(option.fallback);
-  const fallback = unset || option.negated ? '' : `default: ${option.fallback}; `;
+function optionHelp(option: OptionFacts, value: OptionFacts['fallback']): string {
+  const shown = Array.isArray(value) ? value.join(', ') : String(value ?? '');
+  const fallback = shown === '' || option.negated ? '' : `default: ${shown}; `;
   const allowed = option.kind === 'choice' ? `${allowedText(option)}; ` : '';
   return `${option.help} (${allowed}${fallback}${variableOf(option)})`;
 }
 
-function addOption(command: Command, key: OptionKey): void {
+function addOption(command: Command, key: OptionKey, facts: CommandFacts): void {
   const option = OPTION_TABLE[key];
-  const parsed = new Option(flagText(option), optionHelp(option));
+  const parsed = new Option(flagText(option), optionHelp(option, facts.defaults?.[key] ?? option.fallback));
   if (option.kind === 'list') parsed.argParser(collect);
   command.addOption(parsed);
 }
@@ -29,8 +29,8 @@ function addOption(command: Command, key: OptionKey): void {
 function build(facts: CommandFacts, tail: readonly string[] | null, done: (code: number) => void): Command {
   const command = new Command(facts.name).description(facts.help);
   if (facts.arguments !== undefined) command.arguments(facts.arguments);
-  if (facts.name === 'run') command.usage('[options] -- <command> [arguments...]');
-  for (const key of facts.options) addOption(command, key);
+  if (facts.startsCommand) command.usage('[options] -- <command> [arguments...]');
+  for (const key of facts.options) addOption(command, key, facts);
   for (const local of facts.local ?? []) {
     const option = new Option(local.flags, local.help);
     if (local.many) option.argParser(collect);
@@ -39,7 +39,7 @@ function build(facts: CommandFacts, tail: readonly string[] | null, done: (code:
   command.option('--config <file>', 'JSON file with these options by name (DIFFKEEPER_CONFIG)');
   command.addHelpText('after', `\nExamples:\n${facts.examples.map((line) => `  $ ${line}`).join('\n')}`);
   command.action(async () => {
-    if (tail !== null && facts.name !== 'run') command.error(`error: "${facts.name}" takes no command after "--"`);
+    if (tail !== null && !facts.startsCommand) command.error(`error: "${facts.name}" takes no command after "--"`);
     const { runCommand } = await import('./command-runner.js');
     const words = command.processedArgs.flat() as (string | undefined)[];
     done(await runCommand({ facts, words, flags: command.opts(), command: tail }));
@@ -55,7 +55,7 @@ Without a command word, "run" is meant:
 
 Options beat DIFFKEEPER_* variables, these beat the file named by --config, that beats the defaults.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 store in use by another process;
-run: the command's own code, 128+N for signal N, 125 DiffKeeper failed, 126 cannot execute, 127 not found.`;
+run, record: the command's own code, 128+N for signal N, 125 DiffKeeper failed, 126 cannot execute, 127 not found.`;
 
 /** Runs the program with these arguments and gives the exit code. */
 export async function runProgram(words: readonly string[]): Promise<number> {

@@ -49,6 +49,8 @@ export interface SettingsSources {
   readonly env: NodeJS.ProcessEnv;
   /** Only these options apply to the command; others in the file or the environment are checked but not used. */
   readonly keys: readonly OptionKey[];
+  /** Defaults of the command that differ from those of the options. */
+  readonly defaults?: Partial<Readonly<Record<OptionKey, OptionFacts['fallback']>>> | undefined;
 }
 
 function given(key: OptionKey, sources: SettingsSources, config: Readonly<Record<string, Given>>): Given | undefined {
@@ -126,7 +128,8 @@ export async function resolveSettings(sources: SettingsSources): Promise<Setting
   for (const key of Object.keys(OPTION_TABLE) as OptionKey[]) {
     const option = OPTION_TABLE[key];
     const value = given(key, sources, config);
-    const result = value === undefined ? option.fallback : await checked(option, value);
+    const fallback = sources.defaults?.[key] ?? option.fallback;
+    const result = value === undefined ? fallback : await checked(option, value);
     values[key] = sources.keys.includes(key) ? result : option.fallback;
   }
   // Every value went through its option's check, whose kinds the interface mirrors.

@@ -82,9 +82,14 @@ export interface RunningCli {
 }
 
 /** Starts the program. Own settings of the machine do not reach it. */
-export function startCli(words: readonly string[], { cwd, env = {} }: CliOptions): RunningCli {
+export function startCli(words: readonly string[], options: CliOptions): RunningCli {
+  return startProgram(process.execPath, [MAIN, ...words], options);
+}
+
+/** Starts any program in the same way: one that sets limits first, for example. */
+export function startProgram(program: string, words: readonly string[], { cwd, env = {} }: CliOptions): RunningCli {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('DIFFKEEPER_')));
-  const child = spawn(process.execPath, [MAIN, ...words], { cwd, env: { ...clean, ...env }, stdio: 'pipe' });
+  const child = spawn(program, words, { cwd, env: { ...clean, ...env }, stdio: 'pipe' });
   child.stdin.end();
   let stdout = '';
   let stderr = '';

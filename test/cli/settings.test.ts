@@ -28,7 +28,7 @@ describe('resolveSettings', () => {
       hashAlgo: 'blake3',
       dedupScope: 'container',
       snapshotInterval: 10,
-      maxLag: 1000,
+      maxLag: 400,
       exec: true,
     });
   });

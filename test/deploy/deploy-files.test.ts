@@ -1,12 +1,14 @@
 /** The files under `deploy/`: they parse, name what there is, and hang together. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { OPTION_TABLE, variableOf } from '../../src/cli/option-table.js';
 import { Figures } from '../../src/sidecar/figures.js';
-import { Metrics } from '../../src/sidecar/metrics.js';
+import { Metrics } from '../../src/sidecar/run-metrics.js';
 import type { Store } from '../../src/store/store.js';
+import { ensureBuilt, MAIN } from '../cli/cli-process.js';
 import { projectFiles, projectRoot, readText } from '../project/source-tree.js';
 
 type Json = { readonly [name: string]: Json } & readonly Json[] & string;
@@ -151,6 +153,8 @@ describe('compose and Kubernetes', () => {
 });
 
 describe('systemd unit and GitHub Action', () => {
+  beforeAll(ensureBuilt, 120_000);
+
   it('the unit has its sections, and variables that exist', () => {
     const text = readText('deploy/systemd/diffkeeper@.service');
     const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -174,4 +178,35 @@ describe('systemd unit and GitHub Action', () => {
     const names = steps.flatMap((step) => Object.keys(step.env ?? {})).filter((name) => name.startsWith('DIFFKEEPER_'));
     expect(names.filter((name) => !variables.includes(name))).toEqual([]);
   });
+
+  it('the steps of the action record a test that fails, and show what it did', () => {
+    const place = mkdtempSync(join(tmpdir(), 'dk-action-'));
+    const [action] = yaml(readText('deploy/record-action/action.yml'));
+    const given: Record<string, string> = {
+      command: 'echo 1 > out/state; sleep 0.5; echo 2 > out/state; false',
+      directory: 'out',
+    };
+    const inputs = (action?.inputs ?? {}) as Record<string, Json>;
+    const steps = (action?.runs?.steps ?? []) as unknown as Json[];
+    const filled = (text: string): string =>
+      text
+        .replace(/\$\{\{ inputs\.([\w-]+) \}\}/g, (_, name: string) => given[name] ?? String(inputs[name]?.default))
+        .replace(/\$\{\{ runner\.temp \}\}/g, join(place, 'temp'));
+    mkdirSync(join(place, 'bin'));
+    mkdirSync(join(place, 'temp'));
+    writeFileSync(join(place, 'bin/diffkeeper'), `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`, { mode: 0o755 });
+    const codes: (number | null)[] = [];
+    const summary = join(place, 'summary');
+    for (const name of ['Run', 'Timeline']) {
+      const step = steps.find((one) => one.name === (name as Json));
+      const own = Object.entries(step?.env ?? {}).map(([key, value]) => [key, filled(String(value))]);
+      const PATH = `${join(place, 'bin')}${delimiter}${process.env.PATH}`;
+      const env = { ...process.env, ...Object.fromEntries(own), PATH, GITHUB_STEP_SUMMARY: summary };
+      codes.push(spawnSync('bash', ['-euo', 'pipefail', '-c', filled(String(step?.run))], { cwd: place, env }).status);
+    }
+    const text = readFileSync(summary, 'utf8');
+    rmSync(place, { recursive: true });
+    expect(codes).toEqual([1, 0]);
+    expect(text).toMatch(/~ state[\s\S]*exit code 1: bash/);
+  }, 60_000);
 });
