@@ -7,6 +7,7 @@ export type {
   DecodedState,
   EncodedState,
   MessageInput,
+  RegisteredStateMetrics,
   StateDecoderOptions,
   StateEncoderOptions,
   StateEngineChoice,
@@ -14,9 +15,11 @@ export type {
   StateFacts,
   StateInput,
   StateMetrics,
+  StateMetricsOptions,
+  StateMetricsSource,
   StoredBaseline,
 } from './baseline/baseline.js';
-export { classOfKey, StateDecoder, StateEncoder } from './baseline/baseline.js';
+export { classOfKey, registerStateMetrics, StateDecoder, StateEncoder } from './baseline/baseline.js';
 export { openBaselineStore } from './baseline-store/baseline-store.js';
 export type {
   CaptureOptions,

@@ -6,7 +6,7 @@ import { type ControlAddress, parseControl, parseHostPort, storeSocket } from '.
 import { ControlServer, type ControlSubject } from './control-server.js';
 import type { Figures } from './figures.js';
 import type { Keeper } from './keeper.js';
-import type { Metrics } from './metrics.js';
+import type { Metrics } from './run-metrics.js';
 import type { SidecarOptions } from './types.js';
 
 export interface PanelParts {
@@ -103,7 +103,7 @@ export class ControlPanel implements ControlSubject {
 
   async #loadMetrics(): Promise<Metrics> {
     const { store, figures, options } = this.#parts;
-    const { Metrics: Loaded } = await import('./metrics.js');
+    const { Metrics: Loaded } = await import('./run-metrics.js');
     const consistency = options.consistency ?? 'file';
     const missedChanges = (): number => this.keeper?.missedChanges ?? 0;
     return new Loaded({ store, figures, consistency, version: options.version ?? 'unknown', missedChanges });

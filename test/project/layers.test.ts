@@ -6,18 +6,19 @@ import { importsOf, projectFiles, readText, withoutComments } from './source-tre
 /** What each room may import, besides itself. The table in `docs/design.md` says the same in words. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
+  metrics: ['core'],
   format: ['core'],
   engine: ['core'],
   delta: ['engine', 'format', 'core'],
   store: ['engine', 'format', 'core'],
-  baseline: ['delta', 'engine', 'format', 'core'],
+  baseline: ['delta', 'engine', 'format', 'metrics', 'core'],
   'baseline-store': ['baseline', 'store', 'engine', 'format', 'core'],
   transport: ['engine', 'format', 'core'],
   capture: ['store', 'delta', 'engine', 'format', 'core'],
   recover: ['store', 'delta', 'engine', 'format', 'core'],
   migrate: ['store', 'delta', 'engine', 'format', 'core'],
   replicate: ['store', 'transport', 'format', 'core'],
-  sidecar: ['capture', 'recover', 'migrate', 'store', 'engine', 'format', 'core'],
+  sidecar: ['capture', 'recover', 'migrate', 'store', 'engine', 'format', 'metrics', 'core'],
   cli: ['index'],
 };
 

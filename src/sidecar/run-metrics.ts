@@ -1,0 +1,173 @@
+/** The figures of a run as metrics; loaded when somebody asks for them. */
+import { MetricSet } from '../metrics/metrics.js';
+import type { Store, StoreStats } from '../store/store.js';
+import type { Figures, SeriesName } from './figures.js';
+
+/** Measuring a large store takes a while: the result is used again for this long, and for this many times as long. */
+const STATS_MS = 30_000;
+const STATS_SHARE = 20;
+
+const SHORT_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+const LONG_BUCKETS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
+/** As the older system had them, ms. */
+const CAPTURE_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000];
+
+export interface MetricsParts {
+  readonly figures: Figures;
+  readonly store: Store;
+  readonly consistency: string;
+  readonly version: string;
+  readonly missedChanges: () => number;
+}
+
+/** Measures the store, seldom enough not to be felt. */
+class StoreMeter {
+  readonly #store: Store;
+  #newest: StoreStats | undefined;
+  #nextMs = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async read(): Promise<StoreStats | undefined> {
+    const startMs = performance.now();
+    if (startMs < this.#nextMs) return this.#newest;
+    // A store in trouble has no figures, but everything else has.
+    this.#newest = await this.#store.stats().catch(() => this.#newest);
+    const tookMs = performance.now() - startMs;
+    this.#nextMs = startMs + Math.max(STATS_MS, STATS_SHARE * tookMs);
+    return this.#newest;
+  }
+}
+
+export class Metrics {
+  readonly #parts: MetricsParts;
+  readonly #set = new MetricSet('diffkeeper_');
+  readonly #meter: StoreMeter;
+  #stats: StoreStats | undefined;
+
+  constructor(parts: MetricsParts) {
+    this.#parts = parts;
+    this.#meter = new StoreMeter(parts.store);
+    this.#defineState();
+    this.#defineWork();
+    this.#defineStore();
+    this.#listen();
+  }
+
+  get contentType(): string {
+    return this.#set.contentType;
+  }
+
+  async text(): Promise<string> {
+    this.#stats = await this.#meter.read();
+    return this.#set.text();
+  }
+
+  #defineState(): void {
+    const set = this.#set;
+    const { figures, missedChanges, version, consistency } = this.#parts;
+    const { platform: os, arch } = process;
+    set.gauges(
+      { name: 'agent_info', help: 'Constant 1; what runs here.' },
+      ['os', 'arch', 'version', 'capture_backend', 'freeze_with'],
+      () => [[{ os, arch, version, capture_backend: consistency, freeze_with: figures.freezing }, 1]],
+    );
+    set.gauge('up', '1 while the sidecar runs.', () => 1);
+    set.gauge('ready', '1 while the application runs on its recovered state.', () => Number(figures.ready));
+    set.gauge('degraded', '1 while captures fail or changes are found by scanning only.', () =>
+      Number(figures.degraded),
+    );
+    set.gauge(
+      'checkpoint_timestamp_seconds',
+      'When the newest checkpoint was committed; 0 before the first.',
+      () => (this.#parts.store.newest?.timeMs ?? 0) / 1000,
+    );
+    set.gauge('checkpoint_sequence', 'Number of the newest checkpoint.', () => this.#parts.store.newest?.sequence ?? 0);
+    set.gauge('skipped_entries', 'Entries that the newest capture left out.', () => figures.skipped);
+    set.gauge('missed_changes', 'Changes that no event announced and a full scan found.', missedChanges);
+    set.gauge('process_resident_memory_bytes', 'Memory of the sidecar.', () => process.memoryUsage.rss());
+    set.counters({ name: 'process_cpu_seconds_total', help: 'CPU time of the sidecar.' }, [], () => {
+      const { user, system } = process.cpuUsage();
+      return [[{}, (user + system) / 1e6]];
+    });
+  }
+
+  #count(name: string, help: string, read: () => number): void {
+    this.#set.counters({ name, help }, [], () => [[{}, read()]]);
+  }
+
+  #defineWork(): void {
+    const set = this.#set;
+    const { figures, consistency: type } = this.#parts;
+    this.#count('checkpoints_total', 'Checkpoints committed by this run.', () => figures.checkpoints);
+    set.counters({ name: 'capture_total', help: 'Captures, by outcome.' }, ['type', 'outcome'], () => [
+      [{ type, outcome: 'ok' }, figures.checkpoints],
+      [{ type, outcome: 'failed' }, figures.captureFailures],
+    ]);
+    set.counters({ name: 'errors_total', help: 'Captures that failed, by error code.' }, ['code'], () =>
+      [...figures.errorsByCode].map(([code, count]) => [{ code }, count] as const),
+    );
+    set.counters({ name: 'changes_total', help: 'Entries captured.' }, ['kind'], () =>
+      (['added', 'changed', 'removed'] as const).map((kind) => [{ kind }, figures[kind]] as const),
+    );
+    this.#count('captured_bytes_total', 'Content read by captures.', () => figures.readBytes);
+    this.#count('stored_bytes_total', 'Bytes that captures added to the store.', () => figures.storedBytes);
+    set.counters({ name: 'recovery_total', help: 'Recovers at the start, by outcome.' }, ['outcome'], () => [
+      [{ outcome: 'ok' }, figures.recovered ? 1 : 0],
+      [{ outcome: 'failed' }, figures.recoverFailures],
+    ]);
+    this.#count('application_restarts_total', 'Restarts of the application.', () => figures.restarts);
+    set.counters({ name: 'hook_total', help: 'Commands around checkpoints, by outcome.' }, ['hook', 'outcome'], () =>
+      [...figures.hooks].map(([key, count]) => {
+        const [hook = '', outcome = ''] = key.split(' ');
+        return [{ hook, outcome }, count] as const;
+      }),
+    );
+  }
+
+  /** A figure of the store; 0 until it was measured. */
+  #measured(name: string, help: string, read: (known: StoreStats) => number): void {
+    this.#set.gauge(name, help, () => (this.#stats ? read(this.#stats) : 0));
+  }
+
+  #defineStore(): void {
+    const stored = ({ packBytes, metaBytes }: StoreStats): number => packBytes + metaBytes;
+    this.#measured('files_tracked_total', 'Entries of the newest state.', (known) => known.entries);
+    this.#measured('state_bytes', 'Bytes of the newest state.', (known) => known.treeBytes);
+    this.#measured('versions', 'Versions kept.', (known) => known.versions);
+    this.#measured('chunk_total', 'Blobs stored.', (known) => known.blobs);
+    this.#measured('deltas_total', 'Blobs that are stored as deltas.', (known) => known.blobs - (known.depths[0] ?? 0));
+    this.#measured('storage_saved_bytes_total', 'What keeping every version whole would take more.', (known) =>
+      Math.max(0, known.originalBytes - stored(known)),
+    );
+    this.#measured('storage_saved_ratio', 'The same as a share of it, 0 to 1.', (known) =>
+      known.originalBytes > 0 ? Math.max(0, 1 - stored(known) / known.originalBytes) : 0,
+    );
+    this.#set.gauges({ name: 'store_size_bytes', help: 'Bytes on disk.' }, ['type'], () => [
+      [{ type: 'packs' }, this.#stats?.packBytes ?? 0],
+      [{ type: 'metadata' }, this.#stats?.metaBytes ?? 0],
+    ]);
+  }
+
+  #listen(): void {
+    const set = this.#set;
+    const seconds = (name: string, help: string, buckets: number[]): ((ms: number) => void) => {
+      const observe = set.histogram({ name, help }, buckets);
+      return (ms) => observe(ms / 1000);
+    };
+    const type = this.#parts.consistency;
+    const recoverBuckets = CAPTURE_BUCKETS.slice(2);
+    const observers: Record<SeriesName, (ms: number) => void> = {
+      pause: seconds('pause_seconds', 'How long the application stood still.', SHORT_BUCKETS),
+      lag: seconds('lag_seconds', 'From the first event about a change to its being durable.', LONG_BUCKETS),
+      capture: set.histogram({ name: 'capture_duration_ms', help: 'Duration of captures.' }, CAPTURE_BUCKETS, { type }),
+      recover: set.histogram({ name: 'recovery_duration_ms', help: 'Duration of recovers.' }, recoverBuckets, {
+        reason: 'start',
+      }),
+      hook: seconds('hook_seconds', 'Duration of commands around checkpoints.', LONG_BUCKETS),
+    };
+    this.#parts.figures.listen((name, ms) => observers[name](ms));
+  }
+}
