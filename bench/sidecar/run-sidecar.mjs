@@ -113,7 +113,7 @@ async function pause(place) {
 async function lag(place) {
   const seconds = quick ? 5 : 30;
   const command = [process.execPath, loads, 'changes', join(place, 'state'), '1000', String(seconds)];
-  const run = await underSidecar(place, ['--max-lag=400ms'], command);
+  const run = await underSidecar(place, [], command);
   const acknowledged = new Map(checkpoints(run.entries).map(({ sequence, time }) => [sequence, time]));
   const { openStore } = await import('../../dist/esm/index.js');
   const store = await openStore(join(place, 'keep'));

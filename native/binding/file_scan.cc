@@ -26,6 +26,9 @@ struct ScanState {
   size_t pages_bytes = 0;
   size_t groups_bytes = 0;
   uint64_t source_bytes = 0;
+  // Memory that holds the file, once Hold has filled it; empty until then.
+  Napi::ObjectReference held;
+  size_t held_bytes = 0;
 };
 using State = std::shared_ptr<ScanState>;
 
@@ -49,6 +52,7 @@ class StepJob : public ScanJob {
     if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
     pages_ = Take(state->pages, state->pages_bytes, "pages");
     groups_ = Take(state->groups, state->groups_bytes, "groups");
+    if (!state->held.IsEmpty()) held_ = Take(state->held, state->held_bytes, "into");
   }
 
  protected:
@@ -59,6 +63,7 @@ class StepJob : public ScanJob {
     source.groups = groups_.data;
     source.groups_bytes = groups_.length;
     source.file_bytes = state_->source_bytes;
+    source.held = held_.data;
     const int status = state_->scan.Next(source, data_bytes_max_, &step_);
     if (status != 0) FailErrno(-status, "read the file");
   }
@@ -92,7 +97,69 @@ class StepJob : public ScanJob {
   const size_t data_bytes_max_;
   Bytes pages_;
   Bytes groups_;
+  Bytes held_;
   pages::PageStep step_;
+};
+
+// Takes the file as it is, in one of two ways; resolves to whether it did.
+class TakeJob : public ScanJob {
+ public:
+  TakeJob(const Napi::CallbackInfo& info, const State& state) : ScanJob(info.Env(), state) {
+    if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
+  }
+
+ protected:
+  // 1, 0 or a negative errno.
+  virtual int TakeFile() = 0;
+
+  void Execute() override {
+    const int status = TakeFile();
+    if (status < 0) FailErrno(-status, "take the file");
+    taken_ = status == 1;
+  }
+
+  Napi::Value Resolve(Napi::Env env) override { return Napi::Boolean::New(env, taken_); }
+
+  bool taken_ = false;
+};
+
+class HoldJob : public TakeJob {
+ public:
+  HoldJob(const Napi::CallbackInfo& info, const State& state) : TakeJob(info, state) {
+    const Bytes into = TakeBytes(info[0], "into", this);
+    if (into.copy) ThrowType(info.Env(), "into must not be shared or resizable memory");
+    into_ = const_cast<uint8_t*>(into.data);
+    bytes_ = into.length;
+    memory_ = Napi::Persistent(info[0].As<Napi::Object>());
+  }
+
+ protected:
+  int TakeFile() override { return state_->scan.Hold(into_, bytes_); }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    if (taken_) {
+      state_->held = std::move(memory_);
+      state_->held_bytes = bytes_;
+    }
+    return TakeJob::Resolve(env);
+  }
+
+ private:
+  uint8_t* into_ = nullptr;
+  size_t bytes_ = 0;
+  Napi::ObjectReference memory_;
+};
+
+class CloneJob : public TakeJob {
+ public:
+  CloneJob(const Napi::CallbackInfo& info, const State& state)
+      : TakeJob(info, state), directory_(TakeString(info[0], "directory")) {}
+
+ protected:
+  int TakeFile() override { return state_->scan.Clone(directory_); }
+
+ private:
+  const std::string directory_;
 };
 
 class FinishJob : public ScanJob {
@@ -117,6 +184,7 @@ class FinishJob : public ScanJob {
     object.Set("xattrs", MoveToBuffer(env, std::move(outcome_.xattrs)));
     state_->pages.Reset();
     state_->groups.Reset();
+    state_->held.Reset();
     return object;
   }
 
@@ -129,6 +197,7 @@ class CloseJob : public ScanJob {
   CloseJob(const Napi::CallbackInfo& info, const State& state) : ScanJob(info.Env(), state) {
     state->pages.Reset();
     state->groups.Reset();
+    state->held.Reset();
   }
 
  protected:
@@ -169,6 +238,8 @@ class OpenJob : public Worker {
     const State state = state_;
     Napi::Object handle = Napi::Object::New(env);
     handle.Set("row", RowsToArray(env, &state->scan.row(), 1));
+    Export(env, handle, "hold", [state](Info info) { return Start<HoldJob>(info, state); });
+    Export(env, handle, "clone", [state](Info info) { return Start<CloneJob>(info, state); });
     Export(env, handle, "next", [state](Info info) { return Start<StepJob>(info, state); });
     Export(env, handle, "finish", [state](Info info) { return Start<FinishJob>(info, state); });
     Export(env, handle, "close", [state](Info info) { return Start<CloseJob>(info, state); });

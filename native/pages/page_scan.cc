@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/thread_pool.h"
+#include "pages/run_read.h"
 #include "pages/xattr_list.h"
 #include "xxhash/xxhash_face.h"
 
@@ -61,12 +62,14 @@ int PageScan::Open(const std::string& root, const std::string& path) {
 
 void PageScan::Close() {
   file_.Reset();
+  held_.reset();
   std::vector<Block>().swap(blocks_);
   std::vector<std::vector<uint8_t>>().swap(buffers_);
 }
 
 int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* step) {
   if (file_.get() < 0) return -EBADF;
+  if (held_ && held_->in_memory && source.held == nullptr) return -EINVAL;
   source_ = source;
   const size_t room = std::max(data_bytes_max, kBlockBytes);
   const uint64_t end = std::min(size(), at_ + kStepBytes);
@@ -124,31 +127,27 @@ void PageScan::ReturnBuffer(Block* block) {
 }
 
 void PageScan::ScanBlock(Block* block) {
-  BorrowBuffer(block);
-  ReadBlock(block);
+  const bool held = held_ && held_->in_memory;
+  if (held) {
+    block->data = source_.held + block->offset;
+  } else {
+    BorrowBuffer(block);
+    ReadBlock(block);
+    block->data = block->bytes.data();
+  }
   if (block->error != 0 || block->torn) return;
   ComparePages(block);
   if (algo_ == DigestAlgo::kBlake3) HashGroups(*block);
   const bool needed = block->changed != block->zero || algo_ == DigestAlgo::kSha256;
-  if (!needed) ReturnBuffer(block);
+  if (!needed && !held) ReturnBuffer(block);
 }
 
 void PageScan::ReadBlock(Block* block) {
-  size_t done = 0;
-  while (done < block->length) {
-    const ssize_t bytes = ::pread(file_.get(), block->bytes.data() + done, block->length - done,
-                                  static_cast<off_t>(block->offset + done));
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) {
-      block->error = -errno;
-      return;
-    }
-    if (bytes == 0) {
-      block->torn = true;  // shorter than it was when it was opened
-      return;
-    }
-    done += static_cast<size_t>(bytes);
-  }
+  const int64_t done = ReadRun(file_.get(), Run{block->offset, block->length}, block->bytes.data());
+  if (done < 0) block->error = static_cast<int>(done);
+  // Shorter than it was when it was opened.
+  else if (static_cast<uint64_t>(done) < block->length)
+    block->torn = true;
 }
 
 bool PageScan::IsSourcePage(uint64_t page, size_t length, const uint8_t* hash) const {
@@ -162,7 +161,7 @@ bool PageScan::IsSourcePage(uint64_t page, size_t length, const uint8_t* hash) c
 void PageScan::ComparePages(Block* block) {
   const uint64_t first = block->offset / kPageBytes;
   for (size_t at = 0, i = 0; at < block->length; at += kPageBytes, ++i) {
-    const uint8_t* bytes = block->bytes.data() + at;
+    const uint8_t* bytes = block->data + at;
     const size_t length = std::min(kPageBytes, block->length - at);
     uint8_t* hash = pages_.data() + (first + i) * kPageHashBytes;
     xxhash::Hash128(bytes, length, seed_, hash);
@@ -189,13 +188,13 @@ void PageScan::HashGroups(const Block& block) {
     if (KeepsGroup(block, group)) {
       std::memcpy(value, source_.groups + group * kDigestBytes, kDigestBytes);
     } else {
-      blake3::GroupValue(block.bytes.data() + i * kGroupBytes, group, value);
+      blake3::GroupValue(block.data + i * kGroupBytes, group, value);
     }
   }
   // Only one block reaches the end of the file, so only one thread comes here.
   if (block.offset + block.length != size()) return;
   const size_t from = size() == kGroupBytes ? 0 : full * kGroupBytes;
-  tail_.assign(block.bytes.data() + from, block.bytes.data() + block.length);
+  tail_.assign(block.data + from, block.data + block.length);
 }
 
 // In file order: appends what the block changed to the step.
@@ -205,7 +204,7 @@ int PageScan::TakeBlock(Block* block, PageStep* step) {
     torn_ = true;
     return 0;
   }
-  if (sha256_) sha256_->Update(block->bytes.data(), block->length);
+  if (sha256_) sha256_->Update(block->data, block->length);
   for (size_t at = 0, i = 0; at < block->length; at += kPageBytes, ++i) {
     if (((block->changed >> i) & 1) == 0) continue;
     const bool zero = ((block->zero >> i) & 1) != 0;
@@ -218,7 +217,7 @@ int PageScan::TakeBlock(Block* block, PageStep* step) {
       step->ranges.push_back(PageRange{offset, length, zero});
     }
     if (!zero) {
-      const uint8_t* bytes = block->bytes.data() + at;
+      const uint8_t* bytes = block->data + at;
       step->data.insert(step->data.end(), bytes, bytes + length);
     }
   }
@@ -230,10 +229,15 @@ int PageScan::TakeBlock(Block* block, PageStep* step) {
 int PageScan::Finish(PageOutcome* outcome) {
   if (file_.get() < 0) return -EBADF;
   if (!done_) return -EBUSY;
-  outcome->xattrs = ReadXattrs(file_.get());
-  struct stat status;
-  if (::fstat(file_.get(), &status) != 0) return -errno;
-  outcome->row = RowOf(status);
+  if (held_) {
+    outcome->xattrs = held_->xattrs;
+    outcome->row = held_->row;
+  } else {
+    outcome->xattrs = ReadXattrs(file_.get());
+    struct stat status;
+    if (::fstat(file_.get(), &status) != 0) return -errno;
+    outcome->row = RowOf(status);
+  }
   outcome->torn = torn_ || !SameContent(row_, outcome->row);
   // The digest of what was read would name bytes that the file never held at one moment.
   if (torn_) return 0;

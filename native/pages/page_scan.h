@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,14 @@ constexpr size_t kPageHashBytes = 16;
 constexpr size_t kBlockBytes = 256 << 10;
 constexpr size_t kSeedBytes = 16;
 
-// The tables of the source version. Memory of the caller.
+// The tables of the source version, and what was filled by Hold. Memory of the caller.
 struct PageSource {
   const uint8_t* pages = nullptr;
   size_t pages_bytes = 0;
   const uint8_t* groups = nullptr;
   size_t groups_bytes = 0;
   uint64_t file_bytes = 0;
+  const uint8_t* held = nullptr;
 };
 
 struct PageRange {
@@ -64,6 +66,13 @@ class PageScan {
   const StatRow& row() const { return row_; }
   bool IsOpen() const { return file_.get() >= 0; }
 
+  // Before the first step: takes the file as it is now, so that the steps are made from that, whatever becomes of the
+  // file. Hold copies it into `into` and Clone into a nameless file in `directory` that shares its blocks. 1 when that
+  // was done; 0 when not, and then nothing has changed: it does not fit, it moved since it was opened, the file system
+  // cannot share blocks; -EBADF when it is not open.
+  int Hold(uint8_t* into, size_t bytes);
+  int Clone(const std::string& directory);
+
   // 0 or a negative errno. `source` must stay readable during the call. At most `data_bytes_max` (at least 256 KiB) of
   // changed bytes are handed out.
   int Next(const PageSource& source, size_t data_bytes_max, PageStep* step);
@@ -84,10 +93,18 @@ class PageScan {
     bool torn = false;
     uint64_t changed = 0;  // one bit per page
     uint64_t zero = 0;     // of the changed ones
-    std::vector<uint8_t> bytes;
+    const uint8_t* data = nullptr;
+    std::vector<uint8_t> bytes;  // what `data` points to, unless the file is held in memory
+  };
+  // What was known when the file was taken.
+  struct Held {
+    StatRow row;
+    std::string xattrs;
+    bool in_memory;
   };
 
   uint64_t size() const { return static_cast<uint64_t>(row_[kSize]); }
+  bool KeepHeld(bool in_memory);
   size_t PlanWave(uint64_t end, size_t room);
   void ScanBlock(Block* block);
   void ReadBlock(Block* block);
@@ -107,6 +124,7 @@ class PageScan {
   uint64_t at_ = 0;
   bool torn_ = false;
   bool done_ = false;
+  std::optional<Held> held_;
   std::vector<uint8_t> pages_;
   std::vector<uint8_t> groups_;
   // Bytes that no group value stands for: those behind the last full group, or a whole file of one group.

@@ -7,7 +7,6 @@
 
 namespace dk {
 namespace pages {
-namespace {
 
 int64_t ReadRun(int fd, const Run& run, uint8_t* into) {
   uint64_t done = 0;
@@ -22,8 +21,6 @@ int64_t ReadRun(int fd, const Run& run, uint8_t* into) {
   }
   return static_cast<int64_t>(done);
 }
-
-}  // namespace
 
 void AdviseRuns(int fd, const std::vector<Run>& runs) {
 #if defined(POSIX_FADV_WILLNEED)

@@ -14,6 +14,9 @@ struct Run {
   uint64_t length = 0;
 };
 
+// Reads one run to `into`: the bytes read (fewer than asked where the file ends) or a negative errno.
+int64_t ReadRun(int fd, const Run& run, uint8_t* into);
+
 // Tells the system that these runs will be read soon, so that it fetches them while something else is done.
 void AdviseRuns(int fd, const std::vector<Run>& runs);
 

@@ -4,6 +4,7 @@ import type { Store, Transaction } from '../store/store.js';
 import { Ahead } from './ahead-work.js';
 import { type CaptureSetting, CaptureWork } from './capture-work.js';
 import { holdFindings, takeHeld } from './held-findings.js';
+import type { HoldMemory } from './hold-memory.js';
 import type { PageTables } from './page-tables.js';
 import type { SessionScan } from './session-scan.js';
 import type { StateMemory } from './state-memory.js';
@@ -38,6 +39,8 @@ export interface PassParts {
   readonly tables: PageTables;
   readonly memory: StateMemory;
   readonly scan: SessionScan;
+  /** Holds what a freeze point takes. */
+  readonly hold: HoldMemory;
   /** Told of each scan. */
   readonly scanned: (findings: ScanFindings) => void;
 }
@@ -98,8 +101,9 @@ export class CapturePass {
   }
 
   async #takeFrozen(freeze: NonNullable<CaptureRun['freeze']>): Promise<Taken> {
-    const { scan, scanned, memory } = this.#parts;
+    const { scan, scanned, memory, hold } = this.#parts;
     const ahead = new Ahead();
+    hold.prepare();
     const open = await this.#lookAhead(ahead);
     this.#frozen = await freeze();
     const startMs = systemClock.nowMs();
@@ -110,7 +114,7 @@ export class CapturePass {
     const findings = ahead.complete(looked, (path) => memory.index.get(path) !== undefined);
     const work = new CaptureWork(this.#setting(startMs, findings));
     work.checkAborted();
-    const held = await holdFindings(work, findings, ahead.candidates);
+    const held = await holdFindings(work, findings, { candidates: ahead.candidates, memory: hold });
     await this.#thaw();
     await scan.addDropped(findings);
     scanned(looked);

@@ -6,11 +6,19 @@ import type { Checkpoint } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { CapturePass, type SessionRun, type Taken } from './capture-pass.js';
 import { rowSize, rowType } from './entry-version.js';
+import { HoldMemory } from './hold-memory.js';
 import { IgnoreRules } from './ignore-rules.js';
 import { type IndexScope, loadIndexFile, saveIndexFile } from './index-file.js';
 import { PageTables } from './page-tables.js';
 import { SessionScan } from './session-scan.js';
-import { checkCaptureOptions, type Identity, identify, stateDirError, storeBelow } from './state-location.js';
+import {
+  assertStoreInPlace,
+  checkCaptureOptions,
+  type Identity,
+  identify,
+  stateDirError,
+  storeBelow,
+} from './state-location.js';
 import { StateMemory } from './state-memory.js';
 import type { ScanFindings } from './state-scan.js';
 import type { CaptureOptions, CaptureReport, CaptureSession } from './types.js';
@@ -33,6 +41,8 @@ export class StateSession implements CaptureSession {
   readonly #observer: CaptureObserver | undefined;
   readonly #memory: StateMemory;
   readonly #scan: SessionScan;
+  readonly #hold = new HoldMemory();
+  readonly #storeId: Identity;
   #scope: IndexScope;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -47,6 +57,7 @@ export class StateSession implements CaptureSession {
     observer: CaptureObserver | undefined;
   }) {
     const { store, options, root, skip, identity, storeId, observer } = parts;
+    this.#storeId = storeId;
     const patterns = options.ignore ?? [];
     this.#store = store;
     this.#options = options;
@@ -144,6 +155,7 @@ export class StateSession implements CaptureSession {
     const clock = this.#options.clock ?? systemClock;
     const startMs = clock.steadyMs();
     this.#scope = { ...(await identify(this.#root)), scope: this.#scope.scope };
+    await assertStoreInPlace(this.#store.path, this.#storeId);
     // A full disk, say, while metadata was written: there may be room again.
     if (this.#store.needsReopen) await this.#store.reopen();
     if (this.#memory.outdated) this.#memory.reset();
@@ -157,6 +169,7 @@ export class StateSession implements CaptureSession {
         tables: this.#tables,
         memory: this.#memory,
         scan: this.#scan,
+        hold: this.#hold,
         scanned: (findings) => this.#observer?.scanned(findings),
       },
       run,

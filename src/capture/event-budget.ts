@@ -6,8 +6,12 @@ import { readFileSync } from 'node:fs';
 
 /** Time that events may take in one turn of the event loop, ms. */
 const TURN_MS = 10;
-/** Events of one directory between two captures: more than these cost more than listing it. */
+/** Events of one directory between two captures, however large it is. */
 const DIRECTORY_EVENTS = 10_000;
+/** An event costs us as much as listing this many names: a directory that has more events than that is listed instead. */
+const EVENT_NAMES = 8;
+/** Fewer events of one directory are always taken. */
+const EVENTS_MIN = 256;
 /** Events that the kernel keeps for us before it drops some (default of fs.inotify.max_queued_events). */
 const QUEUE_EVENTS_DEFAULT = 16_384;
 /** Events between two looks at the clock. */
@@ -16,7 +20,15 @@ const LOOK_EVERY = 64;
 /** Events of one watched directory since the last capture. */
 export interface EventCount {
   events: number;
+  /** Names in it when it was last listed. */
+  names: number;
 }
+
+/**
+ * What is to be done about an event: take it; take its directory off watch, since listing that costs less (`busy`), or
+ * since events cannot be handled in time and those of others may be lost (`spent`).
+ */
+export type EventVerdict = 'take' | 'busy' | 'spent';
 
 /** Half of it, because events of directories that are no longer watched do not reach us. */
 const QUEUE_SHARE = queueEvents() / 2;
@@ -35,8 +47,8 @@ export class EventBudget {
   #turnStartMs = 0;
   #spent = false;
 
-  /** Counts one event; false when its directory has to be taken off watch. */
-  allows(count: EventCount): boolean {
+  /** Counts one event. */
+  judge(count: EventCount): EventVerdict {
     if (this.#turnEvents === 0) {
       this.#turnStartMs = performance.now();
       // Runs once the kernel's queue is empty: the event loop turned.
@@ -52,6 +64,7 @@ export class EventBudget {
     if (!this.#spent && this.#turnEvents % LOOK_EVERY === 0) {
       this.#spent = performance.now() - this.#turnStartMs > TURN_MS;
     }
-    return !this.#spent && count.events <= DIRECTORY_EVENTS;
+    if (this.#spent || count.events > DIRECTORY_EVENTS) return 'spent';
+    return count.events > Math.max(EVENTS_MIN, count.names / EVENT_NAMES) ? 'busy' : 'take';
   }
 }

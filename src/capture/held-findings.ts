@@ -1,21 +1,24 @@
 /**
- * What a freeze point found, taken to memory while the application stands still and worked up when it runs again:
- * reading costs memory bandwidth, coding and storing cost ten times as much. What does not fit is worked up at once.
+ * What a freeze point found, taken while the application stands still and worked up when it runs again. Files are copied
+ * to memory as they are; comparing, coding and storing them would take ten times as long. Those that do not fit are cloned
+ * where the file system shares blocks; else what changed of them is picked out, and what does not fit of that is worked up at
+ * once.
  */
 import { type BytePath, LIMITS } from '../core/core.js';
 import type { AheadCandidate } from './ahead-work.js';
 import type { CaptureWork } from './capture-work.js';
 import { type Entry, rowSize, sameRow } from './entry-version.js';
 import { HeldScan } from './held-scan.js';
+import { HOLD_BYTES, type HoldMemory } from './hold-memory.js';
 import { type OpenedLarge, openLarge, takeLargeEntry } from './large-files.js';
 import { type ReadEntry, readSmallEntries, takeReadEntries, takeSmallEntries } from './small-files.js';
 import type { ScanFindings } from './state-scan.js';
 import { sortFindings, takeLeaves } from './take-findings.js';
 
-/** Bytes of changed content held at most. */
-const HOLD_BYTES = 64 << 20;
 /** Readings of a file that changes although the application stands still: somebody else writes to it. */
 const ATTEMPTS = 3;
+/** Large files opened side by side. */
+const SIDE_BY_SIDE = 16;
 
 export interface HeldFindings {
   readonly small: readonly ReadEntry[];
@@ -24,11 +27,18 @@ export interface HeldFindings {
   readonly removed: ReadonlySet<BytePath>;
 }
 
+/** What goes into a freeze point besides its findings. */
+export interface HoldParts {
+  /** What was read before. */
+  readonly candidates: ReadonlyMap<BytePath, AheadCandidate>;
+  readonly memory: HoldMemory;
+}
+
 /** Reads what was found. After it nothing in the state directory is asked for any more. */
 export async function holdFindings(
   work: CaptureWork,
   findings: ScanFindings,
-  candidates: ReadonlyMap<BytePath, AheadCandidate>,
+  { candidates, memory }: HoldParts,
 ): Promise<HeldFindings> {
   const sorted = sortFindings(work, findings);
   const unread = (entry: Entry): boolean => !takeCandidate(work, entry, candidates.get(entry.path));
@@ -46,14 +56,31 @@ export async function holdFindings(
   const held: HeldFindings['large'][number][] = [];
   // Smallest first: most of them fit.
   large.sort((one, other) => rowSize(one.row) - rowSize(other.row));
-  for (const entry of large) {
-    const opened = await holdLarge(work, entry, room);
-    if (!opened) continue;
-    room -= opened.scan.heldBytes;
-    if (opened.scan.complete) held.push({ entry, opened });
-    else await takeLargeEntry(work, entry, opened);
+  for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
+    for (const { entry, opened } of await openAll(work, large.slice(first, first + SIDE_BY_SIDE))) {
+      const taken = await holdLarge(work, { entry, opened, room, memory });
+      if (!taken) continue;
+      room -= taken.heldBytes;
+      if (taken.complete) held.push({ entry, opened: taken.opened });
+      else await takeLargeEntry(work, entry, taken.opened);
+    }
   }
   return { small, large: held, special: sorted.special, removed: findings.removed };
+}
+
+interface OpenedEntry {
+  readonly entry: Entry;
+  readonly opened: OpenedLarge;
+}
+
+/** Opens these at once: each asks the index and the kernel, one after the other. In order, without those that cannot be opened. */
+async function openAll(work: CaptureWork, entries: readonly Entry[]): Promise<OpenedEntry[]> {
+  const all = await Promise.all(entries.map(async (entry) => ({ entry, opened: await openLarge(work, entry) })));
+  return all.flatMap(({ entry, opened }) => {
+    if (!('skip' in opened)) return [{ entry, opened }];
+    work.skip(entry.path, opened.skip);
+    return [];
+  });
 }
 
 /** Puts what is held into the transaction. */
@@ -74,19 +101,36 @@ function takeCandidate(work: CaptureWork, entry: Entry, candidate: AheadCandidat
   return true;
 }
 
+interface HeldLarge {
+  readonly opened: OpenedLarge;
+  /** Nothing more is asked of the file. */
+  readonly complete: boolean;
+  readonly heldBytes: number;
+}
+
+/** Takes one large file; undefined when it cannot be opened a second time. */
 async function holdLarge(
   work: CaptureWork,
-  entry: Entry,
-  room: number,
-): Promise<(OpenedLarge & { readonly scan: HeldScan }) | undefined> {
+  from: OpenedEntry & { readonly room: number; readonly memory: HoldMemory },
+): Promise<HeldLarge | undefined> {
+  const { entry, room, memory } = from;
+  let { opened } = from;
+  const { scan } = opened;
+  const size = rowSize(scan.row);
+  if (size > 0 && size <= room && (await scan.hold(memory.take(size)))) {
+    return { opened, complete: true, heldBytes: size };
+  }
+  if (size > room && (await scan.clone(work.store.path))) return { opened, complete: true, heldBytes: 0 };
   for (let attempt = 1; ; attempt += 1) {
-    const opened = await openLarge(work, entry);
-    if ('skip' in opened) {
-      work.skip(entry.path, opened.skip);
+    const held = await HeldScan.record(opened.scan, room);
+    const { complete, heldBytes } = held;
+    if (!held.torn || attempt === ATTEMPTS) return { opened: { ...opened, scan: held }, complete, heldBytes };
+    await held.close();
+    const again = await openLarge(work, entry);
+    if ('skip' in again) {
+      work.skip(entry.path, again.skip);
       return undefined;
     }
-    const scan = await HeldScan.record(opened.scan, room);
-    if (!scan.torn || attempt === ATTEMPTS) return { ...opened, scan };
-    await scan.close();
+    opened = again;
   }
 }

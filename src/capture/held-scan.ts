@@ -11,6 +11,15 @@ export class HeldScan implements FileScan {
   /** Changed bytes in memory. */
   heldBytes = 0;
 
+  /** It is taken already. */
+  hold(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  clone(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   private constructor(live: FileScan) {
     this.#live = live;
     this.row = live.row;

@@ -1,5 +1,5 @@
 /** Where the state directory and the store lie, and whether the options make sense. */
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, sep } from 'node:path';
 import { type BytePath, DiffKeeperError, pathFromText, systemCode } from '../core/core.js';
 import type { CaptureOptions } from './types.js';
@@ -39,6 +39,17 @@ export function stateDirError(stateDir: string, error: unknown): DiffKeeperError
   const code = systemCode(error) || String(error);
   const message = `cannot read the state directory ${stateDir}: ${code}`;
   return new DiffKeeperError('DK_STATE_DIR', message, { path: stateDir }, error);
+}
+
+/**
+ * Throws DK_NO_STORE when another directory, or none, stands where the store was opened: its mount is gone, or it was moved.
+ * What is open of it could still be written to, where nobody would find it again.
+ */
+export async function assertStoreInPlace(storePath: string, identity: Identity): Promise<void> {
+  const facts = await stat(storePath, { bigint: true }).catch(() => undefined);
+  if (facts && BigInt.asUintN(64, facts.dev) === identity.dev && BigInt.asUintN(64, facts.ino) === identity.ino) return;
+  const message = `the store is no longer at ${storePath}: its file system was unmounted, or it was moved or removed`;
+  throw new DiffKeeperError('DK_NO_STORE', message, { path: storePath });
 }
 
 /** Path of the store below the state directory, if it lies there. Throws DK_STATE_DIR when it is the other way round. */

@@ -95,7 +95,7 @@ export interface RetentionOptions {
 }
 
 export interface WatchOptions extends CaptureOptions {
-  /** A change is durable at the latest after this time, ms. Default 1000. */
+  /** A change is durable at the latest after this time, ms. Default 400. */
   readonly maxLagMs?: number;
   /** A file that keeps changing is given this long to hold still, ms. Default 50. */
   readonly settleMs?: number;

@@ -41,7 +41,7 @@ export class WatchCoverage {
     this.#watcher = new DirectoryWatcher(session.root, {
       changed: (path, renamed) => this.#changed(path, renamed),
       unnamed: (directory) => this.#mark(directory),
-      calmed: (directory) => this.#calmed(directory),
+      calmed: (directory, lossy) => this.#calmed(directory, lossy),
       failed: (error) => events.troubled(describeTrouble(error)),
       ignores: (directory) => this.#ignores(directory, true),
     });
@@ -125,9 +125,15 @@ export class WatchCoverage {
     await this.#arming;
     if (this.#session.identity === this.#identity) return false;
     this.#identity = this.#session.identity;
+    await this.rewatch();
+    return true;
+  }
+
+  /** Watches everything anew; what happens meanwhile is for a full scan to find. */
+  async rewatch(): Promise<void> {
+    await this.#arming;
     await this.#watcher.restart();
     await this.#watcher.arm('');
-    return true;
   }
 
   async close(): Promise<void> {
@@ -161,9 +167,10 @@ export class WatchCoverage {
     if (first) this.#events.marked();
   }
 
-  #calmed(directory: BytePath): void {
+  #calmed(directory: BytePath, lossy: boolean): void {
     this.#calmSinceMs = Math.min(this.#calmSinceMs, this.#clock.steadyMs());
     this.#mark(directory);
+    if (!lossy) return;
     this.#marks.lossy = true;
     this.#events.overrun();
   }

@@ -7,8 +7,8 @@ const RETRY_MAX_MS = 10_000;
 const OVERRUN = 'more events than can be handled, some may be lost; scanning instead';
 
 export class WatchHealth {
-  /** Why not everything is watched; empty when it is. Lasts. */
-  trouble = '';
+  #trouble = '';
+  #troubledMs = 0;
   /** Why the retention policy could not be carried out; empty when it could. Says nothing about events. */
   unpruned = '';
   #overrunMs = Number.NEGATIVE_INFINITY;
@@ -17,9 +17,27 @@ export class WatchHealth {
   /** When to capture again after a failure; undefined after a success. */
   retryMs: number | undefined;
 
+  /** Why not everything is watched; empty when it is. Lasts until watching is tried again. */
+  get trouble(): string {
+    return this.#trouble;
+  }
+
+  /** Something cannot be watched. */
+  troubled(reason: string, nowMs: number): void {
+    this.#trouble = reason;
+    this.#troubledMs = nowMs;
+  }
+
+  /** Whether watching is to be tried again, which it is `everyMs`: then it counts as well until it fails. */
+  takeRetry(nowMs: number, everyMs: number): boolean {
+    if (this.#trouble === '' || nowMs - this.#troubledMs < everyMs) return false;
+    this.#trouble = '';
+    return true;
+  }
+
   /** Why not all is well; empty when it is. */
   get reason(): string {
-    if (this.trouble !== '') return this.trouble;
+    if (this.#trouble !== '') return this.#trouble;
     return this.#lossy ? OVERRUN : this.unpruned;
   }
 

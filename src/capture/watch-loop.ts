@@ -12,7 +12,7 @@ import {
   systemClock,
 } from '../core/core.js';
 import type { Store } from '../store/store.js';
-import type { Heard, SessionRun } from './capture-pass.js';
+import type { SessionRun } from './capture-pass.js';
 import { StateSession } from './capture-session.js';
 import { MarkSet } from './mark-set.js';
 import { Retention } from './retention.js';
@@ -21,6 +21,7 @@ import type { CaptureReport, StateWatcher, WatchOptions, WatchState } from './ty
 import { WatchCoverage } from './watch-coverage.js';
 import type { FlushRequest, WatchEvents } from './watch-events.js';
 import { WatchHealth } from './watch-health.js';
+import { hearing } from './watch-hearing.js';
 import { checkWatchOptions, type WatchTimes } from './watch-settings.js';
 
 /** Full scans wait at least this many times as long as one takes. */
@@ -165,6 +166,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     const requests = this.#requests.splice(0);
     this.#tickMs = this.#clock.steadyMs();
     try {
+      await this.#mend();
       await this.#coverage.rearm();
       const { marks, unwatchable } = this.#coverage;
       for (const directory of unwatchable) marks.add(directory, this.#tickMs);
@@ -177,6 +179,14 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       for (const { reject } of requests) reject(error);
       this.#captureFailed(error);
     }
+  }
+
+  /** What could not be watched is tried again now and then: limits may have been raised. What failed says so again. */
+  async #mend(): Promise<void> {
+    const { rescanMs } = this.#times;
+    if (!this.#health.takeRetry(this.#tickMs, Math.max(rescanMs, SCAN_SHARE * this.#scanMs))) return;
+    await this.#coverage.rewatch();
+    this.#nextFullMs = 0;
   }
 
   /** Captures what is marked, or everything. */
@@ -216,20 +226,9 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   /** What a capture is to look at. Marks that are handed over go into `announced`. */
   #scope(full: boolean, announced: MarkSet): Pick<SessionRun, 'marks' | 'freeze' | 'hear'> {
     const { freeze } = this.#options;
-    if (!freeze) {
-      announced.merge(this.#coverage.takeMarks());
-      return full ? {} : { marks: [...announced.paths] };
-    }
-    let asked = full;
-    const hear = async (frozen: boolean): Promise<Heard> => {
-      // Directories that changed hands are heard again before everything stands still.
-      if (!frozen) await this.#coverage.rearm();
-      const heard = await this.#coverage.hear(announced);
-      const everything = heard.everything || asked || this.#health.trouble !== '';
-      asked = false;
-      return { ...heard, everything };
-    };
-    return { freeze, hear };
+    if (freeze) return { freeze, hear: hearing({ coverage: this.#coverage, health: this.#health, announced, full }) };
+    announced.merge(this.#coverage.takeMarks());
+    return full ? {} : { marks: [...announced.paths] };
   }
 
   #fullEveryMs(): number {
@@ -265,7 +264,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   }
 
   #watchFailed(reason: string): void {
-    this.#health.trouble = reason;
+    this.#health.troubled(reason, this.#clock.steadyMs());
     this.#nextFullMs = Math.min(this.#nextFullMs, this.#clock.steadyMs() + this.#times.maxLagMs);
     if (this.#state === 'watching') this.#setState('degraded', reason);
     this.#wake();

@@ -11,7 +11,7 @@ export interface WatchTimes {
 
 /** Fills in defaults; throws RangeError, TypeError for a retention policy that keeps nothing. */
 export function checkWatchOptions(options: WatchOptions): WatchTimes {
-  const { maxLagMs = 1000, settleMs = 50, rescanMs = 10_000 } = options;
+  const { maxLagMs = 400, settleMs = 50, rescanMs = 10_000 } = options;
   for (const [name, value, min] of [
     ['maxLagMs', maxLagMs, 1],
     ['settleMs', settleMs, 0],

@@ -6,8 +6,8 @@
  * again and comparing, is left out: with 100,000 files in a directory that would cost far more than the change,
  * and the capture's own scan knows better. So this class decides itself which directories are watched.
  *
- * A directory with more events than can be handled in time is taken off watch ("calmed") until `rearmCalmed`: it is
- * then listed as a whole instead.
+ * A directory with more events than listing it would cost, or than can be handled in time, is taken off watch ("calmed")
+ * until `rearmCalmed`: it is then listed as a whole instead.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,8 +32,8 @@ export interface DirectoryEvents {
   changed(path: BytePath, renamed: boolean): void;
   /** Something in this directory changed, and the name is not known. */
   unnamed(directory: BytePath): void;
-  /** Too many events: the directory is not watched until `rearmCalmed`, and events of others may be lost, too. */
-  calmed(directory: BytePath): void;
+  /** Too many events: the directory is not watched until `rearmCalmed`; `lossy`: events of others may be lost, too. */
+  calmed(directory: BytePath, lossy: boolean): void;
   /** Watching no longer covers everything. */
   failed(error: Error): void;
   /** Directories that are none of ours. */
@@ -72,6 +72,8 @@ export class DirectoryWatcher {
   /** Those of them that had too many events. */
   #calmed = new Set<BytePath>();
   readonly #budget = new EventBudget();
+  /** Names in each, when it was listed. */
+  readonly #names = new Map<BytePath, number>();
   /** Directories whose names are not text: chokidar cannot watch them. */
   readonly #unwatchable = new Set<BytePath>();
   #watcher: QuietWatcher;
@@ -117,6 +119,7 @@ export class DirectoryWatcher {
       if (!directories.has(at)) continue;
       this.#unwatchable.delete(armed);
       this.#calmed.delete(armed);
+      this.#names.delete(armed);
       if (this.#armed.delete(armed)) this.#unwatch(this.#absolute(armed));
     }
   }
@@ -141,6 +144,7 @@ export class DirectoryWatcher {
     this.#armed.clear();
     this.#watched.clear();
     this.#calmed.clear();
+    this.#names.clear();
     this.#unwatchable.clear();
     await this.#watcher.close();
   }
@@ -161,10 +165,11 @@ export class DirectoryWatcher {
   /** Called for each event, so everything here has to be cheap. */
   #heard(watched: Watched, renamed: boolean, name: unknown): void {
     const { directory } = watched;
-    if (!this.#budget.allows(watched)) {
+    const verdict = this.#budget.judge(watched);
+    if (verdict !== 'take') {
       this.#calmed.add(directory);
       this.#unwatch(this.#absolute(directory));
-      this.#events.calmed(directory);
+      this.#events.calmed(directory, verdict === 'spent');
       return;
     }
     // U+FFFD stands for bytes that are no text: the name is lost, the directory is not.
@@ -178,9 +183,15 @@ export class DirectoryWatcher {
     if (renamed && directory !== '' && bytes === pathName(directory)) this.#events.changed(directory, true);
   }
 
+  #count(directory: BytePath, names: number): void {
+    this.#names.set(directory, names);
+    const watched = this.#watched.get(this.#absolute(directory));
+    if (watched?.directory === directory) watched.names = names;
+  }
+
   #watch(directory: BytePath): void {
     const path = this.#absolute(directory);
-    this.#watched.set(path, { directory, events: 0 });
+    this.#watched.set(path, { directory, events: 0, names: this.#names.get(directory) ?? 0 });
     this.#watcher.watchDirectory(path);
   }
 
@@ -206,6 +217,7 @@ export class DirectoryWatcher {
       : Buffer.concat([Buffer.from(`${this.#root}/`), pathBytes(directory)]);
     // A directory that vanished meanwhile has nothing to watch; its own removal is an event of its parent.
     const entries = await readdir(path, { withFileTypes: true, encoding: 'latin1' }).catch(() => []);
+    this.#count(directory, entries.length);
     for (const entry of entries) {
       const child = pathJoin(directory, entry.name);
       if (entry.isDirectory() && !this.#events.ignores(child)) below.push(child);

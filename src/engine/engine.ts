@@ -6,6 +6,7 @@
  */
 import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
+import type { FileScan } from './file-scan.js';
 import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
 import type { LongFileVerbs } from './source-index.js';
@@ -22,6 +23,7 @@ export {
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
+export type { FileScan, ScanResult, ScanStep } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export type { GroupDigest, SparseDelta, StateVerbs } from './state-verbs.js';
@@ -140,40 +142,6 @@ export interface FileBatch {
   /** Encoded extended attributes per entry (see `docs/format.md`, xattr list), in order. */
   readonly xattrLengths: Uint32Array;
   readonly xattrs: Buffer;
-}
-
-/** One step of `FileScan.next`. */
-export interface ScanStep {
-  /** Pairs (offset, length): ranges of the file that differ from the page table, ascending, whole pages except at the end of file. */
-  readonly ranges: Float64Array;
-  /** 1 per range that holds only zeros (its bytes are not in `data`), else 0. Zero ranges and data ranges are never merged. */
-  readonly zero: Uint8Array;
-  /** Bytes of the non-zero ranges, in order. */
-  readonly data: Buffer;
-  readonly done: boolean;
-}
-
-export interface ScanResult {
-  /** Stat row after the scan; equal ctime, size and inode before and after unless `torn`. */
-  readonly row: BigInt64Array;
-  readonly torn: boolean;
-  /** 16 bytes per page: XXH3-128 with the seed, canonical (big-endian) byte order. */
-  readonly pages: Buffer;
-  /** 32 bytes per full 64 KiB group: BLAKE3 chaining value; empty for sha256. */
-  readonly groups: Buffer;
-  /** Digest of the whole content. */
-  readonly digest: Buffer;
-  readonly xattrs: Buffer;
-}
-
-/** Scans one large file against its page table; at most `dataBytesMax` of changed bytes are held at a time. */
-export interface FileScan {
-  readonly row: BigInt64Array;
-  /** Continues until at least `dataBytesMax - 256 KiB` changed bytes are gathered, 64 MiB of file went by, or the end. */
-  next(dataBytesMax: number): Promise<ScanStep>;
-  /** After `done`. Hashes what changed; page table and digest describe exactly the bytes handed out. */
-  finish(): Promise<ScanResult>;
-  close(): Promise<void>;
 }
 
 export interface PlaceBatch {

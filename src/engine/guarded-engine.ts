@@ -18,6 +18,7 @@ import {
   checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
+import { guardScan } from './file-scan.js';
 import { guardWriter } from './file-writer.js';
 import { guardDeltaFiles, guardDigest, guardSourceIndex } from './guarded-deltas.js';
 import { guardStates } from './guarded-states.js';
@@ -26,8 +27,6 @@ import { guardTransfers } from './transfer-verbs.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const U64_MAX = 2n ** 64n - 1n;
-/** One block of a file scan: a step needs room for more than that. */
-const SCAN_BLOCK_BYTES = 256 << 10;
 const SEED_BYTES = 16;
 const FILE_BYTES_MAX = 2 ** 44;
 
@@ -230,16 +229,7 @@ function guardFiles(inner: Engine): Files {
       for (const name of ['seed', 'pages', 'groups'] as const) checkBytes(options[name], name);
       if (options.seed.length !== SEED_BYTES) throw new RangeError(`seed must be ${SEED_BYTES} bytes`);
       checkInteger(options.sourceBytes, 'sourceBytes', 0, Number.MAX_SAFE_INTEGER);
-      const scan = await inner.openFileScan(options);
-      return {
-        row: scan.row,
-        async next(dataBytesMax) {
-          checkInteger(dataBytesMax, 'dataBytesMax', SCAN_BLOCK_BYTES, BYTES_MAX);
-          return scan.next(dataBytesMax);
-        },
-        finish: () => scan.finish(),
-        close: () => scan.close(),
-      };
+      return guardScan(await inner.openFileScan(options));
     },
     async placeFiles(batch) {
       checkPlaceBatch(batch);

@@ -100,6 +100,8 @@ function wrapIndex(raw: RawStatIndex): StatIndex {
 function wrapScan(raw: FileScan): FileScan {
   return {
     row: raw.row,
+    hold: (into) => crossing(() => raw.hold(into)),
+    clone: (directory) => crossing(() => raw.clone(directory)),
     next: (dataBytesMax) => crossing(() => raw.next(dataBytesMax)),
     finish: () => crossing(() => raw.finish()),
     close: () => crossing(() => raw.close()),

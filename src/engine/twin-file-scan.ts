@@ -3,8 +3,10 @@
  * twin). What is handed out, compared and hashed is one read of each block.
  */
 import type { Hash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
-import { type BytePath, createHash, LIMITS, readFully } from '../core/core.js';
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, open, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BytePath, createHash, LIMITS, randomUUID, readFully } from '../core/core.js';
 import { ENTRY, type Engine, type FileScan, type ScanResult, type ScanStep, STAT } from './engine.js';
 import { fullPath, ParentCheck, sameContent, statRow, systemError } from './twin-beneath.js';
 import { blake3, GROUP_BYTES, groupValue, rootFromGroups } from './twin-blake3.js';
@@ -66,10 +68,12 @@ class TwinFileScan implements FileScan {
   readonly #leadGroups: number;
   #at = 0;
   #torn = false;
+  /** What was taken by `hold`, and the row of that moment; or the row of a clone. */
+  #held: { readonly bytes: Buffer | undefined; readonly row: BigInt64Array } | undefined;
 
   constructor(
     readonly row: BigInt64Array,
-    readonly file: FileHandle,
+    public file: FileHandle,
     readonly options: Options,
     readonly hashPage: PageHash,
   ) {
@@ -80,6 +84,38 @@ class TwinFileScan implements FileScan {
     this.#groups = Buffer.alloc(fullGroups * 32);
     this.#tail = Buffer.alloc(this.#size - this.#leadGroups * GROUP_BYTES);
     this.#sha = options.algo === 'sha256' ? createHash('sha256') : undefined;
+  }
+
+  async hold(into: Uint8Array): Promise<boolean> {
+    if (this.#at > 0 || this.#held || this.#size === 0 || this.#size > into.length) return false;
+    const bytes = Buffer.from(into.buffer, into.byteOffset, this.#size);
+    return (await readFully(this.file, bytes, 0)) === this.#size && this.#keep(bytes);
+  }
+
+  async clone(directory: string): Promise<boolean> {
+    if (process.platform !== 'linux' || this.#at > 0 || this.#held) return false;
+    const path = join(directory, `clone-${randomUUID()}`);
+    let clone: FileHandle | undefined;
+    try {
+      await copyFile(`/proc/self/fd/${this.file.fd}`, path, constants.COPYFILE_FICLONE_FORCE);
+      clone = await open(path);
+    } catch {
+      return false;
+    } finally {
+      await unlink(path).catch(() => {});
+    }
+    const kept = await this.#keep(undefined);
+    await (kept ? this.file : clone).close();
+    if (kept) this.file = clone;
+    return kept;
+  }
+
+  /** False when what was read is not of one moment. */
+  async #keep(bytes: Buffer | undefined): Promise<boolean> {
+    const row = statRow(await this.file.stat({ bigint: true }));
+    if (!sameContent(this.row, row)) return false;
+    this.#held = { bytes, row };
+    return true;
   }
 
   async next(dataBytesMax: number): Promise<ScanStep> {
@@ -95,6 +131,8 @@ class TwinFileScan implements FileScan {
   /** Bytes of the next block; a file that became shorter is torn and reads as ended. */
   async #readBlock(): Promise<number> {
     const want = Math.min(BLOCK_BYTES, this.#size - this.#at);
+    const held = this.#held?.bytes;
+    if (held) return held.copy(this.#block, 0, this.#at, this.#at + want);
     const got = await readFully(this.file, this.#block.subarray(0, want), this.#at);
     if (got < want) this.#torn = true;
     return got;
@@ -140,7 +178,7 @@ class TwinFileScan implements FileScan {
   }
 
   async finish(): Promise<ScanResult> {
-    const row = statRow(await this.file.stat({ bigint: true }));
+    const row = this.#held?.row ?? statRow(await this.file.stat({ bigint: true }));
     // As the native scan: the digest of a file cut while it was read names nothing.
     const digest = this.#torn ? Buffer.alloc(32) : (this.#sha?.digest() ?? this.#contentDigest());
     return {

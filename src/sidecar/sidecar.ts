@@ -13,6 +13,7 @@ import { freezePoint } from './freeze-point.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
+import { giveWay } from './priority.js';
 import { Reaper } from './reaper.js';
 import { SignalRelay } from './signals.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
@@ -24,6 +25,7 @@ export { EXIT_CODES } from './exit-codes.js';
 export type { Consistency, RecoverMode, SidecarOptions } from './types.js';
 
 const INTERVAL_MS = 1000;
+const LAG_MS = 400;
 const HOOK_TIMEOUT_MS = 10_000;
 
 /** One run: everything that its steps share. */
@@ -146,7 +148,7 @@ function hooksOf({ options, store, stateDir, logger, figures }: Run): Hooks {
 function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
   const { options, logger, store, stateDir, figures, panel } = run;
   const paced = options.consistency === 'freeze' && options.exec !== false;
-  const interval = (paced ? options.checkpointIntervalMs : options.maxLagMs) ?? INTERVAL_MS;
+  const interval = paced ? (options.checkpointIntervalMs ?? INTERVAL_MS) : (options.maxLagMs ?? LAG_MS);
   const keeper = new Keeper({
     store,
     stateDir,
@@ -194,6 +196,7 @@ async function runWithChild(run: Run): Promise<number> {
   let started = false;
   const exitCode = await supervisor.run(() => {
     started = true;
+    giveWay();
     keeper.start();
   });
   relay.detach();

@@ -27,7 +27,7 @@ export interface SidecarOptions {
   readonly freezeWith?: 'auto' | 'signals';
   /** Freeze mode: time between two checkpoints while something changes, ms. Default 1000. */
   readonly checkpointIntervalMs?: number;
-  /** File mode: a change is durable at the latest after this time, ms. Default 1000. */
+  /** File mode: a change is durable at the latest after this time, ms. Default 400. */
   readonly maxLagMs?: number;
   /** Prune now and then while the application runs. Default: never. */
   readonly retention?: RetentionOptions;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, open, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -201,10 +201,81 @@ function describeLaterScans(engine: Engine): void {
     }));
 }
 
+function describeHeldScans(engine: Engine): void {
+  it('a file that was taken is scanned as it was, whatever becomes of it', () =>
+    withTree(async (root) => {
+      for (const algo of ['blake3', 'sha256'] as const) {
+        for (const size of [1, 65_536, 262_145, (5 << 20) + 3]) {
+          const content = patternBytes(size, 8);
+          await writeFile(join(root, 'file'), content);
+          const plain = await scanAll(engine, root, 'file', algo);
+          const scan = await engine.openFileScan({ root, path: 'file', algo, seed: SEED, ...NOTHING });
+          expect(await scan.hold(Buffer.alloc(size + 5)), `${size}`).toBe(true);
+          // Once is enough.
+          expect(await scan.hold(Buffer.alloc(size))).toBe(false);
+          await writeFile(join(root, 'file'), 'something else');
+          const data: Buffer[] = [];
+          for (;;) {
+            const step = await scan.next(STEP_BYTES);
+            data.push(step.data);
+            if (step.done) break;
+          }
+          const { torn, digest, pages, groups, row } = await scan.finish();
+          await scan.close();
+          expect(torn).toBe(false);
+          expect(Buffer.concat(data).equals(content)).toBe(true);
+          expect([digest.equals(plain.digest), pages.equals(plain.pages), groups.equals(plain.groups)]).toEqual(
+            Array(3).fill(true),
+          );
+          expect(row[STAT.size]).toBe(BigInt(size));
+        }
+      }
+    }));
+
+  it('is not taken when it does not fit, moved meanwhile, or is being read; then it is scanned as ever', () =>
+    withTree(async (root) => {
+      const content = patternBytes(600_000, 9);
+      const file = join(root, 'file');
+      const open = async () => {
+        await writeFile(file, content);
+        return engine.openFileScan({ root, path: 'file', algo: 'blake3', seed: SEED, ...NOTHING });
+      };
+      const small = await open();
+      expect(await small.hold(Buffer.alloc(content.length - 1))).toBe(false);
+      expect((await small.next(STEP_BYTES)).data.equals(content)).toBe(true);
+      expect(await small.hold(Buffer.alloc(content.length))).toBe(false);
+      expect((await small.finish()).torn).toBe(false);
+      await small.close();
+      for (const change of [() => truncate(file, 5), () => writeFile(file, patternBytes(600_000, 10))]) {
+        const moved = await open();
+        await change();
+        expect(await moved.hold(Buffer.alloc(content.length))).toBe(false);
+        await moved.next(STEP_BYTES);
+        expect((await moved.finish()).torn).toBe(true);
+        await moved.close();
+      }
+    }));
+
+  it('a clone that the file system cannot make is refused and leaves nothing behind', () =>
+    withTree(async (root) => {
+      await writeFile(join(root, 'file'), patternBytes(300_000, 11));
+      await mkdir(join(root, 'clones'));
+      const scan = await engine.openFileScan({ root, path: 'file', algo: 'blake3', seed: SEED, ...NOTHING });
+      expect(await scan.clone(join(root, 'none'))).toBe(false);
+      // True where temporary files lie on a file system that shares blocks: test/sidecar/reflink.test.ts has one of its own.
+      await scan.clone(join(root, 'clones'));
+      expect(await readdir(join(root, 'clones'))).toEqual([]);
+      expect((await scan.next(STEP_BYTES)).data.equals(patternBytes(300_000, 11))).toBe(true);
+      expect((await scan.finish()).torn).toBe(false);
+      await scan.close();
+    }));
+}
+
 export function describeReading(engine: Engine): void {
   describe('reading', () => {
     describeBatches(engine);
     describeFirstScans(engine);
     describeLaterScans(engine);
+    describeHeldScans(engine);
   });
 }

@@ -1,9 +1,15 @@
 /** Degraded, never dead: the application runs on, the trouble shows, and captures catch up when it ends. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { ensureBuilt, type RunningCli, runCli, scratch, startCli } from '../cli/cli-process.js';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ensureBuilt, MAIN, type RunningCli, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
+import { canMount } from './small-disk.js';
+
+const probe = mkdtempSync(path.join(tmpdir(), 'dk-mount-'));
+const MOUNTS = canMount(probe);
+rmSync(probe, { recursive: true });
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -14,8 +20,8 @@ beforeEach(async () => {
 });
 afterEach(() => remove());
 
-async function start(): Promise<RunningCli> {
-  const words = ['--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug'];
+async function start(store = 'keep'): Promise<RunningCli> {
+  const words = ['--state-dir=data', `--store=${store}`, '--max-lag=100ms', '--debug'];
   const script = `trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done`;
   const running = startCli([...words, '--', 'sh', '-c', script], { cwd });
   await running.until(/ready/);
@@ -24,11 +30,11 @@ async function start(): Promise<RunningCli> {
   return running;
 }
 
-async function expectCaughtUp(running: RunningCli): Promise<void> {
+async function expectCaughtUp(running: RunningCli, store = 'keep'): Promise<void> {
   await running.until(/no longer degraded/);
   running.process.kill('SIGTERM');
   expect((await running.ended).code).toBe(7);
-  expect((await runCli(['cat', '--store=keep', 'two'], { cwd })).stdout).toBe('2');
+  expect((await runCli(['cat', `--store=${store}`, 'two'], { cwd })).stdout).toBe('2');
 }
 
 it('the state directory is deleted and made again', async () => {
@@ -50,4 +56,80 @@ it('no file can be opened any more', async () => {
   await running.until(/warn: degraded/);
   expect(limit('1024')).toBe(0);
   await expectCaughtUp(running);
+}, 60_000);
+
+describe('the store is no longer where it was opened', () => {
+  it('moved away, and back', async () => {
+    const running = await start();
+    renameSync(at('keep'), at('elsewhere'));
+    writeFileSync(at('data/two'), '2');
+    await running.until(/warn: degraded.*the store is no longer at/);
+    mkdirSync(at('keep'));
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    // Nothing is made of what stands there now.
+    expect(readdirSync(at('keep'))).toEqual([]);
+    rmSync(at('keep'), { recursive: true });
+    renameSync(at('elsewhere'), at('keep'));
+    await expectCaughtUp(running);
+    expect((await runCli(['verify', '--store=keep'], { cwd })).code).toBe(0);
+  }, 60_000);
+
+  it('gone for good: the application ends with its own code all the same', async () => {
+    const running = await start();
+    renameSync(at('keep'), at('elsewhere'));
+    writeFileSync(at('data/two'), '2');
+    await running.until(/warn: degraded/);
+    running.process.kill('SIGTERM');
+    const result = await running.ended;
+    expect(result.code).toBe(7);
+    expect(result.stderr).toMatch(/the final capture failed/);
+    expect((await runCli(['cat', '--store=elsewhere', 'one'], { cwd })).stdout).toBe('1');
+  }, 60_000);
+});
+
+if (MOUNTS) {
+  it('the file system of the store is unmounted under us, and mounted again', async () => {
+    const mount = (...words: string[]): void => {
+      expect(spawnSync('mount', words).status).toBe(0);
+    };
+    mkdirSync(at('disk'));
+    mkdirSync(at('seen'));
+    mount('-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', at('disk'));
+    try {
+      mount('--bind', at('disk'), at('seen'));
+      const running = await start('seen/keep');
+      // Lazily: whatever is open stays usable, so that nothing but the name tells.
+      expect(spawnSync('umount', ['-l', at('seen')]).status).toBe(0);
+      writeFileSync(at('data/two'), '2');
+      await running.until(/warn: degraded.*unmounted/);
+      expect(readdirSync(at('seen'))).toEqual([]);
+      mount('--bind', at('disk'), at('seen'));
+      await expectCaughtUp(running, 'seen/keep');
+    } finally {
+      spawnSync('umount', ['-l', at('seen')]);
+      spawnSync('umount', ['-l', at('disk')]);
+    }
+  }, 60_000);
+}
+
+it('more directories than inotify may watch: names the limit, finds changes by scanning, watches when it is raised', async () => {
+  for (let i = 0; i < 12; i += 1) mkdirSync(at(`data/d${i}`), { recursive: true });
+  // The limit is one of a user namespace: nobody else is touched.
+  const LIMIT = '/proc/sys/user/max_inotify_watches';
+  const script = `echo 6 > ${LIMIT} || exit 88; (while [ ! -e more ]; do sleep 0.05; done; echo 1000 > ${LIMIT}) & exec "$@"`;
+  const words = [process.execPath, MAIN, '--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug'];
+  const app = `trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done`;
+  const unshare = ['--user', '--map-root-user', '--', 'sh', '-c', script, 'sh', ...words, '--', 'sh', '-c', app];
+  const running = startProgram('unshare', unshare, { cwd });
+  await running.until(/degraded.*raise fs\.inotify\.max_user_watches/);
+  writeFileSync(at('data/d11/found'), '1');
+  await running.until(/checkpoint \(.*added=[1-9]/);
+  writeFileSync(at('more'), '');
+  await running.until(/no longer degraded/);
+  writeFileSync(at('data/d11/two'), '2');
+  await running.until(/no longer degraded[\s\S]*checkpoint \(.*added=1/);
+  running.process.kill('SIGTERM');
+  expect((await running.ended).code).toBe(7);
+  expect((await runCli(['cat', '--store=keep', 'd11/found'], { cwd })).stdout).toBe('1');
+  expect((await runCli(['cat', '--store=keep', 'd11/two'], { cwd })).stdout).toBe('2');
 }, 60_000);

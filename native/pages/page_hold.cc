@@ -1,0 +1,64 @@
+// Method: the bytes are only copied, by all threads at once, or not even that; comparing and hashing them comes later,
+// when whoever writes the file goes on already.
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+
+#include "common/thread_pool.h"
+#include "pages/page_scan.h"
+#include "pages/run_read.h"
+#include "pages/xattr_list.h"
+#if defined(__linux__)
+#include <linux/fs.h>
+#endif
+
+namespace dk::pages {
+namespace {
+
+constexpr size_t kPieceBytes = 1 << 20;
+
+}  // namespace
+
+// What goes with the bytes; false when they are not of one moment.
+bool PageScan::KeepHeld(bool in_memory) {
+  struct stat status;
+  if (::fstat(file_.get(), &status) != 0) return false;
+  const StatRow row = RowOf(status);
+  if (!SameContent(row_, row)) return false;
+  held_ = Held{row, ReadXattrs(file_.get()), in_memory};
+  return true;
+}
+
+int PageScan::Hold(uint8_t* into, size_t bytes) {
+  if (file_.get() < 0) return -EBADF;
+  if (at_ != 0 || held_ || size() == 0 || size() > bytes) return 0;
+  const size_t count = static_cast<size_t>((size() + kPieceBytes - 1) / kPieceBytes);
+  std::atomic<bool> whole{true};
+  ParallelFor(count, [&](size_t i) {
+    const uint64_t offset = uint64_t{i} * kPieceBytes;
+    const uint64_t length = std::min<uint64_t>(kPieceBytes, size() - offset);
+    const int64_t done = ReadRun(file_.get(), Run{offset, length}, into + offset);
+    // An error comes again, and is told, when the file is read in the usual way.
+    if (done != static_cast<int64_t>(length)) whole = false;
+  });
+  return whole && KeepHeld(true) ? 1 : 0;
+}
+
+int PageScan::Clone(const std::string& directory) {
+  if (file_.get() < 0) return -EBADF;
+#if defined(__linux__) && defined(O_TMPFILE) && defined(FICLONE)
+  if (at_ != 0 || held_) return 0;
+  FileDescriptor clone(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (clone.get() < 0 || ::ioctl(clone.get(), FICLONE, file_.get()) != 0 || !KeepHeld(false)) return 0;
+  file_ = std::move(clone);
+  return 1;
+#else
+  (void)directory;
+  return 0;
+#endif
+}
+
+}  // namespace dk::pages

@@ -1,0 +1,35 @@
+/**
+ * Memory for files that are taken while the application stands still. It is kept from one freeze point to the next and
+ * touched before it is needed: memory that the system has yet to find costs as much time as the bytes that go into it.
+ */
+
+/** Bytes of changed content held at most. */
+export const HOLD_BYTES = 64 << 20;
+const STEP_BYTES = 4 << 20;
+const NOTHING = Buffer.alloc(0);
+
+export class HoldMemory {
+  #bytes = NOTHING;
+  #used = 0;
+  #wanted = 0;
+
+  /** Before a freeze point, when nothing taken earlier is needed any more: makes room for what the last one took. */
+  prepare(): void {
+    const bytes = Math.min(HOLD_BYTES, Math.ceil((this.#wanted * 1.25) / STEP_BYTES) * STEP_BYTES);
+    if (bytes > this.#bytes.length || 4 * bytes < this.#bytes.length) {
+      this.#bytes = NOTHING;
+      if (bytes > 0) this.#bytes = Buffer.alloc(bytes).fill(0);
+    }
+    this.#used = 0;
+    this.#wanted = 0;
+  }
+
+  /** Room for this many bytes, valid until the next `prepare`. The caller keeps within `HOLD_BYTES`. */
+  take(bytes: number): Uint8Array {
+    this.#wanted += bytes;
+    const start = this.#used;
+    if (bytes > this.#bytes.length - start) return Buffer.allocUnsafeSlow(bytes);
+    this.#used += bytes;
+    return this.#bytes.subarray(start, start + bytes);
+  }
+}
