@@ -69,19 +69,18 @@ export function missingRanges(have: readonly Range[], size: number): Range[] {
  * instead of a unit. Throws RangeError when they are not ascending, overlap or leave the bytes.
  */
 export function wholeUnits(stretches: readonly (readonly [number, number])[], size: number, unit: number): Range[] {
-  const units: [number, number][] = [];
+  const joined: [number, number][] = [];
   let at = 0;
   for (const [offset, length] of stretches) {
     const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && length >= 0;
     if (!good || offset < at || offset + length > size)
       throw new RangeError('have: not ascending stretches of the blob');
     at = offset + length;
-    const start = Math.ceil(offset / unit) * unit;
-    const end = at === size ? size : Math.floor(at / unit) * unit;
-    if (end <= start) continue;
-    const last = units.at(-1);
-    if (last !== undefined && last[1] === start) last[1] = end;
-    else units.push([start, end]);
+    const last = joined.at(-1);
+    if (last !== undefined && last[1] === offset) last[1] = at;
+    else joined.push([offset, at]);
   }
-  return units;
+  return joined
+    .map(([start, end]): Range => [Math.ceil(start / unit) * unit, end === size ? size : Math.floor(end / unit) * unit])
+    .filter(([start, end]) => end > start);
 }
