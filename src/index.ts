@@ -122,6 +122,8 @@ export type {
   Sharing,
   StatsOptions,
   Store,
+  StoreKey,
+  StoreKeyFacts,
   StoreOptions,
   StoreSavings,
   StoreStats,
@@ -131,4 +133,14 @@ export type {
   VersionReader,
   VersionSummary,
 } from './store/store.js';
-export { keptSequences, openStore, prune, shareStore, tagSharedStore } from './store/store.js';
+export {
+  addStoreKey,
+  keptSequences,
+  listStoreKeys,
+  openStore,
+  prune,
+  removeStoreKey,
+  rotateStoreKey,
+  shareStore,
+  tagSharedStore,
+} from './store/store.js';

@@ -39,11 +39,11 @@ function indexPath(store: Store): string {
 
 /** Fills the index from disk; false (and the index untouched or empty) when there is nothing that fits. */
 export async function loadIndexFile(store: Store, scope: IndexScope, index: StatIndex): Promise<boolean> {
-  const payload = await readSealedFile(store.engine, indexPath(store), prefixOf(store, scope), FILE_BYTES_MAX);
+  const payload = await readSealedFile(store, indexPath(store), prefixOf(store, scope), FILE_BYTES_MAX);
   return payload !== undefined && index.load(payload);
 }
 
 /** Writes the index, bound to the newest checkpoint: call it after the commit that it describes. */
 export async function saveIndexFile(store: Store, scope: IndexScope, index: StatIndex): Promise<void> {
-  await writeSealedFile(store.engine, indexPath(store), prefixOf(store, scope), index.save());
+  await writeSealedFile(store, indexPath(store), prefixOf(store, scope), index.save());
 }

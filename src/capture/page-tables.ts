@@ -62,7 +62,8 @@ export class PageTables {
   async find(version: Version): Promise<PageTable | undefined> {
     const kept = this.#kept.get(version.path);
     if (kept && this.#fits(kept.table, version)) return kept.table;
-    const bytes = await readFile(this.#file(version.path)).catch(() => undefined);
+    const found = await readFile(this.#file(version.path)).catch(() => undefined);
+    const bytes = found && this.#store.guard.open(found, this.#about(version.path));
     const table = bytes && this.#decode(version.path, bytes);
     if (!table || !this.#fits(table, version)) return undefined;
     await this.#keep(version.path, { table, dirty: false, writtenMs: this.#nowMs() });
@@ -107,8 +108,13 @@ export class PageTables {
     return version.digest !== null && table.size === version.size && table.digest.equals(version.digest);
   }
 
+  /** What stands for the path outside of the file. */
+  #about(path: BytePath): Buffer {
+    return this.#store.guard.describe(pathBytes(path));
+  }
+
   #file(path: BytePath): string {
-    const name = BigInt.asUintN(64, this.#store.engine.xxh3(pathBytes(path)));
+    const name = BigInt.asUintN(64, this.#store.engine.xxh3(this.#about(path)));
     return join(this.#folder, name.toString(16).padStart(16, '0'));
   }
 
@@ -137,7 +143,8 @@ export class PageTables {
     if (!kept.dirty) return;
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeFileAdvisory(this.#file(path), this.#encode(path, kept.table));
+      const bytes = this.#store.guard.seal(this.#encode(path, kept.table), this.#about(path));
+      await writeFileAdvisory(this.#file(path), bytes);
       kept.dirty = false;
       kept.writtenMs = this.#nowMs();
     } catch {

@@ -1,17 +1,19 @@
 /** Every command: what help says, which options apply, and where the code is. Code is loaded only for the one that runs. */
 import type { CommandFacts, LocalOption } from './command-facts.js';
 import type { OptionKey } from './option-table.js';
+import { KEEP_OPTIONS, PRUNE_OPTIONS } from './prune-options.js';
 
 export type { CommandFacts };
 
 const GENERAL: readonly OptionKey[] = ['debug', 'logFormat', 'json'];
-const STORE: readonly OptionKey[] = ['store', 'enableDiff', ...GENERAL];
+const STORE: readonly OptionKey[] = ['store', 'enableDiff', 'passphraseFile', 'keyFile', ...GENERAL];
 const WRITE: readonly OptionKey[] = [
   'stateDir',
   ...STORE,
   'diffLibrary',
   'chunkSize',
   'hashAlgo',
+  'encrypt',
   'dedupScope',
   'snapshotInterval',
   'level',
@@ -37,20 +39,6 @@ const RUN: readonly OptionKey[] = [
   'stopTimeout',
 ];
 const AT: LocalOption = { flags: '--at <moment>', help: 'checkpoint number, ISO time, or such as "10m", "2h ago"' };
-/** Rules of a retention policy; they add up. */
-const KEEP_OPTIONS: readonly LocalOption[] = [
-  { flags: '--keep-last <n>', help: 'keep the newest n' },
-  { flags: '--keep-hourly <n>', help: 'keep the newest of each of the last n hours that have one (UTC)' },
-  { flags: '--keep-daily <n>', help: 'the same for days' },
-  { flags: '--keep-weekly <n>', help: 'the same for weeks, from Monday' },
-  { flags: '--keep-monthly <n>', help: 'the same for months' },
-  { flags: '--keep-tag <tag>', help: 'keep all with this tag, "*" for any; may be repeated', many: true },
-  { flags: '--keep-within <time>', help: 'keep all that are at most so much older than the newest, such as 30d' },
-];
-const PRUNE_OPTIONS: readonly LocalOption[] = [
-  { flags: '--allow-damaged', help: 'go on where records are damaged; their packs stay as they are' },
-  { flags: '--dry-run', help: 'say what would go; change nothing' },
-];
 const LIMIT: LocalOption = { flags: '--limit <n>', help: 'how many to show, newest; 0 = all (default: 20)' };
 
 export const COMMAND_TABLE: readonly CommandFacts[] = [
@@ -161,7 +149,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'cat',
     help: 'write one file, as it was, to stdout',
     arguments: '<path>',
-    options: ['store', 'enableDiff', 'debug', 'logFormat'],
+    options: ['store', 'enableDiff', 'passphraseFile', 'keyFile', 'debug', 'logFormat'],
     local: [AT],
     examples: ['diffkeeper cat --store=./keep --at=2h config/app.json'],
     load: () => import('./command-cat.js'),
@@ -241,7 +229,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   {
     name: 'migrate',
     help: 'bring a store of the older system over, and say what came of it',
-    options: [...STORE, 'hashAlgo', 'snapshotInterval', 'level'],
+    options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level'],
     local: [
       { flags: '--report <form>', help: 'text (default), or json: the whole report as one JSON object' },
       { flags: '--finalize', help: 'remove the snapshots it was made from: no way back afterwards' },
@@ -279,6 +267,22 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
       'diffkeeper import --from=bolt /deltas/db.bolt',
     ],
     load: () => import('./command-import.js'),
+  },
+  {
+    name: 'key',
+    help: 'list, add, rotate or remove the keys of an encrypted store; no data is written again',
+    arguments: '<action>',
+    options: ['store', 'passphraseFile', 'keyFile', ...GENERAL],
+    local: [
+      { flags: '--new-passphrase-file <file>', help: 'add, rotate: passphrase that opens the store from now on' },
+      { flags: '--new-key-file <file>', help: 'add, rotate: key file that opens the store from now on' },
+      { flags: '--id <n>', help: 'remove: number of the key' },
+    ],
+    examples: [
+      'diffkeeper key rotate --store=./keep --passphrase-file=./old --new-passphrase-file=./new',
+      'diffkeeper key add --store=./keep --passphrase-file=./pass --new-key-file=./key',
+    ],
+    load: () => import('./command-key.js'),
   },
   {
     name: 'repair',

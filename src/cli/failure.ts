@@ -7,6 +7,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   DK_NO_STORE: 'check --store (or DIFFKEEPER_STORE); run, capture and watch make a store',
   DK_CORRUPT_INDEX: 'run "diffkeeper repair" to rebuild the metadata from the packs',
   DK_NATIVE_MISSING: 'run "npm rebuild diffkeeper" with a C++17 compiler at hand, or set DIFFKEEPER_ENGINE=typescript',
+  DK_KEY_WRONG: '"diffkeeper key list" shows which keys there are',
   DK_STORE_FORMAT_NEWER: 'use the release of DiffKeeper that wrote the store, or a newer one',
 };
 
@@ -17,6 +18,9 @@ const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
   DK_PARTIAL: EXIT_CODES.partial,
   DK_STORE_LOCKED: EXIT_CODES.locked,
   DK_STATE_DIR_LOCKED: EXIT_CODES.locked,
+  DK_KEY_LOST: EXIT_CODES.key,
+  DK_KEY_NEEDED: EXIT_CODES.key,
+  DK_KEY_WRONG: EXIT_CODES.key,
 };
 
 /** Exit code for an error; in run mode everything but wrong usage is 125, since other codes belong to the child. */

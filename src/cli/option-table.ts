@@ -79,6 +79,21 @@ export const OPTION_TABLE = facts({
     later: ['cluster'],
     fallback: 'container',
   },
+  encrypt: { kind: 'boolean', flag: 'encrypt', help: 'encrypt a new store; needs a key', fallback: false },
+  passphraseFile: {
+    kind: 'text',
+    flag: 'passphrase-file',
+    value: 'file',
+    help: 'passphrase of an encrypted store: the file without its last line end; or in DIFFKEEPER_PASSPHRASE',
+    fallback: undefined,
+  },
+  keyFile: {
+    kind: 'text',
+    flag: 'key-file',
+    value: 'file',
+    help: 'key of an encrypted store: 32 to 4096 secret bytes',
+    fallback: undefined,
+  },
   snapshotInterval: {
     kind: 'integer',
     flag: 'snapshot-interval',

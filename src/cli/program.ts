@@ -54,7 +54,8 @@ Without a command word, "run" is meant:
   $ diffkeeper recover --store=./keep --state-dir=./restored --at="10m ago"
 
 Options beat DIFFKEEPER_* variables, these beat the file named by --config, that beats the defaults.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 store in use by another process;
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 store in use by another process,
+5 key of an encrypted store missing or wrong;
 run, record: the command's own code, 128+N for signal N, 125 DiffKeeper failed, 126 cannot execute, 127 not found.`;
 
 /** Runs the program with these arguments and gives the exit code. */

@@ -15,6 +15,9 @@ export interface Settings {
   readonly chunkSize: number;
   readonly hashAlgo: HashAlgo;
   readonly dedupScope: 'container';
+  readonly encrypt: boolean;
+  readonly passphraseFile: string | undefined;
+  readonly keyFile: string | undefined;
   readonly snapshotInterval: number;
   readonly level: number;
   readonly consistency: 'file' | 'freeze';

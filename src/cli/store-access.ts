@@ -12,13 +12,14 @@ import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { type Progress, startProgress } from './progress.js';
 import type { Settings } from './settings.js';
+import { keyOptions } from './store-key.js';
 
 const MEGABYTE = 1024 * 1024;
 
 /** Store options that the settings ask for. */
 export function storeOptions(settings: Settings): Omit<OpenOptions, 'create' | 'logger' | 'signal' | 'onProgress'> {
   const { hashAlgo, snapshotInterval, level } = settings;
-  return { hashAlgo, snapshotInterval, level, schema: settings.enableDiff ? 2 : 1 };
+  return { hashAlgo, snapshotInterval, level, schema: settings.enableDiff ? 2 : 1, ...keyOptions(settings) };
 }
 
 type StoreEngine = 'auto' | 'zstd' | 'xor';
@@ -52,7 +53,8 @@ async function openWithProgress(context: CommandContext, open: typeof openStoreO
   try {
     // Looking at a store is no reason to migrate it.
     const schema = settings.enableDiff ? 'asFound' : 1;
-    return await open(settings.store, { schema, ...options, logger, signal, onProgress });
+    const { encrypt, ...key } = keyOptions(settings);
+    return await open(settings.store, { schema, ...key, ...options, logger, signal, onProgress });
   } finally {
     (await progress)?.stop();
   }

@@ -24,6 +24,11 @@ export function randomBytes(count: number): Buffer {
   return crypto().randomBytes(count);
 }
 
+/** All of it, for what encrypts. */
+export function nodeCrypto(): typeof Crypto {
+  return crypto();
+}
+
 export function randomUUID(): string {
   return crypto().randomUUID();
 }

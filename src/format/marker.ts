@@ -6,6 +6,9 @@
 import { DiffKeeperError } from '../core/core.js';
 
 export const STORE_FORMAT = 2;
+/** Of a store that is encrypted: older programs must not touch it. */
+export const ENCRYPTED_FORMAT = 3;
+export const CIPHER = 'xaes-256-gcm';
 export const MARKER_NAME = 'DIFFKEEPER';
 
 export interface Marker {
@@ -13,6 +16,8 @@ export interface Marker {
   /** 32 hex digits. */
   readonly id: string;
   readonly hashAlgo: 'blake3' | 'sha256';
+  /** How records are sealed; absent when they are not. */
+  readonly encryption?: typeof CIPHER;
   /** 32 hex digits: seed of page hashes. */
   readonly seed: string;
   /** ISO 8601 time. */
@@ -35,18 +40,21 @@ export function decodeMarker(bytes: Uint8Array, path: string): Marker {
     return no('its marker file is not JSON');
   }
   if (typeof value !== 'object' || value === null) return no('its marker file is not an object');
-  const { diffkeeper, format, id, hashAlgo, seed, created } = value as Record<string, unknown>;
+  const { diffkeeper, format, id, hashAlgo, seed, created, encryption } = value as Record<string, unknown>;
   if (diffkeeper !== 'store' || typeof format !== 'number') return no('its marker file names no format');
-  if (format > STORE_FORMAT) {
+  const unknown = encryption !== undefined && encryption !== CIPHER;
+  if (format > ENCRYPTED_FORMAT || unknown) {
     throw new DiffKeeperError(
       'DK_STORE_FORMAT_NEWER',
-      `${path} has store format ${format}, this program knows up to ${STORE_FORMAT}: use a newer DiffKeeper`,
-      { path, expected: STORE_FORMAT, actual: format },
+      `${path} has store format ${format}, this program knows up to ${ENCRYPTED_FORMAT}: use a newer DiffKeeper`,
+      { path, expected: ENCRYPTED_FORMAT, actual: format },
     );
   }
   const hex = /^[0-9a-f]{32}$/;
   if (typeof id !== 'string' || !hex.test(id)) return no('its marker file has no id');
   if (typeof seed !== 'string' || !hex.test(seed)) return no('its marker file has no seed');
   if (hashAlgo !== 'blake3' && hashAlgo !== 'sha256') return no(`unknown digest ${String(hashAlgo)}`);
-  return { format, id, hashAlgo, seed, created: typeof created === 'string' ? created : '' };
+  if ((format === ENCRYPTED_FORMAT) !== (encryption === CIPHER)) return no('its marker file contradicts itself');
+  const common: Marker = { format, id, hashAlgo, seed, created: typeof created === 'string' ? created : '' };
+  return encryption === CIPHER ? { ...common, encryption } : common;
 }

@@ -6,6 +6,11 @@
  *             u32 context bytes, u32 decoded bytes, u32 payload bytes, digest[32]                    (52 bytes)
  *             context list (see extents-codec), payload, u64 check
  *   check  := XXH3-64 of all bytes before it (in the header, or in the record)
+ *
+ * In an encrypted store a record stands inside another one:
+ *
+ *   sealed record := u32 magic "DKS1", u32 sealed bytes, sealed, u64 check
+ *   sealed        := nonce, ciphertext, tag of the record without its check; bound to the 8 bytes before it
  */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { type Digest, RECORD, type RecordKind } from './types.js';
@@ -15,8 +20,13 @@ export const PACK_VERSION = 1;
 export const RECORD_HEAD_BYTES = 52;
 export const RECORD_CHECK_BYTES = 8;
 export const RECORD_MAGIC = 0x31524b44;
+export const SEALED_MAGIC = 0x31534b44;
+export const SEALED_HEAD_BYTES = 8;
 /** Bytes of the smallest record. */
 export const RECORD_MIN_BYTES = RECORD_HEAD_BYTES + RECORD_CHECK_BYTES;
+
+/** Bytes of the longest record, sealed or not. */
+export const RECORD_BYTES_MAX = LIMITS.payloadBytes + LIMITS.contextListBytes + 128;
 
 /** XXH3-64 of bytes; passed in because this room computes nothing. */
 export type Checksum = (bytes: Uint8Array) => bigint;
@@ -70,19 +80,19 @@ export function checkPackHeader(
   return null;
 }
 
-/** One record as a list of buffers to append (head and context list, payload, check). */
-export function encodeRecord(
-  record: {
-    readonly kind: RecordKind;
-    readonly codec: number;
-    readonly depth: number;
-    readonly digest: Uint8Array;
-    readonly decodedBytes: number;
-    readonly contextList: Uint8Array;
-    readonly payload: Uint8Array;
-  },
-  checksum: Checksum,
-): Buffer {
+/** What a record is made of. */
+export interface RecordParts {
+  readonly kind: RecordKind;
+  readonly codec: number;
+  readonly depth: number;
+  readonly digest: Uint8Array;
+  readonly decodedBytes: number;
+  readonly contextList: Uint8Array;
+  readonly payload: Uint8Array;
+}
+
+/** One record to append (head and context list, payload, check). */
+export function encodeRecord(record: RecordParts, checksum: Checksum): Buffer {
   const bytes = RECORD_MIN_BYTES + record.contextList.byteLength + record.payload.byteLength;
   const buffer = Buffer.allocUnsafe(bytes);
   buffer.writeUInt32LE(RECORD_MAGIC, 0);
@@ -135,14 +145,80 @@ export interface DecodedRecord {
   readonly head: RecordHead;
   readonly contextList: Buffer;
   readonly payload: Buffer;
+  /** What context list and payload are views of, when it is not the pack's bytes. */
+  readonly plain?: Buffer;
 }
 
 /** Checks the whole record, `bytes` being exactly its bytes. Throws DK_CORRUPT_RECORD. */
 export function decodeRecord(bytes: Buffer, offset: number, checksum: Checksum): DecodedRecord {
   const head = decodeRecordHead(bytes, offset);
   if (bytes.length !== head.recordBytes) corrupt(`${bytes.length} of ${head.recordBytes} bytes`, offset);
-  const end = head.recordBytes - RECORD_CHECK_BYTES;
+  assertChecked(bytes, offset, checksum);
+  return { head, ...recordBody(bytes, head) };
+}
+
+function assertChecked(bytes: Buffer, offset: number, checksum: Checksum): void {
+  const end = bytes.length - RECORD_CHECK_BYTES;
   if (bytes.readBigUInt64LE(end) !== checksum(bytes.subarray(0, end))) corrupt('checksum differs', offset);
-  const payloadAt = RECORD_HEAD_BYTES + head.contextListBytes;
-  return { head, contextList: bytes.subarray(RECORD_HEAD_BYTES, payloadAt), payload: bytes.subarray(payloadAt, end) };
+}
+
+function recordBody(
+  bytes: Buffer,
+  { contextListBytes, payloadBytes }: RecordHead,
+): { readonly contextList: Buffer; readonly payload: Buffer } {
+  const payloadAt = RECORD_HEAD_BYTES + contextListBytes;
+  return {
+    contextList: bytes.subarray(RECORD_HEAD_BYTES, payloadAt),
+    payload: bytes.subarray(payloadAt, payloadAt + payloadBytes),
+  };
+}
+
+/** A record without its check, as it is sealed. */
+export function encodeBareRecord(record: RecordParts): Buffer {
+  const whole = encodeRecord(record, () => 0n);
+  return whole.subarray(0, whole.length - RECORD_CHECK_BYTES);
+}
+
+/** What sealed bytes of this length are bound to: also the head of their record. */
+export function sealedHead(sealedBytes: number): Buffer {
+  const head = Buffer.allocUnsafe(SEALED_HEAD_BYTES);
+  head.writeUInt32LE(SEALED_MAGIC, 0);
+  head.writeUInt32LE(sealedBytes, 4);
+  return head;
+}
+
+export function encodeSealedRecord(sealed: Buffer, checksum: Checksum): Buffer {
+  const bytes = Buffer.allocUnsafe(SEALED_HEAD_BYTES + sealed.length + RECORD_CHECK_BYTES);
+  bytes.set(sealedHead(sealed.length));
+  bytes.set(sealed, SEALED_HEAD_BYTES);
+  const end = bytes.length - RECORD_CHECK_BYTES;
+  bytes.writeBigUInt64LE(checksum(bytes.subarray(0, end)), end);
+  return bytes;
+}
+
+/** Length of a whole sealed record, from its first bytes. Throws DK_CORRUPT_RECORD. */
+export function sealedRecordBytes(bytes: Buffer, offset: number): number {
+  if (bytes.length < SEALED_HEAD_BYTES) corrupt(`head has ${bytes.length} of ${SEALED_HEAD_BYTES} bytes`, offset);
+  if (bytes.readUInt32LE(0) !== SEALED_MAGIC) corrupt('does not begin with DKS1', offset);
+  const whole = bytes.readUInt32LE(4) + SEALED_HEAD_BYTES + RECORD_CHECK_BYTES;
+  if (whole > RECORD_BYTES_MAX) corrupt(`${whole} sealed bytes`, offset);
+  return whole;
+}
+
+/** Checks a whole sealed record and opens it. Throws DK_CORRUPT_RECORD. */
+export function decodeSealedRecord(
+  bytes: Buffer,
+  offset: number,
+  checksum: Checksum,
+  open: (sealed: Buffer, bound: Buffer) => Buffer | null,
+): DecodedRecord {
+  const recordBytes = sealedRecordBytes(bytes, offset);
+  if (bytes.length !== recordBytes) corrupt(`${bytes.length} of ${recordBytes} bytes`, offset);
+  assertChecked(bytes, offset, checksum);
+  const sealed = bytes.subarray(SEALED_HEAD_BYTES, recordBytes - RECORD_CHECK_BYTES);
+  const plain = open(sealed, bytes.subarray(0, SEALED_HEAD_BYTES));
+  if (plain === null) return corrupt('it was not sealed with the key of this store', offset);
+  const head = decodeRecordHead(plain, offset);
+  if (plain.length !== head.recordBytes - RECORD_CHECK_BYTES) corrupt(`${plain.length} bytes inside`, offset);
+  return { head: { ...head, recordBytes }, ...recordBody(plain, head), plain };
 }

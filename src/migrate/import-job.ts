@@ -147,7 +147,8 @@ export class ImportJob {
     const refusal = isSafePath(bytePath) ? any && (await this.#placed.refusal(bytePath)) : UNSAFE;
     const findings = refusal ? [{ kind: 'lost' as const, reason: refusal }] : file.findings;
     const inQuarantine = findings.some(({ kind }) => kind === 'lost' || kind === 'doubtful');
-    const place = inQuarantine ? { quarantine: await this.#quarantine(entry, file) } : {};
+    // In an encrypted store neither names nor contents are written down in the clear: the log tells them.
+    const place = inQuarantine && !this.#store.guard.sealed ? { quarantine: await this.#quarantine(entry, file) } : {};
     for (const finding of findings) this.#note({ ...finding, ...nameFacts(entry.name), ...place, group: this.#group });
     return any && !refusal ? { path: bytePath, file } : null;
   }
@@ -161,8 +162,8 @@ export class ImportJob {
   }
 
   #note(damage: MigrationDamage): void {
-    this.#damage.push(damage);
     const { kind, name, reason } = damage;
+    this.#damage.push(this.#store.guard.sealed ? { kind, name: '', reason, group: this.#group } : damage);
     this.#options.logger.info({ kind, name, reason }, 'not as it should be in the older store');
   }
 

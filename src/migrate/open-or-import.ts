@@ -2,7 +2,14 @@
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fromSystemError, isDiffKeeperError, type Logger, silentLogger, systemCode } from '../core/core.js';
+import {
+  DiffKeeperError,
+  fromSystemError,
+  isDiffKeeperError,
+  type Logger,
+  silentLogger,
+  systemCode,
+} from '../core/core.js';
 import { MARKER_NAME } from '../format/format.js';
 import {
   findSnapshots,
@@ -86,7 +93,7 @@ async function openDirectory(root: string, schema: 1 | 2 | 'asFound', options: O
   const snapshots = await findSnapshots(root);
   if (!snapshots.present) {
     if (schema !== 1) return openStore(root, storeOptions);
-    if (options.create === true && !(await isStore(root))) return openSnapshotStore(root, storeOptions);
+    if (options.create === true && !(await isStore(root))) return openSnapshotStore(root, withoutKey(storeOptions));
     const store = await openStore(root, storeOptions);
     options.logger?.warn(
       { store: root },
@@ -96,10 +103,16 @@ async function openDirectory(root: string, schema: 1 | 2 | 'asFound', options: O
   }
   const report = await readMigrationReport(root);
   const migrated = report !== null && report.state !== 'running' && !snapshots.changed;
-  if (schema === 1 || (schema === 'asFound' && !migrated)) return openSnapshotStore(root, storeOptions);
+  if (schema === 1 || (schema === 'asFound' && !migrated)) return openSnapshotStore(root, withoutKey(storeOptions));
   if (migrated) return openStore(root, { ...storeOptions, create: false });
   const { importSnapshots } = await import('./import-store.js');
   return importSnapshots(root, options);
+}
+
+/** Schema 1 cannot be encrypted: writing it in the clear would not be what was asked for. Throws DK_UNSUPPORTED. */
+function withoutKey(options: StoreOptions): StoreOptions {
+  if (options.encrypt !== true && options.key === undefined) return options;
+  throw new DiffKeeperError('DK_UNSUPPORTED', 'whole-file snapshots (schema 1) are not encrypted: leave the key out');
 }
 
 /** Whether schema 2 is there already. */

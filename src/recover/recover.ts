@@ -56,7 +56,8 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
   if (rootMatches === false) reportRoot(job, checkpoint, logger);
   const rootVerified = rootMatches === null ? null : rootMatches && job.damage.count === 0;
   const facts = { timeMs: Date.now(), sequence: checkpoint.sequence };
-  await job.damage.write(store.quarantinePath, facts, logger);
+  // It names files: of an encrypted store the report and the log alone tell.
+  if (!store.guard.sealed) await job.damage.write(store.quarantinePath, facts, logger);
   if (options.strict && job.damage.count > 0) throw partial(job.damage, checkpoint);
   return {
     checkpoint,

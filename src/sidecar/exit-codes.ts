@@ -11,6 +11,8 @@ export const EXIT_CODES = {
   partial: 3,
   /** Another process has the store. */
   locked: 4,
+  /** The key of an encrypted store is missing or wrong, or its key files are. */
+  key: 5,
   /** Run mode: DiffKeeper itself failed; the application was not started or its code is unknown. */
   runFailed: 125,
   /** Run mode: the command cannot be executed. */

@@ -35,7 +35,8 @@ export interface PrepareOptions {
 
 /** File that stands in the store while a recover into this state directory is under way. */
 function markerPath(options: PrepareOptions): string {
-  const name = createHash('sha256').update(options.stateDir).digest('hex').slice(0, 16);
+  const about = options.store.guard.describe(Buffer.from(options.stateDir));
+  const name = createHash('sha256').update(about).digest('hex').slice(0, 16);
   return path.join(options.store.path, `recovering-${name}`);
 }
 

@@ -1,14 +1,6 @@
 /** Blob records out of the packs: located by the index, checked, not decoded yet. */
 import { DiffKeeperError, errnoError, fromSystemError, inGroups, isDiffKeeperError } from '../core/core.js';
-import {
-  type Checksum,
-  type DecodedRecord,
-  type Digest,
-  decodeExtents,
-  decodeRecord,
-  digestKey,
-  type Extent,
-} from '../format/format.js';
+import { type DecodedRecord, type Digest, decodeExtents, digestKey, type Extent } from '../format/format.js';
 import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { BufferPool } from './buffer-pool.js';
 import { blobKey } from './meta-keys.js';
@@ -25,7 +17,7 @@ const CALLS_AT_ONCE = 2;
 
 export interface CodedBlob {
   readonly key: string;
-  /** Bytes of the pack that the record's payload is a view of. */
+  /** What the record's payload is a view of: bytes of the pack, or the opened record. */
   readonly run: Buffer;
   readonly record: DecodedRecord;
   readonly context: readonly Extent[];
@@ -34,12 +26,10 @@ export interface CodedBlob {
 export class BlobFetch {
   readonly #meta: MetaReader;
   readonly #packs: Packs;
-  readonly #checksum: Checksum;
 
-  constructor(parts: { meta: MetaReader; packs: Packs; checksum: Checksum }) {
+  constructor(parts: { meta: MetaReader; packs: Packs }) {
     this.#meta = parts.meta;
     this.#packs = parts.packs;
-    this.#checksum = parts.checksum;
   }
 
   async infos(digests: readonly Digest[]): Promise<(IndexedBlob | undefined)[]> {
@@ -94,6 +84,8 @@ export class BlobFetch {
         failed.set(key, inPack(error, this.#packs.file(info.pack)));
       }
     }
+    // Nothing refers to sealed bytes once they are opened.
+    if (this.#packs.records.sealed) pool?.give(bytes);
     return coded;
   }
 
@@ -102,7 +94,7 @@ export class BlobFetch {
   }
 
   #check(info: BlobInfo, key: string, run: Buffer, bytes: Buffer): CodedBlob {
-    const record = decodeRecord(bytes, info.offset, this.#checksum);
+    const record = this.#packs.records.decode(bytes, info.offset);
     if (!record.head.digest.equals(info.digest)) {
       throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index points at another blob in pack ${info.pack}`);
     }
@@ -111,7 +103,7 @@ export class BlobFetch {
       throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index describes another blob in pack ${info.pack}`);
     }
     const context = record.contextList.length > 0 ? decodeExtents(record.contextList) : [];
-    return { key, run, record, context };
+    return { key, run: record.plain ?? run, record, context };
   }
 }
 

@@ -1,6 +1,6 @@
 /** Values of the blob index and of the newest-state fact. */
 import { LIMITS } from '../core/core.js';
-import { ByteReader, ByteWriter, type Digest, type RecordKind } from '../format/format.js';
+import { ByteReader, ByteWriter, type Digest, RECORD_BYTES_MAX, type RecordKind } from '../format/format.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import type { BlobInfo } from './types.js';
@@ -20,7 +20,7 @@ export function decodePlace(reader: ByteReader): RecordPlace {
   return {
     pack: reader.varint(0xffffffff),
     offset: reader.varint(),
-    recordBytes: reader.varint(LIMITS.payloadBytes + LIMITS.contextListBytes + 64),
+    recordBytes: reader.varint(RECORD_BYTES_MAX),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import { type Engine, type HashAlgo, IN_DATA, ZERO_BYTES } from '../engine/engine.js';
-import { type Checksum, type Digest, digestKey, type Extent } from '../format/format.js';
+import { type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobFetch, type CodedBlob } from './blob-fetch.js';
 import type { IndexedBlob } from './blob-index.js';
@@ -37,7 +37,6 @@ export class BlobStore {
     algo: HashAlgo;
     meta: MetaReader;
     packs: Packs;
-    checksum: Checksum;
     leases: ReadLeases;
   }) {
     this.#leases = parts.leases;

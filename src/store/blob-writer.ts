@@ -1,16 +1,7 @@
 /** Codes blobs in batches and appends their records: the write half of a transaction. */
 import { joinBytes, LIMITS } from '../core/core.js';
 import { CODEC, type Codec, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
-import {
-  type Checksum,
-  type Digest,
-  digestKey,
-  encodeExtents,
-  encodeRecord,
-  mergeExtents,
-  RECORD,
-  type RecordHead,
-} from '../format/format.js';
+import { type Digest, digestKey, encodeExtents, mergeExtents, RECORD, type RecordHead } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import type { MetaChange } from './meta.js';
 import type { Packs } from './packs.js';
@@ -39,7 +30,6 @@ interface Coded {
 export class BlobWriter {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
-  readonly #checksum: Checksum;
   readonly #packs: Packs;
   readonly #blobs: BlobStore;
   readonly #level: number;
@@ -51,7 +41,6 @@ export class BlobWriter {
   constructor(parts: {
     engine: Engine;
     algo: HashAlgo;
-    checksum: Checksum;
     packs: Packs;
     blobs: BlobStore;
     level: number;
@@ -59,19 +48,19 @@ export class BlobWriter {
   }) {
     this.#engine = parts.engine;
     this.#algo = parts.algo;
-    this.#checksum = parts.checksum;
     this.#packs = parts.packs;
     this.#blobs = parts.blobs;
     this.#level = parts.level;
     this.#depthMax = parts.depthMax;
   }
 
-  /** Appends a record as another store has it; it was checked, and its contexts are here. */
+  /** Appends a record of another store, in its plain form; it was checked, and its contexts are here. */
   async adopt(record: Buffer, { kind, digest, decodedBytes, depth }: RecordHead): Promise<void> {
     if (this.#staged.has(digest)) return;
-    const place = await this.#packs.append(record);
+    const own = this.#packs.records.fromPlain(record);
+    const place = await this.#packs.append(own);
     this.#staged.add({ digest, ...place, decodedBytes, depth }, kind);
-    this.storedBytes += record.length;
+    this.storedBytes += own.length;
   }
 
   /** Index entries of the blobs stored so far. */
@@ -203,10 +192,9 @@ export class BlobWriter {
     const kind = item.input.kind === 'recipe' ? RECORD.recipe : RECORD.blob;
     const decodedBytes = item.input.bytes.length;
     const depth = based ? item.depth : 0;
-    const record = encodeRecord(
-      { kind, codec: coded.codec, depth, digest: item.digest, decodedBytes, contextList, payload: coded.payload },
-      this.#checksum,
-    );
+    const { digest } = item;
+    const { codec, payload } = coded;
+    const record = this.#packs.records.encode({ kind, codec, depth, digest, decodedBytes, contextList, payload });
     const place = await this.#packs.append(record);
     this.#staged.add({ digest: item.digest, ...place, decodedBytes, depth }, kind);
     this.storedBytes += record.length;

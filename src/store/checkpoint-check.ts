@@ -2,6 +2,7 @@
 import { type BytePath, pathParent } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Digest, type PruneRecord, VERSION_TYPE, type Version } from '../format/format.js';
+import { OPEN_GUARD } from './cache-guard.js';
 import type { ReplayedCheckpoint } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import { TreeCache } from './tree-cache.js';
@@ -66,7 +67,15 @@ export class CheckpointCheck {
   constructor(engine: Engine, algo: HashAlgo, prune: PruneRecord | null) {
     this.#prune = prune;
     const heads = this.#replayed;
-    this.#tree = new TreeCache({ engine, algo, meta: this.#replayed, heads, cachePath: '', storeId: '' });
+    this.#tree = new TreeCache({
+      engine,
+      algo,
+      meta: this.#replayed,
+      heads,
+      cachePath: '',
+      storeId: '',
+      guard: OPEN_GUARD,
+    });
   }
 
   /** Nothing more can be said about roots: something before them is lost, and told already. */

@@ -1,4 +1,7 @@
-/** What the room `replicate` sees of a store: records as they are stored, and taking them from elsewhere. */
+/**
+ * What the room `replicate` sees of a store: records as they are stored, and taking them from elsewhere. Records of an
+ * encrypted store come and go in their plain form: whoever carries them has to keep them secret.
+ */
 import type { BytePath } from '../core/core.js';
 import type { Checkpoint, Digest, Version } from '../format/format.js';
 

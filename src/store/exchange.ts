@@ -11,11 +11,11 @@ import {
   removedVersion,
   type Version,
 } from '../format/format.js';
-import type { IndexedBlob } from './blob-index.js';
+import type { IndexedBlob, RecordPlace } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { blobsOfList } from './blob-uses.js';
 import type { BlobDescription, CheckpointDraft, HistoryItem, MissingBlobs, StoreExchange } from './exchange-types.js';
-import { decodeStoredCheckpoint, type StoredCheckpoint } from './index-changes.js';
+import { decodeStoredCheckpoint } from './index-changes.js';
 import type { Meta } from './meta.js';
 import { checkpointKey } from './meta-keys.js';
 import { MissingSearch } from './missing-blobs.js';
@@ -61,7 +61,7 @@ export class OpenExchange implements StoreExchange {
     for await (const entries of this.#parts.meta.range(range)) {
       for (const [, value] of entries) {
         const stored = decodeStoredCheckpoint(value);
-        yield { checkpoint: stored.checkpoint, versionsBytes: versionsBytes(stored) };
+        yield { checkpoint: stored.checkpoint, versionsBytes: this.#plainBytes(stored.partPlaces) };
       }
     }
   }
@@ -78,15 +78,33 @@ export class OpenExchange implements StoreExchange {
       let at = 0;
       let left = bytes;
       for (const place of decodeStoredCheckpoint(value).partPlaces) {
+        const recordBytes = this.#plainBytes([place]);
         const skip = Math.max(0, offset - at);
-        at += place.recordBytes;
-        if (skip >= place.recordBytes || left === 0) continue;
-        const count = Math.min(left, place.recordBytes - skip);
-        pieces.push(await packs.read(place.pack, place.offset + skip, count));
+        at += recordBytes;
+        if (skip >= recordBytes || left === 0) continue;
+        const count = Math.min(left, recordBytes - skip);
+        pieces.push(await this.#readPlain(packs, place, { skip, count }));
         left -= count;
       }
       return Buffer.concat(pieces);
     });
+  }
+
+  /** Of these records in their plain form. */
+  #plainBytes(places: readonly RecordPlace[]): number {
+    const { extraBytes } = this.#parts.packs.records;
+    return places.reduce((sum, place) => sum + place.recordBytes - extraBytes, 0);
+  }
+
+  async #readPlain(
+    packs: Packs,
+    { pack, offset, recordBytes }: RecordPlace,
+    { skip, count }: { readonly skip: number; readonly count: number },
+  ): Promise<Buffer> {
+    const { records } = packs;
+    if (!records.sealed) return packs.read(pack, offset + skip, count);
+    const bytes = await packs.read(pack, offset, recordBytes);
+    return records.toPlain(bytes, records.decode(bytes, offset)).subarray(skip, skip + count);
   }
 
   async parseVersions(record: Buffer): Promise<{ readonly sequence: number; readonly versions: readonly Version[] }> {
@@ -100,10 +118,10 @@ export class OpenExchange implements StoreExchange {
 
   async describe(digests: readonly Digest[]): Promise<(BlobDescription | undefined)[]> {
     await this.#parts.readable();
-    const { leases, blobs, packs, checksum } = this.#parts;
+    const { leases, blobs, packs } = this.#parts;
     return leases.during(async () => {
       const infos = await blobs.infos(digests);
-      const window = new PackWindow(packs, checksum);
+      const window = new PackWindow(packs);
       const found = new Map<BlobInfo, BlobDescription>();
       for (const info of inPackOrder(infos)) found.set(info, await this.#describe(info, window));
       return infos.map((info) => (info ? found.get(info) : undefined));
@@ -111,7 +129,8 @@ export class OpenExchange implements StoreExchange {
   }
 
   async #describe(info: IndexedBlob, window: PackWindow): Promise<BlobDescription> {
-    const { digest, depth, recordBytes, pack, offset } = info;
+    const { digest, depth, pack, offset } = info;
+    const recordBytes = this.#plainBytes([info]);
     const kind = info.kind === RECORD.recipe ? 'recipe' : 'blob';
     if (depth === 0) return { digest, kind, depth, recordBytes, contexts: [] };
     const found = await window.contextList(pack, offset);
@@ -124,17 +143,17 @@ export class OpenExchange implements StoreExchange {
 
   async records(digests: readonly Digest[]): Promise<Buffer[]> {
     await this.#parts.readable();
-    const { leases, blobs, packs, checksum } = this.#parts;
+    const { leases, blobs, packs } = this.#parts;
     return leases.during(async () => {
       const infos = await blobs.infos(digests);
-      const window = new PackWindow(packs, checksum);
+      const window = new PackWindow(packs);
       const found = new Map<BlobInfo, Buffer>();
       for (const info of inPackOrder(infos)) {
         const { bytes, record } = await window.record(info.pack, info.offset);
         if (!record.head.digest.equals(info.digest)) {
           throw new DiffKeeperError('DK_CORRUPT_INDEX', `the index points at another blob in pack ${info.pack}`);
         }
-        found.set(info, Buffer.from(bytes));
+        found.set(info, Buffer.from(packs.records.toPlain(bytes, record)));
       }
       return infos.map((info, index) => {
         const record = info && found.get(info);
@@ -176,10 +195,6 @@ export class OpenExchange implements StoreExchange {
     }
     return new Draft(this.#parts, checkpoint, () => this.pruneMark());
   }
-}
-
-function versionsBytes({ partPlaces }: StoredCheckpoint): number {
-  return partPlaces.reduce((sum, place) => sum + place.recordBytes, 0);
 }
 
 function inPackOrder<Info extends BlobInfo>(infos: readonly (Info | undefined)[]): Info[] {

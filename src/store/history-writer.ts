@@ -6,7 +6,6 @@ import { LIMITS, throwIfAborted } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import {
   type Checkpoint,
-  type Checksum,
   type Digest,
   decodeVersionsRecord,
   type EncodedVersion,
@@ -22,12 +21,13 @@ import {
 import type { HistoryPlan } from './history-plan.js';
 import { encodeMetaRecord } from './meta-record.js';
 import type { PackWindow } from './pack-window.js';
+import type { RecordCoder } from './record-coder.js';
 import { decodeMetaRecord } from './replay.js';
 
 export interface HistoryParts {
   readonly engine: Engine;
   readonly algo: HashAlgo;
-  readonly checksum: Checksum;
+  readonly packs: { readonly records: RecordCoder };
   readonly window: PackWindow;
   readonly plan: HistoryPlan;
   /** The kept checkpoint as it is now, with the bytes that the dropped ones before it had stored as well. */

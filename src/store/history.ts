@@ -1,15 +1,7 @@
 /** Past versions and checkpoints, read through the metadata from the packs. */
 import { type BytePath, DiffKeeperError } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
-import {
-  type Checkpoint,
-  type Checksum,
-  decodeRecord,
-  decodeVersionsRecord,
-  hasSafePath,
-  VERSION_TYPE,
-  type Version,
-} from '../format/format.js';
+import { type Checkpoint, decodeVersionsRecord, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import { decodeStoredCheckpoint, decodeVersionPlace, type StoredCheckpoint } from './index-changes.js';
 import {
@@ -39,7 +31,6 @@ export interface HistoryParts {
   readonly algo: HashAlgo;
   readonly meta: MetaReader;
   readonly packs: Packs;
-  readonly checksum: Checksum;
 }
 
 export class History {
@@ -149,9 +140,9 @@ export class History {
     const key = `${place.pack}:${place.offset}`;
     const known = this.#records.get(key);
     if (known) return known;
-    const { engine, algo, packs, checksum } = this.#parts;
+    const { engine, algo, packs } = this.#parts;
     const bytes = await packs.read(place.pack, place.offset, place.recordBytes);
-    const record = decodeRecord(bytes, place.offset, checksum);
+    const record = packs.records.decode(bytes, place.offset);
     const { versions } = decodeVersionsRecord(await decodeMetaRecord(engine, algo, record));
     this.#records.set(key, versions);
     if (this.#records.size > RECORDS_KEPT) this.#records.delete(this.#records.keys().next().value as string);

@@ -9,9 +9,8 @@
  *   section   := (varint name bytes, name, leaf[32]) *
  */
 import type { BytePath } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
 import { ByteReader, ByteWriter, type Checkpoint } from '../format/format.js';
-import { readSealedFile, writeSealedFile } from './sealed-file.js';
+import { type CacheWays, readSealedFile, writeSealedFile } from './sealed-file.js';
 import type { Leaves } from './tree-root.js';
 
 const MAGIC = Buffer.from('DKLEAF01', 'latin1');
@@ -22,8 +21,7 @@ const LEAF_BYTES = 32;
 /** Directories whose leaves are still encoded. */
 export type LeafSections = Map<BytePath, Buffer>;
 
-export interface LeafPlace {
-  readonly engine: Engine;
+export interface LeafPlace extends CacheWays {
   readonly file: string;
   /** 32 hex digits. */
   readonly storeId: string;
@@ -38,7 +36,7 @@ function prefixOf(place: LeafPlace, { sequence, root }: Checkpoint): Buffer {
 /** Sections of all directories that were kept for this checkpoint; none when nothing fits. */
 export async function loadLeaves(place: LeafPlace, newest: Checkpoint): Promise<LeafSections> {
   const sections: LeafSections = new Map();
-  const payload = await readSealedFile(place.engine, place.file, prefixOf(place, newest), FILE_BYTES_MAX);
+  const payload = await readSealedFile(place, place.file, prefixOf(place, newest), FILE_BYTES_MAX);
   if (payload === undefined) return sections;
   try {
     const reader = new ByteReader(payload, 'DK_CORRUPT_INDEX', 'leaf file');
@@ -96,5 +94,5 @@ export async function saveLeaves(
   }
   const prefix = prefixOf(place, newest);
   if (writer.length + prefix.length + 64 > FILE_BYTES_MAX) return;
-  await writeSealedFile(place.engine, place.file, prefix, writer.finish());
+  await writeSealedFile(place, place.file, prefix, writer.finish());
 }

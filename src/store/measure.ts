@@ -41,6 +41,7 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     path: store.path,
     id: store.id,
     hashAlgo: store.hashAlgo,
+    encrypted: store.guard.sealed,
     checkpoints,
     entries: store.newest?.entries ?? 0,
     treeBytes: store.newest?.treeBytes ?? 0,

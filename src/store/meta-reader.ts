@@ -1,7 +1,9 @@
 /** What reading asks of the metadata: of a database of ours, or of one that another process owns. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
+import type { IndexCipher } from './index-cipher.js';
 import type { KeyRange } from './meta-keys.js';
+import { sortedEntries } from './sorted-entries.js';
 
 export interface RangeOptions {
   readonly reverse?: boolean;
@@ -19,10 +21,16 @@ export interface MetaReader {
 
 const CHECK_BYTES = 4;
 
-/** Checksums over key and value, at the end of each value: LevelDB loses and flips bits without a word. */
+type Entry = [Buffer, Buffer];
+
+/**
+ * How keys and values stand in the database. Checksums over key and value, at the end of each value: LevelDB loses and
+ * flips bits without a word. In an encrypted store a cipher takes their place.
+ */
 export class MetaSeal {
   readonly #directory: string;
   readonly #checksum: Checksum;
+  #cipher: IndexCipher | null = null;
 
   /** @param directory named in errors */
   constructor(directory: string, checksum: Checksum) {
@@ -30,33 +38,79 @@ export class MetaSeal {
     this.#checksum = checksum;
   }
 
+  /** From now on. Nothing may have been read or written before. */
+  useCipher(cipher: IndexCipher): void {
+    this.#cipher = cipher;
+  }
+
+  /** The key as it stands in the database. */
+  stored(key: Buffer): Buffer {
+    return this.#cipher?.key(key) ?? key;
+  }
+
   #check(key: Buffer, value: Uint8Array): number {
     return Number(BigInt.asUintN(32, this.#checksum(Buffer.concat([key, value]))));
   }
 
-  seal(key: Buffer, value: Buffer): Buffer {
+  /** @param stored as `stored` gave it */
+  seal(key: Buffer, value: Buffer, stored: Buffer): Buffer {
+    if (this.#cipher) return this.#cipher.seal(stored, key, value);
     const sealed = Buffer.allocUnsafe(value.length + CHECK_BYTES);
     sealed.set(value);
     sealed.writeUInt32LE(this.#check(key, value), value.length);
     return sealed;
   }
 
-  /** Throws DK_CORRUPT_INDEX. */
-  unseal(key: Buffer, sealed: Buffer): Buffer {
+  /** Key and value as they were put. Throws DK_CORRUPT_INDEX. */
+  #entry(stored: Buffer, sealed: Buffer): Entry {
+    if (!this.#cipher) return [stored, this.#unseal(stored, sealed)];
+    const entry = this.#cipher.open(stored, sealed);
+    if (!entry) throw this.#damaged(stored);
+    return entry;
+  }
+
+  #damaged(key: Buffer): DiffKeeperError {
+    const letter = key.toString('latin1', 0, 1);
+    const message = `metadata value of ${letter}-key is damaged: run \`diffkeeper repair\``;
+    return new DiffKeeperError('DK_CORRUPT_INDEX', message, { path: this.#directory });
+  }
+
+  #unseal(key: Buffer, sealed: Buffer): Buffer {
     const end = sealed.length - CHECK_BYTES;
     const value = sealed.subarray(0, Math.max(0, end));
-    if (end < 0 || sealed.readUInt32LE(end) !== this.#check(key, value)) {
-      throw new DiffKeeperError(
-        'DK_CORRUPT_INDEX',
-        `metadata value of ${key.subarray(0, 1).toString()}-key is damaged: run \`diffkeeper repair\``,
-        { path: this.#directory },
-      );
-    }
+    if (end < 0 || sealed.readUInt32LE(end) !== this.#check(key, value)) throw this.#damaged(key);
     return value;
   }
 
-  /** Of several keys at once; what is not there stays undefined. */
-  unsealAll(keys: readonly Buffer[], values: readonly (Buffer | undefined)[]): (Buffer | undefined)[] {
-    return values.map((value, index) => (value === undefined ? undefined : this.unseal(keys[index] as Buffer, value)));
+  /** Values of several keys at once; `read` is given the keys as they stand there. What is not there stays undefined. */
+  async values(
+    keys: readonly Buffer[],
+    read: (stored: readonly Buffer[]) => Promise<readonly (Buffer | undefined)[]>,
+  ): Promise<(Buffer | undefined)[]> {
+    if (keys.length === 0) return [];
+    const stored = keys.map((key) => this.stored(key));
+    const found = await read(stored);
+    return found.map((sealed, index) => {
+      if (sealed === undefined) return undefined;
+      const [key, value] = this.#entry(stored[index] as Buffer, sealed);
+      if (!key.equals(keys[index] as Buffer)) throw this.#damaged(key);
+      return value;
+    });
+  }
+
+  /** Entries of a range in order; `read` gives them as they stand there. */
+  range(
+    range: KeyRange,
+    options: RangeOptions,
+    read: (range: KeyRange, options: RangeOptions) => AsyncIterable<readonly Entry[]>,
+  ): AsyncGenerator<Entry[]> {
+    const cipher = this.#cipher;
+    if (!cipher) return this.#opened(read(range, options));
+    if (cipher.keepsOrder(range)) return this.#opened(read(cipher.range(range), options));
+    return sortedEntries(this.#opened(read(cipher.range(range), {})), options);
+  }
+
+  async *#opened(source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
+    for await (const entries of source) yield entries.map(([stored, sealed]) => this.#entry(stored, sealed));
   }
 }

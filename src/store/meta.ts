@@ -6,6 +6,7 @@
 import { ClassicLevel } from 'classic-level';
 import { DiffKeeperError, fromSystemError, fsyncDirectory, isDiffKeeperError, renameDurable } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
+import type { IndexCipher } from './index-cipher.js';
 import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
@@ -90,6 +91,11 @@ export class Meta implements MetaReader {
     return level;
   }
 
+  /** Of an encrypted store: before anything is read or written. */
+  useCipher(cipher: IndexCipher): void {
+    this.#seal.useCipher(cipher);
+  }
+
   /** Closes and opens again: after a failed write nothing is known about what LevelDB kept. */
   async reopen(): Promise<void> {
     await this.#level.close().catch(() => {});
@@ -123,14 +129,12 @@ export class Meta implements MetaReader {
   };
 
   async get(key: Buffer): Promise<Buffer | undefined> {
-    const sealed = (await this.#level.get(key).catch(this.#readFailed)) as Buffer | undefined;
-    return sealed === undefined ? undefined : this.#seal.unseal(key, sealed);
+    return (await this.getMany([key]))[0];
   }
 
   async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
-    if (keys.length === 0) return [];
-    const values = (await this.#level.getMany([...keys]).catch(this.#readFailed)) as (Buffer | undefined)[];
-    return this.#seal.unsealAll(keys, values);
+    const level = this.#level;
+    return this.#seal.values(keys, (stored) => level.getMany([...stored]).catch(this.#readFailed));
   }
 
   /** Applies all changes at once; with `durable` it resolves when they are on disk. */
@@ -167,27 +171,32 @@ export class Meta implements MetaReader {
       const next = source.next();
       if (next.done) return { batch, more: false };
       const { key, value } = next.value;
-      if (value === null) batch.del(key);
-      else batch.put(key, this.#seal.seal(key, value));
+      const stored = this.#seal.stored(key);
+      if (value === null) batch.del(stored);
+      else batch.put(stored, this.#seal.seal(key, value, stored));
     }
     return { batch, more: true };
   }
 
   /** Entries of a key range in order, a batch at a time. */
-  async *range(range: KeyRange, options: RangeOptions = {}): AsyncGenerator<[Buffer, Buffer][]> {
+  range(range: KeyRange, options: RangeOptions = {}): AsyncGenerator<[Buffer, Buffer][]> {
+    return this.#seal.range(range, options, (stored, how) => this.#entries(stored, how));
+  }
+
+  async *#entries(range: KeyRange, options: RangeOptions): AsyncGenerator<[Buffer, Buffer][]> {
     const iterator = this.#level.iterator({ ...range, reverse: options.reverse ?? false, limit: options.limit ?? -1 });
     try {
       for (;;) {
         const entries = (await iterator.nextv(1000).catch(this.#readFailed)) as [Buffer, Buffer][];
         if (entries.length === 0) return;
-        yield entries.map(([key, value]) => [key, this.#seal.unseal(key, value)]);
+        yield entries;
       }
     } finally {
       await iterator.close();
     }
   }
 
-  /** Keys of a range, whatever state their values are in. */
+  /** Keys of a range as they stand there, whatever state their values are in. */
   async *rangeKeys(range: KeyRange, options: { readonly reverse?: boolean } = {}): AsyncGenerator<Buffer[]> {
     const iterator = this.#level.keys({ ...range, reverse: options.reverse ?? false });
     try {

@@ -3,6 +3,7 @@ import { rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
   type Clock,
+  DiffKeeperError,
   fromSystemError,
   isDiffKeeperError,
   type Logger,
@@ -11,9 +12,12 @@ import {
   systemClock,
   systemCode,
 } from '../core/core.js';
+import type { StoreKeys } from '../crypt/crypt.js';
 import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';
+import { IndexCipher } from './index-cipher.js';
+import { createKeys, keyNeeded, openKeys } from './key-files.js';
 import { Meta } from './meta.js';
 import { OpenedStore } from './opened-store.js';
 import {
@@ -43,6 +47,8 @@ export interface OpenTools {
 export interface OpenFacts extends OpenTools {
   readonly paths: StorePaths;
   readonly marker: Marker;
+  /** Null for a store that is not encrypted. */
+  readonly keys: StoreKeys | null;
 }
 
 /** Throws RangeError. */
@@ -57,8 +63,8 @@ export function openTools(options: StoreOptions): OpenTools {
 /**
  * Opens a store for reading and writing; one process at a time owns it.
  *
- * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; RangeError
- * for a bad option
+ * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; of an encrypted
+ * store DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST; DK_ARGUMENT for a key of a store that is not; RangeError for a bad option
  */
 export async function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
   try {
@@ -76,6 +82,7 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   const fresh = marker === null;
   if (fresh) {
     if (options.create !== true) throw await explainMissing(paths);
+    checkNewKey(paths, options);
     await assertWritable(paths, true);
     await beginCreation(paths);
   } else {
@@ -86,17 +93,54 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   try {
     // Only who has the lock may say that there is no marker: another process may have made the store meanwhile.
     marker ??= await readMarker(paths);
-    marker ??= await finishCreation(paths, options.hashAlgo ?? 'blake3', clock.nowMs());
+    marker ??= await makeMarker(paths, options, clock.nowMs());
+    const keys = await keysOf(paths, marker, options);
+    if (keys) meta.useCipher(new IndexCipher(keys));
     await writeOwner(paths, clock.nowMs());
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
-    store = new OpenedStore({ paths, marker, ...tools }, meta);
+    store = new OpenedStore({ paths, marker, keys, ...tools }, meta);
     await store.start(rebuild);
     return store;
   } catch (error) {
     await (store ?? meta).close().catch(() => {});
     throw error;
   }
+}
+
+/** A store that is to be encrypted needs a key before anything is made. */
+function checkNewKey(paths: StorePaths, { encrypt = false, key }: StoreOptions): void {
+  if (encrypt && key === undefined) throw keyNeeded(paths.root);
+  if (!encrypt && key !== undefined) throw notEncrypted(paths, 'to make an encrypted one give --encrypt as well');
+}
+
+/** Who gives a key takes the store for an encrypted one: writing into it in the clear would be a bad surprise. */
+function notEncrypted({ root }: StorePaths, advice: string): DiffKeeperError {
+  const message = `a key was given (option, or DIFFKEEPER_PASSPHRASE), but the store ${root} is not encrypted: ${advice}`;
+  return new DiffKeeperError('DK_ARGUMENT', message, { path: root });
+}
+
+async function makeMarker(paths: StorePaths, options: StoreOptions, nowMs: number): Promise<Marker> {
+  const { hashAlgo = 'blake3', encrypt = false, key } = options;
+  const withKeys = async (storeId: string): Promise<void> => {
+    if (key !== undefined) await createKeys(paths.root, storeId, key, nowMs);
+  };
+  return finishCreation(paths, hashAlgo, nowMs, encrypt ? withKeys : undefined);
+}
+
+/** The keys of a store that stands; null for one that is not encrypted. Throws DK_KEY_*, and DK_ARGUMENT for a key too much. */
+export async function keysOf(paths: StorePaths, marker: Marker, options: StoreOptions): Promise<StoreKeys | null> {
+  const { encrypt = false, key } = options;
+  if (marker.encryption !== undefined) return openKeys(paths.root, marker.id, key);
+  if (key !== undefined) throw notEncrypted(paths, 'leave the key out, or recover into a new store');
+  if (!encrypt) return null;
+  throw new DiffKeeperError(
+    'DK_ARGUMENT',
+    `the store ${paths.root} stands and is not encrypted: recover into a new one`,
+    {
+      path: paths.root,
+    },
+  );
 }
 
 function checkRange(name: string, value: number, min: number, max: number): void {

@@ -53,7 +53,7 @@ export class OpenedStore extends StoreReading implements Store {
     super(facts, meta, packs);
     this.#meta = meta;
     this.#packs = packs;
-    this.#tree = new TreeCache({ ...this.reading, cachePath: facts.paths.cache, storeId: facts.marker.id });
+    this.#tree = new TreeCache({ ...this.reading, ...this.cacheFacts });
   }
 
   get needsReopen(): boolean {
@@ -64,7 +64,8 @@ export class OpenedStore extends StoreReading implements Store {
   }
   get #upParts(): BringUpParts {
     const { logger, paths } = this.facts;
-    return { ...this.reading, logger, quarantine: paths.quarantine, meta: this.#meta, tree: this.#tree };
+    const own = { guard: this.guard, meta: this.#meta, tree: this.#tree };
+    return { ...this.reading, logger, quarantine: paths.quarantine, ...own };
   }
 
   async start(rebuild: boolean): Promise<void> {

@@ -1,6 +1,7 @@
 /** The metadata of a store that another process owns, asked of it: everything as of the moment of the connection. */
 import { connectLocal, DiffKeeperError, isDiffKeeperError, type LocalSocket } from '../core/core.js';
 import { ByteReader, type Checksum } from '../format/format.js';
+import type { IndexCipher } from './index-cipher.js';
 import type { KeyRange } from './meta-keys.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import {
@@ -35,10 +36,18 @@ export class OwnerConnection implements MetaReader {
   readonly #pending: Pending[] = [];
   #gone: string | null = null;
 
-  private constructor(socket: LocalSocket, store: string, checksum: Checksum) {
+  private constructor(
+    socket: LocalSocket,
+    {
+      path,
+      checksum,
+      cipher,
+    }: { readonly path: string; readonly checksum: Checksum; readonly cipher: IndexCipher | null },
+  ) {
     this.#socket = socket;
-    this.#store = store;
-    this.#seal = new MetaSeal(store, checksum);
+    this.#store = path;
+    this.#seal = new MetaSeal(path, checksum);
+    if (cipher) this.#seal.useCipher(cipher);
     socket.setTimeout(SILENCE_MS, () => {
       if (this.#pending.length > 0) this.#end('does not answer');
     });
@@ -48,11 +57,16 @@ export class OwnerConnection implements MetaReader {
   /** Null when nobody answers at the socket, or not in words that we know. */
   static async open(
     socketPath: string,
-    store: { readonly path: string; readonly id: string; readonly checksum: Checksum },
+    store: {
+      readonly path: string;
+      readonly id: string;
+      readonly checksum: Checksum;
+      readonly cipher: IndexCipher | null;
+    },
   ): Promise<OwnerConnection | null> {
     const socket = await connectLocal(socketPath);
     if (!socket) return null;
-    const connection = new OwnerConnection(socket, store.path, store.checksum);
+    const connection = new OwnerConnection(socket, store);
     try {
       await connection.#ask(ASK.hello, encodeHello(store.id));
       return connection;
@@ -109,23 +123,31 @@ export class OwnerConnection implements MetaReader {
     return (await this.getMany([key]))[0];
   }
 
-  async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+  getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#seal.values(keys, (stored) => this.#sealedValues(stored));
+  }
+
+  async #sealedValues(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     const values: (Buffer | undefined)[] = [];
     while (values.length < keys.length) {
       const asked = firstKeys(keys, values.length);
       for (const value of decodeValues(await this.#ask(ASK.get, encodeKeys(asked)), asked.length)) values.push(value);
     }
-    return this.#seal.unsealAll(keys, values);
+    return values;
   }
 
-  async *range(range: KeyRange, options: RangeOptions = {}): AsyncGenerator<[Buffer, Buffer][]> {
+  range(range: KeyRange, options: RangeOptions = {}): AsyncGenerator<[Buffer, Buffer][]> {
+    return this.#seal.range(range, options, (stored, how) => this.#entries(stored, how));
+  }
+
+  async *#entries(range: KeyRange, options: RangeOptions): AsyncGenerator<readonly [Buffer, Buffer][]> {
     const { reverse = false, limit: wanted = -1 } = options;
     let rest = range;
     for (let left = wanted < 0 ? Number.POSITIVE_INFINITY : wanted; left > 0; ) {
       const limit = Math.min(left, FRAME_LIMITS.entries);
       const answer = await this.#ask(ASK.range, encodeRange({ range: rest, reverse, limit }));
       const { entries, all } = decodeEntries(answer, limit);
-      if (entries.length > 0) yield entries.map(([key, value]) => [key, this.#seal.unseal(key, value)]);
+      if (entries.length > 0) yield entries;
       if (all) return;
       left -= entries.length;
       const [last] = entries[entries.length - 1] as [Buffer, Buffer];

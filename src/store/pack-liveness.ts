@@ -1,7 +1,6 @@
 /** How much of each pack the checkpoints that there are still need. */
 import { silentLogger } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
-import type { Checksum } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import { BlobTable, MARK } from './blob-table.js';
 import type { History } from './history.js';
@@ -16,7 +15,6 @@ import type { PackLiveness } from './types.js';
 export interface LivenessParts {
   readonly engine: Engine;
   readonly algo: HashAlgo;
-  readonly checksum: Checksum;
   readonly meta: MetaReader;
   readonly packs: Packs;
   readonly blobs: BlobStore;
@@ -25,10 +23,10 @@ export interface LivenessParts {
 
 /** Throws DK_CORRUPT_* when versions cannot be read. */
 export async function packLiveness(parts: LivenessParts): Promise<PackLiveness[]> {
-  const { meta, blobs, packs, checksum } = parts;
+  const { meta, blobs, packs } = parts;
   const kept: number[] = [];
   for await (const { sequence } of parts.history.checkpoints(-1)) kept.push(sequence);
-  const window = new PackWindow(packs, checksum);
+  const window = new PackWindow(packs);
   const table = await BlobTable.load(meta, () => true);
   const live = new LiveBlobs({ table, blobs, window, logger: silentLogger, allowDamaged: true, signal: undefined });
   const plan = await HistoryPlan.make(meta, kept.reverse());

@@ -1,18 +1,11 @@
 /** Walks the records of a pack in order: for recovery of the tail, rebuild and verification. */
-import { isDiffKeeperError, LIMITS } from '../core/core.js';
-import {
-  type Checksum,
-  type DecodedRecord,
-  decodeRecord,
-  decodeRecordHead,
-  RECORD_HEAD_BYTES,
-  RECORD_MAGIC,
-} from '../format/format.js';
+import { isDiffKeeperError } from '../core/core.js';
+import type { DecodedRecord } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { Packs } from './packs.js';
+import type { RecordCoder } from './record-coder.js';
 
 const WINDOW_BYTES = 4 << 20;
-const RECORD_BYTES_MAX = LIMITS.payloadBytes + LIMITS.contextListBytes + 64;
 
 export type ScannedRecord =
   | { readonly kind: 'record'; readonly place: RecordPlace; readonly record: DecodedRecord }
@@ -48,15 +41,14 @@ class Window {
 /** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. */
 export async function* scanPack(
   packs: Packs,
-  checksum: Checksum,
   range: { readonly pack: number; readonly from: number; readonly end: number },
 ): AsyncGenerator<ScannedRecord> {
   const window = new Window(packs, range);
   let offset = range.from;
   while (offset < range.end) {
-    const found = await tryRecord(window, offset, range.end, checksum);
+    const found = await tryRecord(window, offset, range.end, packs.records);
     if (typeof found === 'string') {
-      const next = await findNext(window, offset + 1, range.end, checksum);
+      const next = await findNext(window, offset + 1, range.end, packs.records);
       yield { kind: 'damage', offset, bytes: next - offset, message: found };
       offset = next;
       continue;
@@ -72,30 +64,29 @@ async function tryRecord(
   window: Window,
   offset: number,
   end: number,
-  checksum: Checksum,
+  records: RecordCoder,
 ): Promise<DecodedRecord | string> {
   try {
-    const head = decodeRecordHead(await window.at(offset, Math.min(RECORD_HEAD_BYTES, end - offset)), offset);
-    if (head.recordBytes > Math.min(end - offset, RECORD_BYTES_MAX)) return `record at byte ${offset} is cut short`;
-    return decodeRecord(await window.at(offset, head.recordBytes), offset, checksum);
+    const bytes = records.length(await window.at(offset, Math.min(records.headBytes, end - offset)), offset);
+    if (bytes > end - offset) return `record at byte ${offset} is cut short`;
+    return records.decode(await window.at(offset, bytes), offset);
   } catch (error) {
     if (isDiffKeeperError(error)) return error.message;
     throw error;
   }
 }
 
-async function findNext(window: Window, from: number, end: number, checksum: Checksum): Promise<number> {
-  const magic = Buffer.alloc(4);
-  magic.writeUInt32LE(RECORD_MAGIC);
+async function findNext(window: Window, from: number, end: number, records: RecordCoder): Promise<number> {
+  const { magic } = records;
   let offset = from;
-  while (offset + RECORD_HEAD_BYTES <= end) {
+  while (offset + records.headBytes <= end) {
     const bytes = await window.at(offset, Math.min(1 << 16, end - offset));
     const hit = bytes.indexOf(magic);
     if (hit < 0) {
       offset += Math.max(1, bytes.length - 3);
       continue;
     }
-    const found = await tryRecord(window, offset + hit, end, checksum);
+    const found = await tryRecord(window, offset + hit, end, records);
     if (typeof found !== 'string') return offset + hit;
     offset += hit + 1;
   }

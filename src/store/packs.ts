@@ -13,11 +13,13 @@ import {
   truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
+import type { StoreKeys } from '../crypt/crypt.js';
 import type { Engine } from '../engine/engine.js';
 import { type Checksum, encodePackHeader, type Marker, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import { isCompacted, packName } from './pack-names.js';
 import { PackReaders } from './pack-readers.js';
+import { type RecordCoder, recordCoder } from './record-coder.js';
 
 const SMALL_RECORD_BYTES = 16 << 10;
 const CHUNK_BYTES = 256 << 10;
@@ -27,15 +29,20 @@ export interface PackFacts {
   readonly engine: Engine;
   readonly storeId: Buffer;
   readonly checksum: Checksum;
+  readonly records: RecordCoder;
 }
 
 /** What packs need of an open store. */
-export function packFacts(facts: Omit<PackFacts, 'storeId'> & { readonly marker: Marker }): PackFacts {
-  const { engine, checksum, marker } = facts;
-  return { engine, checksum, storeId: Buffer.from(marker.id, 'hex') };
+export function packFacts(
+  facts: Pick<PackFacts, 'engine' | 'checksum'> & { readonly marker: Marker; readonly keys: StoreKeys | null },
+): PackFacts {
+  const { engine, checksum, marker, keys } = facts;
+  return { engine, checksum, storeId: Buffer.from(marker.id, 'hex'), records: recordCoder(checksum, keys) };
 }
 
 export class Packs {
+  /** How records stand in these packs. */
+  readonly records: RecordCoder;
   readonly #directory: string;
   readonly #storeId: Buffer;
   readonly #checksum: Checksum;
@@ -57,7 +64,8 @@ export class Packs {
   /** A transaction has begun to append: what it leaves behind is its own until it ends. */
   #appending = false;
 
-  constructor(directory: string, { engine, storeId, checksum }: PackFacts) {
+  constructor(directory: string, { engine, storeId, checksum, records }: PackFacts) {
+    this.records = records;
     this.#directory = directory;
     this.#storeId = storeId;
     this.#checksum = checksum;

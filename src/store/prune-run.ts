@@ -109,7 +109,7 @@ class PruneRun {
     this.#parts = parts;
     this.#options = options;
     this.#facts = facts;
-    this.#window = new PackWindow(parts.packs, parts.checksum);
+    this.#window = new PackWindow(parts.packs);
   }
 
   /** What carrying out would do; writes nothing. `change`: of the bytes of all packs. */
@@ -250,14 +250,14 @@ class PruneRun {
 
   /** What commits have used since the beginning: nothing else can use a blob that is about to go. */
   async #markSince(): Promise<void> {
-    const { packs, checksum, blobs, engine, algo } = this.#parts;
+    const { packs, blobs, engine, algo } = this.#parts;
     const { began } = this.#facts;
     const now = this.#parts.state() ?? began;
     for (const pack of await packs.commits()) {
       if (pack < began.pack || pack > now.pack) continue;
       const from = pack === began.pack ? began.length : PACK_HEADER_BYTES;
       const end = pack === now.pack ? now.length : await packs.length(pack);
-      for await (const scanned of scanPack(packs, checksum, { pack, from, end })) {
+      for await (const scanned of scanPack(packs, { pack, from, end })) {
         if (scanned.kind === 'damage') continue;
         const { head, contextList } = scanned.record;
         if (contextList.length > 0) for (const digest of blobsOfList(contextList)) this.#live.mark(digest);

@@ -55,7 +55,7 @@ async function sealIn(parts: TailParts, pack: number): Promise<PruneRecord | nul
   try {
     await parts.packs.headerDamage(pack);
     const end = await parts.packs.length(pack);
-    for await (const scanned of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
+    for await (const scanned of scanPack(parts.packs, { pack, from: PACK_HEADER_BYTES, end })) {
       if (scanned.kind !== 'record' || scanned.record.head.kind !== RECORD.prune) continue;
       const found = decodePrune(await decodeMetaRecord(parts.engine, parts.algo, scanned.record));
       // Its own pack lies within it: anything else is not ours to believe.

@@ -10,7 +10,7 @@ import type { TailParts } from './tail.js';
 import type { DamageReport, RebuildReport, VerifyOptions } from './types.js';
 import { type VerifyParts, verifyStore } from './verify.js';
 
-type RepairParts = VerifyParts & Pick<TailParts, 'meta' | 'quarantine'>;
+type RepairParts = VerifyParts & Pick<TailParts, 'meta' | 'quarantine' | 'guard'>;
 
 /** Longest stretch that is copied. */
 const STRETCH_MAX = 64 << 20;
@@ -29,7 +29,9 @@ export async function repairStore(
   );
   if (all.length === 0) return { ...rebuilt, damage: [], droppedBlobs: 0, quarantined: [] };
   const droppedBlobs = await dropUnreadable(parts, damage);
-  const quarantined = [...(await keepStretches(parts, damage)), await writeReport(parts, all)];
+  const stretches = await keepStretches(parts, damage);
+  // The report names files: in an encrypted store nobody gets it but the caller.
+  const quarantined = parts.guard.sealed ? stretches : [...stretches, await writeReport(parts, all)];
   return { ...rebuilt, damage: all, droppedBlobs, quarantined };
 }
 
@@ -54,7 +56,7 @@ async function keepStretches(parts: RepairParts, damage: readonly DamageReport[]
     const name = packName(pack);
     if (!damage.some(({ kind, where }) => kind === 'record' && where.startsWith(name))) continue;
     const end = await parts.packs.length(pack);
-    for await (const found of scanPack(parts.packs, parts.checksum, { pack, from: PACK_HEADER_BYTES, end })) {
+    for await (const found of scanPack(parts.packs, { pack, from: PACK_HEADER_BYTES, end })) {
       if (found.kind !== 'damage' || found.bytes > STRETCH_MAX) continue;
       const file = join(parts.quarantine, `damaged-${name}-${found.offset}`);
       await keep(file, await parts.packs.read(pack, found.offset, found.bytes));

@@ -7,7 +7,6 @@ import { DiffKeeperError, isDiffKeeperError, pathToText } from '../core/core.js'
 import { CODEC, type Engine, type HashAlgo } from '../engine/engine.js';
 import {
   type CheckpointRecord,
-  type Checksum,
   type DecodedRecord,
   type Digest,
   decodeCheckpoint,
@@ -125,6 +124,8 @@ export class Replay {
   readonly #parts = new Map<string, Part>();
   #blobs: MetaChange[] = [];
   #torn = false;
+  /** Newest checkpoint met: later ones have larger numbers. */
+  #newest: number;
   /** How many of them stand before a checkpoint record that a prune has replaced: nothing will cut them off. */
   #firm = 0;
   /** End of the last of these records. */
@@ -132,11 +133,15 @@ export class Replay {
   records = 0;
   readonly damage: { readonly pack: number; readonly offset: number; readonly message: string }[] = [];
 
-  /** @param view which versions and checkpoints count; all of them by default */
-  constructor(engine: Engine, algo: HashAlgo, view: HistoryView = new HistoryView(null)) {
+  /**
+   * @param view which versions and checkpoints count; all of them by default
+   * @param newest sequence of the checkpoint that all of them follow
+   */
+  constructor(engine: Engine, algo: HashAlgo, view: HistoryView = new HistoryView(null), newest = 0) {
     this.#engine = engine;
     this.#algo = algo;
     this.#view = view;
+    this.#newest = newest;
   }
 
   /** Blob index entries gathered since they were last taken. */
@@ -156,7 +161,7 @@ export class Replay {
 
   /** Every record of a pack from `from` on; a damaged header is damage, not the end. Gives the checkpoints it holds. */
   async *walk(
-    source: { readonly packs: Packs; readonly checksum: Checksum },
+    source: { readonly packs: Packs },
     range: { readonly pack: number; readonly from: number; readonly end: number },
     onBlob: (kind: RecordKind, digest: Digest) => void = () => {},
   ): AsyncGenerator<ReplayedCheckpoint> {
@@ -171,7 +176,7 @@ export class Replay {
       this.damage.push({ pack, offset: 0, message: error.message });
       return;
     }
-    for await (const scanned of scanPack(source.packs, source.checksum, range)) {
+    for await (const scanned of scanPack(source.packs, range)) {
       if (scanned.kind === 'record') onBlob(scanned.record.head.kind, scanned.record.head.digest);
       const found = await this.#add(scanned, pack);
       if (found) yield found;
@@ -231,6 +236,12 @@ export class Replay {
       if (!isCompacted(place.pack)) this.replacedEnd = { pack: place.pack, length: place.offset + place.recordBytes };
       return null;
     }
+    if (sequence <= this.#newest) {
+      // Commits count up: somebody has put a record here that stood elsewhere.
+      this.#parts.clear();
+      this.#note({ pack: place.pack, offset: place.offset, message: `checkpoint ${sequence} follows ${this.#newest}` });
+      return null;
+    }
     const changes = this.takeBlobs();
     const versions: Version[] = [];
     const partPlaces: RecordPlace[] = [];
@@ -253,6 +264,7 @@ export class Replay {
     // What a prune wrote was durable before its seal: damage there is damage.
     const torn = this.#torn && !isCompacted(place.pack);
     this.#torn = false;
+    if (!torn) this.#newest = sequence;
     changes.push(checkpointChanges(decoded.checkpoint, place, partPlaces, bytes));
     return { ...decoded, digest: record.head.digest, place, versions, changes, missingParts, torn };
   }

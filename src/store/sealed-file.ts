@@ -3,12 +3,23 @@
  *
  *   prefix (says what the file describes) | payload bytes u64 | XXH3-64 u64 of the payload, seeded with the XXH3-64 of
  *   all before it | payload
+ *
+ * In an encrypted store the prefix is a keyed digest of itself, and the payload is sealed.
  */
 import { open, stat } from 'node:fs/promises';
 import { writeFileAdvisory } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import type { CacheGuard } from './cache-guard.js';
 
 const SEAL_BYTES = 16;
+/** What an encrypted payload may have more than the plain one. */
+const GUARD_BYTES = 64;
+
+/** What caches of a store are written with. */
+export interface CacheWays {
+  readonly engine: Engine;
+  readonly guard: CacheGuard;
+}
 
 function sealedHeader(engine: Engine, prefix: Buffer, payload: Uint8Array): Buffer {
   const header = Buffer.alloc(prefix.length + SEAL_BYTES);
@@ -21,16 +32,17 @@ function sealedHeader(engine: Engine, prefix: Buffer, payload: Uint8Array): Buff
 
 /** The payload; undefined when the file is missing, unreadable, longer than allowed, damaged, or has another prefix. */
 export async function readSealedFile(
-  engine: Engine,
+  { engine, guard }: CacheWays,
   file: string,
-  prefix: Buffer,
+  about: Buffer,
   bytesMax: number,
 ): Promise<Buffer | undefined> {
+  const prefix = guard.describe(about);
   const headerBytes = prefix.length + SEAL_BYTES;
   let bytes: Buffer;
   try {
     const facts = await stat(file);
-    if (!facts.isFile() || facts.size < headerBytes || facts.size > bytesMax) return undefined;
+    if (!facts.isFile() || facts.size < headerBytes || facts.size > bytesMax + GUARD_BYTES) return undefined;
     const handle = await open(file, 'r');
     try {
       // Most files describe another moment: the rest is not read then.
@@ -46,10 +58,14 @@ export async function readSealedFile(
     return undefined;
   }
   const payload = bytes.subarray(headerBytes);
-  return sealedHeader(engine, prefix, payload).equals(bytes.subarray(0, headerBytes)) ? payload : undefined;
+  if (!sealedHeader(engine, prefix, payload).equals(bytes.subarray(0, headerBytes))) return undefined;
+  return guard.open(payload, prefix);
 }
 
 /** Replaces the file, without any sync. */
-export async function writeSealedFile(engine: Engine, file: string, prefix: Buffer, payload: Buffer): Promise<void> {
+export async function writeSealedFile(ways: CacheWays, file: string, about: Buffer, plain: Buffer): Promise<void> {
+  const { engine, guard } = ways;
+  const prefix = guard.describe(about);
+  const payload = guard.seal(plain, prefix);
   await writeFileAdvisory(file, Buffer.concat([sealedHeader(engine, prefix, payload), payload]));
 }

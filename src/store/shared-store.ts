@@ -1,10 +1,12 @@
 /** A store that another process owns, for reading: its metadata through the owner's socket, its packs as they lie. */
 import { existsSync } from 'node:fs';
 import { DiffKeeperError } from '../core/core.js';
+import type { StoreKeys } from '../crypt/crypt.js';
 import type { Checkpoint } from '../format/format.js';
 import { readNewest } from './blob-index.js';
+import { IndexCipher } from './index-cipher.js';
 import { measureStore } from './measure.js';
-import { type OpenFacts, openTools } from './open-store.js';
+import { keysOf, type OpenFacts, openTools } from './open-store.js';
 import { OwnerConnection } from './owner-connection.js';
 import { packFacts } from './packs.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
@@ -31,11 +33,16 @@ import { ViewPacks } from './view-packs.js';
  * @throws as `openStore` for a marker or a database that cannot be read
  */
 export async function openSharedStore(root: string, options: StoreOptions = {}): Promise<Store | null> {
-  const facts = await sharedFacts(root, options);
+  return openShared(root, options);
+}
+
+/** @param known keys of the store, when they need not be asked for again */
+async function openShared(root: string, options: StoreOptions, known?: StoreKeys | null): Promise<Store | null> {
+  const facts = await sharedFacts(root, options, known);
   const owner = facts && (await connect(facts));
   if (!owner) return null;
-  const { marker, paths, checksum, engine } = facts;
-  const packs = new ViewPacks(paths.packs, packFacts({ engine, checksum, marker }), owner);
+  const { marker, paths, checksum, engine, keys } = facts;
+  const packs = new ViewPacks(paths.packs, packFacts({ engine, checksum, marker, keys }), owner);
   const store = new SharedStore(facts, owner, packs);
   try {
     await store.start();
@@ -57,15 +64,22 @@ export async function tagSharedStore(store: Store, text: string): Promise<Checkp
   return store instanceof SharedStore ? store.tag(text) : null;
 }
 
-async function sharedFacts(root: string, options: StoreOptions): Promise<OpenFacts | null> {
+async function sharedFacts(
+  root: string,
+  options: StoreOptions,
+  known: StoreKeys | null | undefined,
+): Promise<OpenFacts | null> {
   const paths = storePaths(root);
   if (!existsSync(paths.socket)) return null;
   const marker = await readMarker(paths);
-  return marker && { paths, marker, ...openTools(options) };
+  if (!marker) return null;
+  const keys = known === undefined ? await keysOf(paths, marker, options) : known;
+  return { paths, marker, keys, ...openTools(options) };
 }
 
-function connect({ paths, marker, checksum }: OpenFacts): Promise<OwnerConnection | null> {
-  return OwnerConnection.open(paths.socket, { path: paths.root, id: marker.id, checksum });
+function connect({ paths, marker, checksum, keys }: OpenFacts): Promise<OwnerConnection | null> {
+  const cipher = keys && new IndexCipher(keys);
+  return OwnerConnection.open(paths.socket, { path: paths.root, id: marker.id, checksum, cipher });
 }
 
 class SharedStore extends StoreReading implements Store {
@@ -109,7 +123,7 @@ class SharedStore extends StoreReading implements Store {
   async tag(text: string): Promise<Checkpoint> {
     await this.readable();
     const sequence = await this.#owner.tag(text);
-    const after = await openSharedStore(this.path, this.facts);
+    const after = await openShared(this.path, this.facts, this.facts.keys);
     if (!after) return this.#owner.ping().then(() => this.checkpointAt(sequence));
     return after.checkpointAt(sequence).finally(() => after.close());
   }

@@ -5,6 +5,7 @@
 import { type BytePath, DiffKeeperError, LIMITS, writeFileDurable } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import { OPEN_GUARD } from './cache-guard.js';
 import type { Meta } from './meta.js';
 import type { OpenSnapshots } from './open-snapshots.js';
 import { nothingPruned, type PrunePolicy } from './prune-policy.js';
@@ -35,11 +36,11 @@ import type {
 } from './types.js';
 
 const WHOLE_MAX = LIMITS.blobBytes;
-
 export class SnapshotStore implements Store {
   readonly hashAlgo: HashAlgo = 'sha256';
   readonly snapshotInterval = 1;
   readonly needsReopen = false;
+  readonly guard = OPEN_GUARD;
   readonly #open: OpenSnapshots;
   readonly #meta: Meta;
   readonly #contents: SnapshotContents;
@@ -257,9 +258,8 @@ export class SnapshotStore implements Store {
   async stats(): Promise<StoreStats> {
     this.#assertOpen();
     const { path, id, hashAlgo } = this;
-    const metaBytes = await this.#open.measure();
-    const checkpoints = this.#newest ? 1 : 0;
-    return { path, id, hashAlgo, checkpoints, packBytes: 0, metaBytes, ...countSnapshots(this.#facts) };
+    const sizes = { checkpoints: this.#newest ? 1 : 0, packBytes: 0, metaBytes: await this.#open.measure() };
+    return { path, id, hashAlgo, ...sizes, ...countSnapshots(this.#facts) };
   }
 
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {

@@ -15,7 +15,16 @@ import {
   writeFileDurable,
 } from '../core/core.js';
 import type { HashAlgo } from '../engine/engine.js';
-import { decodeMarker, encodeMarker, MARKER_NAME, type Marker, STORE_FORMAT } from '../format/format.js';
+import {
+  CIPHER,
+  decodeMarker,
+  ENCRYPTED_FORMAT,
+  encodeMarker,
+  MARKER_NAME,
+  type Marker,
+  STORE_FORMAT,
+} from '../format/format.js';
+import { KEY_FILE_NAMES } from './key-files.js';
 
 export interface StorePaths {
   readonly root: string;
@@ -96,7 +105,7 @@ const SCHEMA_1_NAMES = ['SNAPSHOTS', 'snapshots', 'snapshots-cache', 'snapshots-
 export async function beginCreation(paths: StorePaths): Promise<void> {
   try {
     await makeDirectoryDurable(paths.root);
-    const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json', ...SCHEMA_1_NAMES]);
+    const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json', ...KEY_FILE_NAMES, ...SCHEMA_1_NAMES]);
     const strange = (await readdir(paths.root)).find((name) => !known.has(name) && !name.endsWith('.tmp'));
     const packed = await readdir(paths.packs).catch(() => []);
     if (strange !== undefined || packed.length > 0) {
@@ -114,14 +123,22 @@ export async function beginCreation(paths: StorePaths): Promise<void> {
   }
 }
 
-export async function finishCreation(paths: StorePaths, hashAlgo: HashAlgo, nowMs: number): Promise<Marker> {
+/** @param withKeys makes the key files of an encrypted store, which must be there before the marker */
+export async function finishCreation(
+  paths: StorePaths,
+  hashAlgo: HashAlgo,
+  nowMs: number,
+  withKeys?: (storeId: string) => Promise<void>,
+): Promise<Marker> {
   const marker: Marker = {
-    format: STORE_FORMAT,
+    format: withKeys ? ENCRYPTED_FORMAT : STORE_FORMAT,
     id: randomBytes(16).toString('hex'),
     hashAlgo,
     seed: randomBytes(16).toString('hex'),
     created: new Date(nowMs).toISOString(),
+    ...(withKeys && { encryption: CIPHER }),
   };
+  await withKeys?.(marker.id);
   await writeFileDurable(paths.marker, encodeMarker(marker));
   return marker;
 }

@@ -1,12 +1,15 @@
 /** What a store is called, where it lies, and what it was opened with. */
 import type { Engine, HashAlgo } from '../engine/engine.js';
+import { type CacheGuard, cacheGuard } from './cache-guard.js';
 import type { OpenFacts } from './open-store.js';
 
 export class StoreIdentity {
+  readonly guard: CacheGuard;
   protected readonly facts: OpenFacts;
 
   constructor(facts: OpenFacts) {
     this.facts = facts;
+    this.guard = cacheGuard(facts.keys);
   }
 
   get path(): string {
@@ -25,10 +28,14 @@ export class StoreIdentity {
     return this.facts.snapshotInterval;
   }
   get seed(): Buffer {
-    return Buffer.from(this.facts.marker.seed, 'hex');
+    return this.facts.keys?.seed ?? Buffer.from(this.facts.marker.seed, 'hex');
   }
   get cachePath(): string {
     return this.facts.paths.cache;
+  }
+  /** What caches of this store need to know of it. */
+  protected get cacheFacts() {
+    return { cachePath: this.cachePath, storeId: this.id, guard: this.guard };
   }
   get quarantinePath(): string {
     return this.facts.paths.quarantine;

@@ -1,5 +1,6 @@
 /** Door of the room `store`: packs, metadata, commit, reading back, verification. */
-
+export type { StoreKey } from '../crypt/crypt.js';
+export type { CacheGuard } from './cache-guard.js';
 export { exchangeOf } from './exchange-of.js';
 export * from './exchange-types.js';
 export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from './open-snapshots.js';
@@ -10,5 +11,12 @@ export { readSealedFile, writeSealedFile } from './sealed-file.js';
 export { openSharedStore, tagSharedStore } from './shared-store.js';
 export type { SnapshotStore } from './snapshot-store.js';
 export type { SnapshotFacts } from './snapshot-tables.js';
+export {
+  addStoreKey,
+  listStoreKeys,
+  removeStoreKey,
+  rotateStoreKey,
+  type StoreKeyFacts,
+} from './store-keyring.js';
 export { computeTreeRoot } from './tree-root.js';
 export * from './types.js';

@@ -9,6 +9,7 @@ import { fromSystemError, type Logger, truncateDurable, writeFileDurable } from 
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checksum, PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
+import type { CacheGuard } from './cache-guard.js';
 import { gapsChange } from './index-check.js';
 import type { Meta } from './meta.js';
 import { NEWEST_KEY } from './meta-keys.js';
@@ -28,6 +29,7 @@ export interface TailParts {
   readonly tree: TreeCache;
   readonly logger: Logger;
   readonly quarantine: string;
+  readonly guard: CacheGuard;
 }
 
 /**
@@ -43,7 +45,7 @@ export async function recoverTail(
 ): Promise<NewestState | null> {
   const promised = rebuilt ? rebuilt.promised : state;
   const { packs, logger } = parts;
-  const replay = new Replay(parts.engine, parts.algo);
+  const replay = new Replay(parts.engine, parts.algo, undefined, state?.sequence);
   const all = (await packs.commits()).filter((pack) => pack >= (state?.pack ?? 0));
   const torn = new TornCommit(promised);
   let newest = state;

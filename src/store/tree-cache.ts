@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type BytePath, inGroups, pathName, pathParent } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import type { CacheGuard } from './cache-guard.js';
 import type { Heads } from './heads.js';
 import { decodeSection, type LeafPlace, type LeafSections, loadLeaves, saveLeaves } from './leaf-file.js';
 import type { Meta, MetaChange } from './meta.js';
@@ -52,13 +53,14 @@ export class TreeCache {
     readonly heads: Pick<Heads, 'get' | 'children'>;
     readonly cachePath: string;
     readonly storeId: string;
+    readonly guard: CacheGuard;
   }) {
-    const { engine, algo, meta, heads, cachePath, storeId } = parts;
+    const { engine, algo, meta, heads, cachePath, storeId, guard } = parts;
     this.#engine = engine;
     this.#algo = algo;
     this.#meta = meta;
     this.#heads = heads;
-    this.#place = { engine, file: join(cachePath, 'leaves.idx'), storeId };
+    this.#place = { engine, guard, file: join(cachePath, 'leaves.idx'), storeId };
   }
 
   /** After a failed commit the leaves may be ahead of the metadata. */

@@ -1,7 +1,9 @@
 /** What the rooms above see of a store. */
 import type { BytePath, Clock, Logger } from '../core/core.js';
+import type { StoreKey } from '../crypt/crypt.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import type { Checkpoint, Digest, Extent, Version } from '../format/format.js';
+import type { CacheGuard } from './cache-guard.js';
 import type { PrunePolicy } from './prune-policy.js';
 
 export interface StoreOptions {
@@ -13,6 +15,10 @@ export interface StoreOptions {
   readonly snapshotInterval?: number;
   /** zstd level for stored bytes, 1-19, default 3. */
   readonly level?: number;
+  /** Encrypt a new store; needs `key`. What stands is encrypted or not from its beginning. Default false. */
+  readonly encrypt?: boolean;
+  /** Opens an encrypted store; a new one is made for it. Not for a store that is not encrypted. */
+  readonly key?: StoreKey;
   readonly engine?: Engine;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -136,6 +142,8 @@ export interface StoreStats {
   readonly path: string;
   readonly id: string;
   readonly hashAlgo: HashAlgo;
+  /** Absent for schema 1, which cannot be. */
+  readonly encrypted?: boolean;
   readonly checkpoints: number;
   readonly entries: number;
   readonly treeBytes: number;
@@ -238,6 +246,8 @@ export interface Store {
   /** 32 hex digits, made at creation. */
   readonly id: string;
   readonly hashAlgo: HashAlgo;
+  /** What everything in `cachePath` and `quarantinePath` has to go through. */
+  readonly guard: CacheGuard;
   readonly engine: Engine;
   readonly snapshotInterval: number;
   /** 16 secret bytes for page hashes. */

@@ -18,6 +18,7 @@ import {
 } from '../store/store-model.js';
 import { expectSecond } from './second-compare.js';
 import { SecondStore } from './second-decoder.js';
+import type { SecondKey } from './second-key.js';
 
 let root = '';
 beforeEach(async () => {
@@ -43,10 +44,15 @@ function lifeOfEverything(): Edit[][] {
   return life;
 }
 
-const kinds: [string, StoreOptions][] = [
+const PASSPHRASE = { passphrase: 'wörtlich', cost: 12 };
+const KEY = { keyBytes: Buffer.alloc(40, 'key') };
+
+const kinds: [string, StoreOptions & { readonly key?: SecondKey }][] = [
   ['native engine', { engine: loadEngine() }],
   ['twin', { engine: loadTwin() }],
   ['SHA-256', { hashAlgo: 'sha256' }],
+  ['cipher with a passphrase', { encrypt: true, key: PASSPHRASE }],
+  ['cipher with a key file', { encrypt: true, key: KEY }],
 ];
 
 describe.each(kinds)('a store of the %s', (_name, options) => {
@@ -66,7 +72,7 @@ describe.each(kinds)('a store of the %s', (_name, options) => {
     const depths = (await store.stats()).depths;
     expect(depths.length).toBe(4);
     await store.close();
-    const second = await SecondStore.open(root);
+    const second = await SecondStore.open(root, options.key);
     expectSecond(second, model);
     expect(second.checkpoints.map(({ frozen, pauseMs }) => [frozen, pauseMs])[4]).toEqual([true, 1.5]);
   });

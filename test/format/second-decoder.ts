@@ -8,6 +8,7 @@ import { createDCtx, decompressUsingDict, freeDCtx, init } from '@bokuweb/zstd-w
 import { blake3 } from '@noble/hashes/blake3.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { createXXHash3 } from 'hash-wasm';
+import { opener, type SecondKey } from './second-key.js';
 
 type Hash = (bytes: Uint8Array) => Buffer;
 
@@ -235,6 +236,8 @@ interface Reading {
   readonly parts: Map<string, SecondVersion[]>;
   readonly xxh3: (bytes: Buffer) => bigint;
   readonly wanted: (kind: number, sequence: number) => boolean;
+  /** Section 11: opens what is sealed; null for a store that is not encrypted. */
+  readonly open: ((sealed: Buffer, bound: Buffer) => Buffer) | null;
 }
 
 export class SecondStore {
@@ -250,12 +253,14 @@ export class SecondStore {
   }
 
   /** Reads a store that is whole: damage is an Error. */
-  static async open(root: string): Promise<SecondStore> {
+  static async open(root: string, key?: SecondKey): Promise<SecondStore> {
     await initOnce();
     const hasher = await createXXHash3();
     const xxh3 = (bytes: Buffer): bigint => BigInt(`0x${hasher.init().update(bytes).digest()}`);
     const marker = JSON.parse(readFileSync(join(root, 'DIFFKEEPER'), 'utf8')) as Record<string, unknown>;
-    if (marker.diffkeeper !== 'store' || marker.format !== 2) throw new Error('no store of format 2');
+    const encrypted = marker.encryption === 'xaes-256-gcm';
+    if (marker.diffkeeper !== 'store' || marker.format !== (encrypted ? 3 : 2)) throw new Error('no store we know');
+    const open = encrypted ? opener(root, String(marker.id), key) : null;
     const hash: Hash = (bytes) => Buffer.from(marker.hashAlgo === 'sha256' ? sha256(bytes) : blake3(bytes));
     const store = new SecondStore(hash);
     const packs = new Map<number, Buffer>();
@@ -267,7 +272,7 @@ export class SecondStore {
     const numbers = [...packs.keys()];
     const read = (pack: number, wanted: (kind: number, sequence: number) => boolean): void => {
       const bytes = packs.get(pack) as Buffer;
-      for (let at = 64; at < bytes.length; ) at += store.#record(bytes.subarray(at), { parts, xxh3, wanted });
+      for (let at = 64; at < bytes.length; ) at += store.#record(bytes.subarray(at), { parts, xxh3, wanted, open });
     };
     const parts = new Map<string, SecondVersion[]>();
     for (const pack of numbers) if (pack >= PRUNED_FROM) read(pack, (kind) => kind === 5);
@@ -279,8 +284,24 @@ export class SecondStore {
     return store;
   }
 
-  /** Section 4: one record; gives its length. */
+  /** Sections 4 and 11: one record; gives its length. */
   #record(bytes: Buffer, how: Reading): number {
+    if (!how.open) return this.#plain(bytes, how);
+    const cursor = new Cursor(bytes);
+    const bound = cursor.take(8);
+    if (bound.readUInt32LE() !== 0x31534b44) throw new Error('no sealed record');
+    const plain = how.open(cursor.take(bound.readUInt32LE(4)), bound);
+    const checked = how.xxh3(bytes.subarray(0, cursor.at));
+    if (cursor.take(8).readBigUInt64LE() !== checked) throw new Error('record checksum');
+    const check = Buffer.alloc(8);
+    check.writeBigUInt64LE(how.xxh3(plain));
+    if (this.#plain(Buffer.concat([plain, check]), how) !== plain.length + 8)
+      throw new Error('bytes follow the record');
+    return cursor.at;
+  }
+
+  /** Section 4: one record; gives its length. */
+  #plain(bytes: Buffer, how: Reading): number {
     const { parts, xxh3, wanted } = how;
     const cursor = new Cursor(bytes);
     if (cursor.take(4).readUInt32LE() !== 0x31524b44) throw new Error('no record');

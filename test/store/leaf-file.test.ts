@@ -99,7 +99,8 @@ describe('sections', () => {
     await makeTree(store);
     const { newest } = store;
     if (newest === null) throw new Error('nothing was committed');
-    const place = { engine: loadEngine(), file: join(fixture.base, 'leaves'), storeId: store.id };
+    const file = join(fixture.base, 'leaves');
+    const place = { engine: loadEngine(), guard: store.guard, file, storeId: store.id };
     const leaves = new Map<string, string>();
     for (let length = 1; length <= 255; length += 1) {
       leaves.set('\xff'.repeat(length), noise(32, length).toString('latin1'));

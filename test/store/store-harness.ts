@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { VERSION_TYPE } from '../../src/format/format.js';
-import { openStore, type PrunePolicy, type Store } from '../../src/store/store.js';
+import { openStore, type PrunePolicy, type Store, type StoreOptions } from '../../src/store/store.js';
 import { noise } from './store-fixture.js';
 import {
   applyChanges,
@@ -24,20 +24,22 @@ const EMPTY_TREE: ReadonlyMap<string, ModelEntry> = new Map();
 export class Harness {
   readonly #base: string;
   readonly #engines: readonly Engine[];
+  readonly #options: StoreOptions;
   #copies = 0;
   #root: string;
   #store!: Store;
   #model: ModelCheckpoint[] = [];
   #prunedEnd = { pack: 0, end: 0 };
 
-  private constructor(base: string, engines: readonly Engine[]) {
+  private constructor(base: string, engines: readonly Engine[], options: StoreOptions) {
+    this.#options = options;
     this.#base = base;
     this.#engines = engines;
     this.#root = path.join(base, 'keep');
   }
 
-  static async create(base: string, engines: readonly Engine[]): Promise<Harness> {
-    const harness = new Harness(base, engines);
+  static async create(base: string, engines: readonly Engine[], options: StoreOptions = {}): Promise<Harness> {
+    const harness = new Harness(base, engines, options);
     await harness.#open(0);
     return harness;
   }
@@ -51,7 +53,8 @@ export class Harness {
 
   async #open(engine: number): Promise<void> {
     const chosen = this.#engines[engine % this.#engines.length] as Engine;
-    this.#store = await openStore(this.#root, { create: this.#copies === 0, engine: chosen, snapshotInterval: 3 });
+    const how = { create: this.#copies === 0, engine: chosen, snapshotInterval: 3 };
+    this.#store = await openStore(this.#root, { ...this.#options, ...how });
   }
 
   async close(): Promise<void> {

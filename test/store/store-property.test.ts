@@ -93,13 +93,16 @@ const steps = fc.oneof(
   { weight: 2, arbitrary: step('flip pack', fc.tuple(nat, nat), (on, [pack, at]) => on.flipPack(pack, at)) },
 );
 
-async function live(list: readonly Step[]): Promise<void> {
+/** Key files of 32 bytes cost no time; what a passphrase does is in `encrypted.test.ts`. */
+const KEY = { keyBytes: Buffer.alloc(32, 'key') };
+
+async function live(list: readonly Step[], encrypt: boolean): Promise<void> {
   const base = await mkdtemp(path.join(tmpdir(), 'dk-life-'));
-  const harness = await Harness.create(base, [loadEngine(), loadTwin()]);
+  const harness = await Harness.create(base, [loadEngine(), loadTwin()], encrypt ? { encrypt, key: KEY } : {});
   try {
     for (const one of list) await one(harness);
     await harness.expectAll();
-    expectSecond(await SecondStore.open(harness.root), harness.model);
+    expectSecond(await SecondStore.open(harness.root, encrypt ? KEY : undefined), harness.model);
   } finally {
     await harness.close();
     await rm(base, { recursive: true, force: true });
@@ -107,14 +110,21 @@ async function live(list: readonly Step[]): Promise<void> {
 }
 
 describe('a store', () => {
-  it(
-    'is what a simple model says, whatever happens to it',
-    async () => {
-      await fc.assert(fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 16, size: 'max' }), live), {
-        numRuns: RUNS,
-        seed: SEED,
-        endOnFailure: false,
-      });
+  it.each([
+    ['is', false, RUNS],
+    ['that is encrypted is', true, Math.ceil(RUNS / 3)],
+  ] as const)(
+    '%s what a simple model says, whatever happens to it',
+    async (_title, encrypt, runs) => {
+      const life = fc.array(steps, { minLength: 1, maxLength: 16, size: 'max' });
+      await fc.assert(
+        fc.asyncProperty(life, (list) => live(list, encrypt)),
+        {
+          numRuns: runs,
+          seed: SEED,
+          endOnFailure: false,
+        },
+      );
     },
     60_000 + RUNS * 20_000,
   );

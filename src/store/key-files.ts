@@ -1,0 +1,94 @@
+/**
+ * The key files of an encrypted store, `KEYS` and `KEYS.copy`: the same twice, because without them nothing of the
+ * store can be read any more. Each is replaced as a whole, one after the other.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import * as path from 'node:path';
+import { DiffKeeperError, fromSystemError, systemCode, writeFileDurable } from '../core/core.js';
+import {
+  decodeRing,
+  encodeRing,
+  type KeyRing,
+  newMasterKey,
+  openRing,
+  type StoreKey,
+  type StoreKeys,
+  storeKeys,
+  withSlot,
+} from '../crypt/crypt.js';
+
+export const KEY_FILE_NAMES = ['KEYS', 'KEYS.copy'] as const;
+const FILE_BYTES_MAX = 1 << 16;
+
+async function readOne(file: string): Promise<Buffer | null> {
+  try {
+    if ((await stat(file)).size > FILE_BYTES_MAX) return null;
+    return await readFile(file);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null;
+    throw fromSystemError(error, 'read', file);
+  }
+}
+
+/** The ring of this store, from the first file that is whole; a file that differs is written again when it can be. */
+export async function readKeyRing(root: string, storeId: string): Promise<KeyRing> {
+  const files = KEY_FILE_NAMES.map((name) => path.join(root, name));
+  const found: (Buffer | null)[] = [];
+  for (const file of files) found.push(await readOne(file));
+  for (const bytes of found) {
+    const ring = bytes && decodeRing(bytes);
+    if (!bytes || ring?.store !== storeId) continue;
+    for (const [index, file] of files.entries()) {
+      // A read-only file system is no reason not to read the store.
+      if (!found[index]?.equals(bytes)) await writeFileDurable(file, bytes).catch(() => {});
+    }
+    return ring;
+  }
+  throw new DiffKeeperError(
+    'DK_KEY_LOST',
+    `the store ${root} is encrypted and its key files are missing or damaged: put KEYS back from a copy`,
+    { path: files[0] ?? root },
+  );
+}
+
+export async function writeKeyRing(root: string, ring: KeyRing): Promise<void> {
+  for (const name of KEY_FILE_NAMES) {
+    const file = path.join(root, name);
+    await writeFileDurable(file, encodeRing(ring)).catch((error: unknown) => {
+      throw fromSystemError(error, 'write', file);
+    });
+  }
+}
+
+/** Writes the key files of a new store. */
+export async function createKeys(root: string, storeId: string, key: StoreKey, nowMs: number): Promise<void> {
+  await writeKeyRing(root, await withSlot({ store: storeId, next: 1, slots: [] }, newMasterKey(), key, nowMs));
+}
+
+export function keyNeeded(root: string): DiffKeeperError {
+  const how = 'give --passphrase-file, --key-file or DIFFKEEPER_PASSPHRASE (option `key` of the library)';
+  return new DiffKeeperError('DK_KEY_NEEDED', `the store ${root} is encrypted: ${how}`, { path: root });
+}
+
+/** The master key behind a key. @throws DK_KEY_WRONG, DK_KEY_LOST */
+export async function unlock(
+  root: string,
+  storeId: string,
+  key: StoreKey,
+): Promise<{ readonly ring: KeyRing; readonly master: Buffer; readonly slot: number }> {
+  const ring = await readKeyRing(root, storeId);
+  const opened = await openRing(ring, key);
+  if (opened) return { ring, ...opened };
+  const kinds = [...new Set(ring.slots.map(({ kind }) => (kind === 'passphrase' ? 'a passphrase' : 'a key file')))];
+  throw new DiffKeeperError(
+    'DK_KEY_WRONG',
+    `this key does not open the store ${root}; it was made for ${kinds.join(' or ')}`,
+    { path: root },
+  );
+}
+
+/** The keys of a store that stands. @throws DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST */
+export async function openKeys(root: string, storeId: string, key: StoreKey | undefined): Promise<StoreKeys> {
+  if (key === undefined) throw keyNeeded(root);
+  return storeKeys((await unlock(root, storeId, key)).master, storeId);
+}

@@ -1,0 +1,79 @@
+/** Records as they stand in the packs of one store: plain, or sealed when it is encrypted. */
+import type { StoreKeys } from '../crypt/crypt.js';
+import { SEAL_BYTES } from '../crypt/crypt.js';
+import {
+  type Checksum,
+  type DecodedRecord,
+  decodeRecord,
+  decodeRecordHead,
+  decodeSealedRecord,
+  encodeBareRecord,
+  encodeRecord,
+  encodeSealedRecord,
+  RECORD_CHECK_BYTES,
+  RECORD_HEAD_BYTES,
+  RECORD_MAGIC,
+  type RecordParts,
+  SEALED_HEAD_BYTES,
+  SEALED_MAGIC,
+  sealedHead,
+  sealedRecordBytes,
+} from '../format/format.js';
+
+export interface RecordCoder {
+  /** Nothing of a record can be told without opening all of it. */
+  readonly sealed: boolean;
+  /** Bytes that tell how long a record is. */
+  readonly headBytes: number;
+  /** What a record is longer here than in its plain form. */
+  readonly extraBytes: number;
+  /** What every record begins with. */
+  readonly magic: Buffer;
+  encode(record: RecordParts): Buffer;
+  /** Length of the whole record, from its first bytes; bounded. Throws DK_CORRUPT_RECORD. */
+  length(bytes: Buffer, offset: number): number;
+  /** Checks the whole record, `bytes` being exactly its bytes. Throws DK_CORRUPT_RECORD. */
+  decode(bytes: Buffer, offset: number): DecodedRecord;
+  /** The plain form of a record that was decoded from these bytes: what other stores are given. */
+  toPlain(bytes: Buffer, decoded: DecodedRecord): Buffer;
+  /** As it stands in these packs. */
+  fromPlain(record: Buffer): Buffer;
+}
+
+function magicOf(number: number): Buffer {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(number);
+  return magic;
+}
+
+/** @param keys null for a store that is not encrypted */
+export function recordCoder(checksum: Checksum, keys: StoreKeys | null): RecordCoder {
+  if (keys === null) {
+    return {
+      sealed: false,
+      headBytes: RECORD_HEAD_BYTES,
+      extraBytes: 0,
+      magic: magicOf(RECORD_MAGIC),
+      encode: (record) => encodeRecord(record, checksum),
+      length: (bytes, offset) => decodeRecordHead(bytes, offset).recordBytes,
+      decode: (bytes, offset) => decodeRecord(bytes, offset, checksum),
+      toPlain: (bytes) => bytes,
+      fromPlain: (record) => record,
+    };
+  }
+  const { records } = keys;
+  const seal = (plain: Buffer): Buffer =>
+    encodeSealedRecord(records.seal(plain, sealedHead(plain.length + SEAL_BYTES)), checksum);
+  return {
+    sealed: true,
+    headBytes: SEALED_HEAD_BYTES,
+    extraBytes: SEALED_HEAD_BYTES + SEAL_BYTES,
+    magic: magicOf(SEALED_MAGIC),
+    encode: (record) => seal(encodeBareRecord(record)),
+    length: sealedRecordBytes,
+    decode: (bytes, offset) =>
+      decodeSealedRecord(bytes, offset, checksum, (sealed, bound) => records.open(sealed, bound)),
+    toPlain: (_bytes, { head, contextList, payload }) => encodeRecord({ ...head, contextList, payload }, checksum),
+    fromPlain: (record) => seal(record.subarray(0, record.length - RECORD_CHECK_BYTES)),
+  };
+}
