@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { deltaSection, keptSection } from './delta/delta-section.mjs';
+import { sectionOf } from './lib/marked-section.mjs';
 import { performanceDocument, shortTable } from './lib/report-text.mjs';
-import { sectionOf } from './state/state-section.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ORDER = ['small-files', 'sqlite', 'big-file', 'noop', 'durable'];
@@ -56,8 +56,9 @@ function deltas() {
 }
 
 const results = readResults(options.results);
-// The section about states is made by bench/state/run-states.mjs: it stays.
-const states = existsSync(options.out) ? sectionOf(readFileSync(options.out, 'utf8')) : '';
-const sections = [performanceDocument(results).trimEnd(), deltas(), states].filter((section) => section !== '');
+// Sections that programs of their own make stay as they are.
+const before = existsSync(options.out) ? readFileSync(options.out, 'utf8') : '';
+const kept = ['states', 'recovery', 'history', 'large'].map((name) => sectionOf(before, name));
+const sections = [performanceDocument(results).trimEnd(), deltas(), ...kept].filter((section) => section !== '');
 writeFileSync(options.out, `${sections.join('\n\n')}\n`);
 if (!options['no-readme']) writeReadme(shortTable(results));

@@ -8,7 +8,6 @@
  * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time. What cannot be had
  * is named in the result with the reason.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,10 +16,11 @@ import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
+import { runTrial } from '../lib/trial-process.mjs';
 import { trainCheckpoints } from './checkpoints.mjs';
 import { guestMemory } from './guest-memory.mjs';
 import { redisMemory } from './redis-memory.mjs';
-import { writeSection } from './state-section.mjs';
+import { writeStates } from './state-section.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 const TRIAL = fileURLToPath(new URL('trial.mjs', import.meta.url));
@@ -42,12 +42,7 @@ const trials = quick ? 1 : 5;
 const work = mkdtempSync(join(tmpdir(), 'dk-bench-state-'));
 
 /** @param {object} job */
-function trial(job) {
-  const words = [TRIAL, JSON.stringify({ ...job, directory: work })];
-  const run = spawnSync(process.execPath, words, { encoding: 'utf8', maxBuffer: 1 << 26, timeout: 600_000 });
-  if (run.status !== 0) throw new Error(`trial ${JSON.stringify(job)}: ${run.stderr}`);
-  return JSON.parse(run.stdout);
-}
+const trial = (job) => runTrial(TRIAL, { ...job, directory: work });
 
 /**
  * The middle one of some equal trials, by processor time of the encoder; the others' times go along as its spread.
@@ -131,4 +126,4 @@ try {
 }
 mkdirSync(options.results, { recursive: true });
 writeFileSync(join(options.results, 'state.json'), `${JSON.stringify(result, null, 2)}\n`);
-writeSection(options.out, result);
+writeStates(options.out, result);

@@ -1,15 +1,6 @@
 /** The section of docs/performance.md about the state encoder, between two marks. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeSection } from '../lib/marked-section.mjs';
 import { WORKLOADS } from './workloads.mjs';
-
-const MARKS = { start: '<!-- states: made by bench/state/run-states.mjs -->', end: '<!-- end of states -->' };
-
-/** The marked section of a document, to be kept when the rest is made again; empty when there is none. @param {string} text */
-export function sectionOf(text) {
-  const start = text.indexOf(MARKS.start);
-  const end = text.indexOf(MARKS.end);
-  return start < 0 || end < start ? '' : text.slice(start, end + MARKS.end.length);
-}
 
 /** @param {number | undefined} bytes */
 function size(bytes) {
@@ -133,7 +124,7 @@ function sectionText(result) {
   }
   for (const [name, reason] of Object.entries(missing))
     blocks.push(`Not measured, ${name}: ${String(reason).split('\n')[0]}`);
-  return `${MARKS.start}\n${blocks.join('\n\n')}\n${MARKS.end}`;
+  return blocks.join('\n\n');
 }
 
 /**
@@ -141,9 +132,6 @@ function sectionText(result) {
  * @param {string} file
  * @param {object} result
  */
-export function writeSection(file, result) {
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : '# Performance\n';
-  const before = sectionOf(text);
-  const section = sectionText(result);
-  writeFileSync(file, before === '' ? `${text.trimEnd()}\n\n${section}\n` : text.replace(before, () => section));
+export function writeStates(file, result) {
+  writeSection(file, { name: 'states', program: 'bench/state/run-states.mjs', text: sectionText(result) });
 }
