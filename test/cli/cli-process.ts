@@ -8,7 +8,10 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The program as it was built. */
-export const MAIN = path.join(ROOT, 'dist', 'esm', 'cli', 'main.js');
+const MAIN = path.join(ROOT, 'dist', 'esm', 'cli', 'main.js');
+const SINGLE_FILE = process.env.DIFFKEEPER_TEST_PROGRAM;
+/** Command that runs it; `DIFFKEEPER_TEST_PROGRAM` names another program, such as the single-file executable. */
+export const PROGRAM: readonly [string, ...string[]] = SINGLE_FILE ? [SINGLE_FILE] : [process.execPath, MAIN];
 const LOCK = path.join(ROOT, 'build', 'cli-tests.lock');
 /** A lock older than this was left by a killed run. */
 const LOCK_STALE_MS = 120_000;
@@ -44,6 +47,7 @@ function isStale(): boolean {
  * under way is waited for although its program looks new: the CommonJS half comes after it.
  */
 export async function ensureBuilt(): Promise<void> {
+  if (SINGLE_FILE) return;
   while (modifiedMs(LOCK) > 0 || isStale()) {
     const abandoned = modifiedMs(LOCK) > 0 && Date.now() - modifiedMs(LOCK) > LOCK_STALE_MS;
     if (!(abandoned || isStale()) || !takeLock()) {
@@ -83,7 +87,8 @@ export interface RunningCli {
 
 /** Starts the program. Own settings of the machine do not reach it. */
 export function startCli(words: readonly string[], options: CliOptions): RunningCli {
-  return startProgram(process.execPath, [MAIN, ...words], options);
+  const [program, ...first] = PROGRAM;
+  return startProgram(program, [...first, ...words], options);
 }
 
 /** Starts any program in the same way: one that sets limits first, for example. */

@@ -8,7 +8,7 @@ import { OPTION_TABLE, variableOf } from '../../src/cli/option-table.js';
 import { Figures } from '../../src/sidecar/figures.js';
 import { Metrics } from '../../src/sidecar/run-metrics.js';
 import type { Store } from '../../src/store/store.js';
-import { ensureBuilt, MAIN } from '../cli/cli-process.js';
+import { ensureBuilt, PROGRAM } from '../cli/cli-process.js';
 import { projectFiles, projectRoot, readText } from '../project/source-tree.js';
 
 type Json = { readonly [name: string]: Json } & readonly Json[] & string;
@@ -194,7 +194,7 @@ describe('systemd unit and GitHub Action', () => {
         .replace(/\$\{\{ runner\.temp \}\}/g, join(place, 'temp'));
     mkdirSync(join(place, 'bin'));
     mkdirSync(join(place, 'temp'));
-    writeFileSync(join(place, 'bin/diffkeeper'), `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`, { mode: 0o755 });
+    writeFileSync(join(place, 'bin/diffkeeper'), `#!/bin/sh\nexec ${PROGRAM.join(' ')} "$@"\n`, { mode: 0o755 });
     const codes: (number | null)[] = [];
     const summary = join(place, 'summary');
     for (const name of ['Run', 'Timeline']) {

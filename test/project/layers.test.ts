@@ -8,6 +8,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   metrics: ['core'],
   format: ['core'],
+  embedded: ['core'],
   engine: ['core'],
   crypt: ['core'],
   delta: ['engine', 'format', 'core'],

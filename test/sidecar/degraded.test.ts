@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureBuilt, MAIN, type RunningCli, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
+import { ensureBuilt, PROGRAM, type RunningCli, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
 import { canMount } from './small-disk.js';
 
 const probe = mkdtempSync(path.join(tmpdir(), 'dk-mount-'));
@@ -117,7 +117,7 @@ it('more directories than inotify may watch: names the limit, finds changes by s
   // The limit is one of a user namespace: nobody else is touched.
   const LIMIT = '/proc/sys/user/max_inotify_watches';
   const script = `echo 6 > ${LIMIT} || exit 88; (while [ ! -e more ]; do sleep 0.05; done; echo 1000 > ${LIMIT}) & exec "$@"`;
-  const words = [process.execPath, MAIN, '--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug'];
+  const words = [...PROGRAM, '--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug'];
   const app = `trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done`;
   const unshare = ['--user', '--map-root-user', '--', 'sh', '-c', script, 'sh', ...words, '--', 'sh', '-c', app];
   const running = startProgram('unshare', unshare, { cwd });

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureBuilt, jsonLines, MAIN, runCli, scratch } from '../cli/cli-process.js';
+import { ensureBuilt, jsonLines, PROGRAM, runCli, scratch } from '../cli/cli-process.js';
 import { canMount, mountSmallDisk, type SmallDisk } from './small-disk.js';
 
 const probe = mkdtempSync(join(tmpdir(), 'dk-mount-'));
@@ -55,7 +55,7 @@ i=0; while :; do i=$((i+1)); head -c 20000 /dev/urandom > data/f$((i%20)); echo 
 
 /** Starts the sidecar with the store; `prefix`: shell words that set limits first. */
 function startRun(store: string, prefix = ''): { readonly log: Log; readonly ended: Promise<number | null> } {
-  const words = [process.execPath, MAIN, '--state-dir=data', `--store=${store}`, '--max-lag=100ms', '--debug'];
+  const words = [...PROGRAM, '--state-dir=data', `--store=${store}`, '--max-lag=100ms', '--debug'];
   const script = `${prefix} exec "$@"`;
   const child = spawn('sh', ['-c', script, 'sh', ...words, '--', 'sh', '-c', APP], { cwd, stdio: 'pipe' });
   running = child;
@@ -119,7 +119,7 @@ describe('no room for the store while the application runs', () => {
   it('a single capture fails with a typed error, and what was acknowledged stays', async () => {
     mkdirSync(at('data'));
     writeFileSync(at('data/one'), 'first');
-    const words = [process.execPath, MAIN, 'capture', '--store=keep', '--state-dir=data', '--json'];
+    const words = [...PROGRAM, 'capture', '--store=keep', '--state-dir=data', '--json'];
     expect(spawnSync(words[0] as string, words.slice(1), { cwd }).status).toBe(0);
     writeFileSync(at('data/large'), randomBytes(3_000_000));
     const script = `trap '' XFSZ; ulimit -f 2000; exec "$@"`;

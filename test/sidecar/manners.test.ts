@@ -4,7 +4,7 @@ import { readFile, rm, symlink } from 'node:fs/promises';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureBuilt, MAIN, runCli, scratch, startCli } from '../cli/cli-process.js';
+import { ensureBuilt, PROGRAM, runCli, scratch, startCli } from '../cli/cli-process.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -24,7 +24,7 @@ sleep 2.5
 for stat in /proc/[0-9]*/stat; do sed 's/.*) //' $stat; done 2>/dev/null | grep -c '^Z'
 trap 'exit 9' TERM; kill -TERM 1; while :; do sleep 0.1; done`;
     const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const words = ['--pid', '--fork', '--mount-proc', '--kill-child', ...user, process.execPath, MAIN, ...OPTIONS];
+    const words = ['--pid', '--fork', '--mount-proc', '--kill-child', ...user, ...PROGRAM, ...OPTIONS];
     const result = spawnSync('unshare', [...words, '--', 'sh', '-c', script], {
       cwd,
       encoding: 'utf8',
@@ -102,7 +102,7 @@ async function onTerminal(
   ...words: string[]
 ): Promise<{ readonly code: number | null; readonly text: string }> {
   const program = fileURLToPath(new URL('./typist.py', import.meta.url));
-  const child = spawn('python3', [program, process.execPath, MAIN, ...words], {
+  const child = spawn('python3', [program, ...PROGRAM, ...words], {
     cwd,
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, TERM: 'xterm', PS1: '$ ', HISTFILE: '' },

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureBuilt, MAIN, scratch } from '../cli/cli-process.js';
+import { ensureBuilt, PROGRAM, scratch } from '../cli/cli-process.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -21,7 +21,10 @@ interface Ran {
 
 /** Runs a command under the sidecar; `feed` writes to its stdin in its own time. */
 async function runWith(words: readonly string[], feed: (stdin: NodeJS.WritableStream) => Promise<void>): Promise<Ran> {
-  const child = spawn(process.execPath, [MAIN, '--state-dir=data', '--store=keep', ...words], { cwd, stdio: 'pipe' });
+  const child = spawn(PROGRAM[0], [...PROGRAM.slice(1), '--state-dir=data', '--store=keep', ...words], {
+    cwd,
+    stdio: 'pipe',
+  });
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout.on('data', (part: Buffer) => out.push(part));
@@ -63,7 +66,7 @@ describe.each(['file', 'freeze'])('stdio with --consistency=%s', (consistency) =
     const script = `import os,pty,sys
 status = pty.spawn(sys.argv[1:])
 sys.exit(os.waitstatus_to_exitcode(status))`;
-    const words = [process.execPath, MAIN, '--state-dir=data', '--store=keep', option, '--'];
+    const words = [...PROGRAM, '--state-dir=data', '--store=keep', option, '--'];
     const command = ['sh', '-c', '[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && exit 23'];
     const child = spawn('python3', ['-c', script, ...words, ...command], { cwd, stdio: ['pipe', 'ignore', 'inherit'] });
     expect(await new Promise((resolve) => child.on('close', resolve))).toBe(23);

@@ -1,0 +1,85 @@
+/**
+ * Makes the one script of the single-file executable: the program with all its libraries, the addons and the WebAssembly
+ * of zstd as assets beside it.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+
+/** @typedef {{ name: string, file: string }} Asset */
+
+/**
+ * @param {string} root of the checkout, built
+ * @returns {Promise<{ code: string, assets: Asset[] }>}
+ */
+export async function bundleExecutable(root) {
+  const require = createRequire(join(root, 'package.json'));
+  const levelFolder = dirname(require.resolve('classic-level/package.json'));
+  /** @type {Asset[]} */
+  const assets = [
+    { name: 'diffkeeper.node', file: require('node-gyp-build').resolve(root) },
+    { name: 'classic-level.node', file: require('node-gyp-build').resolve(levelFolder) },
+    { name: 'zstd.wasm', file: join(dirname(require.resolve('@bokuweb/zstd-wasm')), 'zstd.wasm') },
+  ];
+  const loader = join(root, 'dist', 'esm', 'embedded', 'embedded.js');
+  /** @param {string} name */
+  const load = (name) => {
+    const file = assets.find((asset) => asset.name === name)?.file ?? '';
+    const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
+    return `loadEmbedded({ name: '${name}', bytes: new Uint8Array(getRawAsset('${name}')), sha256: '${sha256}' })`;
+  };
+  const imports = `import { loadEmbedded } from ${JSON.stringify(loader)};
+const { getRawAsset } = process.getBuiltinModule('node:sea');`;
+  const { outputFiles } = await build({
+    entryPoints: [join(root, 'dist', 'esm', 'cli', 'main.js')],
+    outfile: 'program.cjs',
+    bundle: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    legalComments: 'none',
+    // Chunks of the bundled program are kept whole: what they do when they load is wanted.
+    ignoreAnnotations: true,
+    // The bundled program asks for Node's own modules by a `require` made of its place.
+    define: { 'import.meta.url': 'dkPlace' },
+    banner: { js: "'use strict';const dkPlace=require('node:url').pathToFileURL(process.execPath).href;" },
+    plugins: [
+      {
+        name: 'embedded',
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /addon\.cjs$/ }, () => ({ path: 'addon', namespace: 'embedded' }));
+          onResolve({ filter: /^classic-level\/binding\.js$/ }, () => ({ path: 'level', namespace: 'embedded' }));
+          onResolve({ filter: /^\.\/binding(\.js)?$/ }, ({ importer }) =>
+            /[\\/]classic-level[\\/]/.test(importer) ? { path: 'level', namespace: 'embedded' } : undefined,
+          );
+          onLoad({ filter: /^addon$/, namespace: 'embedded' }, () => ({
+            contents: `${imports}
+let loaded;
+export const loadAddon = () => (loaded ??= { addon: ${load('diffkeeper.node')}, path: process.execPath });`,
+            resolveDir: root,
+          }));
+          onLoad({ filter: /^level$/, namespace: 'embedded' }, () => ({
+            contents: `${imports}\nmodule.exports = ${load('classic-level.node')};`.replace(
+              /^import \{ loadEmbedded \} from (.*);$/m,
+              'const { loadEmbedded } = require($1);',
+            ),
+            resolveDir: root,
+          }));
+          onLoad({ filter: /zstd-wasm[\\/]dist[\\/].*index\.node\.js$/ }, ({ path }) => ({
+            contents: readFileSync(path, 'utf8').replace(
+              /readFile\(resolve\(.*?zstd\.wasm'\)\)/,
+              "Buffer.from(process.getBuiltinModule('node:sea').getAsset('zstd.wasm'))",
+            ),
+          }));
+        },
+      },
+    ],
+    write: false,
+    logLevel: 'warning',
+  });
+  return { code: outputFiles[0]?.text ?? '', assets };
+}
