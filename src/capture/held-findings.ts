@@ -1,8 +1,8 @@
 /**
  * What a freeze point found, taken while the application stands still and worked up when it runs again. Files are copied
- * to memory as they are; comparing, coding and storing them would take ten times as long. Those that do not fit are cloned
- * where the file system shares blocks; else what changed of them is picked out, and what does not fit of that is worked up at
- * once.
+ * to memory as they are; comparing, coding and storing them would take ten times as long. Of those that do not fit, what
+ * changed is picked out, and what does not fit of that is worked up at once; very large ones are cloned where the file system
+ * shares blocks.
  */
 import { type BytePath, LIMITS } from '../core/core.js';
 import type { AheadCandidate } from './ahead-work.js';
@@ -17,6 +17,11 @@ import { sortFindings, takeLeaves } from './take-findings.js';
 
 /** Readings of a file that changes although the application stands still: somebody else writes to it. */
 const ATTEMPTS = 3;
+/**
+ * A clone writes out what is dirty and shares extent by extent: after 12,800 scattered writes of 4 KiB it took 0.6 to 1.2 s on
+ * btrfs, in which 1 GiB is read and compared. Only larger files are cloned.
+ */
+const CLONE_BYTES_MIN = 1 << 30;
 /** Large files opened side by side. */
 const SIDE_BY_SIDE = 16;
 
@@ -120,7 +125,7 @@ async function holdLarge(
   if (size > 0 && size <= room && (await scan.hold(memory.take(size)))) {
     return { opened, complete: true, heldBytes: size };
   }
-  if (size > room && (await scan.clone(work.store.path))) return { opened, complete: true, heldBytes: 0 };
+  if (size >= CLONE_BYTES_MIN && (await scan.clone(work.store.path))) return { opened, complete: true, heldBytes: 0 };
   for (let attempt = 1; ; attempt += 1) {
     const held = await HeldScan.record(opened.scan, room);
     const { complete, heldBytes } = held;

@@ -6,16 +6,20 @@
 /** Bytes of changed content held at most. */
 export const HOLD_BYTES = 64 << 20;
 const STEP_BYTES = 4 << 20;
+/** How much of what was needed once is still expected one freeze point later. */
+const FADING = 0.9;
 const NOTHING = Buffer.alloc(0);
 
 export class HoldMemory {
   #bytes = NOTHING;
   #used = 0;
   #wanted = 0;
+  #expected = 0;
 
-  /** Before a freeze point, when nothing taken earlier is needed any more: makes room for what the last one took. */
+  /** Before a freeze point, when nothing taken earlier is needed any more: makes room for what the last ones took. */
   prepare(): void {
-    const bytes = Math.min(HOLD_BYTES, Math.ceil((this.#wanted * 1.25) / STEP_BYTES) * STEP_BYTES);
+    this.#expected = Math.max(this.#wanted, FADING * this.#expected - 1);
+    const bytes = Math.min(HOLD_BYTES, Math.ceil((this.#expected * 1.25) / STEP_BYTES) * STEP_BYTES);
     if (bytes > this.#bytes.length || 4 * bytes < this.#bytes.length) {
       this.#bytes = NOTHING;
       if (bytes > 0) this.#bytes = Buffer.alloc(bytes).fill(0);

@@ -137,7 +137,10 @@ export function isStopped(pid: number): boolean {
 export function mappedWritable(pid: number, root: string): BytePath[] {
   const prefix = `${pathFromText(root)}/`;
   const found = new Set<BytePath>();
-  for (const line of readText(`/proc/${pid}/maps`).split('\n')) {
+  const text = readText(`/proc/${pid}/maps`);
+  // Most have none: a search is cheaper than a look at each of hundreds of lines.
+  if (!text.includes(prefix.replaceAll('\n', '\\012'))) return [];
+  for (const line of text.split('\n')) {
     const match = /^\S+ .w.s \S+ \S+ \d+ +(\/.*)$/.exec(line);
     const name = match?.[1]?.replaceAll('\\012', '\n');
     if (name === undefined || !name.startsWith(prefix) || name.endsWith(' (deleted)')) continue;

@@ -13,7 +13,6 @@ import { freezePoint } from './freeze-point.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
-import { giveWay } from './priority.js';
 import { Reaper } from './reaper.js';
 import { SignalRelay } from './signals.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
@@ -196,7 +195,6 @@ async function runWithChild(run: Run): Promise<number> {
   let started = false;
   const exitCode = await supervisor.run(() => {
     started = true;
-    giveWay();
     keeper.start();
   });
   relay.detach();

@@ -262,7 +262,7 @@ function describeHeldScans(engine: Engine): void {
       await mkdir(join(root, 'clones'));
       const scan = await engine.openFileScan({ root, path: 'file', algo: 'blake3', seed: SEED, ...NOTHING });
       expect(await scan.clone(join(root, 'none'))).toBe(false);
-      // True where temporary files lie on a file system that shares blocks: test/sidecar/reflink.test.ts has one of its own.
+      // True where temporary files lie on a file system that shares blocks: test/capture/reflink.test.ts has one of its own.
       await scan.clone(join(root, 'clones'));
       expect(await readdir(join(root, 'clones'))).toEqual([]);
       expect((await scan.next(STEP_BYTES)).data.equals(patternBytes(300_000, 11))).toBe(true);
