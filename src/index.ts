@@ -105,7 +105,18 @@ export type {
   RecoverReport,
 } from './recover/recover.js';
 export { planRecover, readFileAt, recover } from './recover/recover.js';
-export type { Consistency, RecoverMode, SidecarOptions } from './sidecar/sidecar.js';
+export type {
+  Follower,
+  FollowFigures,
+  LinkOptions,
+  RemoteOptions,
+  ServeOptions,
+  StoreServer,
+  SyncOptions,
+  SyncReport,
+} from './replicate/replicate.js';
+export { followStore, pullStore, pushStore, serveStore } from './replicate/replicate.js';
+export type { Consistency, RecoverMode, ReplicaTarget, SidecarOptions } from './sidecar/sidecar.js';
 export { EXIT_CODES, runSidecar } from './sidecar/sidecar.js';
 export type {
   BlobInfo,
@@ -144,3 +155,4 @@ export {
   shareStore,
   tagSharedStore,
 } from './store/store.js';
+export type { Rights as PeerRights, Trust } from './transport/transport.js';

@@ -1,8 +1,10 @@
 /** `run`: the sidecar. */
-import { runSidecar } from '../index.js';
+import { type ReplicaTarget, runSidecar } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { retentionOptions } from './keep-rules.js';
+import { trustOf } from './link-options.js';
+import type { Settings } from './settings.js';
 import { captureOptions, storeOptions } from './store-access.js';
 import { VERSION } from './version.js';
 
@@ -14,6 +16,7 @@ export async function run(context: CommandContext): Promise<number> {
   if (!settings.exec && command !== null) {
     throw argumentError('command', '--no-exec starts nothing, but a command was given');
   }
+  const targets = await replicaTargets(settings);
   return runSidecar({
     stateDir: settings.stateDir,
     store: settings.store,
@@ -31,6 +34,7 @@ export async function run(context: CommandContext): Promise<number> {
     hookTimeoutMs: settings.hookTimeout,
     control: settings.control,
     ...(settings.metricsAddr !== undefined && { metricsAddress: settings.metricsAddr }),
+    ...(targets.length > 0 && { replicate: targets }),
     restart: settings.restart,
     restartsMax: settings.restartLimit,
     stopTimeoutMs: settings.stopTimeout,
@@ -39,4 +43,10 @@ export async function run(context: CommandContext): Promise<number> {
     logger,
     ...captureOptions(settings),
   });
+}
+
+async function replicaTargets(settings: Settings): Promise<ReplicaTarget[]> {
+  if (settings.replicate.length === 0) return [];
+  const link = { trust: await trustOf(settings) };
+  return settings.replicate.map((url) => ({ url, link }));
 }

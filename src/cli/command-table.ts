@@ -1,12 +1,12 @@
 /** Every command: what help says, which options apply, and where the code is. Code is loaded only for the one that runs. */
 import type { CommandFacts, LocalOption } from './command-facts.js';
+import { GENERAL, LINK, STORE } from './option-groups.js';
 import type { OptionKey } from './option-table.js';
 import { KEEP_OPTIONS, PRUNE_OPTIONS } from './prune-options.js';
+import { REPLICA_COMMANDS } from './replica-commands.js';
 
 export type { CommandFacts };
 
-const GENERAL: readonly OptionKey[] = ['debug', 'logFormat', 'json'];
-const STORE: readonly OptionKey[] = ['store', 'enableDiff', 'passphraseFile', 'keyFile', ...GENERAL];
 const WRITE: readonly OptionKey[] = [
   'stateDir',
   ...STORE,
@@ -34,6 +34,8 @@ const RUN: readonly OptionKey[] = [
   'hookTimeout',
   'control',
   'metricsAddr',
+  'replicate',
+  ...LINK,
   'restart',
   'restartLimit',
   'stopTimeout',
@@ -177,6 +179,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     ],
     load: () => import('./command-prune.js'),
   },
+  ...REPLICA_COMMANDS,
   {
     name: 'stats',
     help: 'what is stored and what it saves',

@@ -31,6 +31,12 @@ export interface Settings {
   readonly hookTimeout: number;
   readonly control: string;
   readonly metricsAddr: string | undefined;
+  readonly replicate: readonly string[];
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  readonly tlsCa: string | undefined;
+  readonly pskFile: string | undefined;
+  readonly plaintext: boolean;
   readonly restart: 'no' | 'on-failure';
   readonly restartLimit: number;
   readonly stopTimeout: number;

@@ -44,6 +44,8 @@ export const ERROR_CODES = [
   'DK_PROTOCOL',
   'DK_REFUSED',
   'DK_REMOTE',
+  'DK_REPLICA',
+  'DK_DIVERGED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

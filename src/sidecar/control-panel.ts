@@ -1,11 +1,13 @@
 /** What the control interface shows and does for one run. */
 import type { CaptureReport } from '../capture/capture.js';
 import { DiffKeeperError, type Logger } from '../core/core.js';
+import type { FollowFigures } from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
 import { type ControlAddress, parseControl, parseHostPort, storeSocket } from './control-address.js';
 import { ControlServer, type ControlSubject } from './control-server.js';
 import type { Figures } from './figures.js';
 import type { Keeper } from './keeper.js';
+import type { Replicas } from './replicas.js';
 import type { Metrics } from './run-metrics.js';
 import type { SidecarOptions } from './types.js';
 
@@ -22,6 +24,8 @@ export class ControlPanel implements ControlSubject {
   #metrics: Promise<Metrics> | undefined;
   /** Set once the state directory is watched. */
   keeper: Keeper | undefined;
+  /** Set once receivers are followed up. */
+  replicas: Replicas | undefined;
 
   constructor(parts: PanelParts) {
     this.#parts = parts;
@@ -85,6 +89,7 @@ export class ControlPanel implements ControlSubject {
       lag: figures.spread('lag'),
       recovered: figures.recovered ?? null,
       hooks: Object.fromEntries(figures.hooks),
+      replicas: this.replicas?.figures() ?? [],
       residentBytes: process.memoryUsage.rss(),
     };
   }
@@ -106,7 +111,8 @@ export class ControlPanel implements ControlSubject {
     const { Metrics: Loaded } = await import('./run-metrics.js');
     const consistency = options.consistency ?? 'file';
     const missedChanges = (): number => this.keeper?.missedChanges ?? 0;
-    return new Loaded({ store, figures, consistency, version: options.version ?? 'unknown', missedChanges });
+    const replicas = (): readonly FollowFigures[] => this.replicas?.figures() ?? [];
+    return new Loaded({ store, figures, consistency, version: options.version ?? 'unknown', missedChanges, replicas });
   }
 
   async checkpoint(tag: string | undefined): Promise<object> {

@@ -1,5 +1,6 @@
 /** The figures of a run as metrics; loaded when somebody asks for them. */
 import { MetricSet } from '../metrics/metrics.js';
+import type { FollowFigures } from '../replicate/replicate.js';
 import type { Store, StoreStats } from '../store/store.js';
 import type { Figures, SeriesName } from './figures.js';
 
@@ -18,6 +19,8 @@ export interface MetricsParts {
   readonly consistency: string;
   readonly version: string;
   readonly missedChanges: () => number;
+  /** Default none. */
+  readonly replicas?: () => readonly FollowFigures[];
 }
 
 /** Measures the store, seldom enough not to be felt. */
@@ -53,6 +56,7 @@ export class Metrics {
     this.#defineState();
     this.#defineWork();
     this.#defineStore();
+    this.#defineReplicas();
     this.#listen();
   }
 
@@ -149,6 +153,31 @@ export class Metrics {
       [{ type: 'packs' }, this.#stats?.packBytes ?? 0],
       [{ type: 'metadata' }, this.#stats?.metaBytes ?? 0],
     ]);
+  }
+
+  #defineReplicas(): void {
+    const set = this.#set;
+    const { replicas = () => [] } = this.#parts;
+    const each = (read: (figures: FollowFigures) => number) => (): [{ replica: string }, number][] =>
+      replicas().map((figures) => [{ replica: figures.name }, read(figures)]);
+    const gauge = (name: string, help: string, read: (figures: FollowFigures) => number): void =>
+      set.gauges({ name: `replica_${name}`, help }, ['replica'], each(read));
+    gauge('up', '1 while checkpoints go to this receiver.', ({ state }) => Number(state === 'following'));
+    gauge('sequence', 'Newest checkpoint that is durable there.', ({ sequence }) => sequence);
+    gauge('lag_checkpoints', 'Checkpoints that are not there yet.', (figures) => figures.lagCheckpoints);
+    gauge('lag_seconds', 'How long the oldest of them has been waiting.', ({ lagMs }) => lagMs / 1000);
+    const sent = { name: 'replica_sent_bytes_total', help: 'Bytes of records that receivers took.' };
+    set.counters(
+      sent,
+      ['replica'],
+      each(({ sentBytes }) => sentBytes),
+    );
+    const failures = { name: 'replica_failures_total', help: 'Connections that failed or ended.' };
+    set.counters(
+      failures,
+      ['replica'],
+      each((figures) => figures.failures),
+    );
   }
 
   #listen(): void {

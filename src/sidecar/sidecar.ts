@@ -14,6 +14,7 @@ import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
 import { Reaper } from './reaper.js';
+import { Replicas } from './replicas.js';
 import { SignalRelay } from './signals.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
 import { StopRequest } from './stop-request.js';
@@ -21,6 +22,7 @@ import { checkSupervision, Supervisor } from './supervisor.js';
 import type { SidecarOptions } from './types.js';
 
 export { EXIT_CODES } from './exit-codes.js';
+export type { ReplicaTarget } from './replicas.js';
 export type { Consistency, RecoverMode, SidecarOptions } from './types.js';
 
 const INTERVAL_MS = 1000;
@@ -63,6 +65,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   let panel: ControlPanel | undefined;
   let lock: StateLock | undefined;
   let sharing: Sharing | null = null;
+  let replicas: Replicas | undefined;
   try {
     await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
     store = await openStoreOf(options, logger);
@@ -83,6 +86,8 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
       lock: () => lockStateDir(stateDir, logger),
       onRecovered: (report) => figures.recoverDone(report),
     });
+    replicas = new Replicas(store, options.replicate ?? [], logger);
+    panel.replicas = replicas;
     const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop, figures, panel };
     return options.exec === false ? await runAlone(run) : await runWithChild(run);
   } catch (error) {
@@ -93,6 +98,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     relay.close();
     reaper?.stop();
     lock?.release();
+    await replicas?.close();
     await panel?.close();
     await sharing?.close();
     if (typeof options.store === 'string') {

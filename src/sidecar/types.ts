@@ -3,6 +3,7 @@ import type { CaptureOptions, RetentionOptions } from '../capture/capture.js';
 import type { Logger } from '../core/core.js';
 import type { OpenOptions } from '../migrate/migrate.js';
 import type { Store } from '../store/store.js';
+import type { ReplicaTarget } from './replicas.js';
 
 /** `file`: each file is consistent in itself; `freeze`: all files are of one instant. */
 export type Consistency = 'file' | 'freeze';
@@ -55,6 +56,8 @@ export interface SidecarOptions {
   readonly control?: string;
   /** `HOST:PORT` for metrics, status and health alone. Default none. */
   readonly metricsAddress?: string;
+  /** Served stores that each checkpoint goes to, beside the run (`docs/replication.md`). Default none. */
+  readonly replicate?: readonly ReplicaTarget[];
   /** `on-failure`: the application is started again when it fails. Default `no`. */
   readonly restart?: 'no' | 'on-failure';
   /** Restarts in a row, with waits of 1 s, 2 s, 4 s ... 60 s; the count begins anew after a minute of life. Default 5. */

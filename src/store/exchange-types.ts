@@ -44,6 +44,8 @@ export interface CheckpointDraft {
 }
 
 export interface StoreExchange {
+  /** Records are sealed on this disk; here they pass in their plain form. */
+  readonly encrypted: boolean;
   /** Changes with each prune: places and history that were told before are void. */
   pruneMark(): Promise<number>;
   /** Checkpoints newer than a sequence, oldest first. */

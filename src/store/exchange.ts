@@ -50,6 +50,10 @@ export class OpenExchange implements StoreExchange {
     this.#parts = parts;
   }
 
+  get encrypted(): boolean {
+    return this.#parts.packs.records.sealed;
+  }
+
   async pruneMark(): Promise<number> {
     await this.#parts.readable();
     return (await readPrune(this.#parts.meta))?.lastPack ?? 0;

@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   recover: ['store', 'delta', 'engine', 'format', 'core'],
   migrate: ['store', 'delta', 'engine', 'format', 'core'],
   replicate: ['store', 'transport', 'format', 'core'],
-  sidecar: ['capture', 'recover', 'migrate', 'store', 'engine', 'format', 'metrics', 'core'],
+  sidecar: ['replicate', 'capture', 'recover', 'migrate', 'store', 'engine', 'format', 'metrics', 'core'],
   cli: ['index'],
 };
 
