@@ -38,6 +38,7 @@ async function restore(context: CommandContext, store: Store, selection: Selecti
     ...selection,
     strict: local.strict === true,
     ignore: settings.ignore,
+    setuid: settings.setuid,
     ...(local.keepExtra === true ? { removeExtra: false } : {}),
     signal,
     logger,
@@ -50,6 +51,10 @@ async function restore(context: CommandContext, store: Store, selection: Selecti
     `checkpoint ${checkpoint.sequence} of ${showTime(checkpoint.timeMs)}: ${facts.written} written, ${facts.kept} right already, ` +
       `${facts.removed} removed, ${showBytes(facts.bytes)} in ${showDuration(facts.elapsedMs)}${root}`,
   );
+  const { identityDropped } = facts;
+  if (identityDropped > 0) {
+    output.note(`without setuid, setgid or capabilities: ${count(identityDropped, 'file')} (--setuid gives them back)`);
+  }
   for (const { path, code, message } of facts.damaged) output.note(`damaged: ${path || 'tree'}: ${message} (${code})`);
   return facts.damaged.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }

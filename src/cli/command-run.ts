@@ -29,6 +29,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...retentionOptions(settings),
     recover: settings.recover,
     allowDamaged: settings.allowDamaged,
+    setuid: settings.setuid,
     ...(settings.beforeCheckpoint !== undefined && { beforeCheckpoint: settings.beforeCheckpoint }),
     ...(settings.afterCheckpoint !== undefined && { afterCheckpoint: settings.afterCheckpoint }),
     hookTimeoutMs: settings.hookTimeout,

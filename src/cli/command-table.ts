@@ -28,6 +28,7 @@ const RUN: readonly OptionKey[] = [
   'retentionInterval',
   'recover',
   'allowDamaged',
+  'setuid',
   'exec',
   'beforeCheckpoint',
   'afterCheckpoint',
@@ -101,7 +102,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'recover',
     help: 'bring the state back: newest, at a moment, or only some paths',
     arguments: '[paths...]',
-    options: ['stateDir', ...STORE, 'ignore'],
+    options: ['stateDir', ...STORE, 'ignore', 'setuid'],
     local: [
       AT,
       { flags: '--strict', help: 'fail when anything is damaged' },

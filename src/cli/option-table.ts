@@ -79,6 +79,12 @@ export const OPTION_TABLE = facts({
     later: ['cluster'],
     fallback: 'container',
   },
+  setuid: {
+    kind: 'boolean',
+    flag: 'setuid',
+    help: 'give setuid and setgid bits and capabilities of files back (as root)',
+    fallback: false,
+  },
   encrypt: { kind: 'boolean', flag: 'encrypt', help: 'encrypt a new store; needs a key', fallback: false },
   passphraseFile: {
     kind: 'text',

@@ -15,6 +15,7 @@ export interface Settings {
   readonly chunkSize: number;
   readonly hashAlgo: HashAlgo;
   readonly dedupScope: 'container';
+  readonly setuid: boolean;
   readonly encrypt: boolean;
   readonly passphraseFile: string | undefined;
   readonly keyFile: string | undefined;

@@ -23,6 +23,8 @@ export class RecoverJob {
   readonly engine: Engine;
   readonly target: Target;
   readonly owner: boolean;
+  /** Files may run as somebody else than who starts them. */
+  readonly lendIdentity: boolean;
   readonly rules: AttributeRules;
   readonly damage: DamageLog;
   readonly logger: Logger;
@@ -30,6 +32,8 @@ export class RecoverJob {
   written = 0;
   kept = 0;
   removed = 0;
+  /** Files that were to run as somebody else and came back as any other. */
+  identityDropped = 0;
   /** Content bytes written. */
   bytes = 0;
   /** Directories whose content was changed, so that their mtime has to be set again. */
@@ -42,6 +46,7 @@ export class RecoverJob {
     readonly store: Store;
     readonly target: Target;
     readonly owner: boolean;
+    readonly setuid: boolean;
     readonly damage: DamageLog;
     readonly logger: Logger;
     readonly signal: AbortSignal | undefined;
@@ -51,6 +56,8 @@ export class RecoverJob {
     this.engine = options.store.engine;
     this.target = options.target;
     this.owner = options.owner;
+    // Without the owner they would lend another identity than the one that was meant.
+    this.lendIdentity = options.owner && options.setuid;
     this.rules = { owner: options.owner, mtimeStepNs: this.engine.info.kind === 'native' ? 1n : 2000n };
     this.damage = options.damage;
     this.logger = options.logger;

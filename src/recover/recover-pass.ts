@@ -13,6 +13,8 @@ import { computeTreeRoot } from '../store/store.js';
 import { isDirectoryRow } from './attribute-rows.js';
 import { BatchRelay } from './batch-relay.js';
 import { findRight } from './compare-target.js';
+import { withoutLentIdentity } from './lent-identity.js';
+import { NameCollisions } from './odd-names.js';
 import { ClosedDirectories, closeDirectories } from './place-directories.js';
 import { LargeLane } from './place-large.js';
 import { LinkGroups } from './place-links.js';
@@ -50,6 +52,7 @@ export class RecoverPass {
   /** Entries of the target that the checkpoint was not seen to have (yet). */
   readonly #extra: Set<BytePath>;
   readonly #unmatched: Set<BytePath>;
+  readonly #collisions = new NameCollisions();
   #entries = 0;
 
   constructor(job: RecoverJob, options: PassOptions) {
@@ -73,6 +76,7 @@ export class RecoverPass {
       await this.#links.place(this.#job, this.#closed);
       await this.#addParents();
       await closeDirectories(this.#job, this.#directories, this.#rightDirectories);
+      await this.#collisions.check(this.#job);
       for (const path of this.#unmatched)
         this.#job.damage.add(path, 'DK_NOT_FOUND', 'the checkpoint does not have this path');
       return { entries: this.#entries, rootMatches };
@@ -119,10 +123,12 @@ export class RecoverPass {
     this.#job.check();
     const directories: Version[] = [];
     const files: Version[] = [];
-    for (const version of batch) {
-      if (version.type === VERSION_TYPE.removed) continue;
+    for (const stored of batch) {
+      if (stored.type === VERSION_TYPE.removed) continue;
+      const version = this.#granted(stored);
       this.#entries += 1;
       this.#see(version.path);
+      this.#collisions.add(version);
       const refused = refusal(version, target.storeInside);
       if (refused) {
         damage.addError(version.path, refused);
@@ -144,6 +150,14 @@ export class RecoverPass {
     }
     await this.#closed.openAbove(wrong);
     for (const version of wrong) await this.#send(version);
+  }
+
+  /** The version as it may come back. */
+  #granted(stored: Version): Version {
+    if (this.#job.lendIdentity) return stored;
+    const version = withoutLentIdentity(stored);
+    if (version !== stored) this.#job.identityDropped += 1;
+    return version;
   }
 
   /** Notes that the checkpoint has this path. */

@@ -58,6 +58,8 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
   const facts = { timeMs: Date.now(), sequence: checkpoint.sequence };
   // It names files: of an encrypted store the report and the log alone tell.
   if (!store.guard.sealed) await job.damage.write(store.quarantinePath, facts, logger);
+  if (job.identityDropped > 0)
+    logger.warn({ files: job.identityDropped }, 'files came back without setuid, setgid or capabilities');
   if (options.strict && job.damage.count > 0) throw partial(job.damage, checkpoint);
   return {
     checkpoint,
@@ -66,6 +68,7 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
     kept: job.kept,
     removed: job.removed,
     bytes: job.bytes,
+    identityDropped: job.identityDropped,
     damaged: job.damage.entries,
     rootVerified,
     elapsedMs: performance.now() - started,
@@ -158,6 +161,7 @@ async function attempt(store: Store, stateDir: string, options: RecoverOptions, 
     store,
     target,
     owner: options.owner ?? process.getuid?.() === 0,
+    setuid: options.setuid ?? false,
     damage: new DamageLog(),
     logger: options.logger ?? silentLogger,
     signal: options.signal,

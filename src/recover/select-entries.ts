@@ -11,6 +11,7 @@ import {
 } from '../core/core.js';
 import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
+import { oddName } from './odd-names.js';
 
 /** Throws DK_NOT_FOUND when there is no such checkpoint. */
 export async function findCheckpoint(store: Store, at: number | Date | undefined): Promise<Checkpoint> {
@@ -72,6 +73,8 @@ export function refusal(version: Version, storeInside: BytePath | null): DiffKee
       path,
     });
   }
+  const odd = oddName(version.path, process.platform);
+  if (odd !== null) return new DiffKeeperError('DK_UNSAFE_PATH', `${path} ${odd}`, { path });
   if (storeInside !== null && isWithin(version.path, storeInside)) {
     return new DiffKeeperError('DK_UNSAFE_PATH', `${path} would be written into the store itself`, { path });
   }

@@ -15,6 +15,8 @@ export interface RecoverOptions {
   readonly ignore?: readonly string[];
   /** Set owner and group. Default: when running as root. */
   readonly owner?: boolean;
+  /** Give setuid, setgid and capabilities of files back; only together with the owner. Default false. */
+  readonly setuid?: boolean;
   /**
    * The report comes only when all that was written would survive a loss of power. Takes as long as the disk needs to
    * write it. Default false.
@@ -47,6 +49,8 @@ export interface RecoverReport {
   readonly removed: number;
   /** Content bytes written. */
   readonly bytes: number;
+  /** Files that came back without the setuid or setgid bit, or the capabilities, that they have in the checkpoint. */
+  readonly identityDropped: number;
   /** Files that could not be brought back; the rest was. */
   readonly damaged: readonly RecoverDamage[];
   /** Whether the Merkle root recomputed from what was restored equals the checkpoint's. Null for a partial recover. */

@@ -21,6 +21,7 @@ export interface PrepareOptions {
   readonly stateDir: string;
   readonly mode: RecoverMode;
   readonly allowDamaged: boolean;
+  readonly setuid: boolean;
   /** Look through the directory once more after a recover, so that the first freeze point finds a warm index. */
   readonly warm: boolean;
   /** How captures are made. */
@@ -96,13 +97,13 @@ async function captureFirst(options: PrepareOptions, tag?: string): Promise<void
 }
 
 async function recoverInto(options: PrepareOptions, sequence: number): Promise<RecoverReport> {
-  const { store, stateDir, logger, signal, allowDamaged } = options;
+  const { store, stateDir, logger, signal, allowDamaged, setuid } = options;
   const { ignore } = options.capture;
   const marker = markerPath(options);
   // Killed half way, the directory would look like the newest state at the next start: the marker says it is not.
   await writeFileDurable(marker, Buffer.from(`${sequence}\n`));
   // Durable before the marker goes: without it, a loss of power would leave a half-empty tree that passes for a state.
-  const report = await recover(store, stateDir, { at: sequence, ignore, logger, signal, durable: true });
+  const report = await recover(store, stateDir, { at: sequence, ignore, setuid, logger, signal, durable: true });
   for (const damage of report.damaged) {
     logger.error({ path: damage.path, code: damage.code }, `could not be recovered: ${damage.message}`);
   }

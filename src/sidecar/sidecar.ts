@@ -79,6 +79,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
       stateDir,
       mode: options.recover ?? 'auto',
       allowDamaged: options.allowDamaged ?? false,
+      setuid: options.setuid ?? false,
       warm: options.consistency === 'freeze',
       capture: captureOptionsOf(options),
       logger,

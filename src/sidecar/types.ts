@@ -38,6 +38,8 @@ export interface SidecarOptions {
   readonly recover?: RecoverMode;
   /** Start although files of the checkpoint could not be brought back. Default false. */
   readonly allowDamaged?: boolean;
+  /** As in `RecoverOptions`. Default false. */
+  readonly setuid?: boolean;
   /** False: keep the directory without a child until SIGINT or SIGTERM (or `signal`). Default true. */
   readonly exec?: boolean;
   /** Largest piece of a file handled at once, bytes. Default 4 MiB. */

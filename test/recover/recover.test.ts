@@ -267,12 +267,17 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     }
   });
 
-  test('set-id bits come back only together with the owner', async () => {
+  test('set-id bits come back only when that is asked for, and together with the owner', async () => {
     await fixture.commit({ s: { content: 'x', mode: 0o4755 } });
-    await recover(fixture.store, fixture.target, { owner: false });
+    const report = await recover(fixture.store, fixture.target, { owner: false, setuid: true });
     expect(facts(fixture.at('s')).mode).toBe(0o755);
+    expect(report.identityDropped).toBe(1);
     if (process.getuid?.() !== 0) return;
-    await recover(fixture.store, fixture.target, { owner: true });
-    expect(facts(fixture.at('s')).mode).toBe(0o4755);
+    const again = await recover(fixture.store, fixture.target, { owner: true });
+    expect([again.kept, again.identityDropped, facts(fixture.at('s')).mode]).toEqual([1, 1, 0o755]);
+    const given = await recover(fixture.store, fixture.target, { owner: true, setuid: true });
+    expect([given.written, given.identityDropped, facts(fixture.at('s')).mode]).toEqual([1, 0, 0o4755]);
+    const taken = await recover(fixture.store, fixture.target, { owner: true });
+    expect([taken.written, facts(fixture.at('s')).mode]).toEqual([1, 0o755]);
   });
 });

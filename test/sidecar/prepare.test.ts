@@ -52,6 +52,7 @@ const prepare = async (): Promise<void> => {
     stateDir: state(),
     mode: 'auto',
     allowDamaged: false,
+    setuid: false,
     warm: false,
     capture: { ignore: [] },
     logger: silentLogger,
