@@ -1,0 +1,97 @@
+/** The section of docs/performance.md about native and TypeScript engine, and its chart. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { writeSection } from '../lib/marked-section.mjs';
+
+/** @param {number} bytes @param {number} ms */
+const megabytes = (bytes, ms) => bytes / ms / 1000;
+
+/** @param {number} value */
+function rate(value) {
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} GB/s`;
+  return `${value >= 10 ? value.toFixed(0) : value.toFixed(1)} MB/s`;
+}
+
+/** @param {any} row */
+function cells({ name, size, bytes, native, typescript }) {
+  const ours = megabytes(bytes, native.ms);
+  const twin = typescript ? megabytes(bytes, typescript.ms) : undefined;
+  const sizes = [native.size, typescript?.size].filter((one) => one !== undefined);
+  return [
+    name,
+    size,
+    rate(ours),
+    twin === undefined ? 'over 20 s' : rate(twin),
+    twin === undefined ? '' : `${(ours / twin).toFixed(ours / twin < 10 ? 1 : 0)}x`,
+    sizes.length === 0 ? '' : sizes.map((one) => one.toLocaleString('en-US')).join(' / '),
+  ];
+}
+
+/** @param {string} text */
+const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+
+/**
+ * Bars on a logarithmic scale, one pair for each job at the middle size.
+ * @param {any} result
+ */
+export function chart({ rows, machine, date }) {
+  const shown = rows.filter((/** @type {any} */ row) => row.size === '4 MB' && row.typescript);
+  const [left, width, line] = [120, 480, 26];
+  const [low, high] = [0, 5];
+  const x = (/** @type {number} */ value) =>
+    (Math.min(high, Math.max(low, Math.log10(Math.max(value, 1)))) - low) * (width / (high - low));
+  const height = 70 + shown.length * line + 30;
+  const bar = (/** @type {number} */ y, /** @type {number} */ value, /** @type {string} */ kind) =>
+    `<rect class="${kind}" x="${left}" y="${y}" width="${x(value).toFixed(1)}" height="9" rx="1.5"/>` +
+    `<text class="n" x="${(left + x(value) + 4).toFixed(1)}" y="${y + 8}">${rate(value)}</text>`;
+  const marks = [1, 10, 100, 1000, 10_000, 100_000]
+    .map((value) => {
+      const at = (left + x(value)).toFixed(1);
+      return `<line x1="${at}" x2="${at}" y1="50" y2="${height - 30}"/><text class="n" text-anchor="middle" x="${at}" y="46">${rate(value)}</text>`;
+    })
+    .join('');
+  const bars = shown
+    .map((/** @type {any} */ row, /** @type {number} */ index) => {
+      const y = 58 + index * line;
+      return `<text x="${left - 8}" y="${y + 13}" text-anchor="end">${escaped(row.name)}</text>${bar(y, megabytes(row.bytes, row.native.ms), 'a')}${bar(y + 11, megabytes(row.bytes, row.typescript.ms), 'b')}`;
+    })
+    .join('\n');
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 90} ${height}" role="img" aria-label="Throughput of the native and the TypeScript engine on 4 MB">
+<style>text{font:12px system-ui,sans-serif;fill:#1f2933}.n{font-size:9px;fill:#616e7c}.a{fill:#0b7285}.b{fill:#e8a33d}line{stroke:#cbd2d9;stroke-width:.6}rect.bg{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.n{fill:#9aa5b1}line{stroke:#3e4c59}rect.bg{fill:#12181f}}</style>
+<rect class="bg" width="100%" height="100%"/>
+<text x="12" y="20" font-weight="600">Native and TypeScript engine, 4 MB inputs</text>
+<rect class="a" x="420" y="11" width="10" height="9"/><text x="434" y="20">native</text><rect class="b" x="500" y="11" width="10" height="9"/><text x="514" y="20">TypeScript</text>
+${marks}
+${bars}
+<text class="n" x="12" y="${height - 10}">${escaped(`${date}; ${machine.CPU}; node ${machine.node}; commit ${machine.commit}`)}</text>
+</svg>
+`;
+}
+
+/**
+ * Writes the section into a document, and the chart beside it.
+ * @param {string} file
+ * @param {any} result
+ */
+export function writeEngines(file, result) {
+  const image = join(dirname(file), 'images', 'engines.svg');
+  mkdirSync(dirname(image), { recursive: true });
+  writeFileSync(image, chart(result));
+  const head = ['', 'input', 'native', 'TypeScript', 'native is faster', 'bytes: native / TypeScript'];
+  const align = ['---', '---', '---:', '---:', '---:', '---:'];
+  const table = [head, align, ...result.rows.map(cells)].map((row) => `| ${row.join(' | ')} |`).join('\n');
+  const { machine, date, trials } = result;
+  const text = `## Native and TypeScript engine
+
+Made by \`npm run bench:engines\` on ${date}, ${trials} trials, medians; ${machine.CPU}; ${machine.engine}; node ${machine.node}; commit ${machine.commit}.
+
+Seeded inputs: words of which 1 % of the pages are rewritten and a line is inserted; for xor and tensor, 32-bit floats before and
+after a small step. Each trial is a process of its own, the engines alternate; what every patch makes and every hash is compared in the
+same run, between the engines, too. Rates are bytes of the target by wall time of the call, on all threads it uses.
+
+![Throughput on 4 MB](${join('images', basename(image))})
+
+${table}
+`;
+  writeSection(file, { name: 'engines', program: 'bench/engines/run-engines.mjs', text });
+}
