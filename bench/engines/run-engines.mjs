@@ -17,7 +17,7 @@ import { ROOT } from '../lib/tools.mjs';
 import { writeEngines } from './engine-section.mjs';
 import { JOBS } from './jobs.mjs';
 
-const TRIAL = fileURLToPath(new URL('trial.mjs', import.meta.url));
+const TRIAL = fileURLToPath(new URL('engine-trial.mjs', import.meta.url));
 const SIZES = { '64 KB': 64 << 10, '4 MB': 4 << 20, '64 MB': 64 << 20 };
 const KINDS = /** @type {const} */ (['native', 'typescript']);
 /** What would take a single turn longer than this is not run: the size below says enough. */
