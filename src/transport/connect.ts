@@ -1,4 +1,5 @@
 /** Opens a session to a listener, and its data streams. */
+import { setMaxListeners } from 'node:events';
 import { DiffKeeperError } from '../core/core.js';
 import { FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
@@ -76,6 +77,8 @@ class StreamKeeper {
     this.#settings = settings;
     this.#target = { ...target, signal: this.#stop.signal };
     this.#session = session;
+    // Each stream that is being opened listens to it.
+    setMaxListeners(0, this.#stop.signal);
     this.#welcome = welcome;
     const stop = (): void => this.#stop.abort();
     session.closed.then(stop, stop);

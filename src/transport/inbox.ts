@@ -51,6 +51,10 @@ export class Inbox {
     this.#parts = parts;
   }
 
+  get openBlobs(): number {
+    return this.#open.size;
+  }
+
   onBlob(service: string, open: Opener): void {
     checkName(service, 'service');
     this.#openers.set(service, open);

@@ -18,6 +18,7 @@ export class IncomingBlob {
   /** Bytes written and hashed, those that were here included. */
   #readyBytes = 0;
   #over = false;
+  readonly #writing = new Set<Promise<unknown>>();
 
   /** @param sink where it goes; what it has is rounded to whole groups */
   constructor(offer: BlobOffer, sink: BlobSink, engine: Engine) {
@@ -60,7 +61,13 @@ export class IncomingBlob {
 
   /** Hashes and writes a claimed piece. */
   async write(offset: number, bytes: Buffer): Promise<void> {
-    await Promise.all([this.#digest.add(offset, bytes), this.#sink.write(offset, bytes)]);
+    const both = Promise.all([this.#digest.add(offset, bytes), this.#sink.write(offset, bytes)]);
+    this.#writing.add(both);
+    try {
+      await both;
+    } finally {
+      this.#writing.delete(both);
+    }
     this.#readyBytes += bytes.length;
   }
 
@@ -93,10 +100,11 @@ export class IncomingBlob {
     return checkedAnswer(await this.#sink.finish());
   }
 
-  /** Ends it for this session. */
+  /** Ends it for this session, once what is being written is written: it counts next time. */
   async abort(reason: Error): Promise<void> {
     if (this.#over) return;
     this.#over = true;
+    await Promise.allSettled(this.#writing);
     await this.#sink.abort(reason).catch(() => {});
   }
 }

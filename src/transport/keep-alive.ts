@@ -4,6 +4,7 @@ import type { Link } from './link.js';
 
 /** Silence of this many intervals ends a session. */
 const INTERVALS_MAX = 3;
+const STOOD_STILL_MS = 500;
 
 export class KeepAlive {
   readonly #intervalMs: number;
@@ -25,7 +26,7 @@ export class KeepAlive {
   look(links: readonly Link[]): DiffKeeperError | undefined {
     const nowMs = this.#clock.steadyMs();
     // When this process itself stood still, what came meanwhile has not been read yet.
-    const stoodStill = nowMs - this.#lookedMs > this.#intervalMs;
+    const stoodStill = nowMs - this.#lookedMs > Math.max(STOOD_STILL_MS, this.#intervalMs);
     this.#lookedMs = nowMs;
     let heard = stoodStill;
     for (const link of links) {

@@ -22,6 +22,8 @@ export interface OutboxParts extends ShipperParts {
   control(type: FrameType, payload?: Uint8Array, fields?: FrameFields): void;
 }
 
+const LOST_MS = 100;
+
 export class Outbox {
   readonly #parts: OutboxParts;
   readonly #places = new Semaphore(LIMITS.openTransfers);
@@ -150,6 +152,7 @@ export class Outbox {
     const left = this.#ready.length > 1 ? Number.POSITIVE_INFINITY : out.uncutBytes;
     const figures = {
       active: Math.max(1, streams.active),
+      size: out.blob.size,
       leftBytes: left,
       windowBytes,
       minRttMs: this.hedge.minRttMs,
@@ -220,8 +223,15 @@ export class Outbox {
     out.settle.reject(reason);
   }
 
-  /** A stream is gone: what it carried goes over the others. */
+  /**
+   * A stream is gone: what it carried goes over the others, in a moment. What has arrived may still be acknowledged, and
+   * when the whole connection is gone, the word about the other streams is on its way.
+   */
   linkLost(link: Link): void {
+    setTimeout(() => this.#sendAgain(link), LOST_MS + 2 * this.hedge.minRttMs).unref();
+  }
+
+  #sendAgain(link: Link): void {
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {
         if (!piece.links.delete(link) || piece.links.size > 0 || piece.queued) continue;
@@ -254,7 +264,9 @@ export class Outbox {
 
   #hedgePiece(out: OutgoingBlob, piece: Piece): void {
     const link = this.#parts.streams.pickIdle(piece.links);
-    if (link !== undefined) void this.#shipper.ship(link, out, piece);
+    if (link === undefined || !this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size)) return;
+    out.hedgedBytes += piece.length;
+    void this.#shipper.ship(link, out, piece);
   }
 
   /** The session is over: everything that is open fails with this. */

@@ -36,6 +36,8 @@ export class OutgoingBlob {
   uncutBytes = 0;
   /** Bytes that the other side has taken over, or had. */
   takenBytes = 0;
+  /** Bytes that were sent again only because they were late. */
+  hedgedBytes = 0;
   /** Over: nothing about it is to be sent or counted. */
   over = false;
   #digest: BlobDigest | undefined;

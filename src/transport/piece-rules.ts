@@ -5,13 +5,21 @@ import { GROUP_BYTES } from './blob-digest.js';
 /** On a short link the largest frames are the fastest; on a long one they would hold up what comes behind them. */
 const LAN_MS = 2;
 const WAN_CHUNK_BYTES = 256 << 10;
+/** Of a blob from this size on, what is under way when the connection is cut should be a small part. */
+const LARGE_BYTES = 8 << 20;
+const LARGE_SHARE = 400;
 const LATE_FACTOR = 2.5;
 const LATE_MS_MIN = 100;
 const STALLED_FACTOR = 10;
-const STALLED_MS_MIN = 5000;
+const STALLED_MS_MIN = 2000;
+const OVERTAKEN_MS_MIN = 100;
+/** Of a large blob, so much may be sent again on suspicion alone. */
+const HEDGED_SHARE = 200;
 
 export interface ChunkFigures {
   readonly active: number;
+  /** Length of the blob. */
+  readonly size: number;
   /** Bytes that are left to be cut. */
   readonly leftBytes: number;
   readonly windowBytes: number;
@@ -21,11 +29,13 @@ export interface ChunkFigures {
 
 /**
  * Length of the next piece: a power of two, at least a group. Towards the end pieces shrink, so that all streams finish
- * together; with many streams or a small window they shrink as well, so that each stream gets its share.
+ * together; with many streams or a small window they shrink as well, so that each stream gets its share. Pieces under way are lost
+ * when the connection is cut, so together they are kept a small part of a large blob.
  */
-export function chunkBytes({ active, leftBytes, windowBytes, minRttMs }: ChunkFigures, atMost: number): number {
+export function chunkBytes({ active, size, leftBytes, windowBytes, minRttMs }: ChunkFigures, atMost: number): number {
   const base = minRttMs < LAN_MS ? LIMITS.frameBytes : WAN_CHUNK_BYTES;
-  const wanted = Math.min(base, leftBytes / (2 * active), windowBytes / (4 * active), atMost);
+  const share = size < LARGE_BYTES ? base : size / (LARGE_SHARE * active);
+  const wanted = Math.min(base, share, leftBytes / (2 * active), windowBytes / (4 * active), atMost);
   let bytes = GROUP_BYTES;
   while (bytes * 2 <= wanted) bytes *= 2;
   return bytes;
@@ -50,9 +60,14 @@ export class HedgeRule {
     return this.#meanMs > 0 && ageMs > Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
   }
 
+  /** Whether a piece may be sent again on suspicion, after so much of the blob was. */
+  affordable(pieceBytes: number, hedgedBytes: number, size: number): boolean {
+    return size < LARGE_BYTES || hedgedBytes + pieceBytes <= size / HEDGED_SHARE;
+  }
+
   /** @param overtakenMs how long after it was sent something else was taken over; negative: nothing was */
   stalled(ageMs: number, overtakenMs: number): boolean {
-    const limitMs = Math.max(STALLED_MS_MIN, STALLED_FACTOR * this.#meanMs);
-    return ageMs > limitMs && overtakenMs > limitMs;
+    const overtaken = overtakenMs > Math.max(OVERTAKEN_MS_MIN, 2 * this.#meanMs);
+    return overtaken && ageMs > Math.max(STALLED_MS_MIN, STALLED_FACTOR * this.#meanMs);
   }
 }

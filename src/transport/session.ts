@@ -19,6 +19,8 @@ import { asSessionError } from './wire-error.js';
 /** How often late pieces and silence are looked for. */
 const TEND_MS = 50;
 const LINGER_MS = 2000;
+/** When the control stream is gone, data that is on its way already is still taken for this long. */
+const DRAIN_MS = 1000;
 
 export interface SessionParts {
   readonly settings: SessionSettings;
@@ -46,6 +48,8 @@ export class TransportSession implements Session {
   readonly #timer: NodeJS.Timeout;
   #settle: { resolve(): void; reject(reason: unknown): void } = { resolve: () => {}, reject: () => {} };
   #state: 'open' | 'closing' | 'asked' | 'over' = 'open';
+  /** Over, but data streams are read to their ends, so that it need not be sent again. */
+  #draining: DiffKeeperError | undefined;
   /** The other side wants to close and waits for us. */
   #peerCloses = false;
 
@@ -121,6 +125,7 @@ export class TransportSession implements Session {
 
   #streamLost(link: Link): void {
     this.#streams.remove(link);
+    if (this.#draining !== undefined && this.#streams.links.length === 0) this.#drained(this.#draining);
     if (this.over) return;
     this.#outbox.linkLost(link);
     this.#parts.openStreams?.(this.#streams.wanted);
@@ -185,12 +190,25 @@ export class TransportSession implements Session {
   }
 
   #controlClosed(error: Error | undefined): void {
-    const silent = error === undefined;
-    this.#end(silent ? new DiffKeeperError('DK_CONNECTION', 'the other side ended the connection') : error);
+    const reason = asSessionError(error ?? new DiffKeeperError('DK_CONNECTION', 'the other side ended the connection'));
+    const { links } = this.#streams;
+    // A broken rule ends everything; a broken connection leaves what the other streams still bring.
+    if (!this.over && reason.code === 'DK_CONNECTION' && this.#inbox.openBlobs > 0 && links.length > 0) {
+      this.#draining = reason;
+      setTimeout(() => this.#drained(reason), DRAIN_MS).unref();
+    }
+    this.#end(reason);
+  }
+
+  #drained(reason: DiffKeeperError): void {
+    if (this.#draining === undefined) return;
+    this.#draining = undefined;
+    for (const link of [...this.#streams.links]) link.destroy(reason);
+    this.#inbox.fail(reason);
   }
 
   #dispatchData(frame: Frame): void {
-    if (this.over) {
+    if (this.over && this.#draining === undefined) {
       frame.release();
       return;
     }
@@ -200,6 +218,7 @@ export class TransportSession implements Session {
     } catch (error) {
       // What is wrong with a piece is wrong with the session: the stream only carried it.
       this.#end(error);
+      if (this.#draining !== undefined) this.#drained(asSessionError(error));
     }
   }
 
@@ -251,7 +270,7 @@ export class TransportSession implements Session {
     this.#state = 'over';
     clearInterval(this.#timer);
     const failure = reason === undefined ? notOpen() : asSessionError(reason);
-    for (const link of [...this.#streams.links, this.#control]) {
+    for (const link of this.#draining === undefined ? [...this.#streams.links, this.#control] : []) {
       if (reason !== undefined) link.destroy(failure);
       else {
         link.end();
@@ -261,7 +280,7 @@ export class TransportSession implements Session {
     }
     this.#outbox.fail(failure);
     this.#desk.fail(failure);
-    this.#inbox.fail(failure);
+    if (this.#draining === undefined) this.#inbox.fail(failure);
     if (reason === undefined) this.#settle.resolve();
     else this.#settle.reject(failure);
   }

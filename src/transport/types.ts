@@ -53,7 +53,10 @@ export interface BlobSink {
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: an async function without an answer is a sink, too
   finish(): Promise<Buffer | void>;
-  /** `DK_DIGEST_MISMATCH`: nothing of it may be kept. Any other reason: what is here may be listed as `have` next time. */
+  /**
+   * Called when no write is under way any more. `DK_DIGEST_MISMATCH`: nothing of it may be kept. Any other reason: what is here may
+   * be listed as `have` next time.
+   */
   abort(reason: Error): Promise<void>;
 }
 

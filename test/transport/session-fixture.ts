@@ -58,11 +58,21 @@ export class MemoryReceiver {
   answer: Buffer | undefined;
   beforeWrite: ((offset: number) => Promise<void>) | undefined;
   writtenBytes = 0;
+  /** Sinks that are open, by key: one that is taken up again waits until the last has ended. */
+  readonly #busy = new Map<string, Promise<void>>();
 
   readonly open = async (offer: BlobOffer): Promise<BlobSink | null> => {
     this.offers.push(offer);
     const name = offer.key.toString('hex');
+    await this.#busy.get(name);
     if (this.finished.some((done) => done.offer.key.equals(offer.key))) return null;
+    let ended = (): void => {};
+    this.#busy.set(
+      name,
+      new Promise((resolve) => {
+        ended = resolve;
+      }),
+    );
     const state = this.kept.get(name) ?? { bytes: Buffer.alloc(offer.size), have: [] };
     this.kept.set(name, state);
     return {
@@ -79,10 +89,12 @@ export class MemoryReceiver {
       finish: async () => {
         this.kept.delete(name);
         this.finished.push({ offer, bytes: state.bytes });
+        ended();
         return this.answer;
       },
       abort: async (reason) => {
         this.aborted.push(reason);
+        ended();
       },
     };
   };
