@@ -5,7 +5,7 @@
 
 /** Bytes of changed content held at most. */
 export const HOLD_BYTES = 64 << 20;
-const STEP_BYTES = 4 << 20;
+const HOLD_BYTES_MIN = 4 << 20;
 /** How much of what was needed once is still expected one freeze point later. */
 const FADING = 0.9;
 const NOTHING = Buffer.alloc(0);
@@ -19,7 +19,9 @@ export class HoldMemory {
   /** Before a freeze point, when nothing taken earlier is needed any more: makes room for what the last ones took. */
   prepare(): void {
     this.#expected = Math.max(this.#wanted, FADING * this.#expected - 1);
-    const bytes = Math.min(HOLD_BYTES, Math.ceil((this.#expected * 1.25) / STEP_BYTES) * STEP_BYTES);
+    // Powers of two: what grows slowly is not found anew each time.
+    let bytes = this.#expected > 0 ? HOLD_BYTES_MIN : 0;
+    while (bytes > 0 && bytes < Math.min(this.#expected, HOLD_BYTES)) bytes *= 2;
     if (bytes > this.#bytes.length || 4 * bytes < this.#bytes.length) {
       this.#bytes = NOTHING;
       if (bytes > 0) this.#bytes = Buffer.alloc(bytes).fill(0);

@@ -71,6 +71,8 @@ export class DirectoryWatcher {
   readonly #watched = new Map<string, Watched>();
   /** Those of them that had too many events. */
   #calmed = new Set<BytePath>();
+  /** Those that will be at the end of this turn. */
+  readonly #busy = new Set<Watched>();
   readonly #budget = new EventBudget();
   /** Names in each, when it was listed. */
   readonly #names = new Map<BytePath, number>();
@@ -166,10 +168,9 @@ export class DirectoryWatcher {
   #heard(watched: Watched, renamed: boolean, name: unknown): void {
     const { directory } = watched;
     const verdict = this.#budget.judge(watched);
-    if (verdict !== 'take') {
-      this.#calmed.add(directory);
-      this.#unwatch(this.#absolute(directory));
-      this.#events.calmed(directory, verdict === 'spent');
+    if (verdict === 'busy') this.#calmSoon(watched);
+    if (verdict === 'spent') {
+      this.#calm(directory, true);
       return;
     }
     // U+FFFD stands for bytes that are no text: the name is lost, the directory is not.
@@ -181,6 +182,27 @@ export class DirectoryWatcher {
     this.#events.changed(pathJoin(directory, bytes), renamed);
     // A directory that is moved or removed says so under its own name, even when its parent is not heard.
     if (renamed && directory !== '' && bytes === pathName(directory)) this.#events.changed(directory, true);
+  }
+
+  #calm(directory: BytePath, lossy: boolean): void {
+    this.#calmed.add(directory);
+    this.#unwatch(this.#absolute(directory));
+    this.#events.calmed(directory, lossy);
+  }
+
+  /**
+   * When the events that are queued have been taken: those of a directory that is off watch no longer reach us, and how many
+   * there are in one turn tells whether the kernel's queue was full.
+   */
+  #calmSoon(watched: Watched): void {
+    this.#busy.add(watched);
+    if (this.#busy.size > 1) return;
+    setImmediate(() => {
+      for (const { directory } of this.#busy) {
+        if (this.#watched.get(this.#absolute(directory))?.directory === directory) this.#calm(directory, false);
+      }
+      this.#busy.clear();
+    });
   }
 
   #count(directory: BytePath, names: number): void {

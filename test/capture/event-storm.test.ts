@@ -155,3 +155,31 @@ describe('a full queue of events', () => {
     expect([...kept.values()].filter(({ type }) => type === 1).length).toBe(paths.length + 1);
   }, 120_000);
 });
+
+describe('a directory with more events than it has names', () => {
+  it('is listed instead, unnoticed: nothing is degraded, nothing is missed, and nothing waits for ever', async () => {
+    fixture = await StateFixture.create(ENGINE);
+    for (let i = 0; i < 20; i += 1) fixture.write(`busy/f${i}`, 'before');
+    const started = await startWatch({ maxLagMs: 400 });
+    const states: string[] = [];
+    started.on('state', (state) => states.push(state));
+    // A few thousand events a second: far below what cannot be handled.
+    const end = performance.now() + 2500;
+    let round = 0;
+    while (performance.now() < end) {
+      round += 1;
+      for (let i = 0; i < 20; i += 1) fixture.write(`busy/f${i}`, `${round}`.padStart(7, '.'));
+      if (round % 50 === 0) fixture.write(`busy/new${round}`, 'x');
+      await sleep(5);
+    }
+    const last = `${round}`.padStart(7, '.');
+    const digest = fixture.engine.digest('blake3', Buffer.from(last));
+    await until(async () => (await fixture.head('busy/f19'))?.digest?.equals(digest) ?? false, 2000);
+    // It is heard again.
+    fixture.write('busy/f3', 'afterwards');
+    await until(async () => (await fixture.head('busy/f3'))?.size === 10, 2000);
+    await fixture.expectKept();
+    expect(states).toEqual([]);
+    expect(started.missedChanges).toBe(0);
+  }, 30_000);
+});
