@@ -37,6 +37,7 @@ for (const { folder, type, options } of builds) {
 }
 
 await bundleProgram();
+writeManual();
 
 /**
  * The program as few files instead of some hundred, with the libraries that every command needs: most of its start
@@ -80,6 +81,18 @@ async function bundleProgram() {
   mkdirSync(folder);
   for (const { path, contents } of outputFiles) writeFileSync(path, contents);
   chmodSync(join(folder, 'main.js'), 0o755);
+}
+
+/** The manual page, which npm installs beside the program. */
+function writeManual() {
+  const run = spawnSync(process.execPath, [join(root, 'dist', 'esm', 'cli', 'main.js'), 'manual'], {
+    encoding: 'utf8',
+    // The page needs no addon, which may not be built yet.
+    env: { ...process.env, DIFFKEEPER_ENGINE: 'typescript' },
+  });
+  if (run.status !== 0) throw new Error(`no manual page: ${run.stderr}`);
+  mkdirSync(join(root, 'dist', 'man'), { recursive: true });
+  writeFileSync(join(root, 'dist', 'man', 'diffkeeper.1'), run.stdout);
 }
 
 /** LevelDB's binary is looked for beside the file that asks for it: that file must stay where it is. */

@@ -2,6 +2,7 @@
 import type { CommandFacts, LocalOption } from './command-facts.js';
 import { GENERAL, LINK, STORE } from './option-groups.js';
 import type { OptionKey } from './option-table.js';
+import { PROGRAM_COMMANDS } from './program-commands.js';
 import { KEEP_OPTIONS, PRUNE_OPTIONS } from './prune-options.js';
 import { REPLICA_COMMANDS } from './replica-commands.js';
 
@@ -190,13 +191,6 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     load: () => import('./command-stats.js'),
   },
   {
-    name: 'engine',
-    help: 'which engine runs, native or TypeScript',
-    options: GENERAL,
-    examples: ['diffkeeper engine --json'],
-    load: () => import('./command-engine.js'),
-  },
-  {
     name: 'delta',
     help: 'make a delta of two files, or inspect one',
     arguments: '[source] [target] [output]',
@@ -296,4 +290,5 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     examples: ['diffkeeper repair --store=./keep'],
     load: () => import('./command-repair.js'),
   },
+  ...PROGRAM_COMMANDS,
 ];

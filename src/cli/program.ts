@@ -47,7 +47,8 @@ function build(facts: CommandFacts, tail: readonly string[] | null, done: (code:
   return command;
 }
 
-const AFTER = `
+/** What help says about all commands. */
+export const HELP_AFTER = `
 Without a command word, "run" is meant:
   $ diffkeeper --state-dir=./data --store=./keep -- node app.js
   $ diffkeeper timeline --store=./keep
@@ -66,7 +67,7 @@ export async function runProgram(words: readonly string[]): Promise<number> {
     .description('Keeps every version of a state directory as verified binary deltas, and gets it back.')
     .version(VERSION, '-V, --version')
     .showHelpAfterError('(--help says more)')
-    .addHelpText('after', AFTER)
+    .addHelpText('after', HELP_AFTER)
     .exitOverride();
   for (const facts of COMMAND_TABLE) {
     const command = build(facts, tail, (code) => {
