@@ -2,10 +2,10 @@
 import { DiffKeeperError, inGroups, LIMITS, throwIfAborted } from '../core/core.js';
 import { type Digest, digestKey, type Version } from '../format/format.js';
 import type { BlobDescription, StoreExchange } from '../store/store.js';
-import type { Session } from '../transport/transport.js';
 import { decodeDescriptions, encodeDigests } from './blob-messages.js';
 import { DIGESTS_MAX, VERB } from './protocol.js';
 import type { RecordIntake } from './record-intake.js';
+import type { Ask } from './types.js';
 
 /** Digests in one question for descriptions. */
 const DESCRIBED_AT_ONCE = 1000;
@@ -22,7 +22,7 @@ const COMPLETE_MAX = 100_000;
 
 export interface GatherParts {
   readonly exchange: StoreExchange;
-  readonly session: Session;
+  readonly ask: Ask;
   readonly intake: RecordIntake;
   readonly signal: AbortSignal | undefined;
   /** Told how many bytes are to come, as they become known. */
@@ -81,7 +81,7 @@ export class BlobGather {
         throwIfAborted(signal);
         const batch = batches[next] as BlobDescription[];
         next += 1;
-        await intake.fetch(batch, signal);
+        await intake.fetch(batch, this.#planned, signal);
       }
     };
     const workers = Array.from({ length: Math.min(BATCHES_AT_ONCE, batches.length) }, () =>
@@ -121,11 +121,11 @@ export class BlobGather {
   }
 
   async #describe(digests: readonly Digest[]): Promise<BlobDescription[]> {
-    const { session, signal } = this.#parts;
+    const { ask, signal } = this.#parts;
     const all: BlobDescription[] = [];
     for (let done = 0; done < digests.length; done = all.length) {
       const asked = digests.slice(done);
-      const answer = await session.request(VERB.describe, encodeDigests(0, asked), signal ? { signal } : {});
+      const answer = await ask(VERB.describe, encodeDigests(asked), signal);
       for (const [index, found] of decodeDescriptions(answer, asked).entries()) {
         if (found) {
           all.push(found);

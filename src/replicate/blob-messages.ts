@@ -4,20 +4,31 @@ import { ByteWriter, type Digest } from '../format/format.js';
 import type { BlobDescription } from '../store/store.js';
 import { ANSWER_BYTES, bad, DIGESTS_MAX, reader } from './protocol.js';
 
-/** @param number of the batch, 0 where there is none */
-export function encodeDigests(number: number, digests: readonly Digest[]): Buffer {
-  const writer = new ByteWriter(16 + digests.length * 32).varint(number);
+/** What stands before digests. */
+export interface DigestsFacts {
+  /** Number of the batch, 0 where there is none. */
+  readonly number: number;
+  /** Bytes of records that the taking side knows to want in this run so far, this batch included. */
+  readonly planned: number;
+}
+
+export function encodeDigests(
+  digests: readonly Digest[],
+  { number, planned }: DigestsFacts = { number: 0, planned: 0 },
+): Buffer {
+  const writer = new ByteWriter(24 + digests.length * 32).varint(number).varint(planned);
   for (const digest of digests) writer.bytes(digest);
   return writer.finish();
 }
 
-export function decodeDigests(bytes: Buffer): { readonly number: number; readonly digests: readonly Digest[] } {
+export function decodeDigests(bytes: Buffer): DigestsFacts & { readonly digests: readonly Digest[] } {
   const from = reader(bytes, 'digests');
   const number = from.varint();
+  const planned = from.varint();
   if (from.left % 32 !== 0 || from.left > DIGESTS_MAX * 32) throw bad('a list of digests that is none');
   const digests: Digest[] = [];
   while (from.left > 0) digests.push(Buffer.from(from.bytes(32)));
-  return { number, digests };
+  return { number, planned, digests };
 }
 
 /** As many as fit an answer, at least one; an undefined one is not there. */

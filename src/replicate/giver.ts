@@ -28,8 +28,8 @@ import {
 const ITEM_BYTES = 1500;
 
 export interface GiverOptions {
-  /** Told of the bytes of each batch that the other side has taken over. */
-  readonly onSent?: (bytes: number) => void;
+  /** Told of the bytes of each batch that the other side has taken over, and what it wants in all so far. */
+  readonly onSent?: (bytes: number, planned: number) => void;
   /** Go on instead of another writer. Default false. */
   readonly takeOver?: boolean;
 }
@@ -112,7 +112,7 @@ export class Giver {
   }
 
   async #send(body: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const { number, digests } = decodeDigests(body);
+    const { number, planned, digests } = decodeDigests(body);
     const records = Buffer.concat(await this.#exchange.records(digests));
     const key = Buffer.alloc(8);
     key.writeBigUInt64LE(BigInt(number));
@@ -127,7 +127,7 @@ export class Giver {
       },
       { signal },
     );
-    this.#options.onSent?.(records.length);
+    this.#options.onSent?.(records.length, planned);
     return Buffer.alloc(0);
   }
 

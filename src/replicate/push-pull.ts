@@ -34,16 +34,16 @@ export class Pusher {
   readonly #session: Session;
   readonly #takeOver: boolean;
   #sent = 0;
-  /** Told of the bytes that the other side has taken over since the session began. */
-  onSent: (bytes: number) => void = () => {};
+  /** Told of the bytes that the other side has taken over since the session began, and of those it wants in this run. */
+  onSent: (bytes: number, planned: number) => void = () => {};
 
   constructor(store: Store, session: Session, takeOver = false) {
     this.#store = store;
     this.#session = session;
     this.#takeOver = takeOver;
-    const onSent = (bytes: number): void => {
+    const onSent = (bytes: number, planned: number): void => {
       this.#sent += bytes;
-      this.onSent(this.#sent);
+      this.onSent(this.#sent, planned);
     };
     Giver.attach(store, session, { takeOver, onSent });
   }
@@ -63,8 +63,7 @@ export class Pusher {
 export async function pushOver(store: Store, session: Session, options: SyncOptions = {}): Promise<SyncReport> {
   throwIfAborted(options.signal);
   const pusher = new Pusher(store, session, options.takeOver);
-  // How much the other side lacks, only it knows: the bar shows what went.
-  pusher.onSent = (bytes) => options.onProgress?.(bytes, bytes);
+  pusher.onSent = (bytes, planned) => options.onProgress?.(bytes, Math.max(bytes, planned));
   return pusher.push(options.signal);
 }
 

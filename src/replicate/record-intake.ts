@@ -8,6 +8,7 @@ import type { BlobDescription, StoreExchange } from '../store/store.js';
 import type { BlobOffer, BlobSink, Session } from '../transport/transport.js';
 import { encodeDigests } from './blob-messages.js';
 import { RECORDS_SERVICE, VERB } from './protocol.js';
+import type { Ask } from './types.js';
 
 /** Waiting batches are made durable together, as far as they are not more than this. */
 const TOGETHER_BYTES = 8 << 20;
@@ -26,7 +27,7 @@ interface Waiting {
 
 export class RecordIntake {
   readonly #exchange: StoreExchange;
-  readonly #session: Session;
+  readonly #ask: Ask;
   readonly #batches = new Map<string, Batch>();
   #next = Math.floor(Math.random() * 2 ** 40) * 256;
   #waiting: Waiting[] = [];
@@ -37,14 +38,18 @@ export class RecordIntake {
   /** Called after that. */
   onKept: () => void = () => {};
 
-  constructor(exchange: StoreExchange, session: Session) {
+  constructor(exchange: StoreExchange, session: Session, ask: Ask) {
     this.#exchange = exchange;
-    this.#session = session;
+    this.#ask = ask;
     session.onBlob(RECORDS_SERVICE, async (offer) => this.#open(offer));
   }
 
-  /** Asks for records; resolves when they are durable here. */
-  async fetch(wanted: readonly BlobDescription[], signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Asks for records; resolves when they are durable here.
+   *
+   * @param planned bytes that are wanted in this run, as far as is known
+   */
+  async fetch(wanted: readonly BlobDescription[], planned: number, signal: AbortSignal | undefined): Promise<void> {
     this.#next += 1;
     const number = this.#next;
     const key = Buffer.alloc(8);
@@ -53,7 +58,7 @@ export class RecordIntake {
     this.#batches.set(key.toString('hex'), batch);
     try {
       const digests: readonly Digest[] = wanted.map(({ digest }) => digest);
-      await this.#session.request(VERB.want, encodeDigests(number, digests), signal ? { signal } : {});
+      await this.#ask(VERB.want, encodeDigests(digests, { number, planned }), signal);
       if (!batch.arrived) throw new DiffKeeperError('DK_PROTOCOL', 'the other side did not send what it was asked for');
     } finally {
       this.#batches.delete(key.toString('hex'));

@@ -21,7 +21,7 @@ import {
 import { type Hello, type Identity, ITEMS_MAX, sameIdentity, VERB } from './protocol.js';
 import { RecordIntake } from './record-intake.js';
 import { type ReplicaNote, readNote, writeNote } from './replica-note.js';
-import type { SyncOptions, SyncReport } from './types.js';
+import type { Ask, SyncOptions, SyncReport } from './types.js';
 import { VersionStream } from './version-stream.js';
 
 /** What a page says may be void when a prune runs at either side: it is asked for again, so often in a row. */
@@ -34,13 +34,17 @@ export class Taker {
   readonly #intake: RecordIntake;
   readonly #logger: Logger;
   #questions = 0;
+  readonly #ask: Ask = (verb, body, signal) => {
+    this.#questions += 1;
+    return this.#session.request(verb, body, signal ? { signal } : {});
+  };
 
   /** Takes batches of records from this session from now on. @throws DK_UNSUPPORTED for a store of schema 1 */
   constructor(store: Store, session: Session, logger: Logger = silentLogger) {
     this.#store = store;
     this.#exchange = exchangeOf(store);
     this.#session = session;
-    this.#intake = new RecordIntake(this.#exchange, session);
+    this.#intake = new RecordIntake(this.#exchange, session, this.#ask);
     this.#logger = logger;
   }
 
@@ -73,11 +77,6 @@ export class Taker {
   /** Batches that arrived before a cut are kept: wait for them before the store is closed. */
   idle(): Promise<void> {
     return this.#intake.idle();
-  }
-
-  async #ask(verb: string, body: Buffer, options: SyncOptions): Promise<Buffer> {
-    this.#questions += 1;
-    return this.#session.request(verb, body, options.signal ? { signal: options.signal } : {});
   }
 
   async #checkNote(hello: Hello, writer: string | undefined): Promise<ReplicaNote | null> {
@@ -124,12 +123,13 @@ export class Taker {
 
   /** @param claim notes durably whom this store follows, once that is known to be possible */
   async #takeAll(note: ReplicaNote | null, options: SyncOptions, claim: () => Promise<void>): Promise<number> {
-    const { exchange, session, intake } = { exchange: this.#exchange, session: this.#session, intake: this.#intake };
+    const exchange = this.#exchange;
+    const intake = this.#intake;
     const first = intake.bytes;
     let planned = 0;
     const gather = new BlobGather({
       exchange,
-      session,
+      ask: this.#ask,
       intake,
       signal: options.signal,
       onPlanned: (bytes) => {
@@ -166,13 +166,13 @@ export class Taker {
     options: SyncOptions,
   ): Promise<HistoryPage & { readonly gapAfter: number | null }> {
     const own = this.#store.newest;
-    const page = decodeHistoryPage(await this.#ask(VERB.history, encodeHistoryQuestion(own, false), options));
+    const page = decodeHistoryPage(await this.#ask(VERB.history, encodeHistoryQuestion(own, false), options.signal));
     if (own === null || page.standing === STANDING.kept) return { ...page, gapAfter: null };
     if (page.standing !== STANDING.dropped) throw this.#diverged(own);
     const base = await this.#lastCommon(options);
     // Without a note nothing says that this store ever followed the other one.
     if (base === 0 && note === null) throw this.#diverged(own);
-    const trusted = decodeHistoryPage(await this.#ask(VERB.history, encodeHistoryQuestion(own, true), options));
+    const trusted = decodeHistoryPage(await this.#ask(VERB.history, encodeHistoryQuestion(own, true), options.signal));
     return { ...trusted, gapAfter: base };
   }
 
@@ -190,7 +190,10 @@ export class Taker {
   async #lastCommon(options: SyncOptions): Promise<number> {
     let group: Identity[] = [];
     const look = async (): Promise<number> => {
-      const standings = decodeStandings(await this.#ask(VERB.locate, encodeIdentities(group), options), group.length);
+      const standings = decodeStandings(
+        await this.#ask(VERB.locate, encodeIdentities(group), options.signal),
+        group.length,
+      );
       for (const [index, standing] of standings.entries()) {
         const identity = group[index] as Identity;
         if (standing === STANDING.kept) return identity.sequence;
@@ -236,7 +239,7 @@ export class Taker {
           small = [];
         }
       }
-      const ask = (body: Buffer): Promise<Buffer> => this.#ask(VERB.alive, body, options);
+      const ask = (body: Buffer): Promise<Buffer> => this.#ask(VERB.alive, body, options.signal);
       for (const path of (await gap?.removed(item.checkpoint.sequence, ask)) ?? []) draft.remove(path);
       drafts.push(draft);
     }
@@ -252,6 +255,6 @@ export class Taker {
 
   async #versions(page: HistoryPage, item: HistoryPageItem, offset: number, options: SyncOptions): Promise<Buffer> {
     const question = { mark: page.mark, sequence: item.checkpoint.sequence, offset };
-    return this.#ask(VERB.versions, encodeVersionsQuestion(question), options);
+    return this.#ask(VERB.versions, encodeVersionsQuestion(question), options.signal);
   }
 }

@@ -1,6 +1,9 @@
 /** Public types of the room `replicate`. */
 import type { Logger } from '../core/core.js';
 
+/** Asks the other side; counted. */
+export type Ask = (verb: string, body: Buffer, signal: AbortSignal | undefined) => Promise<Buffer>;
+
 export interface SyncOptions {
   /** Ends the run; what has arrived is kept. */
   readonly signal?: AbortSignal;

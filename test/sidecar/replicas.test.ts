@@ -1,0 +1,44 @@
+/** Receivers of a run: what status and metrics tell of them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { silentLogger as logger } from '../../src/core/core.js';
+import { serveStore } from '../../src/replicate/replicate.js';
+import { ControlPanel } from '../../src/sidecar/control-panel.js';
+import { Figures } from '../../src/sidecar/figures.js';
+import { Replicas } from '../../src/sidecar/replicas.js';
+import { ReplicaFixture } from '../replicate/replica-fixture.js';
+import { commitFiles, noise } from '../store/store-fixture.js';
+
+const fixture = new ReplicaFixture();
+
+describe('receivers of each checkpoint', () => {
+  it('stand in the status and in the metrics, each by its address', async () => {
+    const store = await fixture.open('keep');
+    const link = { trust: { plaintext: true } } as const;
+    const server = await serveStore(await fixture.open('replica'), { host: '127.0.0.1', port: 0, link });
+    const near = `tcp://127.0.0.1:${server.port}`;
+    const far = 'tcp://127.0.0.1:1';
+    const replicas = new Replicas(
+      store,
+      [near, far].map((url) => ({ url, link })),
+      logger,
+    );
+    const panel = new ControlPanel({ options: { stateDir: 'data', store }, store, figures: new Figures(), logger });
+    panel.replicas = replicas;
+    await commitFiles(store, { f: noise(5000, 1) });
+    const status = () => (panel.status() as { replicas: ReturnType<Replicas['figures']> }).replicas;
+    while (status()[0]?.sequence !== 1 || status()[1]?.state !== 'waiting') await sleep(10);
+    expect(status()).toMatchObject([
+      { name: near, state: 'following', sequence: 1, lagCheckpoints: 0, lagMs: 0 },
+      { name: far, state: 'waiting', sequence: 0, lagCheckpoints: 1 },
+    ]);
+    const { text } = await panel.metrics();
+    expect(text).toContain(`diffkeeper_replica_up{replica="${near}"} 1`);
+    expect(text).toContain(`diffkeeper_replica_lag_checkpoints{replica="${far}"} 1`);
+    expect(text).toMatch(/diffkeeper_replica_lag_seconds\{replica="tcp:\/\/127\.0\.0\.1:1"\} 0\.\d/);
+    expect(text).toMatch(/diffkeeper_replica_failures_total\{[^}]*:1"\} [1-9]/);
+    expect(text).toMatch(/diffkeeper_replica_sent_bytes_total\{[^}]*\} 5[01]\d\d/);
+    await replicas.close();
+    await server.close();
+  });
+});
