@@ -123,6 +123,14 @@ describe('command line examples', () => {
   });
 });
 
+describe('the guide', () => {
+  it.each(examplesOf('docs/guide.md', 'sh'))('$name', async ({ code }) => {
+    expect(run(process.execPath, ['app.js']).status).toBe(0);
+    const { status, text } = run('sh', ['-euc', code]);
+    expect(status, text).toBe(0);
+  });
+});
+
 describe('links', () => {
   it.each(projectFiles(/\.md$/))('%s points at files that are there', (document) => {
     const targets = [...readText(document).matchAll(/\]\(([^)#\s]+)(#[^)]*)?\)/g)].map((match) => match[1] ?? '');
