@@ -155,4 +155,22 @@ export {
   shareStore,
   tagSharedStore,
 } from './store/store.js';
-export type { Rights as PeerRights, Trust } from './transport/transport.js';
+export type {
+  BlobOffer,
+  BlobSink,
+  BlobSource,
+  Peer,
+  PeerAddress,
+  ReceivedFile,
+  Receiver,
+  ReceiverOptions,
+  Rights as PeerRights,
+  Sender,
+  SenderOptions,
+  SendOptions,
+  SessionOptions,
+  StreamRules as LinkStreams,
+  TransportTotals,
+  Trust,
+} from './transport/transport.js';
+export { createReceiver, createSender, parsePeerAddress, registerTransportMetrics } from './transport/transport.js';

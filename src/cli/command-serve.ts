@@ -1,38 +1,10 @@
 /** `serve`: a store for other machines, until interrupted. */
-import { EXIT_CODES, type PeerRights, serveStore } from '../index.js';
+import { EXIT_CODES, serveStore } from '../index.js';
 import type { CommandContext } from './context.js';
-import { argumentError } from './failure.js';
 import { trustOf } from './link-options.js';
+import { parseAllow, parseListen, untilInterrupted } from './listen-options.js';
 import { storeOptions, withStore } from './store-access.js';
 import { count, showBytes } from './units.js';
-
-const RIGHTS: readonly PeerRights[] = ['read', 'append', 'admin'];
-
-function isRight(text: string): text is PeerRights {
-  return (RIGHTS as readonly string[]).includes(text);
-}
-
-/** `HOST:PORT`, `[HOST]:PORT`. Throws DK_ARGUMENT. */
-function parseListen(text: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw argumentError('--listen', `got "${text}"; allowed: HOST:PORT`);
-  return { host: match[1] ?? match[2] ?? '', port };
-}
-
-/** What each name may do; undefined when nobody was named. Throws DK_ARGUMENT. */
-function parseAllow(values: readonly string[]): ReadonlyMap<string, PeerRights> | undefined {
-  if (values.length === 0) return undefined;
-  const rights = new Map<string, PeerRights>();
-  for (const value of values) {
-    const cut = value.lastIndexOf('=');
-    const right = value.slice(cut + 1);
-    if (cut < 1 || !isRight(right))
-      throw argumentError('--allow', `got "${value}"; allowed: NAME=read, append or admin`);
-    rights.set(value.slice(0, cut), right);
-  }
-  return rights;
-}
 
 export async function run(context: CommandContext): Promise<number> {
   const { settings, output, logger, local, signal } = context;
@@ -54,9 +26,7 @@ export async function run(context: CommandContext): Promise<number> {
     });
     output.record('listening', { host: server.host, port: server.port, store: store.path });
     output.note(`serving ${store.path} on ${server.host}:${server.port}; Ctrl-C ends`);
-    if (!signal.aborted) {
-      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    }
+    await untilInterrupted(signal);
     await server.close();
     return EXIT_CODES.ok;
   });

@@ -1,6 +1,6 @@
 /** A progress bar on stderr, on a terminal only. */
 import type { Output } from './output.js';
-import { showBytes } from './units.js';
+import { showBytes, showDuration } from './units.js';
 
 export interface Progress {
   update(doneBytes: number, totalBytes: number): void;
@@ -23,22 +23,34 @@ function progressRecords(output: Output, step: string): Progress {
   };
 }
 
+/** Bytes a second and the time that is left; nothing before there is something to tell from. */
+export function showPace(passedBytes: number, leftBytes: number, elapsedMs: number): string {
+  if (passedBytes <= 0 || elapsedMs < RECORD_MS / 2) return '';
+  const perMs = passedBytes / elapsedMs;
+  return `, ${showBytes(perMs * 1000)}/s, ${showDuration(leftBytes / perMs)} left`;
+}
+
 /** Bar with a label, counting bytes. */
 export async function startProgress(output: Output, label: string): Promise<Progress> {
   if (output.json) return progressRecords(output, label);
   if (!output.terminal) return { update: () => {}, stop: () => {} };
   const { default: bars } = await import('cli-progress');
+  const startMs = performance.now();
+  let firstBytes: number | undefined;
   const bar = new bars.SingleBar({
-    format: `${label} {bar} {percentage}% {done} of {all}`,
+    format: `${label} {bar} {percentage}% {done} of {all}{pace}`,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
   });
-  bar.start(1, 0, { done: '0 B', all: '?' });
+  bar.start(1, 0, { done: '0 B', all: '?', pace: '' });
   return {
     update: (doneBytes, totalBytes) => {
       bar.setTotal(Math.max(1, totalBytes));
-      bar.update(doneBytes, { done: showBytes(doneBytes), all: showBytes(totalBytes) });
+      // What was there before it began says nothing about the pace.
+      firstBytes ??= doneBytes;
+      const pace = showPace(doneBytes - firstBytes, totalBytes - doneBytes, performance.now() - startMs);
+      bar.update(doneBytes, { done: showBytes(doneBytes), all: showBytes(totalBytes), pace });
     },
     stop: () => bar.stop(),
   };

@@ -1,20 +1,14 @@
 /** Rows of the command table: stores on other machines. */
 import type { CommandFacts } from './command-facts.js';
-import { LINK, STORE } from './option-groups.js';
+import { LISTEN_OPTIONS } from './listen-options.js';
+import { GENERAL, LINK, STORE } from './option-groups.js';
 
 export const REPLICA_COMMANDS: readonly CommandFacts[] = [
   {
     name: 'serve',
     help: 'serve a store to other machines: they push to it and pull from it',
     options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level', ...LINK],
-    local: [
-      { flags: '--listen <address>', help: 'HOST:PORT; port 0 takes a free one (default: 127.0.0.1:9912)' },
-      {
-        flags: '--allow <name=right>',
-        help: 'what a peer may do: read, append, admin; may be repeated; without it all that are trusted may append',
-        many: true,
-      },
-    ],
+    local: LISTEN_OPTIONS,
     examples: [
       'diffkeeper serve --store=./replica --listen=0.0.0.0:9912 --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem',
       'diffkeeper serve --store=./replica --listen=0.0.0.0:9912 --psk-file=keys --allow=app-1=append --allow=ops=admin',
@@ -41,5 +35,37 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
     options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level', ...LINK],
     examples: ['diffkeeper pull --store=./copy --psk-file=key tls://backup.example:9912'],
     load: () => import('./command-push.js').then(({ pull }) => ({ run: pull })),
+  },
+  {
+    name: 'send',
+    help: 'send a file to a receiver on another machine; what arrived once is not sent again',
+    arguments: '<file> <address>',
+    options: [...GENERAL, ...LINK],
+    local: [
+      { flags: '--streams <n>', help: 'data streams: "auto", a number, or LOW-HIGH (default: auto, 1-64)' },
+      { flags: '--rate-limit <MB>', help: 'megabytes a second at most, over all streams' },
+      { flags: '--server-name <name>', help: 'name in the certificate of the other side (default: its host)' },
+    ],
+    examples: [
+      'diffkeeper send disk.img --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem tls://backup.example:9912/disks/disk.img',
+      'diffkeeper send disk.img --psk-file=key tls://backup.example',
+      'tar c ./data | diffkeeper send - --psk-file=key tls://backup.example:9912/data.tar',
+    ],
+    load: () => import('./command-send.js'),
+  },
+  {
+    name: 'receive',
+    help: 'take files that are sent, until interrupted',
+    options: [...GENERAL, ...LINK],
+    local: [
+      { flags: '--out <dir>', help: 'where they go; none leaves it (needed)' },
+      ...LISTEN_OPTIONS,
+      { flags: '--once', help: 'end after the first file' },
+    ],
+    examples: [
+      'diffkeeper receive --out=./received --listen=0.0.0.0:9912 --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem',
+      'diffkeeper receive --out=./received --plaintext --once',
+    ],
+    load: () => import('./command-receive.js'),
   },
 ];

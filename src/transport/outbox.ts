@@ -179,7 +179,7 @@ export class Outbox {
       },
       (error: unknown) => this.#abort(out, error),
     );
-    out.options.onProgress?.(out.takenBytes);
+    out.options.onProgress?.(out.takenBytes, out.blob.size);
     if (out.hasMore) this.#ready.push(out);
     this.pump();
   }
@@ -195,7 +195,7 @@ export class Outbox {
       else this.inFlightBytes -= piece.length;
       if (piece.sends === 1) this.hedge.measured(nowMs - piece.sentMs);
       this.takenBytes += piece.length;
-      out.options.onProgress?.(out.takenBytes);
+      out.options.onProgress?.(out.takenBytes, out.blob.size);
     }
     this.#takenMs = nowMs;
     this.pump();
@@ -212,7 +212,7 @@ export class Outbox {
     }
     this.#takenMs = this.#parts.clock.steadyMs();
     this.#drop(out);
-    out.options.onProgress?.(out.blob.size);
+    out.options.onProgress?.(out.blob.size, out.blob.size);
     out.settle.resolve(answer);
   }
 

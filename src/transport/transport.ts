@@ -2,8 +2,15 @@
  * Door of the room `transport`: sessions between two machines. One control stream, up to 256 data streams, blobs in
  * pieces of any order, each acknowledged when it is durable. Bytes on the wire: `docs/format-transport.md`.
  */
+export { bytesBlob, type FileBlob, openFileBlob } from './blob-sources.js';
 export { connect } from './connect.js';
+export type { ReceivedFile } from './file-inbox.js';
 export { listen } from './listen.js';
+export { type PeerAddress, parsePeerAddress } from './peer-address.js';
+export { createReceiver, type Receiver, type ReceiverOptions } from './receiver.js';
+export { createSender, type Sender, type SenderOptions } from './sender.js';
+export type { TransportTotals } from './session-sums.js';
+export { registerTransportMetrics, type TransportMetricsOptions } from './transport-metrics.js';
 export type {
   BlobOffer,
   BlobSink,

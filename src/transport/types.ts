@@ -63,7 +63,7 @@ export interface BlobSink {
 export interface SendOptions {
   readonly signal?: AbortSignal;
   /** Called as the other side takes bytes over; `bytes` counts those it had already. */
-  readonly onProgress?: (bytes: number) => void;
+  readonly onProgress?: (bytes: number, size: number) => void;
 }
 
 /** What a session has done so far. */

@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['crypt', 'engine', 'format', 'core'],
   baseline: ['delta', 'engine', 'format', 'metrics', 'core'],
   'baseline-store': ['baseline', 'store', 'engine', 'format', 'core'],
-  transport: ['engine', 'format', 'core'],
+  transport: ['engine', 'format', 'metrics', 'core'],
   capture: ['store', 'delta', 'engine', 'format', 'core'],
   recover: ['store', 'delta', 'engine', 'format', 'core'],
   migrate: ['store', 'delta', 'engine', 'format', 'core'],

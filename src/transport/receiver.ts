@@ -1,0 +1,100 @@
+/** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
+import { DiffKeeperError, makeDirectoryDurable } from '../core/core.js';
+import { FileInbox, type ReceivedFile } from './file-inbox.js';
+import { listen } from './listen.js';
+import { SessionSums, type TransportTotals } from './session-sums.js';
+import type { BlobOffer, BlobSink, Listener, ListenOptions, Peer, SessionOptions } from './types.js';
+
+/** Largest message of the state encoder that is held in memory. */
+const STATE_BYTES_MAX = 64 << 20;
+
+export interface ReceiverOptions
+  extends Pick<ListenOptions, 'host' | 'port' | 'authorize' | 'connectionsMax' | 'sessionsMax'> {
+  /** Trust, streams, limits. */
+  readonly link: SessionOptions;
+  /** Takes files to this directory, which is made when it is missing. */
+  readonly directory?: string;
+  /** Each file that is there now. */
+  readonly onFile?: (file: ReceivedFile) => void;
+  /** Takes messages of the state encoder. What it throws goes to the sender with its code; what it gives is the answer. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: an async function without an answer will do
+  readonly onState?: (key: string, message: Buffer, peer: Peer) => Promise<Buffer | void>;
+  /** Takes blobs of other services, by name. */
+  readonly services?: Readonly<Record<string, (offer: BlobOffer) => Promise<BlobSink | null>>>;
+}
+
+export interface Receiver {
+  readonly host: string;
+  readonly port: number;
+  readonly totals: TransportTotals;
+  /** Takes no more connections, ends sessions in order (at most `graceMs`, default 5 s). */
+  close(graceMs?: number): Promise<void>;
+}
+
+type StateHandler = NonNullable<ReceiverOptions['onState']>;
+
+function stateSink(offer: BlobOffer, onState: StateHandler): BlobSink {
+  if (offer.size > STATE_BYTES_MAX) {
+    throw new DiffKeeperError('DK_LIMIT', `a state message has at most ${STATE_BYTES_MAX} bytes`, {
+      actual: offer.size,
+    });
+  }
+  const message = Buffer.allocUnsafe(offer.size);
+  return {
+    write: async (offset, bytes) => {
+      bytes.copy(message, offset);
+    },
+    finish: async () => (await onState(offer.meta.toString('utf8'), message, offer.peer)) ?? Buffer.alloc(0),
+    abort: async () => {},
+  };
+}
+
+class ListeningReceiver implements Receiver {
+  readonly #listener: Listener;
+  readonly #sums: SessionSums;
+
+  constructor(listener: Listener, sums: SessionSums) {
+    this.#listener = listener;
+    this.#sums = sums;
+  }
+
+  get host(): string {
+    return this.#listener.host;
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  get totals(): TransportTotals {
+    return this.#sums.totals([...this.#listener.sessions], 0, this.#listener.refusals);
+  }
+
+  close(graceMs?: number): Promise<void> {
+    return this.#listener.close(graceMs);
+  }
+}
+
+/** Listens for senders. Throws DK_CONFIG (plaintext beyond loopback, bad keys), DK_IO. */
+export async function createReceiver(options: ReceiverOptions): Promise<Receiver> {
+  const { link, directory, onFile, onState, services = {}, host, port } = options;
+  if (directory !== undefined) await makeDirectoryDurable(directory);
+  const files = directory === undefined ? undefined : new FileInbox(directory, onFile ?? (() => {}));
+  const sums = new SessionSums();
+  const { authorize, connectionsMax, sessionsMax } = options;
+  const listener = await listen({
+    ...link,
+    host,
+    port,
+    ...(authorize && { authorize }),
+    ...(connectionsMax !== undefined && { connectionsMax }),
+    ...(sessionsMax !== undefined && { sessionsMax }),
+    onSession: (session) => {
+      sums.watch(session);
+      if (files !== undefined) session.onBlob('file', files.open);
+      if (onState !== undefined) session.onBlob('state', async (offer) => stateSink(offer, onState));
+      for (const [service, open] of Object.entries(services)) session.onBlob(service, open);
+    },
+  });
+  return new ListeningReceiver(listener, sums);
+}
