@@ -34,12 +34,13 @@ function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
 }
 
 /** Where the saving comes from; what a cause cost instead shows as nothing. */
-function savingRows({ dedupBytes, deltaBytes, compressionBytes }: StoreSavings): [string, string][] {
+function savingRows({ dedupBytes, deltaBytes, compressionBytes, dictionaryBytes }: StoreSavings): [string, string][] {
   const shown = (bytes: number): string => (bytes > 0 ? showBytes(bytes) : 'nothing');
   return [
     ['saved: stored once', shown(dedupBytes)],
     ['saved: deltas', shown(deltaBytes)],
     ['saved: compression', shown(compressionBytes)],
+    ['saved: dictionary', shown(dictionaryBytes)],
   ];
 }
 

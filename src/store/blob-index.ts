@@ -1,6 +1,6 @@
 /** Values of the blob index and of the newest-state fact. */
 import { LIMITS } from '../core/core.js';
-import { ByteReader, ByteWriter, type Digest, RECORD_BYTES_MAX, type RecordKind } from '../format/format.js';
+import { ByteReader, ByteWriter, type Digest, RECORD_BYTES_MAX } from '../format/format.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import type { BlobInfo } from './types.js';
@@ -27,7 +27,8 @@ export function decodePlace(reader: ByteReader): RecordPlace {
 /** What the index says of a blob. */
 export type IndexedBlob = BlobInfo & { readonly kind: number };
 
-export function encodeBlobInfo(info: BlobInfo, kind: RecordKind): Buffer {
+/** @param kind as `indexKind` gave it */
+export function encodeBlobInfo(info: BlobInfo, kind: number): Buffer {
   return encodePlace(new ByteWriter(24), info).varint(info.decodedBytes).u8(info.depth).u8(kind).finish();
 }
 

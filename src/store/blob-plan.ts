@@ -58,6 +58,9 @@ export class PlanNode {
     this.uses += 1;
     if (at === undefined) this.places = undefined;
     if (end <= offset) return 0;
+    // A dictionary is wanted by each blob that is coded with it, and always the same way.
+    const last = this.#wants.length - 2;
+    if (at === undefined && this.#wants[last] === offset && this.#wants[last + 1] === end - offset) return 0;
     this.#wants.push(offset, end - offset);
     if (at !== undefined) this.places?.push(at);
     return end - offset;

@@ -1,8 +1,18 @@
 /** Codes blobs in batches and appends their records: the write half of a transaction. */
 import { joinBytes, LIMITS } from '../core/core.js';
 import { CODEC, type Codec, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
-import { type Digest, digestKey, encodeExtents, mergeExtents, RECORD, type RecordHead } from '../format/format.js';
+import {
+  type Digest,
+  digestKey,
+  encodeExtents,
+  mergeExtents,
+  RECORD,
+  RECORD_HEAD_BYTES,
+  type RecordHead,
+} from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
+import { DICTIONARY_FILE, type Dictionary, type DictionaryChoice } from './dictionary-choice.js';
+import { DICTIONARY_LIST_BYTES, dictionaryExtents, indexKind } from './dictionary-list.js';
 import type { MetaChange } from './meta.js';
 import type { Packs } from './packs.js';
 import { StagedBlobs } from './staged-blobs.js';
@@ -11,6 +21,8 @@ import type { BlobContext, BlobInput } from './types.js';
 /** Small deltas are cheap at a high level, and pay. */
 const SMALL_DELTA_LEVEL = 9;
 const SMALL_DELTA_BYTES = 64 << 10;
+/** Bytes of dictionaries in one call: each item brings its own. */
+const DICTIONARIES_AT_ONCE = 256;
 /** A coded context that saves less than this share is not worth its depth. */
 const CONTEXT_GAIN = 0.9;
 
@@ -32,6 +44,7 @@ export class BlobWriter {
   readonly #algo: HashAlgo;
   readonly #packs: Packs;
   readonly #blobs: BlobStore;
+  readonly #dictionaries: DictionaryChoice;
   readonly #level: number;
   readonly #depthMax: number;
   /** Blobs of this transaction, not in the index yet. */
@@ -43,6 +56,7 @@ export class BlobWriter {
     algo: HashAlgo;
     packs: Packs;
     blobs: BlobStore;
+    dictionaries: DictionaryChoice;
     level: number;
     depthMax: number;
   }) {
@@ -50,16 +64,18 @@ export class BlobWriter {
     this.#algo = parts.algo;
     this.#packs = parts.packs;
     this.#blobs = parts.blobs;
+    this.#dictionaries = parts.dictionaries;
     this.#level = parts.level;
     this.#depthMax = parts.depthMax;
   }
 
   /** Appends a record of another store, in its plain form; it was checked, and its contexts are here. */
-  async adopt(record: Buffer, { kind, digest, decodedBytes, depth }: RecordHead): Promise<void> {
+  async adopt(record: Buffer, { kind, digest, decodedBytes, depth, contextListBytes }: RecordHead): Promise<void> {
     if (this.#staged.has(digest)) return;
     const own = this.#packs.records.fromPlain(record);
     const place = await this.#packs.append(own);
-    this.#staged.add({ digest, ...place, decodedBytes, depth }, kind);
+    const list = record.subarray(RECORD_HEAD_BYTES, RECORD_HEAD_BYTES + contextListBytes);
+    this.#staged.add({ digest, ...place, decodedBytes, depth }, indexKind(kind, list));
     this.storedBytes += own.length;
   }
 
@@ -92,11 +108,40 @@ export class BlobWriter {
       fresh.push({ input, digest });
     }
     const pending = await this.#withDepths(fresh);
-    const small = pending.filter((item) => isSmallDelta(item));
-    const large = pending.filter((item) => !isSmallDelta(item));
+    const first = pending.filter((item) => mayUseDictionary(item));
+    const dictionary =
+      first.length === 0 ? null : await this.#dictionaries.choose(first.map(({ input }) => input.bytes));
+    if (dictionary) await this.#storeWith(dictionary, first);
+    const rest = dictionary ? pending.filter((item) => !mayUseDictionary(item)) : pending;
+    const small = rest.filter((item) => isSmallDelta(item));
+    const large = rest.filter((item) => !isSmallDelta(item));
     await this.#encodeAndAppend(small, Math.max(this.#level, SMALL_DELTA_LEVEL));
     await this.#encodeAndAppend(large, this.#level);
     return digests;
+  }
+
+  /** Each with the dictionary or without, whichever is smaller in its record. */
+  async #storeWith({ bytes, digest }: Dictionary, pending: readonly Pending[]): Promise<void> {
+    const [info] = await this.#blobs.infos([digest]);
+    // A file may happen to have the same bytes, and be a delta.
+    if (info && info.depth > 0) return this.#encodeAndAppend(pending, this.#level);
+    if (!info && !this.#staged.has(digest)) {
+      const input: BlobInput = { bytes, kind: 'blob' };
+      await this.#encodeAndAppend([{ input, digest, context: null, depth: 0 }], this.#level);
+    }
+    const context = { bytes, extents: dictionaryExtents(digest, bytes.length), aligned: false };
+    for (let first = 0; first < pending.length; first += DICTIONARIES_AT_ONCE) {
+      const plain = pending.slice(first, first + DICTIONARIES_AT_ONCE);
+      const based = plain.map((item) => ({ ...item, context, depth: 1 }));
+      const alone = await this.#encode(plain, this.#level);
+      const coded = await this.#encode(based, this.#level);
+      for (const [index, item] of plain.entries()) {
+        const [one, other] = [coded[index] as Coded, alone[index] as Coded];
+        const wins = usesContext(one.codec) && one.payload.length + DICTIONARY_LIST_BYTES < other.payload.length;
+        if (wins) await this.#append(based[index] as Pending, one, encodeExtents(context.extents));
+        else await this.#append(item, other);
+      }
+    }
   }
 
   async #digests(inputs: readonly BlobInput[]): Promise<Digest[]> {
@@ -186,9 +231,10 @@ export class BlobWriter {
     }
   }
 
-  async #append(item: Pending, coded: Coded): Promise<void> {
+  async #append(item: Pending, coded: Coded, list?: Buffer): Promise<void> {
     const based = usesContext(coded.codec);
-    const contextList = based ? encodeExtents(mergeExtents((item.context as BlobContext).extents)) : Buffer.alloc(0);
+    const merged = (): Buffer => encodeExtents(mergeExtents((item.context as BlobContext).extents));
+    const contextList = based ? (list ?? merged()) : Buffer.alloc(0);
     const kind = item.input.kind === 'recipe' ? RECORD.recipe : RECORD.blob;
     const decodedBytes = item.input.bytes.length;
     const depth = based ? item.depth : 0;
@@ -196,9 +242,16 @@ export class BlobWriter {
     const { codec, payload } = coded;
     const record = this.#packs.records.encode({ kind, codec, depth, digest, decodedBytes, contextList, payload });
     const place = await this.#packs.append(record);
-    this.#staged.add({ digest: item.digest, ...place, decodedBytes, depth }, kind);
+    this.#staged.add({ digest: item.digest, ...place, decodedBytes, depth }, indexKind(kind, contextList));
     this.storedBytes += record.length;
   }
+}
+
+/** First versions of small files, unless deltas are not wanted. */
+function mayUseDictionary({ input, context }: Pending): boolean {
+  const { bytes, kind, tries = TRY.zstdContext } = input;
+  if (kind !== 'blob' || input.context || context || (tries & TRY.zstdContext) === 0) return false;
+  return bytes.length >= DICTIONARY_FILE.min && bytes.length <= DICTIONARY_FILE.max;
 }
 
 function isSmallDelta(item: Pending): boolean {

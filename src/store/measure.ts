@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { directoryBytes, LIMITS } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import { decodeBlobInfo } from './blob-index.js';
+import { kindFacts } from './dictionary-list.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
 import { type LivenessParts, packLiveness } from './pack-liveness.js';
 import type { StatsOptions, Store, StoreStats } from './types.js';
@@ -13,13 +14,16 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
   let uniqueBytes = 0;
   let deltaBytes = 0;
   let compressionBytes = 0;
+  let dictionaryBytes = 0;
   for await (const entries of parts.meta.range(prefixRange(Buffer.from([KEY_LETTER.blob])))) {
     for (const [key, value] of entries) {
       const info = decodeBlobInfo(value, key.subarray(1));
-      if (info.kind !== RECORD.blob) continue;
+      const { kind, dictionary } = kindFacts(info.kind);
+      if (kind !== RECORD.blob) continue;
       blobs += 1;
       uniqueBytes += info.decodedBytes;
-      if (info.depth > 0) deltaBytes += info.decodedBytes - info.recordBytes;
+      if (dictionary) dictionaryBytes += info.decodedBytes - info.recordBytes;
+      else if (info.depth > 0) deltaBytes += info.decodedBytes - info.recordBytes;
       else compressionBytes += info.decodedBytes - info.recordBytes;
       const depth = Math.min(info.depth, LIMITS.chainDepthMax);
       while (depths.length <= depth) depths.push(0);
@@ -51,7 +55,12 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     metaBytes: await directoryBytes(path.join(store.path, 'meta')),
     originalBytes,
     depths,
-    savings: { dedupBytes: Math.max(0, originalBytes - uniqueBytes), deltaBytes, compressionBytes },
+    savings: {
+      dedupBytes: Math.max(0, originalBytes - uniqueBytes),
+      deltaBytes,
+      compressionBytes,
+      dictionaryBytes,
+    },
     ...(options.liveness && { packs: await packLiveness(parts) }),
   };
 }

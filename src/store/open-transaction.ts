@@ -1,12 +1,16 @@
 /** Gathers what a transaction of an open store needs. */
 import type { Checkpoint } from '../format/format.js';
 import { BlobWriter } from './blob-writer.js';
+import type { DictionaryChoice } from './dictionary-choice.js';
 import type { OpenFacts } from './open-store.js';
 import { StoreTransaction, type TransactionParts } from './transaction.js';
 
-type Shared = Pick<TransactionParts, 'engine' | 'algo' | 'checksum' | 'meta' | 'packs' | 'blobs' | 'heads' | 'tree'> & {
-  readonly newest: Checkpoint | null;
-};
+type Shared = { readonly dictionaries: DictionaryChoice } & Pick<
+  TransactionParts,
+  'engine' | 'algo' | 'checksum' | 'meta' | 'packs' | 'blobs' | 'heads' | 'tree'
+> & {
+    readonly newest: Checkpoint | null;
+  };
 
 export function openTransaction(
   { level, snapshotInterval, clock }: OpenFacts,

@@ -3,6 +3,7 @@ import { DiffKeeperError } from '../core/core.js';
 import type { Checkpoint } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
 import { type BringUpParts, bringUp, rebuildAll } from './bring-up.js';
+import { DictionaryChoice } from './dictionary-choice.js';
 import { OpenExchange } from './exchange.js';
 import type { StoreExchange } from './exchange-types.js';
 import { Maintenance } from './maintenance.js';
@@ -37,6 +38,7 @@ export class OpenedStore extends StoreReading implements Store {
   readonly #meta: Meta;
   readonly #packs: Packs;
   readonly #tree: TreeCache;
+  readonly #dictionaries: DictionaryChoice;
   #newest: Checkpoint | null = null;
   #state: NewestState | null = null;
   #transaction: StoreTransaction | null = null;
@@ -54,6 +56,7 @@ export class OpenedStore extends StoreReading implements Store {
     this.#meta = meta;
     this.#packs = packs;
     this.#tree = new TreeCache({ ...this.reading, ...this.cacheFacts });
+    this.#dictionaries = new DictionaryChoice({ ...this.reading, ...this.cacheFacts });
   }
 
   get needsReopen(): boolean {
@@ -87,13 +90,17 @@ export class OpenedStore extends StoreReading implements Store {
     if (this.#doubtful) {
       throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
     }
-    const transaction = openTransaction(this.facts, this.#allParts, {
-      state: this.#state,
-      adopted,
-      ended: (outcome) => this.#transactionEnded(outcome),
-      alone: (work) => this.#runAlone(work),
-      ready: () => this.#gate.pass(),
-    });
+    const transaction = openTransaction(
+      this.facts,
+      { ...this.#allParts, dictionaries: this.#dictionaries },
+      {
+        state: this.#state,
+        adopted,
+        ended: (outcome) => this.#transactionEnded(outcome),
+        alone: (work) => this.#runAlone(work),
+        ready: () => this.#gate.pass(),
+      },
+    );
     this.#gate.enter();
     this.#transaction = transaction;
     return transaction;

@@ -2,7 +2,7 @@
  * Makes the metadata follow a sealed prune. Once the seal is durable the packs say what is true; until the last batch
  * is written, `sprune` names the prune before, and opening the store rebuilds the metadata from the packs.
  */
-import { ByteReader, ByteWriter, PACK_HEADER_BYTES, type PruneRecord, type RecordKind } from '../format/format.js';
+import { ByteReader, ByteWriter, PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
 import { decodeBlobInfo, encodeBlobInfo } from './blob-index.js';
 import { type BlobTable, MARK } from './blob-table.js';
 import { keptFor } from './history-plan.js';
@@ -46,7 +46,7 @@ export async function applyPrune(
   for (let row = 0; row < table.count; row += 1) {
     if (!table.has(row, MARK.moved)) continue;
     const info = table.info(row);
-    await changes.add({ key: blobKey(info.digest), value: encodeBlobInfo(info, table.kind(row) as RecordKind) });
+    await changes.add({ key: blobKey(info.digest), value: encodeBlobInfo(info, table.kind(row)) });
   }
   const replay = new Replay(parts.engine, parts.algo, new HistoryView(prune));
   for (const pack of prune.history) {

@@ -18,6 +18,7 @@ import {
   type Version,
 } from '../format/format.js';
 import { encodeBlobInfo, type RecordPlace } from './blob-index.js';
+import { indexKind } from './dictionary-list.js';
 import { HistoryView } from './history-view.js';
 import { checkpointChanges, versionChanges } from './index-changes.js';
 import type { MetaChange } from './meta.js';
@@ -224,7 +225,7 @@ export class Replay {
   #addBlob(record: DecodedRecord, place: RecordPlace, kind: RecordKind): void {
     const { digest, decodedBytes, depth } = record.head;
     const info = { digest, ...place, decodedBytes, depth };
-    this.#blobs.push({ key: blobKey(digest), value: encodeBlobInfo(info, kind) });
+    this.#blobs.push({ key: blobKey(digest), value: encodeBlobInfo(info, indexKind(kind, record.contextList)) });
   }
 
   #finish(record: DecodedRecord, place: RecordPlace, bytes: Buffer): ReplayedCheckpoint | null {

@@ -1,5 +1,5 @@
 /** Blobs that a transaction stored and the index does not have yet: in columns, as there may be one per file. */
-import type { Digest, RecordKind } from '../format/format.js';
+import type { Digest } from '../format/format.js';
 import { encodeBlobInfo } from './blob-index.js';
 import type { MetaChange } from './meta.js';
 import { blobKey } from './meta-keys.js';
@@ -23,7 +23,7 @@ export class StagedBlobs {
   }
 
   /** Each blob once. */
-  add(info: BlobInfo, kind: RecordKind): void {
+  add(info: BlobInfo, kind: number): void {
     const { pack, offset, recordBytes, decodedBytes, depth } = info;
     const row = this.#rows.size;
     this.#rows.set(info.digest.toString('latin1'), row);
@@ -43,7 +43,7 @@ export class StagedBlobs {
       );
       const digest = Buffer.from(text, 'latin1');
       const info = { digest, pack, offset, recordBytes, decodedBytes, depth };
-      yield { key: blobKey(digest), value: encodeBlobInfo(info, kind as RecordKind) };
+      yield { key: blobKey(digest), value: encodeBlobInfo(info, kind) };
     }
   }
 }

@@ -124,6 +124,8 @@ export interface StoreSavings {
   readonly deltaBytes: number;
   /** Of what is stored: compressed by itself. */
   readonly compressionBytes: number;
+  /** Of what is stored: compressed with a dictionary. */
+  readonly dictionaryBytes: number;
 }
 
 export interface PackLiveness {

@@ -56,7 +56,7 @@ describe('stats', () => {
     const [stats] = jsonLines((await cli('stats', '--store=keep', '--packs', '--json')).stdout) as [
       { savings: Record<string, number>; packs: { pack: number; bytes: number; liveBytes: number }[] },
     ];
-    expect(Object.keys(stats.savings)).toEqual(['dedupBytes', 'deltaBytes', 'compressionBytes']);
+    expect(Object.keys(stats.savings)).toEqual(['dedupBytes', 'deltaBytes', 'compressionBytes', 'dictionaryBytes']);
     expect(stats.savings.compressionBytes).toBeGreaterThan(1000);
     expect(stats.packs.some(({ liveBytes }) => liveBytes > 0)).toBe(true);
     for (const { bytes, liveBytes } of stats.packs) expect(liveBytes).toBeLessThanOrEqual(bytes);
