@@ -2,7 +2,16 @@
  * A control group of our own around the application, where the system lets us make one (cgroup v2): it stops every
  * process in it with one write, unseen by the application, and nobody can leave it by forking.
  */
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import * as path from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError } from '../core/core.js';
@@ -26,10 +35,12 @@ function ownDirectory(): string | undefined {
   return undefined;
 }
 
-/** Groups of earlier runs that were killed; one with processes in it cannot be removed, and stays. */
+/** Groups of earlier runs that were killed. One whose owner runs stays, although it may be empty: it has just been made. */
 function removeLeftovers(directory: string): void {
   for (const name of readdirSync(directory)) {
     if (!name.startsWith(PREFIX)) continue;
+    const owner = name.slice(PREFIX.length);
+    if (owner !== String(process.pid) && existsSync(`/proc/${owner}`)) continue;
     try {
       rmdirSync(path.join(directory, name));
     } catch {
