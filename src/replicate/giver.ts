@@ -26,6 +26,8 @@ import {
 
 /** What an item of a page takes besides its versions, at most. */
 const ITEM_BYTES = 1500;
+/** Of checkpoints and versions in one answer: what is sent again when a run is cut while their blobs are fetched. */
+const PAGE_BYTES = 512 << 10;
 
 export interface GiverOptions {
   /** Told of the bytes of each batch that the other side has taken over, and what it wants in all so far. */
@@ -92,11 +94,12 @@ export class Giver {
     const goOn = standing === STANDING.kept || (standing === STANDING.dropped && trusted);
     if (!goOn) return { standing, mark, items: [], more: false };
     const items: HistoryPageItem[] = [];
-    let room = ANSWER_BYTES;
+    let room = PAGE_BYTES;
     for await (const item of this.#exchange.history(newest?.sequence ?? 0)) {
       const fits = item.versionsBytes + ITEM_BYTES <= room;
       if (items.length >= ITEMS_MAX || (!fits && items.length > 0)) return { standing, mark, items, more: true };
-      const bytes = Math.min(item.versionsBytes, room - ITEM_BYTES);
+      // Of what is asked for in pieces nothing comes along: the other side may have much of it from before.
+      const bytes = fits ? item.versionsBytes : 0;
       items.push({ ...item, versions: await this.#exchange.readVersions(item.checkpoint.sequence, 0, bytes) });
       if (!fits) return { standing, mark, items, more: true };
       room -= bytes + ITEM_BYTES;

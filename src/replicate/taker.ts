@@ -220,15 +220,38 @@ export class Taker {
       readonly options: SyncOptions;
     },
   ): Promise<number> {
+    const streams: VersionStream[] = [];
+    try {
+      const committed = await this.#takeItems(page, run, streams);
+      if (committed === page.items.length) for (const stream of streams) await stream.discard();
+      return committed;
+    } catch (error) {
+      // What turned out to be wrong must not be taken for right next time.
+      const wrong = isDiffKeeperError(error) && /^DK_(CORRUPT|DIGEST|UNSAFE|PROTOCOL|LIMIT)/.test(error.code);
+      if (wrong) for (const stream of streams) await stream.discard();
+      throw error;
+    }
+  }
+
+  async #takeItems(
+    page: HistoryPage & { readonly gapAfter: number | null },
+    run: {
+      readonly mark: number;
+      readonly gather: BlobGather;
+      readonly options: SyncOptions;
+    },
+    streams: VersionStream[],
+  ): Promise<number> {
     const { gather, options } = run;
     const drafts: CheckpointDraft[] = [];
     let small: Version[] = [];
     for (const [index, item] of page.items.entries()) {
       const draft = this.#exchange.draft(item.checkpoint);
       const gap = index === 0 && page.gapAfter !== null ? await GapRemovals.since(this.#store, page.gapAfter) : null;
-      const stream = new VersionStream(this.#exchange, item, async (offset) => {
-        return this.#versions(page, item, offset, options);
-      });
+      const stream = new VersionStream(this.#exchange, { item, mark: page.mark }, (offset) =>
+        this.#versions(page, item, offset, options),
+      );
+      streams.push(stream);
       for await (const versions of stream.read()) {
         draft.put(versions);
         gap?.seen(versions);

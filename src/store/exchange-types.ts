@@ -43,6 +43,16 @@ export interface CheckpointDraft {
   commit(mark: number): Promise<boolean>;
 }
 
+/** Records of versions kept from one run to the next; see `StoreExchange.spool`. */
+export interface VersionSpool {
+  /** What is there, whole and checked. To be read to its end before anything is appended. */
+  read(): AsyncIterable<Buffer>;
+  append(record: Buffer): Promise<void>;
+  close(): Promise<void>;
+  /** Its checkpoint is committed, or what it holds is no good. */
+  remove(): Promise<void>;
+}
+
 export interface StoreExchange {
   /** Records are sealed on this disk; here they pass in their plain form. */
   readonly encrypted: boolean;
@@ -58,6 +68,12 @@ export interface StoreExchange {
   readVersions(sequence: number, offset: number, bytes: number): Promise<Buffer>;
   /** The versions in one whole record. @throws DK_CORRUPT_RECORD */
   parseVersions(record: Buffer): Promise<{ readonly sequence: number; readonly versions: readonly Version[] }>;
+  /**
+   * A place for the versions of a checkpoint that is being taken over; only one is kept.
+   *
+   * @param mark prune mark of the store that they come from
+   */
+  spool(checkpoint: Checkpoint, mark: number): Promise<VersionSpool>;
   /** Undefined for what is not stored. @throws DK_CORRUPT_* for a damaged one */
   describe(digests: readonly Digest[]): Promise<(BlobDescription | undefined)[]>;
   /** Whole records, in order, their checksums checked. @throws DK_CORRUPT_* for a damaged or missing one */

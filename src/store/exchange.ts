@@ -14,7 +14,14 @@ import {
 import type { IndexedBlob, RecordPlace } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { blobsOfList } from './blob-uses.js';
-import type { BlobDescription, CheckpointDraft, HistoryItem, MissingBlobs, StoreExchange } from './exchange-types.js';
+import type {
+  BlobDescription,
+  CheckpointDraft,
+  HistoryItem,
+  MissingBlobs,
+  StoreExchange,
+  VersionSpool,
+} from './exchange-types.js';
 import { decodeStoredCheckpoint } from './index-changes.js';
 import type { Meta } from './meta.js';
 import { checkpointKey } from './meta-keys.js';
@@ -28,6 +35,7 @@ import { decodeMetaRecord } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import type { AdoptedCheckpoint, StoreTransaction } from './transaction.js';
 import type { BlobInfo } from './types.js';
+import { SpoolFile } from './version-spool.js';
 
 export interface ExchangeParts {
   readonly engine: Engine;
@@ -41,6 +49,8 @@ export interface ExchangeParts {
   readonly readable: () => Promise<void>;
   readonly begin: (adopted?: AdoptedCheckpoint) => StoreTransaction;
   readonly newest: () => Checkpoint | null;
+  /** Directory of what has arrived in part. */
+  readonly incoming: string;
 }
 
 export class OpenExchange implements StoreExchange {
@@ -118,6 +128,11 @@ export class OpenExchange implements StoreExchange {
       throw new DiffKeeperError('DK_CORRUPT_RECORD', `a record of versions is of kind ${decoded.head.kind}`);
     }
     return decodeVersionsRecord(await decodeMetaRecord(engine, algo, decoded));
+  }
+
+  spool({ sequence, timeMs }: Checkpoint, mark: number): Promise<VersionSpool> {
+    const { incoming, packs } = this.#parts;
+    return SpoolFile.open(incoming, `${sequence}-${timeMs}-${mark}`, packs.records);
   }
 
   async describe(digests: readonly Digest[]): Promise<(BlobDescription | undefined)[]> {

@@ -171,7 +171,8 @@ export class OpenedStore extends StoreReading implements Store {
   exchange(): StoreExchange {
     this.assertOpen();
     const hooks = { readable: () => this.readable(), begin: (given?: AdoptedCheckpoint) => this.#begin(given) };
-    return new OpenExchange({ ...this.#allParts, ...hooks, newest: () => this.#newest });
+    const { incoming } = this.facts.paths;
+    return new OpenExchange({ ...this.#allParts, ...hooks, incoming, newest: () => this.#newest });
   }
 
   stats(options: StatsOptions = {}): Promise<StoreStats> {

@@ -33,6 +33,8 @@ export interface StorePaths {
   readonly packs: string;
   readonly cache: string;
   readonly quarantine: string;
+  /** What has arrived of another store in part. */
+  readonly incoming: string;
   readonly lock: string;
   /** Where its owner lets others read. */
   readonly socket: string;
@@ -47,6 +49,7 @@ export function storePaths(root: string): StorePaths {
     packs: path.join(full, 'packs'),
     cache: path.join(full, 'cache'),
     quarantine: path.join(full, 'quarantine'),
+    incoming: path.join(full, 'incoming'),
     lock: path.join(full, 'owner.json'),
     socket: path.join(full, 'read.sock'),
   };
