@@ -129,6 +129,14 @@ function checkTypes() {
   }
 }
 
+/** What `exports` promises to each module system, and what is there: a linter made for that looks at the tarball. */
+async function checkExports(tarball) {
+  const { checkPackage, createPackageFromTarballData } = await import('@arethetypeswrong/core');
+  const result = await checkPackage(createPackageFromTarballData(fs.readFileSync(tarball)));
+  assert.ok(result.types, 'the linter finds no types');
+  assert.deepEqual(result.problems, []);
+}
+
 /** No prebuild and no compiler: one warning and the TypeScript engine, or an error for who asks for one. */
 function checkFallback() {
   fs.rmSync(path.join(home, 'prebuilds'), { recursive: true });
@@ -162,6 +170,7 @@ try {
     tarball = pack();
   });
   await part('the content is what is meant to ship', () => checkContent(tarball.file));
+  await part('exports and types agree for every module system', () => checkExports(tarball.file));
   const flags = ['--no-audit', '--no-fund', '--prefer-offline'];
   await part(`installed with nothing but ${box.allowed().join(', ')} on the PATH`, () => {
     fs.writeFileSync(path.join(box.app, 'package.json'), '{"private":true}\n');
