@@ -35,12 +35,15 @@ export async function readKeyRing(root: string, storeId: string): Promise<KeyRin
   const files = KEY_FILE_NAMES.map((name) => path.join(root, name));
   const found: (Buffer | null)[] = [];
   for (const file of files) found.push(await readOne(file));
-  for (const bytes of found) {
+  for (const [source, bytes] of found.entries()) {
     const ring = bytes && decodeRing(bytes);
     if (!bytes || ring?.store !== storeId) continue;
     for (const [index, file] of files.entries()) {
+      if (found[index]?.equals(bytes)) continue;
+      // Keys may be changed at this very moment: what is older than they are must not come back.
+      const now = await readOne(files[source] as string);
       // A read-only file system is no reason not to read the store.
-      if (!found[index]?.equals(bytes)) await writeFileDurable(file, bytes).catch(() => {});
+      if (now?.equals(bytes)) await writeFileDurable(file, bytes).catch(() => {});
     }
     return ring;
   }

@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensureBuilt, jsonLines, runCli, scratch } from './cli-process.js';
+import { ensureBuilt, jsonLines, runCli, scratch, startCli } from './cli-process.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -61,6 +61,32 @@ describe('an encrypted store', () => {
     const old = await cli('capture', '--state-dir=data', '--store=v1', '--enable-diff=false', ...KEY.slice(1));
     expect([old.code, old.stderr]).toEqual([2, expect.stringContaining('schema 1')]);
   });
+
+  it('goes to another machine and back, to stores with keys of their own', async () => {
+    await writeFile(path.join(cwd, 'theirs'), Buffer.alloc(32, 't'));
+    const serving = startCli(
+      ['serve', '--store=replica', '--encrypt', '--key-file=theirs', '--listen=127.0.0.1:0', '--plaintext'],
+      { cwd },
+    );
+    try {
+      const [, port] = await serving.until(/127\.0\.0\.1:(\d+)/);
+      const address = `tcp://127.0.0.1:${port}`;
+      expect((await cli('push', ...KEY, '--plaintext', address)).code).toBe(0);
+      expect((await cli('push', '--store=keep', '--plaintext', address)).code).toBe(5);
+      expect((await cli('pull', '--store=pulled', '--encrypt', '--key-file=key', '--plaintext', address)).code).toBe(0);
+    } finally {
+      serving.process.kill('SIGTERM');
+      await serving.ended;
+    }
+    for (const store of [
+      ['--store=replica', '--key-file=theirs'],
+      ['--store=pulled', '--key-file=key'],
+    ]) {
+      expect((await cli('cat', 'file', '--at=1', ...store)).stdout).toBe('first\n');
+      expect((await cli('verify', ...store)).code).toBe(0);
+    }
+    expect((await cli('log', '--store=replica', '--key-file=key')).code).toBe(5);
+  }, 60_000);
 
   it('lets the application run, without telling it the passphrase', async () => {
     const env = { DIFFKEEPER_PASSPHRASE: 'told by the environment' };
