@@ -1,4 +1,4 @@
-/** The benchmarks of recovers and of long histories, tiny: they verify, report, and keep to their own sections. */
+/** The benchmarks of recovers, of long histories, and of large states, tiny: they verify, report, and keep to their own sections. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -59,4 +59,17 @@ describe('bench:history', () => {
     // Two pages of one mebibyte a version, and nothing else that is large.
     expect(series.pages[1].packBytes - series.pages[0].packBytes).toBeLessThan(3 * 5 * 4096);
   }, 150_000);
+});
+
+describe('bench:large', () => {
+  it('captures, changes and brings back a large file and many small ones', () => {
+    const { parts } = bench('large', 'large/run-large.mjs', '--gigabytes=0.01', '--files=300');
+    expect(parts.many.count).toBe(300);
+    expect(parts.file.size).toBe(10_737_418);
+    // Two blocks of ten were rewritten.
+    expect(parts.file.storedLater - parts.file.storedFirst).toBeLessThan(4 << 20);
+    for (const { first, recoverNewest } of [parts.file, parts.many]) {
+      expect(Math.min(first.rssBytes, recoverNewest.rssBytes)).toBeGreaterThan(1 << 20);
+    }
+  }, 120_000);
 });

@@ -1,0 +1,63 @@
+/** The section of docs/performance.md about a very large file and very many small ones. */
+import { showBytes, showMs, table } from '../lib/figures.mjs';
+import { writeSection } from '../lib/marked-section.mjs';
+
+const PROGRAM = 'bench/large/run-large.mjs';
+const RSS_MAX = 512 << 20;
+const DISK_SHARE = 0.6;
+const STEPS = {
+  first: 'first capture',
+  later: 'later capture',
+  recoverNewest: 'recover, newest',
+  recoverOlder: 'recover, the one before',
+};
+
+/** @param {any} part */
+function partBlocks(part) {
+  const { count, size, storedFirst, storedLater, writeBytesPerSecond } = part;
+  const head = ['step', 'process', 'until on the disk', 'rate', 'files a second', 'CPU', 'peak memory'];
+  const rows = Object.entries(STEPS).map(([key, title]) => {
+    const { wallMs, settledMs, cpuMs, rssBytes } = part[key];
+    const seconds = settledMs / 1000;
+    const memory = rssBytes <= RSS_MAX ? showBytes(rssBytes) : `**${showBytes(rssBytes)}**`;
+    const rate = `${showBytes(size / seconds)}/s`;
+    return [title, showMs(wallMs), showMs(settledMs), rate, (count / seconds).toFixed(0), showMs(cpuMs), memory];
+  });
+  const share = size / (part.recoverNewest.settledMs / 1000) / writeBytesPerSecond;
+  const shown = `${(share * 100).toFixed(0)} %`;
+  return [
+    table(head, rows).trimEnd(),
+    `Stored: ${showBytes(storedFirst)} after the first capture, ${showBytes(storedLater - storedFirst)} more after the later one. A ` +
+      `program that only writes wrote ${showBytes(writeBytesPerSecond)}/s to this disk in the same run: recover has ` +
+      `${share >= DISK_SHARE ? shown : `**${shown}**`} of that.`,
+  ];
+}
+
+/** @param {any} result */
+function sectionText({ parts, quick, date, machine }) {
+  const blocks = [
+    '## Large and many',
+    `${quick ? 'Quick run: **do not quote**. ' : ''}Made by \`npm run bench:large\` on ${date}; ${machine.CPU}, ${machine.memory}, ` +
+      `${machine['file system']}, ${machine.engine}, node ${machine.node}, commit ${machine.commit}. One run, each step a process of ` +
+      'its own; every tree that came back was compared. Rates are content by the time until all of it is on the disk (`sync`). Limits: ' +
+      `peak memory ${showBytes(RSS_MAX)}, and for the large file recover at ${DISK_SHARE * 100} % of the disk; what misses them is bold.`,
+  ];
+  if (parts.file) {
+    const title = `One file of ${showBytes(parts.file.size)}, of which a fifth (1 MiB blocks, at random) is rewritten`;
+    blocks.push(`**${title}**`, ...partBlocks(parts.file));
+  }
+  if (parts.many) {
+    const { count, size } = parts.many;
+    const title = `${count} files of text, ${showBytes(size)} in all, of which one in a hundred is rewritten`;
+    blocks.push(`**${title}**`, ...partBlocks(parts.many));
+  }
+  return blocks.join('\n\n');
+}
+
+/**
+ * @param {string} file
+ * @param {any} result
+ */
+export function writeLarge(file, result) {
+  writeSection(file, { name: 'large', program: PROGRAM, text: sectionText(result) });
+}
