@@ -6,7 +6,7 @@
  */
 import { close, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
-import { type BytePath, LIMITS } from '../core/core.js';
+import { type BytePath, isDiffKeeperError, LIMITS } from '../core/core.js';
 import type { FileWriter } from '../engine/engine.js';
 import type { Extent, Version } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
@@ -69,40 +69,59 @@ export class LargeLane {
   }
 }
 
+/** How the content is read: loosely, until the digest of a file shows that something is wrong with it. */
+type Reading = 'read' | 'readLoosely';
+
 async function placeLarge(job: RecoverJob, version: Version, way: WriteWay): Promise<void> {
   let reported = 0;
+  const onBytes = (bytes: number): void => {
+    reported += bytes;
+    job.progress(bytes);
+  };
   try {
-    job.check();
-    const { fd, temporary } = await job.engine.placeOpen(job.root, version.path);
-    let placed = false;
     try {
-      if (version.sparse) await truncateFd(fd, version.size);
-      const writer = job.engine.openFileWriter(fd, job.store.hashAlgo);
-      for await (const bytes of writeSteps(job, version, { writer, way })) {
-        reported += bytes;
-        job.progress(bytes);
-      }
-      const digest = await writer.finish(version.size);
-      if (version.digest?.equals(digest) !== true) throw digestMismatch(version.path);
-      job.check();
-      await job.engine.placeCommit({
-        root: job.root,
-        fd,
-        temporary,
-        path: version.path,
-        row: rowOf(version, job.owner),
-        xattrs: version.xattrs,
-        owner: job.owner,
-      });
-      placed = true;
-      job.countWritten(version, version.size);
-    } finally {
-      await closeFd(fd);
-      if (!placed) removeTemporary(job, temporary);
+      await placeOnce(job, version, { way, reading: 'readLoosely', onBytes });
+    } catch (error) {
+      if (!isDiffKeeperError(error, 'DK_DIGEST_MISMATCH')) throw error;
+      // Now each blob is verified: that tells what is damaged.
+      await placeOnce(job, version, { way, reading: 'read', onBytes: () => {} });
     }
   } catch (error) {
     job.progress(version.size - reported);
     job.fail(version.path, error);
+  }
+}
+
+async function placeOnce(
+  job: RecoverJob,
+  version: Version,
+  how: { readonly way: WriteWay; readonly reading: Reading; readonly onBytes: (bytes: number) => void },
+): Promise<void> {
+  const { way, reading, onBytes } = how;
+  job.check();
+  const { fd, temporary } = await job.engine.placeOpen(job.root, version.path);
+  let placed = false;
+  try {
+    if (version.sparse) await truncateFd(fd, version.size);
+    const writer = job.engine.openFileWriter(fd, job.store.hashAlgo);
+    for await (const bytes of writeSteps(job, version, { writer, way, reading })) onBytes(bytes);
+    const digest = await writer.finish(version.size);
+    if (version.digest?.equals(digest) !== true) throw digestMismatch(version.path);
+    job.check();
+    await job.engine.placeCommit({
+      root: job.root,
+      fd,
+      temporary,
+      path: version.path,
+      row: rowOf(version, job.owner),
+      xattrs: version.xattrs,
+      owner: job.owner,
+    });
+    placed = true;
+    job.countWritten(version, version.size);
+  } finally {
+    await closeFd(fd);
+    if (!placed) removeTemporary(job, temporary);
   }
 }
 
@@ -115,14 +134,16 @@ function stepBytes(version: Version, offset: number): number {
 async function* writeSteps(
   job: RecoverJob,
   version: Version,
-  { writer, way }: { readonly writer: FileWriter; readonly way: WriteWay },
+  how: { readonly writer: FileWriter; readonly way: WriteWay; readonly reading: Reading },
 ): AsyncGenerator<number> {
+  const { writer, way } = how;
   const reader = job.store.reader(version);
+  const load = (offset: number, room: Buffer): Promise<Piece[]> => loadStep(reader, { offset, room, way: how.reading });
   // The pieces of a sparse file begin anywhere.
   const direct = version.size >= DIRECT_FILE_BYTES_MIN && !version.sparse;
   const room = () => (direct ? job.engine.alignedBuffer(STEP_BYTES) : Buffer.allocUnsafeSlow(stepBytes(version, 0)));
   let [reading, writing] = [room(), room()];
-  let ahead = load(reader, 0, reading);
+  let ahead = load(0, reading);
   let asked: Promise<unknown> = Promise.resolve();
   try {
     for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
@@ -131,7 +152,7 @@ async function* writeSteps(
       const next = offset + STEP_BYTES;
       const later = next + STEP_BYTES * AHEAD_STEPS;
       if (later < version.size) asked = Promise.all([asked, reader.prefetch(later, stepBytes(version, later))]);
-      ahead = next < version.size ? load(reader, next, reading) : Promise.resolve([]);
+      ahead = next < version.size ? load(next, reading) : Promise.resolve([]);
       // When writing fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
       job.check();
@@ -147,23 +168,25 @@ async function* writeSteps(
 }
 
 /** Reads one step into `room`; of a sparse file only what is not a hole. */
-async function load(reader: VersionReader, offset: number, room: Buffer): Promise<Piece[]> {
+async function loadStep(
+  reader: VersionReader,
+  { offset, room, way }: { readonly offset: number; readonly room: Buffer; readonly way: Reading },
+): Promise<Piece[]> {
   const { version } = reader;
   const length = stepBytes(version, offset);
-  if (!version.sparse) return [{ position: offset, bytes: await readExactly(reader, offset, length, room) }];
+  const readExactly = async (position: number, bytes: number, into: Buffer): Promise<Uint8Array> => {
+    const read = await reader[way](position, bytes, into);
+    if (read.length !== bytes) throw digestMismatch(version.path);
+    return read;
+  };
+  if (!version.sparse) return [{ position: offset, bytes: await readExactly(offset, length, room) }];
   const pieces: Piece[] = [];
   let at = 0;
   for (const { position, bytes } of dataRuns(await reader.extents(offset, length), offset)) {
-    pieces.push({ position, bytes: await readExactly(reader, position, bytes, room.subarray(at)) });
+    pieces.push({ position, bytes: await readExactly(position, bytes, room.subarray(at)) });
     at += bytes;
   }
   return pieces;
-}
-
-async function readExactly(reader: VersionReader, offset: number, length: number, room: Buffer): Promise<Uint8Array> {
-  const bytes = await reader.read(offset, length, room);
-  if (bytes.length !== length) throw digestMismatch(reader.version.path);
-  return bytes;
 }
 
 /** Merges neighbouring extents that hold data, and leaves the zeros out. */

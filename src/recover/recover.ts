@@ -1,7 +1,7 @@
 /**
  * Door of the room `recover`: brings a state directory back from a store.
- * Content is verified twice (every blob, then every file), the tree once (its
- * Merkle root). What is damaged is reported and left out; all else comes back.
+ * Content is verified twice (blobs, as far as they are read whole, then every
+ * file), the tree once (its Merkle root). What is damaged is reported and left out; all else comes back.
  */
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, throwIfAborted } from '../core/core.js';
 import { type Checkpoint, VERSION_TYPE } from '../format/format.js';

@@ -12,6 +12,7 @@ import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.
 import { BufferPool } from './buffer-pool.js';
 import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
+import { RawSlices } from './raw-slices.js';
 import type { ReadLeases } from './read-leases.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -31,6 +32,7 @@ export class BlobStore {
   readonly #cache = new BlobCache();
   readonly #pool = new BufferPool();
   readonly #leases: ReadLeases;
+  readonly #raw: RawSlices;
 
   constructor(parts: {
     engine: Engine;
@@ -43,6 +45,7 @@ export class BlobStore {
     this.#engine = parts.engine;
     this.#algo = parts.algo;
     this.#fetch = new BlobFetch(parts);
+    this.#raw = new RawSlices(parts.packs, this.#fetch, this.#pool);
   }
 
   async infos(digests: readonly Digest[]): Promise<(IndexedBlob | undefined)[]> {
@@ -96,36 +99,39 @@ export class BlobStore {
     return target;
   }
 
+  /**
+   * As `readExtents`, of blobs that are mostly not wanted without checking them: for who compares the digest of the
+   * whole afterwards, and asks `readExtents` when it is another one.
+   */
+  async readLoosely(extents: readonly Extent[], into: Buffer): Promise<Buffer> {
+    const total = extents.reduce((sum, extent) => sum + extent.length, 0);
+    const demands = placed(extents, into);
+    const left = await this.#leases.during(() => this.#raw.fill(demands, into));
+    await this.#readDemands(left, into);
+    return into.subarray(0, total);
+  }
+
   async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {
-    const demands: Demand[] = [];
-    let end = 0;
-    for (const { digest, offset, length } of extents) {
-      if (digest !== null) demands.push({ digest, offset, length, at: end });
-      end += length;
-    }
+    await this.#readDemands(placed(extents, target), target);
+  }
+
+  /** @param demands each with its place in the target */
+  async #readDemands(demands: readonly Demand[], target: Buffer): Promise<void> {
     const plan = await this.#leases.during(() => this.#plan(demands, target));
     if (plan === 'cut') {
-      const middle = extents.length >> 1;
-      const front = extents.slice(0, middle);
-      const frontBytes = front.reduce((sum, extent) => sum + extent.length, 0);
-      await this.#readInto(front, target.subarray(0, frontBytes));
-      return this.#readInto(extents.slice(middle), target.subarray(frontBytes));
+      const middle = demands.length >> 1;
+      await this.#readDemands(demands.slice(0, middle), target);
+      return this.#readDemands(demands.slice(middle), target);
     }
-    let at = 0;
-    for (const { digest, offset, length } of extents) {
-      if (digest === null) target.fill(0, at, at + length);
-      else {
-        const node = plan.find(digest);
-        if (node instanceof Error) throw node;
-        if (offset + length > node.info.decodedBytes) {
-          throw new DiffKeeperError('DK_CORRUPT_RECIPE', `a recipe leaves blob ${digest.toString('hex')}`);
-        }
-        if (!node.places) {
-          const from = node.place(offset);
-          (node.data as Buffer).copy(target, at, from, from + length);
-        }
+    for (const { digest, offset, length = 0, at = 0 } of demands) {
+      const node = plan.find(digest);
+      if (node instanceof Error) throw node;
+      if (offset + length > node.info.decodedBytes) {
+        throw new DiffKeeperError('DK_CORRUPT_RECIPE', `a recipe leaves blob ${digest.toString('hex')}`);
       }
-      at += length;
+      if (node.places) continue;
+      const from = node.place(offset);
+      (node.data as Buffer).copy(target, at, from, from + length);
     }
   }
 
@@ -199,6 +205,18 @@ export class BlobStore {
       if (below.uses === 0) below.data = undefined;
     }
   }
+}
+
+/** Extents as demands, one behind the other in the target; runs of zeros are written at once. */
+function placed(extents: readonly Extent[], target: Buffer): Demand[] {
+  const demands: Demand[] = [];
+  let at = 0;
+  for (const { digest, offset, length } of extents) {
+    if (digest !== null) demands.push({ digest, offset, length, at });
+    else target.fill(0, at, at + length);
+    at += length;
+  }
+  return demands;
 }
 
 /** Columns of one decode call. */

@@ -17,15 +17,15 @@ export function snapshotReader(
     if (bytes) return bytes;
     throw new DiffKeeperError('DK_CORRUPT_RECIPE', `content ${digest.toString('hex')} is not stored any more`);
   };
+  const readInto = async (offset: number, length: number, into: Buffer): Promise<Buffer> => {
+    (await read(offset, length)).copy(into);
+    return into.subarray(0, length);
+  };
   return {
     version,
     extents: (offset, length): Promise<Extent[]> => Promise.resolve(length === 0 ? [] : [{ digest, offset, length }]),
-    read: async (offset, length, into) => {
-      const bytes = await read(offset, length);
-      if (!into) return bytes;
-      bytes.copy(into);
-      return into.subarray(0, length);
-    },
+    read: (offset, length, into) => (into ? readInto(offset, length, into) : read(offset, length)),
+    readLoosely: readInto,
     // Contents lie in LevelDB, which has no such call.
     prefetch: async () => {},
     readRanges: async (ranges) => {

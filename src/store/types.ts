@@ -99,11 +99,10 @@ export interface VersionReader {
   readonly version: Version;
   /** Extents that cover exactly these bytes, in order. */
   extents(offset: number, length: number): Promise<Extent[]>;
-  /**
-   * The bytes; in `into` (at least `length` long) when it is given, so that a loop can use its memory again. Throws
-   * DK_CORRUPT_PACK / DK_CORRUPT_RECIPE when damaged or missing.
-   */
+  /** The bytes; in `into`, of at least `length`, when given. Throws DK_CORRUPT_* for what is damaged or missing. */
   read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
+  /** As `read`; blobs that are mostly unwanted are not verified: compare the file's digest, `read` again when it differs. */
+  readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer>;
   /** Asks the system to fetch what a coming `read` of these bytes will need; a failure is none. */
   prefetch(offset: number, length: number): Promise<void>;
   /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */

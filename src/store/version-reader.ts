@@ -104,6 +104,10 @@ export class RecipeReader implements VersionReader {
     return this.#blobs.readExtents(await this.extents(offset, length), into);
   }
 
+  async readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer> {
+    return this.#blobs.readLoosely(await this.extents(offset, length), into);
+  }
+
   async prefetch(offset: number, length: number): Promise<void> {
     try {
       await this.#blobs.prefetch(await this.extents(offset, length));
