@@ -4,6 +4,9 @@ import { ByteWriter, type Digest } from '../format/format.js';
 import type { BlobDescription } from '../store/store.js';
 import { ANSWER_BYTES, bad, DIGESTS_MAX, reader } from './protocol.js';
 
+/** Paths in one question: each is a search. */
+export const PATHS_MAX = 1000;
+
 /** What stands before digests. */
 export interface DigestsFacts {
   /** Number of the batch, 0 where there is none. */
@@ -84,7 +87,7 @@ export function encodePaths(sequence: number, paths: readonly BytePath[]): Buffe
 export function decodePaths(bytes: Buffer): { readonly sequence: number; readonly paths: readonly BytePath[] } {
   const from = reader(bytes, 'paths');
   const sequence = from.varint();
-  const count = from.varint(bytes.length);
+  const count = from.varint(PATHS_MAX);
   const paths: BytePath[] = [];
   for (let index = 0; index < count; index += 1) paths.push(pathFromBytes(from.bytes(from.varint(LIMITS.pathBytes))));
   from.expectEnd();

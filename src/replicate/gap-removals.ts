@@ -6,9 +6,8 @@
 import type { BytePath } from '../core/core.js';
 import type { Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
-import { decodeAlive, encodePaths } from './blob-messages.js';
+import { decodeAlive, encodePaths, PATHS_MAX } from './blob-messages.js';
 
-const PATHS_AT_ONCE = 1000;
 const BYTES_AT_ONCE = 512 << 10;
 
 export class GapRemovals {
@@ -54,7 +53,7 @@ export class GapRemovals {
     for (const path of this.#candidates) {
       group.push(path);
       bytes += path.length + 3;
-      if (group.length >= PATHS_AT_ONCE || bytes >= BYTES_AT_ONCE) await look();
+      if (group.length >= PATHS_MAX || bytes >= BYTES_AT_ONCE) await look();
     }
     if (group.length > 0) await look();
     return removed;

@@ -26,6 +26,8 @@ import {
 
 /** What an item of a page takes besides its versions, at most. */
 const ITEM_BYTES = 1500;
+/** Records in one batch; whoever takes asks for at most 1 MiB, or one that is longer. */
+const WANTED_BYTES_MAX = 2 << 20;
 /** Of checkpoints and versions in one answer: what is sent again when a run is cut while their blobs are fetched. */
 const PAGE_BYTES = 512 << 10;
 
@@ -116,7 +118,7 @@ export class Giver {
 
   async #send(body: Buffer, signal: AbortSignal): Promise<Buffer> {
     const { number, planned, digests } = decodeDigests(body);
-    const records = Buffer.concat(await this.#exchange.records(digests));
+    const records = Buffer.concat(await this.#exchange.records(digests, WANTED_BYTES_MAX));
     const key = Buffer.alloc(8);
     key.writeBigUInt64LE(BigInt(number));
     await this.#session.send(

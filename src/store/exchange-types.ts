@@ -76,8 +76,13 @@ export interface StoreExchange {
   spool(checkpoint: Checkpoint, mark: number): Promise<VersionSpool>;
   /** Undefined for what is not stored. @throws DK_CORRUPT_* for a damaged one */
   describe(digests: readonly Digest[]): Promise<(BlobDescription | undefined)[]>;
-  /** Whole records, in order, their checksums checked. @throws DK_CORRUPT_* for a damaged or missing one */
-  records(digests: readonly Digest[]): Promise<Buffer[]>;
+  /**
+   * Whole records, in order, their checksums checked.
+   *
+   * @throws DK_LIMIT before anything is read when they are more than `bytesMax` (default: no limit); DK_CORRUPT_* for a
+   * damaged or missing one
+   */
+  records(digests: readonly Digest[], bytesMax?: number): Promise<Buffer[]>;
   has(digests: readonly Digest[]): Promise<boolean[]>;
   /**
    * What these versions need and is not here, or the first tens of thousands of it. Recipes that are here are looked into; those that need nothing more are

@@ -160,11 +160,18 @@ export class OpenExchange implements StoreExchange {
     return { digest, kind, depth, recordBytes, contexts };
   }
 
-  async records(digests: readonly Digest[]): Promise<Buffer[]> {
+  async records(digests: readonly Digest[], bytesMax = Number.MAX_SAFE_INTEGER): Promise<Buffer[]> {
     await this.#parts.readable();
     const { leases, blobs, packs } = this.#parts;
     return leases.during(async () => {
       const infos = await blobs.infos(digests);
+      const bytes = this.#plainBytes(infos.filter((info) => info !== undefined));
+      if (bytes > bytesMax) {
+        throw new DiffKeeperError('DK_LIMIT', `${bytes} bytes of records at once`, {
+          expected: bytesMax,
+          actual: bytes,
+        });
+      }
       const window = new PackWindow(packs);
       const found = new Map<BlobInfo, Buffer>();
       for (const info of inPackOrder(infos)) {

@@ -11,7 +11,7 @@ import {
   VERSION_TYPE,
   type Version,
 } from '../../src/format/format.js';
-import { encodeDescriptions } from '../../src/replicate/blob-messages.js';
+import { encodeDescriptions, encodeDigests, encodePaths } from '../../src/replicate/blob-messages.js';
 import { encodeHistoryPage, type HistoryPage } from '../../src/replicate/history-messages.js';
 import { decodeHello, encodeHello, VERB } from '../../src/replicate/protocol.js';
 import { pullOver, StoreHost } from '../../src/replicate/replicate.js';
@@ -293,7 +293,12 @@ describe('questions that are none', () => {
         if (!Buffer.isBuffer(error)) expect(isDiffKeeperError(error), `${verb} ${seed}`).toBe(true);
       }
     }
-    expect(await codeOf(() => client.request(VERB.describe, Buffer.alloc(32 * 5000 + 1)))).toBe('DK_PROTOCOL');
+    expect(await codeOf(() => client.request(VERB.describe, Buffer.alloc(32 * 5000 + 2)))).toBe('DK_PROTOCOL');
+    const [version] = await store.changes(1);
+    const often = Array.from({ length: 1000 }, () => version?.digest as Buffer);
+    expect(await codeOf(() => client.request(VERB.want, encodeDigests(often)))).toBe('DK_LIMIT');
+    const paths = Array.from({ length: 1001 }, () => 'f');
+    expect(await codeOf(() => client.request(VERB.alive, encodePaths(1, paths)))).toBe('DK_PROTOCOL');
     expect((await store.verify()).damage).toEqual([]);
     expect(store.newest?.sequence).toBe(1);
   });
