@@ -8,6 +8,7 @@ const ALLOWED = [
   /^(README|CHANGELOG|THIRD-PARTY-NOTICES)\.md$/,
   /^(LICENSE|NOTICE)$/,
   /^docs\/([\w-]+\/)*[\w-]+\.(md|svg)$/,
+  /^examples\/[\w-]+\.mjs$/,
   /^dist\/(esm|cjs)\/package\.json$/,
   /^dist\/(esm|cjs)\/([\w-]+\/)*[\w-]+\.(js|cjs|js\.map|d\.ts|d\.cts)$/,
   /^dist\/man\/diffkeeper\.1$/,
