@@ -62,8 +62,21 @@ export async function holdFindings(
   // Smallest first: most of them fit.
   large.sort((one, other) => rowSize(one.row) - rowSize(other.row));
   for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
-    for (const { entry, opened } of await openAll(work, large.slice(first, first + SIDE_BY_SIDE))) {
-      const taken = await holdLarge(work, { entry, opened, room, memory });
+    const group = await openAll(work, large.slice(first, first + SIDE_BY_SIDE));
+    const rooms = group.map(({ opened }) => {
+      const size = rowSize(opened.scan.row);
+      if (size === 0 || size > room) return undefined;
+      room -= size;
+      return memory.take(size);
+    });
+    // At once: each is a way to another thread and back, and the application stands still.
+    const copied = await Promise.all(group.map(({ opened }, i) => rooms[i] && opened.scan.hold(rooms[i])));
+    for (const [i, { entry, opened }] of group.entries()) {
+      if (copied[i]) {
+        held.push({ entry, opened });
+        continue;
+      }
+      const taken = await holdLarge(work, { entry, opened, room });
       if (!taken) continue;
       room -= taken.heldBytes;
       if (taken.complete) held.push({ entry, opened: taken.opened });
@@ -113,18 +126,15 @@ interface HeldLarge {
   readonly heldBytes: number;
 }
 
-/** Takes one large file; undefined when it cannot be opened a second time. */
+/** Takes one large file that was not copied whole; undefined when it cannot be opened a second time. */
 async function holdLarge(
   work: CaptureWork,
-  from: OpenedEntry & { readonly room: number; readonly memory: HoldMemory },
+  from: OpenedEntry & { readonly room: number },
 ): Promise<HeldLarge | undefined> {
-  const { entry, room, memory } = from;
+  const { entry, room } = from;
   let { opened } = from;
   const { scan } = opened;
   const size = rowSize(scan.row);
-  if (size > 0 && size <= room && (await scan.hold(memory.take(size)))) {
-    return { opened, complete: true, heldBytes: size };
-  }
   if (size >= CLONE_BYTES_MIN && (await scan.clone(work.store.path))) return { opened, complete: true, heldBytes: 0 };
   for (let attempt = 1; ; attempt += 1) {
     const held = await HeldScan.record(opened.scan, room);
