@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "align/align.h"
 #include "align/align_format.h"
@@ -17,6 +18,8 @@ constexpr size_t kWindowBytes = 32 << 20;
 // Up to this length the highest effort tries the source as prefix as well: a second of work.
 constexpr size_t kComparedBytes = 4 << 20;
 constexpr size_t kJoinedBytes = 4096;
+// Up to so many bytes to be found again the quickest effort looks as closely as it can afford.
+constexpr size_t kFineBytes = 16 << 20;
 
 using Bytes = std::vector<uint8_t>;
 
@@ -55,21 +58,42 @@ bool LooksLikeText(zstd::Span bytes) {
   return control <= kControlMax;
 }
 
+enum class Kind { kText, kCode, kData };
+
+// Executables are told by their first bytes: ELF, PE, Mach-O (both orders, universal), WebAssembly.
+Kind KindOf(zstd::Span target) {
+  static constexpr uint8_t kMagics[][5] = {{4, 0x7f, 'E', 'L', 'F'},    {2, 'M', 'Z', 0, 0},
+                                           {4, 0xcf, 0xfa, 0xed, 0xfe}, {4, 0xfe, 0xed, 0xfa, 0xcf},
+                                           {4, 0xca, 0xfe, 0xba, 0xbe}, {4, 0, 'a', 's', 'm'}};
+  for (const auto& magic : kMagics) {
+    if (target.length >= 4 && memcmp(target.data, magic + 1, magic[0]) == 0) return Kind::kCode;
+  }
+  return LooksLikeText(target) ? Kind::kText : Kind::kData;
+}
+
 // In text a short match costs more than its literals, which zstd finds in their context. In machine code it is often
-// the begin of a function that moved.
-MatchSettings SettingsFor(Effort effort, bool text) {
+// the begin of a function that moved. In other data short matches lead astray: rows and records resemble each other.
+MatchSettings SettingsFor(Effort effort, Kind kind) {
   MatchSettings settings;
-  if (text) {
+  if (kind == Kind::kText) {
     settings.fine_step = effort == Effort::kFast ? 32 : 16;
     settings.length_min = 48;
     settings.far_length_min = 64;
     return settings;
   }
-  if (effort == Effort::kFast) return settings;
-  settings.window = 16;
-  settings.fine_step = effort == Effort::kBalanced ? 8 : 4;
-  settings.ways = effort == Effort::kBalanced ? 4 : 8;
+  if (effort == Effort::kFast) {
+    settings.fine_step = 16;
+    settings.fine_bytes_max = kFineBytes;
+    return settings;
+  }
   settings.length_min = 24;
+  settings.ways = effort == Effort::kBalanced ? 4 : 8;
+  if (kind == Kind::kCode) {
+    settings.window = 16;
+    settings.fine_step = effort == Effort::kBalanced ? 8 : 4;
+  } else {
+    settings.fine_step = effort == Effort::kBalanced ? 16 : 8;
+  }
   return settings;
 }
 
@@ -79,7 +103,7 @@ class Encoder {
       : source_(source), target_(target), options_(options) {}
 
   Status Whole(Bytes* payload) const;
-  Status Windows(bool text, Bytes* payload) const;
+  Status Windows(Kind kind, Bytes* payload) const;
 
  private:
   Status PutWindow(const WindowParts& parts, size_t length, Bytes* payload) const;
@@ -137,11 +161,11 @@ Status Encoder::PutWindow(const WindowParts& parts, size_t length, Bytes* payloa
                    options_.stop, payload);
 }
 
-Status Encoder::Windows(bool text, Bytes* payload) const {
+Status Encoder::Windows(Kind kind, Bytes* payload) const {
   const Kernels& kernels = KernelsFor(options_.simd);
   std::vector<Copy> copies;
   const Status found =
-      FindCopies(source_, target_, SettingsFor(options_.effort, text), kernels, options_.stop, &copies);
+      FindCopies(source_, target_, SettingsFor(options_.effort, kind), kernels, options_.stop, &copies);
   if (found != Status::kOk) return found;
   payload->assign(1, kFormWindows);
   size_t first = 0;
@@ -166,15 +190,15 @@ Status Diff(zstd::Span source, zstd::Span target, const Options& options, Bytes*
   if (target.length > 0 && target.length <= kSmallBytes && source.length <= kSmallSourceBytes) {
     return encoder.Whole(payload);
   }
-  const bool text = LooksLikeText(target);
-  const Status status = encoder.Windows(text, payload);
+  const Kind kind = KindOf(target);
+  const Status status = encoder.Windows(kind, payload);
   if (status != Status::kOk || options.effort != Effort::kMax) return status;
   Bytes other;
   const auto keep_shorter = [&](Status made) {
     if (made == Status::kOk && other.size() < payload->size()) payload->swap(other);
     return made;
   };
-  const Status second = keep_shorter(encoder.Windows(!text, &other));
+  const Status second = keep_shorter(encoder.Windows(kind == Kind::kText ? Kind::kCode : Kind::kText, &other));
   if (second != Status::kOk || std::max(source.length, target.length) > kComparedBytes) return second;
   return keep_shorter(encoder.Whole(&other));
 }

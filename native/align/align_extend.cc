@@ -9,6 +9,9 @@ namespace {
 
 constexpr size_t kStep = 64;
 constexpr int64_t kSlack = 32;
+// A stretch of about so many bytes is poor when more than an eighth of them differ.
+constexpr size_t kJudged = 512;
+constexpr size_t kPoorShare = 8;
 
 struct Peak {
   int64_t sum = 0;
@@ -23,6 +26,34 @@ struct Peak {
     }
     return sum >= best_sum - kSlack;
   }
+};
+
+// Cuts an extension into stretches and keeps the poor ones.
+class Judge {
+ public:
+  explicit Judge(std::vector<Stretch>* poor) : poor_(poor), first_(poor->size()) {}
+
+  void Add(size_t at, size_t step, size_t differ) {
+    differ_ += differ;
+    if (at + step - begin_ < kJudged) return;
+    if (differ_ * kPoorShare > at + step - begin_) Keep(at + step);
+    begin_ = at + step;
+    differ_ = 0;
+  }
+
+ private:
+  void Keep(size_t end) {
+    if (poor_->size() > first_ && poor_->back().end == begin_) {
+      poor_->back().end = end;
+    } else {
+      poor_->push_back({begin_, end});
+    }
+  }
+
+  std::vector<Stretch>* const poor_;
+  const size_t first_;
+  size_t begin_ = 0;
+  size_t differ_ = 0;
 };
 
 // Moves a length that is right to a vector to the best byte around it. `equal(i)` compares the i-th byte.
@@ -46,8 +77,10 @@ size_t Refine(size_t coarse, size_t limit, Equal equal) {
 
 }  // namespace
 
-size_t ExtendForward(const Kernels& kernels, const uint8_t* a, const uint8_t* b, size_t limit) {
+size_t ExtendForward(const Kernels& kernels, const uint8_t* a, const uint8_t* b, size_t limit,
+                     std::vector<Stretch>* poor) {
   Peak peak;
+  Judge judge(poor);
   size_t at = 0;
   while (at + kStep <= limit) {
     const uint64_t mask = kernels.equal_mask(a + at, b + at);
@@ -55,8 +88,11 @@ size_t ExtendForward(const Kernels& kernels, const uint8_t* a, const uint8_t* b,
     if (mask == ~uint64_t{0}) {
       step = kernels.equal_run(a + at, b + at, limit - at);
       peak.sum += static_cast<int64_t>(step);
+      judge.Add(at, step, 0);
     } else {
-      peak.sum += 2 * __builtin_popcountll(mask) - static_cast<int64_t>(kStep);
+      const auto equal = static_cast<size_t>(__builtin_popcountll(mask));
+      peak.sum += 2 * static_cast<int64_t>(equal) - static_cast<int64_t>(kStep);
+      judge.Add(at, step, kStep - equal);
     }
     at += step;
     if (!peak.Accept(at)) break;
@@ -64,8 +100,10 @@ size_t ExtendForward(const Kernels& kernels, const uint8_t* a, const uint8_t* b,
   return Refine(peak.best, limit, [&](size_t i) { return a[i] == b[i]; });
 }
 
-size_t ExtendBack(const Kernels& kernels, const uint8_t* a_end, const uint8_t* b_end, size_t limit) {
+size_t ExtendBack(const Kernels& kernels, const uint8_t* a_end, const uint8_t* b_end, size_t limit,
+                  std::vector<Stretch>* poor) {
   Peak peak;
+  Judge judge(poor);
   size_t at = 0;
   while (at + kStep <= limit) {
     const uint64_t mask = kernels.equal_mask(a_end - at - kStep, b_end - at - kStep);
@@ -73,8 +111,11 @@ size_t ExtendBack(const Kernels& kernels, const uint8_t* a_end, const uint8_t* b
     if (mask == ~uint64_t{0}) {
       step = kernels.equal_run_back(a_end - at, b_end - at, limit - at);
       peak.sum += static_cast<int64_t>(step);
+      judge.Add(at, step, 0);
     } else {
-      peak.sum += 2 * __builtin_popcountll(mask) - static_cast<int64_t>(kStep);
+      const auto equal = static_cast<size_t>(__builtin_popcountll(mask));
+      peak.sum += 2 * static_cast<int64_t>(equal) - static_cast<int64_t>(kStep);
+      judge.Add(at, step, kStep - equal);
     }
     at += step;
     if (!peak.Accept(at)) break;

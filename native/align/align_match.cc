@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "align/align_extend.h"
+#include "align/align_improve.h"
 #include "align/align_index.h"
 
 namespace dk::align {
@@ -37,6 +38,9 @@ constexpr int kAlikeMin = 40;
 // After this many bytes without a match the search takes longer steps.
 constexpr size_t kPatience = 4096;
 constexpr size_t kStepMax = 15;
+// A skip along a diagonal from which on the skipped bytes may hold a match of their own.
+constexpr size_t kSearchedSkip = 64;
+constexpr size_t kCoarseMin = 256;
 constexpr size_t kGapsWorthIndex = 256;
 constexpr size_t kPollBytes = 8 << 20;
 
@@ -59,8 +63,10 @@ class Matcher {
   bool Resync(size_t at);
   void DropCoincidences();
   Status FillGaps();
-  void AddSource(BlockIndex* index) const;
+  size_t CoarseStep(size_t wanted) const;
+  void AddSource(size_t fine_step, size_t coarse_step, BlockIndex* index) const;
   void ScanGap(const BlockIndex& index, size_t limit);
+  bool TakeNearSearched(const BlockIndex& index, size_t limit);
   bool TakeBest(const BlockIndex& index, uint64_t hash, size_t at, size_t limit);
   bool SaysEnough(size_t at, size_t length) const;
   bool TakeAlike(size_t at, size_t limit);
@@ -68,6 +74,8 @@ class Matcher {
   void Take(size_t target, size_t source, size_t limit);
   void Push(Copy copy);
   void YieldTail(size_t target, size_t source);
+  size_t Ahead(size_t target, size_t source, size_t limit);
+  size_t Behind(size_t target, size_t source, size_t limit);
 
   // Bytes left of both sides from a target position on, along the current diagonal; 0 when it lies outside.
   size_t Room(size_t at, size_t limit) const {
@@ -89,6 +97,8 @@ class Matcher {
   const Kernels& kernels_;
   const std::function<bool()>& stop_;
   std::vector<Copy> copies_;
+  std::vector<Stretch> poor_;  // of the target: matched, but with many differences
+  std::vector<Stretch> found_;
   size_t end_ = 0;          // of the last copy, in the target
   ptrdiff_t diagonal_ = 0;  // of the last copy: source position minus target position
   size_t resync_bytes_ = 0;
@@ -130,21 +140,36 @@ void Matcher::YieldTail(size_t target, size_t source) {
   end_ = last.target + last.length;
 }
 
+// Bytes behind a match that should join it.
+size_t Matcher::Ahead(size_t target, size_t source, size_t limit) {
+  found_.clear();
+  const size_t length = ExtendForward(kernels_, target_.data + target, source_.data + source, limit, &found_);
+  for (const Stretch& stretch : found_) poor_.push_back({target + stretch.begin, target + stretch.end});
+  return length;
+}
+
+// Bytes in front of a match that should join it.
+size_t Matcher::Behind(size_t target, size_t source, size_t limit) {
+  found_.clear();
+  const size_t length = ExtendBack(kernels_, target_.data + target, source_.data + source, limit, &found_);
+  for (const Stretch& stretch : found_) poor_.push_back({target - stretch.end, target - stretch.begin});
+  return length;
+}
+
 // Makes a copy of an equal place, grown in both directions between the last copy and `limit`.
 void Matcher::Take(size_t target, size_t source, size_t limit) {
   const size_t back_limit = std::min(target - end_, source);
   size_t back = kernels_.equal_run_back(target_.data + target, source_.data + source, back_limit);
-  back += ExtendBack(kernels_, target_.data + target - back, source_.data + source - back, back_limit - back);
+  back += Behind(target - back, source - back, back_limit - back);
   if (back == target - end_) {
     YieldTail(target - back, source - back);
     back = std::min(target - end_, source);
     back = kernels_.equal_run_back(target_.data + target, source_.data + source, back);
-    back += ExtendBack(kernels_, target_.data + target - back, source_.data + source - back,
-                       std::min(target - end_, source) - back);
+    back += Behind(target - back, source - back, std::min(target - end_, source) - back);
   }
   const size_t ahead_limit = std::min(limit - target, source_.length - source);
   size_t ahead = kernels_.equal_run(target_.data + target, source_.data + source, ahead_limit);
-  ahead += ExtendForward(kernels_, target_.data + target + ahead, source_.data + source + ahead, ahead_limit - ahead);
+  ahead += Ahead(target + ahead, source + ahead, ahead_limit - ahead);
   Push({target - back, source - back, back + ahead});
 }
 
@@ -154,7 +179,7 @@ bool Matcher::TakeAlike(size_t at, size_t limit) {
   const uint8_t* a = target_.data + at;
   const uint8_t* b = source_.data + from;
   if (__builtin_popcountll(kernels_.equal_mask(a, b)) < kAlikeMin) return false;
-  const size_t length = ExtendForward(kernels_, a, b, Room(at, limit));
+  const size_t length = Ahead(at, from, Room(at, limit));
   if (length < kJudgedBlock) return false;
   Push({at, from, length});
   return true;
@@ -257,30 +282,42 @@ void Matcher::DropCoincidences() {
   copies_.erase(std::remove_if(copies_.begin(), copies_.end(), coincidence), copies_.end());
 }
 
-void Matcher::AddSource(BlockIndex* index) const {
+void Matcher::AddSource(size_t fine_step, size_t coarse_step, BlockIndex* index) const {
   std::vector<std::pair<size_t, size_t>> matched;
   matched.reserve(copies_.size());
-  for (const Copy& copy : copies_) matched.emplace_back(copy.source, copy.source + copy.length);
+  VisitParts(copies_, poor_, [&](const Copy& part, bool poor) {
+    if (!poor) matched.emplace_back(part.source, part.source + part.length);
+  });
   std::sort(matched.begin(), matched.end());
   size_t at = 0;
   for (const auto& [begin, end] : matched) {
     // A window may reach into the matched part.
-    if (begin > at) index->AddRange(source_.data, at, std::min(begin + index->window() - 1, end), settings_.fine_step);
-    if (end > at) index->AddRange(source_.data, std::max(at, begin), end, settings_.coarse_step);
+    if (begin > at) index->AddRange(source_.data, at, std::min(begin + index->window() - 1, end), fine_step);
+    if (end > at) index->AddRange(source_.data, std::max(at, begin), end, coarse_step);
     at = std::max(at, end);
   }
-  index->AddRange(source_.data, at, source_.length, settings_.fine_step);
+  index->AddRange(source_.data, at, source_.length, fine_step);
+}
+
+// Matched content may occur again, the more often the more there is to find: places as costly as an eighth of that.
+size_t Matcher::CoarseStep(size_t wanted) const {
+  size_t step = settings_.coarse_step;
+  while (step > kCoarseMin && source_.length / step < wanted / 8) step /= 2;
+  return step;
 }
 
 Status Matcher::FillGaps() {
+  JoinStretches(&poor_);
   size_t matched = 0;
-  for (const Copy& copy : copies_) matched += copy.length;
+  VisitParts(copies_, poor_, [&](const Copy& part, bool poor) { matched += poor ? 0 : part.length; });
   if (target_.length - matched < kGapsWorthIndex || source_.length < settings_.window) return Status::kOk;
   const size_t fine = source_.length - std::min(matched, source_.length);
-  const size_t entries = fine / settings_.fine_step + source_.length / settings_.coarse_step + 64;
-  BlockIndex index(settings_.window, settings_.fine_step, entries, settings_.ways);
+  const size_t coarse_step = CoarseStep(target_.length - matched);
+  const size_t fine_step = settings_.fine_step * (fine > settings_.fine_bytes_max ? 2 : 1);
+  const size_t entries = fine / fine_step + source_.length / coarse_step + 64;
+  BlockIndex index(settings_.window, fine_step, entries, settings_.ways);
   if (!index.good()) return Status::kMemory;
-  AddSource(&index);
+  AddSource(fine_step, coarse_step, &index);
   const std::vector<Copy> kept = std::move(copies_);
   copies_.clear();
   end_ = 0;
@@ -289,11 +326,31 @@ Status Matcher::FillGaps() {
     ScanGap(index, copy.target);
     if (stopped_) return Status::kCancelled;
     const size_t room = std::min(copy.target - end_, copy.source);
-    const size_t back = ExtendBack(kernels_, target_.data + copy.target, source_.data + copy.source, room);
+    const size_t back = Behind(copy.target, copy.source, room);
     Push({copy.target - back, copy.source - back, copy.length + back});
   }
   ScanGap(index, target_.length);
+  JoinStretches(&poor_);
+  if (!stopped_ && !poor_.empty()) {
+    copies_ = ImproveCopies(source_, target_, kernels_, index, copies_, poor_,
+                            [this](size_t bytes) { return Stopped(bytes); });
+  }
   return stopped_ ? Status::kCancelled : Status::kOk;
+}
+
+// As TakeNear behind the last copy, but what it would skip is looked for elsewhere first: two insertions may cancel
+// out.
+bool Matcher::TakeNearSearched(const BlockIndex& index, size_t limit) {
+  const size_t at = end_;
+  const ptrdiff_t diagonal = diagonal_;
+  const size_t room = Room(at, limit);
+  if (room == 0) return false;
+  const size_t length = std::min(room, kNearBytes);
+  const size_t skip = kernels_.equal_block(target_.data + at, source_.data + at + diagonal, length);
+  if (skip < kSearchedSkip || skip == length) return TakeNear(at, kNearBytes, limit);
+  ScanGap(index, at + skip);
+  Take(at + skip, at + skip + static_cast<size_t>(diagonal), limit);
+  return true;
 }
 
 // Fills what lies between the last copy and `limit`.
@@ -302,7 +359,8 @@ void Matcher::ScanGap(const BlockIndex& index, size_t limit) {
   size_t at = end_;
   size_t misses = 0;
   while (at + window <= limit) {
-    if (at == end_ && TakeNear(at, kNearBytes, limit)) {
+    if (at == end_ && TakeNearSearched(index, limit)) {
+      if (stopped_) return;
       at = end_;
       misses = 0;
       continue;

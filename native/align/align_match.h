@@ -20,11 +20,13 @@ struct Copy {
 };
 
 struct MatchSettings {
-  size_t window = 32;         // bytes that a seed must share: 16 or 32
-  size_t fine_step = 32;      // distance of indexed places in source bytes not matched yet
-  size_t coarse_step = 4096;  // and in matched ones; a multiple of fine_step
-  unsigned ways = 4;          // places remembered for equal content
-  size_t length_min = 32;     // equal bytes that make a match near the last diagonal worth its numbers
+  size_t window = 32;                // bytes that a seed must share: 16 or 32
+  size_t fine_step = 32;             // distance of indexed places in source bytes not matched yet
+  size_t fine_bytes_max = SIZE_MAX;  // of more such bytes only every second place is indexed
+  size_t coarse_step =
+      4096;                // and in matched ones, where little is to be found: a power of two, a multiple of fine_step
+  unsigned ways = 4;       // places remembered for equal content
+  size_t length_min = 32;  // equal bytes that make a match near the last diagonal worth its numbers
   size_t far_length_min = 32;
 };
 
