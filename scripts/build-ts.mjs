@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { writePageTexts } from './page-texts.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const packageFolder = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
@@ -18,6 +19,8 @@ const builds = [
   { folder: 'esm', type: 'module', options: ['--module', 'nodenext', '--moduleResolution', 'nodenext'] },
   { folder: 'cjs', type: 'commonjs', options: ['--module', 'commonjs', '--moduleResolution', 'bundler'] },
 ];
+
+await writePageTexts();
 
 for (const { folder, type, options } of builds) {
   const out = join(root, 'dist', folder);

@@ -174,3 +174,5 @@ export type {
   Trust,
 } from './transport/transport.js';
 export { createReceiver, createSender, parsePeerAddress, registerTransportMetrics } from './transport/transport.js';
+export type { UiOptions, UiServer } from './ui/ui.js';
+export { serveUi } from './ui/ui.js';

@@ -9,6 +9,7 @@ const ALLOWED = [
   /^(LICENSE|NOTICE)$/,
   /^docs\/([\w-]+\/)*[\w-]+\.(md|svg)$/,
   /^examples\/[\w-]+\.mjs$/,
+  /^docs\/images\/[\w-]+\.png$/,
   /^dist\/(esm|cjs)\/package\.json$/,
   /^dist\/(esm|cjs)\/([\w-]+\/)*[\w-]+\.(js|cjs|js\.map|d\.ts|d\.cts)$/,
   /^dist\/man\/diffkeeper\.1$/,

@@ -96,6 +96,15 @@ export async function withReading<T>(context: CommandContext, task: (store: Stor
   return useStore(store, { logger: context.logger }, task);
 }
 
+/** Opens the store as `withReading` does, for a command that opens and closes it again and again. */
+export async function openToLook(context: CommandContext): Promise<Store> {
+  const store = await openWithProgress(context, openStoreToRead, {});
+  const share = { logger: context.logger };
+  const sharing = setTimeout(() => void shareStore(store, share).catch(() => {}), SHARED_AFTER_MS);
+  sharing.unref();
+  return store;
+}
+
 /** Paths given by the user: relative to the state directory, and staying inside. Throws DK_ARGUMENT. */
 export function innerPath(word: string): string {
   const names = word.split('/').filter((name) => name !== '' && name !== '.');

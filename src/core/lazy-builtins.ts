@@ -33,6 +33,15 @@ export function randomUUID(): string {
   return crypto().randomUUID();
 }
 
+/** Starts a program that nobody waits for; nothing happens when there is none of this name. */
+export function startApart(program: string, words: readonly string[]): void {
+  const child = process
+    .getBuiltinModule('node:child_process')
+    .spawn(program, words, { detached: true, stdio: 'ignore' });
+  child.on('error', () => {});
+  child.unref();
+}
+
 export function zlib(): typeof Zlib {
   return process.getBuiltinModule('node:zlib');
 }

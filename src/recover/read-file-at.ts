@@ -1,6 +1,6 @@
 /** One file of one checkpoint as a stream, without touching any state directory. */
 import { Readable } from 'node:stream';
-import { DiffKeeperError, isSafePath, LIMITS, pathFromText } from '../core/core.js';
+import { DiffKeeperError, isSafePath, LIMITS, pathFromText, pathToText } from '../core/core.js';
 import { startDigest } from '../engine/load.js';
 import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
@@ -36,6 +36,15 @@ export function readFileAt(store: Store, path: string, options: ReadFileOptions 
     const checkpoint = await findCheckpoint(store, options.at);
     return entryAt(store, checkpoint, bytes);
   });
+  return streamOf(content);
+}
+
+/** As `readFileAt`, for a version that was found already. */
+export function readVersion(store: Store, version: Version): Readable {
+  return streamOf(streamContent(store, pathToText(version.path), async () => version));
+}
+
+function streamOf(content: AsyncGenerator<Buffer>): Readable {
   return Readable.from(content, {
     objectMode: false,
     highWaterMark: CHUNK_BYTES,

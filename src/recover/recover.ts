@@ -15,7 +15,7 @@ import { syncTarget } from './sync-target.js';
 import { openTarget } from './target-tree.js';
 import type { RecoverDamage, RecoverOptions, RecoverPlan, RecoverReport } from './types.js';
 
-export { type ReadFileOptions, readFileAt } from './read-file-at.js';
+export { type ReadFileOptions, readFileAt, readVersion } from './read-file-at.js';
 export * from './types.js';
 
 /** What one attempt left behind. */

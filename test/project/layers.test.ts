@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   migrate: ['store', 'delta', 'engine', 'format', 'core'],
   replicate: ['store', 'transport', 'format', 'core'],
   sidecar: ['replicate', 'capture', 'recover', 'migrate', 'store', 'engine', 'format', 'metrics', 'core'],
+  ui: ['recover', 'store', 'format', 'core'],
   cli: ['index'],
 };
 

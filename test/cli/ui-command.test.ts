@@ -1,0 +1,53 @@
+/** `ui` on the command line. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Client } from '../ui/ui-request.js';
+import { ensureBuilt, runCli, scratch, startCli } from './cli-process.js';
+
+let cwd = '';
+let remove = async (): Promise<void> => {};
+const cli = (...words: string[]) => runCli(words, { cwd });
+
+beforeAll(async () => {
+  await ensureBuilt();
+  ({ directory: cwd, remove } = await scratch());
+  await mkdir(path.join(cwd, 'data'));
+  await writeFile(path.join(cwd, 'data', 'one'), 'one\n');
+  expect((await cli('capture', '--state-dir=data', '--store=keep')).code).toBe(0);
+}, 120_000);
+afterAll(() => remove());
+
+describe('ui', () => {
+  it('serves the page until it is interrupted, and leaves the store to others meanwhile', async () => {
+    const running = startCli(['ui', '--store=./keep', '--restore-dir=./restored', '--no-open', '--json'], { cwd });
+    const [, url = ''] = await running.until(/"url":"([^"]+)"/);
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{43}$/);
+    const client = new Client(Number(new URL(url).port));
+    expect((await client.ask('/')).status).toBe(401);
+    await client.enter(url);
+    expect((await client.ask('/')).text).toContain('<title>DiffKeeper</title>');
+    expect((await client.ask('/page-main.js')).status).toBe(200);
+    expect(await client.json('/api/store')).toMatchObject({ total: 1, restoreDir: './restored' });
+    await writeFile(path.join(cwd, 'data', 'one'), 'two\n');
+    // The page held the store a moment ago.
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    expect((await cli('capture', '--state-dir=data', '--store=keep')).code).toBe(0);
+    expect(await client.json('/api/store')).toMatchObject({ total: 2 });
+    running.process.kill('SIGINT');
+    expect((await running.ended).code).toBe(0);
+  });
+
+  it('says what is wrong', async () => {
+    expect((await cli('ui', '--store=nowhere', '--no-open')).stderr).toContain('DK_NO_STORE');
+    const port = await cli('ui', '--store=keep', '--no-open', '--port=0.0.0.0:80');
+    expect([port.code, port.stderr]).toEqual([2, expect.stringContaining('--listen')]);
+  });
+
+  it('warns when other machines reach it', async () => {
+    const running = startCli(['ui', '--store=./keep', '--listen=0.0.0.0', '--no-open'], { cwd });
+    await running.until(/other machines reach 0\.0\.0\.0/);
+    running.process.kill('SIGTERM');
+    expect((await running.ended).code).toBe(0);
+  });
+});
