@@ -3,10 +3,10 @@
  * everything that arrives is verified in the same run. Writes bench/results/transport.json and the section of
  * docs/performance.md.
  *
- *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small]
+ *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small,shaped]
  *                            [--out docs/performance.md] [--results bench/results]
  *
- * Needs iperf3 and rsync. What cannot be had is named in the result with the reason.
+ * Needs iperf3 and rsync, and for shaped lines root, ip and g++. What cannot be had is named in the result with the reason.
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
@@ -17,10 +17,11 @@ import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
+import { shapedLines } from './shaped-lines.mjs';
 import { writeTransport } from './transport-section.mjs';
 import { iperf, timedCommand, transfer } from './transport-trial.mjs';
 
-const PARTS = ['loopback', 'tls', 'files', 'changed', 'latency', 'small'];
+const PARTS = ['loopback', 'tls', 'files', 'changed', 'latency', 'small', 'shaped'];
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
@@ -83,9 +84,9 @@ async function alternate(contenders) {
   );
 }
 
-/** @param {{ size: number, count?: number, tls?: boolean, streams?: number }} job */
-async function ours({ size, count = 1, tls = false, streams }) {
-  const job = { size, count, tls, ...(streams === undefined ? {} : { streams }) };
+/** @param {{ size: number, count?: number, tls?: boolean, streams?: number, known?: boolean }} job */
+async function ours({ size, count = 1, tls = false, streams, known = false }) {
+  const job = { size, count, tls, known, ...(streams === undefined ? {} : { streams }) };
   const ends = await transfer({ role: 'receiveBlobs', ...job }, { role: 'sendBlobs', ...job }, { both: true });
   const { sent, received } = ends;
   const bytes = size * count;
@@ -115,6 +116,7 @@ const loopbackBytes = quick ? 64 << 20 : 4 * 2 ** 30;
 await part('loopback', () =>
   alternate({
     'diffkeeper, auto': () => ours({ size: loopbackBytes }),
+    'diffkeeper, digest known': () => ours({ size: loopbackBytes, known: true }),
     'diffkeeper, 1 stream': () => ours({ size: loopbackBytes, streams: 1 }),
     'diffkeeper, 16 streams': () => ours({ size: loopbackBytes, streams: 16 }),
     'iperf3 -P 1': () => iperf(1, { bytes: loopbackBytes }),
@@ -243,6 +245,8 @@ await part('latency', async () => {
 await part('small', () =>
   alternate({ 'diffkeeper, 4 KiB blobs': () => ours({ size: 4096, count: quick ? 1000 : 100_000 }) }),
 );
+
+await part('shaped', () => shapedLines({ directory: folder('shaped'), quick }));
 
 rmSync(work, { recursive: true, force: true });
 mkdirSync(options.results, { recursive: true });

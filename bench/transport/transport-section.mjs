@@ -74,6 +74,21 @@ function sectionText({ parts, missing, machine, quick, date }) {
     ]);
     blocks.push('**Many small blobs**', table([['', 'time', 'memory, sender', 'memory, receiver'], ...body]));
   }
+  if (parts.shaped) {
+    const { mbit, bytes, rows } = parts.shaped;
+    const head = ['round trip, loss', 'auto', '1', '4', '16', '64', 'iperf3 -P 1', 'iperf3 -P 16', 'rsync'];
+    const body = rows.map((/** @type {any} */ row) => [
+      `${row.rttMs} ms, ${row.lossPercent} %`,
+      `**${row.auto.toFixed(0)}**`,
+      ...['streams1', 'streams4', 'streams16', 'streams64', 'iperf1', 'iperf16', 'rsync'].map((key) =>
+        row[key].toFixed(0),
+      ),
+    ]);
+    blocks.push(
+      `**A line of ${mbit} Mbit/s** (network namespaces, own shaper): Mbit/s reached by ${megabytes(bytes)} over TLS, with the start of the streams`,
+      table([head, ...body]),
+    );
+  }
   for (const [name, reason] of Object.entries(missing)) {
     blocks.push(`Not measured, ${name}: ${String(reason).split('\n')[0]}`);
   }

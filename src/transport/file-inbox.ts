@@ -162,6 +162,7 @@ export class FileInbox {
           const resumedBytes = have.reduce((sum, [, length]) => sum + length, 0);
           this.#onFile({ name: parts.join('/'), path, size: offer.size, peer: offer.peer.name, resumedBytes });
         } catch (error) {
+          await end().catch(() => {});
           throw fromSystemError(error, 'finish', dataPath);
         } finally {
           free();

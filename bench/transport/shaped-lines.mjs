@@ -1,0 +1,71 @@
+/** Transfers over long and lossy lines between two network namespaces, in Mbit/s. */
+import { spawn } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildShaper, mayShapePackets, withPackets } from '../../scripts/net/wan.mjs';
+import { iperf, timedCommand, transfer } from './transport-trial.mjs';
+
+const MBIT = 300;
+/** rsync has one stream: on the worst lines a larger file would take minutes. */
+const RSYNC_BYTES = 8e6;
+const HOST = '10.99.0.2';
+
+/** @param {import('../../scripts/net/wan.mjs').Wan} wan @param {number} bytes @param {number} [streams] */
+async function ours({ near, far, host, reach }, bytes, streams) {
+  const job = { size: bytes, count: 1, tls: true, ...(streams === undefined ? {} : { streams }) };
+  const receive = { role: 'receiveBlobs', ...job, host };
+  const { sent } = await transfer(receive, { role: 'sendBlobs', ...job }, { near, far, both: true, reach });
+  return (bytes * 8) / sent.seconds / 1e6;
+}
+
+/** @param {import('../../scripts/net/wan.mjs').Wan} wan @param {string} directory */
+async function rsync({ near, far }, directory) {
+  const config = join(directory, 'shaped.conf');
+  const file = join(directory, 'shaped');
+  const owner = 'uid = 0\ngid = 0\n';
+  writeFileSync(config, `${owner}use chroot = no\n[out]\npath = ${directory}\nread only = no\n`);
+  writeFileSync(file, randomFillSync(Buffer.alloc(RSYNC_BYTES)));
+  const [program = '', ...words] = [...far, 'rsync', '--daemon', '--no-detach', `--config=${config}`, '--port=8730'];
+  const daemon = spawn(program, words, { stdio: 'ignore' });
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const [command = '', ...args] = [...near, 'rsync', '-W', file, `rsync://${HOST}:8730/out/copy`];
+    return (RSYNC_BYTES * 8) / timedCommand(command, args) / 1e6;
+  } finally {
+    daemon.kill('SIGKILL');
+  }
+}
+
+/**
+ * Rows of Mbit/s reached on each line.
+ * @param {{ directory: string, quick: boolean }} options
+ */
+export async function shapedLines({ directory, quick }) {
+  if (!mayShapePackets()) throw new Error('network namespaces and TUN devices are not permitted here');
+  const program = buildShaper(directory);
+  const bytes = quick ? 4e6 : 188e6;
+  const seconds = quick ? 1 : 8;
+  const rows = [];
+  for (const rttMs of quick ? [20] : [20, 80, 200]) {
+    for (const lossPercent of quick ? [0.1] : [0, 0.1, 1]) {
+      const reached = await withPackets({ program, mbit: MBIT, rttMs, lossPercent }, async (wan) => {
+        const { near, far } = wan;
+        const peer = async (/** @type {number} */ streams) =>
+          (await iperf(streams, { seconds, host: HOST, near, far })).rate * 8000;
+        return {
+          auto: await ours(wan, bytes),
+          streams1: await ours(wan, quick ? bytes : bytes / 8, 1),
+          streams4: await ours(wan, bytes, 4),
+          streams16: await ours(wan, bytes, 16),
+          streams64: await ours(wan, bytes, 64),
+          iperf1: await peer(1),
+          iperf16: await peer(16),
+          rsync: await rsync(wan, directory),
+        };
+      });
+      rows.push({ rttMs, lossPercent, ...reached });
+    }
+  }
+  return { mbit: MBIT, bytes, rows };
+}
