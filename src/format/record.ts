@@ -95,6 +95,14 @@ export interface RecordParts {
 export function encodeRecord(record: RecordParts, checksum: Checksum): Buffer {
   const bytes = RECORD_MIN_BYTES + record.contextList.byteLength + record.payload.byteLength;
   const buffer = Buffer.allocUnsafe(bytes);
+  writeRecordHead(buffer, record);
+  buffer.set(record.contextList, RECORD_HEAD_BYTES);
+  buffer.set(record.payload, RECORD_HEAD_BYTES + record.contextList.byteLength);
+  buffer.writeBigUInt64LE(checksum(buffer.subarray(0, bytes - 8)), bytes - 8);
+  return buffer;
+}
+
+function writeRecordHead(buffer: Buffer, record: RecordParts): void {
   buffer.writeUInt32LE(RECORD_MAGIC, 0);
   buffer[4] = record.kind;
   buffer[5] = record.codec;
@@ -104,10 +112,6 @@ export function encodeRecord(record: RecordParts, checksum: Checksum): Buffer {
   buffer.writeUInt32LE(record.decodedBytes, 12);
   buffer.writeUInt32LE(record.payload.byteLength, 16);
   buffer.set(record.digest, 20);
-  buffer.set(record.contextList, RECORD_HEAD_BYTES);
-  buffer.set(record.payload, RECORD_HEAD_BYTES + record.contextList.byteLength);
-  buffer.writeBigUInt64LE(checksum(buffer.subarray(0, bytes - 8)), bytes - 8);
-  return buffer;
 }
 
 function corrupt(message: string, offset: number): never {
@@ -173,25 +177,33 @@ function recordBody(
   };
 }
 
-/** A record without its check, as it is sealed. */
-export function encodeBareRecord(record: RecordParts): Buffer {
-  const whole = encodeRecord(record, () => 0n);
-  return whole.subarray(0, whole.length - RECORD_CHECK_BYTES);
+/** The pieces of a record without its check, as they are sealed. */
+export function bareRecordPieces(record: RecordParts): Uint8Array[] {
+  const { contextList, payload } = record;
+  const head = Buffer.alloc(RECORD_HEAD_BYTES);
+  writeRecordHead(head, record);
+  return [head, contextList, payload];
 }
 
-/** What sealed bytes of this length are bound to: also the head of their record. */
-export function sealedHead(sealedBytes: number): Buffer {
+/** Head of a sealed record, which the bytes in it are bound to. */
+function sealedHead(sealedBytes: number): Buffer {
   const head = Buffer.allocUnsafe(SEALED_HEAD_BYTES);
   head.writeUInt32LE(SEALED_MAGIC, 0);
   head.writeUInt32LE(sealedBytes, 4);
   return head;
 }
 
-export function encodeSealedRecord(sealed: Buffer, checksum: Checksum): Buffer {
-  const bytes = Buffer.allocUnsafe(SEALED_HEAD_BYTES + sealed.length + RECORD_CHECK_BYTES);
-  bytes.set(sealedHead(sealed.length));
-  bytes.set(sealed, SEALED_HEAD_BYTES);
+/** @param seal writes so many sealed bytes into the room, bound to the head */
+export function encodeSealedRecord(
+  sealedBytes: number,
+  checksum: Checksum,
+  seal: (room: Buffer, head: Buffer) => void,
+): Buffer {
+  const bytes = Buffer.allocUnsafe(SEALED_HEAD_BYTES + sealedBytes + RECORD_CHECK_BYTES);
   const end = bytes.length - RECORD_CHECK_BYTES;
+  const head = sealedHead(sealedBytes);
+  bytes.set(head);
+  seal(bytes.subarray(SEALED_HEAD_BYTES, end), head);
   bytes.writeBigUInt64LE(checksum(bytes.subarray(0, end)), end);
   return bytes;
 }

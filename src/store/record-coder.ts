@@ -2,12 +2,12 @@
 import type { StoreKeys } from '../crypt/crypt.js';
 import { SEAL_BYTES } from '../crypt/crypt.js';
 import {
+  bareRecordPieces,
   type Checksum,
   type DecodedRecord,
   decodeRecord,
   decodeRecordHead,
   decodeSealedRecord,
-  encodeBareRecord,
   encodeRecord,
   encodeSealedRecord,
   RECORD_CHECK_BYTES,
@@ -16,7 +16,6 @@ import {
   type RecordParts,
   SEALED_HEAD_BYTES,
   SEALED_MAGIC,
-  sealedHead,
   sealedRecordBytes,
 } from '../format/format.js';
 
@@ -62,18 +61,20 @@ export function recordCoder(checksum: Checksum, keys: StoreKeys | null): RecordC
     };
   }
   const { records } = keys;
-  const seal = (plain: Buffer): Buffer =>
-    encodeSealedRecord(records.seal(plain, sealedHead(plain.length + SEAL_BYTES)), checksum);
+  const seal = (pieces: readonly Uint8Array[]): Buffer => {
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, SEAL_BYTES);
+    return encodeSealedRecord(bytes, checksum, (room, head) => records.sealInto(room, pieces, head));
+  };
   return {
     sealed: true,
     headBytes: SEALED_HEAD_BYTES,
     extraBytes: SEALED_HEAD_BYTES + SEAL_BYTES,
     magic: magicOf(SEALED_MAGIC),
-    encode: (record) => seal(encodeBareRecord(record)),
+    encode: (record) => seal(bareRecordPieces(record)),
     length: sealedRecordBytes,
     decode: (bytes, offset) =>
       decodeSealedRecord(bytes, offset, checksum, (sealed, bound) => records.open(sealed, bound)),
     toPlain: (_bytes, { head, contextList, payload }) => encodeRecord({ ...head, contextList, payload }, checksum),
-    fromPlain: (record) => seal(record.subarray(0, record.length - RECORD_CHECK_BYTES)),
+    fromPlain: (record) => seal([record.subarray(0, record.length - RECORD_CHECK_BYTES)]),
   };
 }
