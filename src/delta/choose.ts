@@ -39,6 +39,8 @@ export interface BestPayload {
 
 /** Up to this many bytes of target every engine that may win is run on all of it. */
 const COMPARED_BYTES = 256 << 10;
+/** Floats of which a smaller share stayed as it was have all changed, as in a training step. */
+const ALL_CHANGED = 0.05;
 /** bsdiff sorts the whole source in memory. */
 const BSDIFF_BYTES_MAX = 64 << 20;
 
@@ -78,8 +80,10 @@ function planBsdiff({ source, target, effort }: DeltaJob, { executable }: PairEv
 function planLarge(job: DeltaJob, { evidence, layout }: PairView): Step[] {
   const sizes = evidence.sizes;
   const steps: Step[] = [planTensor(layout)];
-  // Elements are matched in place, so anything that moved needs align; else it would only cost time.
-  if (layout === undefined || evidence.shifted || job.effort === 'max') {
+  // Elements are matched in place, so anything that moved needs align; else it would only cost time, at `max` minutes,
+  // unless some elements did not change.
+  const mayHelp = evidence.shifted || (job.effort === 'max' && evidence.inPlace > ALL_CHANGED);
+  if (layout === undefined || mayHelp) {
     steps.push({ engine: 'align', reason: 'finds equal, shifted and slightly changed bytes' });
   } else {
     steps.push(skip('align', 'floats in place: it would gain nothing'));

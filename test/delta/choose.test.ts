@@ -41,6 +41,21 @@ describe('auto', () => {
     expect(report.candidates.every(({ reason }) => reason.length > 5)).toBe(true);
   });
 
+  it('tries align on floats at the effort max only where some of them stayed as they were', async () => {
+    const source = Buffer.alloc(400_000);
+    for (let i = 0; i < 100_000; i += 1) source.writeFloatLE(Math.sin(i * 1.7), 4 * i);
+    const step = Buffer.from(source);
+    for (let i = 0; i < 100_000; i += 1) step.writeFloatLE(source.readFloatLE(4 * i) * 1.0001 + 1e-6, 4 * i);
+    const half = Buffer.concat([step.subarray(0, 200_000), source.subarray(200_000)]);
+    const regions = [{ begin: 0, bytes: source.length, width: 4 as const, source: 0 }];
+    const engines = async (target: Buffer, effort: 'fast' | 'max') =>
+      tried((await reported(source, target, { effort, regions })).report).map(({ engine }) => engine);
+    expect(await engines(step, 'max')).toContain('tensor');
+    expect(await engines(step, 'max')).not.toContain('align');
+    expect(await engines(half, 'max')).toContain('align');
+    expect(await engines(half, 'fast')).not.toContain('align');
+  });
+
   it('runs bsdiff on executables at the effort max only', async () => {
     const source = executable(patternBytes(400_000, 1));
     const target = executable(editedBytes(patternBytes(400_000, 1), 4));
