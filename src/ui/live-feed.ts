@@ -66,7 +66,7 @@ export class LiveFeed {
     let news: object;
     try {
       // A closed store is not opened for nothing: whoever wrote to it has changed its files.
-      if (this.#session.isOpen || (await this.#session.changed())) {
+      if (await this.#session.changed()) {
         await this.#session.use((store) => this.#index.update(store));
       }
       news = this.#news();

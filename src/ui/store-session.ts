@@ -50,9 +50,15 @@ export class StoreSession {
     }
   }
 
-  /** Whether the files of the store changed since it was closed; true when that is not known. */
+  /**
+   * Whether the files of the store changed since it was opened; true when that is not known. A store that is read
+   * through another process stays as it was when it was opened: the next use opens it again then.
+   */
   async changed(): Promise<boolean> {
-    return this.#place === null || this.#seen !== (await this.#look());
+    await this.#closing;
+    const changed = this.#place === null || this.#seen !== (await this.#look());
+    if (changed && this.#store !== null) this.#stale = true;
+    return changed;
   }
 
   async end(): Promise<void> {
@@ -64,10 +70,12 @@ export class StoreSession {
   async #opened(): Promise<Store> {
     if (this.#stale && this.#uses === 1) await this.#close();
     await this.#closing;
+    const fresh = this.#store === null;
     this.#store ??= this.#open();
     try {
       const store = await this.#store;
       this.#place = store;
+      if (fresh) this.#seen = await this.#look();
       return store;
     } catch (error) {
       this.#store = null;
@@ -88,11 +96,11 @@ export class StoreSession {
     this.#store = null;
     this.#stale = false;
     if (held === null) return this.#closing;
-    // What others write after this look is a change, whoever owned the store.
     this.#closing = this.#look()
-      .then((seen) => {
-        this.#seen = seen;
-        return held.then((store) => store.close());
+      .then(async (before) => {
+        await (await held).close();
+        // What closing wrote is none of others; what they wrote before is not seen yet.
+        if (before === this.#seen) this.#seen = await this.#look();
       })
       .catch(() => {});
     return this.#closing;

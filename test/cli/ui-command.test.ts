@@ -38,6 +38,24 @@ describe('ui', () => {
     expect((await running.ended).code).toBe(0);
   });
 
+  it('shows what a process that has the store writes', async () => {
+    const watching = startCli(['watch', '--state-dir=data', '--store=keep', '--max-lag=100ms'], { cwd });
+    await watching.until(/watching data/);
+    const running = startCli(['ui', '--store=keep', '--no-open', '--json'], { cwd });
+    const [, url = ''] = await running.until(/"url":"([^"]+)"/);
+    const client = new Client(Number(new URL(url).port));
+    await client.enter(url);
+    const { total } = await client.json<{ total: number }>('/api/store');
+    const listening = client.ask('/api/events');
+    await writeFile(path.join(cwd, 'data', 'one'), 'three\n');
+    await watching.until(/checkpoint \d+: .*~1/);
+    await new Promise((resolve) => setTimeout(resolve, 3500));
+    running.process.kill('SIGTERM');
+    watching.process.kill('SIGTERM');
+    await Promise.all([running.ended, watching.ended]);
+    expect((await listening.catch(() => ({ text: '' }))).text).toContain(`"total":${total + 1}`);
+  });
+
   it('says what is wrong', async () => {
     expect((await cli('ui', '--store=nowhere', '--no-open')).stderr).toContain('DK_NO_STORE');
     const port = await cli('ui', '--store=keep', '--no-open', '--port=0.0.0.0:80');
