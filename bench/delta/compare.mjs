@@ -4,7 +4,7 @@
  *
  *   node bench/delta/compare.mjs [options]
  *
- *   --pairs LIST   names of bench/delta/pairs.mjs (all)
+ *   --pairs LIST   names of bench/delta/pairs.mjs (all); the figures of the others stay as they are in the results
  *   --trials N     how often each is measured (3; what takes over 3 s once)
  *   --quick        generated pairs at a twentieth of their size and one trial; no figures to quote
  *   --dir DIR      where the pairs are kept between runs (a folder of the system's temporary directory)
@@ -139,6 +139,21 @@ async function comparePair(folder) {
   return { sourceBytes: fs.statSync(places.source).size, targetBytes, tools };
 }
 
+/**
+ * New figures in place of the same pairs' older ones.
+ * @param {string} file
+ * @param {readonly { name: string }[]} taken
+ */
+function withOthers(file, taken) {
+  const older = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : { pairs: [] };
+  if ((older.quick ?? options.quick) !== options.quick) return taken;
+  const known = older.pairs.map((/** @type {any} */ pair) => ({ commit: older.machine?.commit, ...pair }));
+  return PAIRS.flatMap(({ name }) => {
+    const found = [...taken, ...known].find((pair) => pair.name === name);
+    return found === undefined ? [] : [found];
+  });
+}
+
 const workspace = openWorkspace(tmpdir());
 env.TMPDIR = workspace.root;
 const wanted = options.pairs?.split(',');
@@ -158,15 +173,17 @@ for (const pair of PAIRS.filter(({ name }) => wanted === undefined || wanted.inc
     good = false;
   say(`${pair.name}: ${failed ?? 'measured'} in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
 }
+const machine = machineFacts(workspace.root);
+for (const pair of pairs) Object.assign(pair, { commit: machine.commit, date: new Date().toISOString().slice(0, 10) });
 const result = {
   schema: 1,
   quick: options.quick,
   trials,
   date: new Date().toISOString(),
-  command: `node bench/delta/compare.mjs${options.quick ? ' --quick' : ''}${wanted === undefined ? '' : ` --pairs=${wanted.join(',')}`}`,
-  machine: machineFacts(workspace.root),
+  command: `node bench/delta/compare.mjs${options.quick ? ' --quick' : ''}`,
+  machine,
   versions: Object.fromEntries(PEERS.map((peer) => [peer.name, peer.version()])),
-  pairs,
+  pairs: wanted === undefined ? pairs : withOthers(join(options.results, 'deltas.json'), pairs),
 };
 fs.mkdirSync(options.results, { recursive: true });
 fs.writeFileSync(join(options.results, 'deltas.json'), `${JSON.stringify(result, null, 1)}\n`);

@@ -42,6 +42,7 @@ its signature counted in. \`diffkeeper\` is \`diff\` and \`patch\` of the librar
  * @property {number} sourceBytes
  * @property {number} targetBytes
  * @property {Record<string, Tool>} tools
+ * @property {string} [commit] that the figures are of, where pairs were taken at different ones
  *
  * @typedef {object} DeltaResult
  * @property {boolean} quick
@@ -69,7 +70,8 @@ function pairTable(pair) {
     const memory = [tool.diff.rssBytes, tool.patch.rssBytes].map(showBytes);
     return [shown, String(tool.deltaBytes), share, ...side(tool.diff), ...side(tool.patch), ...memory];
   });
-  const sizes = `${showBytes(pair.sourceBytes)} to ${showBytes(pair.targetBytes)}, ${pair.change}`;
+  const commit = pair.commit === undefined ? '' : `; commit ${pair.commit}`;
+  const sizes = `${showBytes(pair.sourceBytes)} to ${showBytes(pair.targetBytes)}, ${pair.change}${commit}`;
   return `### ${pair.name}: ${pair.what}\n\n${sizes}.\n\n${table(HEAD, rows)}`;
 }
 
