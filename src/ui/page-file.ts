@@ -15,7 +15,8 @@ export interface PageFile {
 
 /** The file at this path of the address; `/` is the page itself. Undefined when there is none. */
 export function pageFile(pathname: string): PageFile | undefined {
-  const name = pathname === '/' ? 'index.html' : pathname.slice(1);
+  // Browsers ask for a favicon beside whatever is no page, such as a download.
+  const name = { '/': 'index.html', '/favicon.ico': 'icon.svg' }[pathname] ?? pathname.slice(1);
   if (!Object.hasOwn(PAGE_TEXTS, name)) return undefined;
   return { type: TYPES[name.slice(name.lastIndexOf('.') + 1)] ?? 'text/plain', text: PAGE_TEXTS[name] ?? '' };
 }

@@ -40,7 +40,8 @@ async function inBash(...words: string[]): Promise<string[]> {
 
 describe('bash', () => {
   it('completes commands, flags of the command, and values', async () => {
-    expect(await inBash('diffkeeper', 're')).toEqual(['record', 'recover', 'repair']);
+    const begun = COMMAND_TABLE.map(({ name }) => name).filter((name) => name.startsWith('re'));
+    expect(await inBash('diffkeeper', 're')).toEqual(begun.sort());
     expect(await inBash('diffkeeper', 'verify', '--rea')).toEqual(['--read-data']);
     expect(await inBash('diffkeeper', '--consistency', '=', 'fr')).toEqual(['freeze']);
     expect(await inBash('diffkeeper', '--state-d')).toEqual(['--state-dir=']);
@@ -68,7 +69,7 @@ describe('fish', () => {
         .split('\n')
         .filter(Boolean)
         .map((row) => row.split('\t')[0] ?? '');
-    expect(offered('diffkeeper reco')).toEqual(['record', 'recover']);
+    expect(offered('diffkeeper reco').sort()).toEqual(['record', 'recover']);
     expect(offered('diffkeeper --consistency=')).toEqual(['--consistency=file', '--consistency=freeze']);
     expect(offered('diffkeeper verify --rea')).toContain('--read-data');
   });
