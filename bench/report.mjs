@@ -58,7 +58,10 @@ function deltas() {
 const results = readResults(options.results);
 // Sections that programs of their own make stay as they are.
 const before = existsSync(options.out) ? readFileSync(options.out, 'utf8') : '';
-const kept = ['states', 'recovery', 'history', 'large'].map((name) => sectionOf(before, name));
+const kept = [...before.matchAll(/^<!-- (\S+): made by /gm)]
+  .map(([, name]) => name)
+  .filter((name) => name !== 'deltas')
+  .map((name) => sectionOf(before, name));
 const sections = [performanceDocument(results).trimEnd(), deltas(), ...kept].filter((section) => section !== '');
 writeFileSync(options.out, `${sections.join('\n\n')}\n`);
 if (!options['no-readme']) writeReadme(shortTable(results));
