@@ -12,6 +12,7 @@ const FUNCTION_LINES_MAX = 70;
 const SHARED_NAMES: readonly RegExp[] = [/^types\.ts$/, /^README\.md$/, /^package(-lock)?\.json$/, /^\./];
 
 const code = projectFiles(/^(src|test|bench|scripts|demo|examples)\/.*\.(c|m)?[jt]s$/);
+const sheets = projectFiles(/\.css$/);
 const cpp = projectFiles(/^native\/.*\.(cc|h)$/);
 const readable = projectFiles(/\.(ts|cts|mjs|cjs|js|cc|h|md|json|sh|yml|txt|gyp)$|^\.ci\/run$|^CMakeLists\.txt$/);
 
@@ -30,8 +31,8 @@ function cppFunctions(name: string): { readonly line: number; readonly lines: nu
 }
 
 describe('lengths', () => {
-  it(`TypeScript and scripts: ${TYPESCRIPT_LINES_MAX} lines, tests ${TEST_LINES_MAX}`, () => {
-    const long = code.filter(
+  it(`TypeScript, scripts and style sheets: ${TYPESCRIPT_LINES_MAX} lines, tests ${TEST_LINES_MAX}`, () => {
+    const long = [...code, ...sheets].filter(
       (name) => lineCount(name) > (name.startsWith('test/') ? TEST_LINES_MAX : TYPESCRIPT_LINES_MAX),
     );
     expect(long).toEqual([]);
