@@ -5,28 +5,27 @@ const SMALLEST = 32 << 10;
 /** Kept for later at most; what is in use is bounded by the window of the session. */
 const SPARE_BYTES_MAX = 32 << 20;
 
-/** Buffers in sizes of powers of two, each with room for the header that follows a payload on the stream. */
+/** Buffers in sizes of powers of two, each with room for a header: one that follows what is read, or leads what is sent. */
 export class FramePool {
-  readonly #spare = new Map<number, Buffer[]>();
+  /** Those given back, in the order of their return. */
+  readonly #spare: Buffer[] = [];
   #spareBytes = 0;
 
-  /** A buffer of at least this many bytes and room for a header. */
+  /** A buffer of at least this many bytes and room for a header: the one used last that is large enough. */
   take(bytes: number): Buffer {
-    const size = sizeClass(bytes);
-    const spare = this.#spare.get(size)?.pop();
-    if (spare === undefined) return Buffer.allocUnsafeSlow(size + FRAME_HEADER_BYTES);
-    this.#spareBytes -= size;
+    const at = this.#spare.findLastIndex((spare) => spare.length >= bytes + FRAME_HEADER_BYTES);
+    if (at < 0) return Buffer.allocUnsafeSlow(sizeClass(bytes) + FRAME_HEADER_BYTES);
+    const [spare] = this.#spare.splice(at, 1) as [Buffer];
+    this.#spareBytes -= spare.length;
     return spare;
   }
 
   /** Gives a buffer from `take` back; nobody may look at it afterwards. */
   give(buffer: Buffer): void {
-    const size = buffer.length - FRAME_HEADER_BYTES;
-    if (this.#spareBytes + size > SPARE_BYTES_MAX) return;
-    this.#spareBytes += size;
-    const spare = this.#spare.get(size);
-    if (spare === undefined) this.#spare.set(size, [buffer]);
-    else spare.push(buffer);
+    this.#spare.push(buffer);
+    this.#spareBytes += buffer.length;
+    // The oldest go first: pieces may have become longer since, and those would never be taken again.
+    while (this.#spareBytes > SPARE_BYTES_MAX) this.#spareBytes -= this.#spare.shift()?.length ?? 0;
   }
 }
 

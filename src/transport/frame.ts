@@ -90,15 +90,20 @@ function broken(message: string): never {
   throw new DiffKeeperError('DK_PROTOCOL', `frame: ${message}`);
 }
 
-/** A header with its check; the payload follows it on the stream. */
-export function encodeHeader(xxh3: Xxh3, type: FrameType, payload: Uint8Array, fields: FrameFields = {}): Buffer {
+/** A header with its check, at the beginning of `header`; the payload follows it on the stream. */
+export function encodeHeader(
+  xxh3: Xxh3,
+  type: FrameType,
+  payload: Uint8Array,
+  fields: FrameFields = {},
+  header: Buffer = Buffer.allocUnsafe(FRAME_HEADER_BYTES),
+): Buffer {
   if (payload.length > payloadLimit(type)) {
     throw new DiffKeeperError('DK_LIMIT', `a frame of type ${type} has at most ${payloadLimit(type)} bytes`, {
       actual: payload.length,
     });
   }
   const { id = 0, offset = 0, flags = 0 } = fields;
-  const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
   header.writeUInt32LE(MAGIC, 0);
   header[4] = type;
   header[5] = flags;

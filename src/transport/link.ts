@@ -1,7 +1,15 @@
 /** One connection of a session: frames in, frames out. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
-import { encodeHeader, FRAME, type FrameFields, type FrameType, payloadLimit, type Xxh3 } from './frame.js';
+import {
+  encodeHeader,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameFields,
+  type FrameType,
+  payloadLimit,
+  type Xxh3,
+} from './frame.js';
 import type { FramePool } from './frame-pool.js';
 import { type Frame, FrameReader } from './frame-reader.js';
 import type { Intake, StreamSocket } from './sockets.js';
@@ -94,6 +102,22 @@ export class Link implements Intake {
       return;
     }
     socket.write(encodeHeader(this.#xxh3, type, payload, fields), payload, done);
+  }
+
+  /** Whether a payload should be copied behind its header rather than be sent from where it is. */
+  get wantsWhole(): boolean {
+    return this.#socket?.secure ?? false;
+  }
+
+  /** As `send`, of a payload that stands in `frame` behind room for the header, which is filled in here. */
+  sendWhole(type: FrameType, frame: Buffer, fields: FrameFields, done: () => void): void {
+    const socket = this.#socket;
+    if (socket === undefined || this.phase === 'over') {
+      done();
+      return;
+    }
+    encodeHeader(this.#xxh3, type, frame.subarray(FRAME_HEADER_BYTES), fields, frame);
+    socket.writeWhole(frame, done);
   }
 
   /** Sends what is queued and closes. */

@@ -1,7 +1,7 @@
 /** Reads pieces and hands them to streams. */
 import type { Clock } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
-import { FRAME } from './frame.js';
+import { FRAME, FRAME_HEADER_BYTES } from './frame.js';
 import type { FramePool } from './frame-pool.js';
 import type { Link } from './link.js';
 import { encodeOffer } from './messages.js';
@@ -44,29 +44,31 @@ export class PieceShipper {
     link.busyBytes += piece.length;
     link.busyFrames += 1;
     limit.spend(piece.length);
-    // The stream and the hash each need the bytes for a while.
+    // The stream and the hash each need the bytes for a while. A hash that lags behind holds the stream up, too: else
+    // what it has not seen yet would gather in memory.
     let holders = 1;
     let buffer: Buffer | undefined;
     const release = (): void => {
       holders -= 1;
-      if (holders === 0 && buffer !== undefined) pool.give(buffer);
-    };
-    const sent = (): void => {
+      if (holders > 0) return;
       link.busyBytes -= piece.length;
       link.busyFrames -= 1;
-      release();
+      if (buffer !== undefined) pool.give(buffer);
       this.#events.free();
     };
     try {
       const { blob } = out;
+      const whole = link.wantsWhole && !out.single;
       let bytes = blob.view?.(piece.offset, piece.length);
-      if (bytes === undefined) {
+      if (bytes === undefined || whole) {
         buffer = pool.take(piece.length);
-        bytes = await readFully(blob, piece.offset, buffer.subarray(0, piece.length));
+        const room = buffer.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + piece.length);
+        bytes?.copy(room);
+        bytes ??= await readFully(blob, piece.offset, room);
       }
       const payload = out.single ? await this.#singlePayload(out, bytes) : bytes;
       if (out.over) {
-        sent();
+        release();
         return;
       }
       if (!out.single && piece.sends === 1) {
@@ -75,9 +77,12 @@ export class PieceShipper {
       }
       this.sentBytes += piece.length;
       if (piece.sends > 1) this.resentBytes += piece.length;
-      link.send(out.single ? FRAME.blob : FRAME.data, payload, { id: out.id, offset: piece.offset }, sent);
+      const fields = { id: out.id, offset: piece.offset };
+      if (out.single) link.send(FRAME.blob, payload, fields, release);
+      else if (buffer === undefined) link.send(FRAME.data, payload, fields, release);
+      else link.sendWhole(FRAME.data, buffer.subarray(0, FRAME_HEADER_BYTES + piece.length), fields, release);
     } catch (error) {
-      sent();
+      release();
       this.#events.failed(out, error);
     }
   }

@@ -8,7 +8,7 @@
 import type * as Net from 'node:net';
 import type * as Tls from 'node:tls';
 import { DiffKeeperError, systemCode } from '../core/core.js';
-import { attach, type Intake, internals, readDirectly, StreamSocket } from './stream-socket.js';
+import { attach, type Intake, internals, readDirectly, StreamSocket, turnDirect } from './stream-socket.js';
 import type { Trust } from './types.js';
 
 export type { Intake } from './stream-socket.js';
@@ -190,7 +190,9 @@ function startServer(place: Place, names: WeakMap<object, string>): Net.Server {
         };
   const server = tls().createServer(options, (socket) => {
     const { intake, begin } = place.accept();
-    attach(socket, intake, false);
+    const direct = turnDirect(socket, intake);
+    attach(socket, intake, direct);
+    if (direct) socket.resume();
     const name = 'keys' in trust ? (names.get(socket) ?? 'unnamed') : commonName(socket);
     begin(new StreamSocket(socket, name));
   });

@@ -17,7 +17,7 @@ export interface Intake {
 
 /** Of Node's socket, not documented but unchanged since its beginnings; used only when it is there. */
 export interface Internals {
-  _handle: { readonly fd?: number } | null;
+  _handle: { readonly fd?: number; useUserBuffer?(buffer: Buffer): void } | null;
   _server: object | null;
 }
 
@@ -31,9 +31,13 @@ export class StreamSocket {
   readonly name: string;
   #corked = false;
 
+  /** Of TLS: it joins what is written at once into new memory first, so a frame had better be in one piece. */
+  readonly secure: boolean;
+
   constructor(socket: RawSocket, name: string) {
     this.#socket = socket;
     this.name = name;
+    this.secure = 'encrypted' in socket;
     this.address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
   }
 
@@ -55,6 +59,11 @@ export class StreamSocket {
     socket.write(header);
     socket.write(payload, done);
     socket.uncork();
+  }
+
+  /** Sends a large frame that is in one piece. */
+  writeWhole(frame: Buffer, done: () => void): void {
+    this.#socket.write(frame, done);
   }
 
   /** Holds small writes until this turn of the loop is over, so that they leave together. */
@@ -108,6 +117,27 @@ function guarded(socket: RawSocket, take: () => void): boolean {
     socket.destroy(error instanceof Error ? error : new Error(String(error)));
     return false;
   }
+}
+
+/** What Node's `onread` option sets on a socket, by the names of its symbols. */
+const READ_MARKS = ['kBuffer', 'kBufferCb', 'kBufferGen'] as const;
+
+/**
+ * Makes a socket that is there already read into our memory, as `onread` does for those we make: Node's TLS server has
+ * no such option, and 'data' costs an allocation for each record of 16 KiB. False where this release of Node keeps it
+ * elsewhere; then nothing was changed.
+ */
+export function turnDirect(socket: RawSocket, intake: Intake): boolean {
+  const symbols = Object.getOwnPropertySymbols(socket);
+  const [buffer, callback, next] = READ_MARKS.map((name) => symbols.find(({ description }) => description === name));
+  const handle = internals(socket)._handle;
+  const known = buffer !== undefined && callback !== undefined && next !== undefined && socket.readableLength === 0;
+  if (!known || handle?.useUserBuffer === undefined) return false;
+  const first = intake.tail();
+  const options = readDirectly(intake, () => socket);
+  Object.assign(socket, { [buffer]: first, [callback]: options.callback, [next]: options.buffer });
+  handle.useUserBuffer(first);
+  return true;
 }
 
 /** Node's option for reading into our memory. The socket is known only after the option was made. */
