@@ -1,6 +1,7 @@
 /**
  * Figures of the state encoder: each trial in a process of its own, everything that is measured is verified in the same
- * run. Writes bench/results/state/state.json and the section of docs/performance.md.
+ * run. Writes bench/results/state/state.json and the section of docs/performance.md after each part; parts that are not
+ * chosen stay as they are.
  *
  *   node bench/state/run-states.mjs [--quick] [--only=workloads,scaling,concurrency,redis,guest,checkpoints]
  *                            [--out docs/performance.md] [--results bench/results/state]
@@ -8,12 +9,13 @@
  * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time. What cannot be had
  * is named in the result with the reason.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
+import { measuredParts } from '../lib/measured-parts.mjs';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
 import { runTrial } from '../lib/trial-process.mjs';
@@ -34,9 +36,6 @@ const { values: options } = parseArgs({
     results: { type: 'string', default: join(ROOT, 'bench', 'results', 'state') },
   },
 });
-const chosen = options.only.split(',');
-const unknown = chosen.filter((part) => !PARTS.includes(part));
-if (unknown.length > 0) throw new Error(`unknown "${unknown.join(', ')}"; there are: ${PARTS.join(', ')}`);
 const { quick } = options;
 const trials = quick ? 1 : 5;
 const work = mkdtempSync(join(tmpdir(), 'dk-bench-state-'));
@@ -55,20 +54,6 @@ function middle(job) {
   return { ...best, cpuSpread: [Math.min(...times), Math.max(...times)] };
 }
 
-/** @param {string} name @param {() => unknown} task */
-async function part(name, task) {
-  if (!chosen.includes(name)) return;
-  const start = performance.now();
-  try {
-    result.parts[name] = await task();
-  } catch (error) {
-    result.missing[name] = error instanceof Error ? error.message : String(error);
-  }
-  console.error(
-    `${name}: ${((performance.now() - start) / 1000).toFixed(1)} s${result.missing[name] ? `, MISSING: ${result.missing[name]}` : ''}`,
-  );
-}
-
 /** @param {string} name */
 function folder(name) {
   const directory = join(work, name);
@@ -79,15 +64,14 @@ function folder(name) {
 /** @param {readonly string[]} files */
 const seriesOf = (files) => trial({ kind: 'series', files, times: quick ? 1 : 3 }).rows;
 
-/** @type {{ schema: 1, quick: boolean, date: string, machine: Record<string, string>, parts: Record<string, any>, missing: Record<string, string> }} */
-const result = {
-  schema: 1,
+const part = measuredParts({
+  file: join(options.results, 'state.json'),
+  names: PARTS,
+  only: options.only,
   quick,
-  date: new Date().toISOString().slice(0, 10),
   machine: machineFacts(work),
-  parts: {},
-  missing: {},
-};
+  report: (result) => writeStates(options.out, result),
+});
 try {
   await part('workloads', () =>
     Object.fromEntries(
@@ -124,6 +108,3 @@ try {
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
-mkdirSync(options.results, { recursive: true });
-writeFileSync(join(options.results, 'state.json'), `${JSON.stringify(result, null, 2)}\n`);
-writeStates(options.out, result);

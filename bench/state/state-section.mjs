@@ -1,20 +1,11 @@
 /** The section of docs/performance.md about the state encoder, between two marks. */
+import { showBytes, showMs, table } from '../lib/figures.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
+import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
 import { WORKLOADS } from './workloads.mjs';
-
-/** @param {number | undefined} bytes */
-function size(bytes) {
-  if (bytes === undefined) return '';
-  if (bytes < 10_000) return `${bytes} B`;
-  return bytes < 1e7 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
 
 /** @param {number} bytes @param {number} ms */
 const rate = (bytes, ms) => `${(bytes / ms / 1e6).toFixed(2)} GB/s`;
-
-/** @param {readonly (readonly string[])[]} rows */
-const table = ([head = [], ...rows]) =>
-  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 /** @param {Record<string, any>} results @param {boolean} fair */
 function workloadRows(results, fair) {
@@ -26,18 +17,18 @@ function workloadRows(results, fair) {
       const limit = fair
         ? bound === undefined
           ? ''
-          : `${size(Math.round(bound))} (${((own.bytes / bound - 1) * 100).toFixed(1)} % above)`
+          : `${showBytes(Math.round(bound))} (${((own.bytes / bound - 1) * 100).toFixed(1)} % above)`
         : claimed === undefined
           ? ''
-          : size(claimed) + (measured === undefined ? '' : ` (again: ${size(measured)})`);
+          : showBytes(claimed) + (measured === undefined ? '' : ` (again: ${showBytes(measured)})`);
       const times = (older.cpuMs / own.encode.cpuMs).toFixed(1);
       return [
         title,
-        `**${size(ours)}**`,
+        `**${showBytes(ours)}**`,
         limit,
-        size(older.bytes),
-        size(xbzrle),
-        size(zstd.bytes),
+        showBytes(older.bytes),
+        showBytes(xbzrle),
+        showBytes(zstd.bytes),
         rate(own.stateBytes, own.encode.cpuMs),
         rate(own.stateBytes, own.decode.cpuMs),
         `${rate(own.stateBytes, older.cpuMs)} (${times}x)`,
@@ -50,24 +41,24 @@ function seriesTable(title, rows) {
   const head = ['dump', 'state', 'delta', 'engine', 'XBZRLE', 'zstd --patch-from', 'encode', 'decode', 'zstd'];
   const body = rows.map(({ own, xbzrle, zstd }, i) => [
     `${i + 1}`,
-    size(own.stateBytes),
-    `**${size(own.bytes)}**`,
+    showBytes(own.stateBytes),
+    `**${showBytes(own.bytes)}**`,
     `${own.kind === 'full' ? 'none: ' : ''}${own.engines.join(', ')}`,
-    size(xbzrle),
-    size(zstd.bytes),
+    showBytes(xbzrle),
+    showBytes(zstd.bytes),
     rate(own.stateBytes, own.encode.cpuMs),
     rate(own.stateBytes, own.decode.cpuMs),
     rate(own.stateBytes, zstd.cpuMs),
   ]);
-  return `**${title}**\n\n${table([head, ...body])}`;
+  return `**${title}**\n\n${table(head, body)}`;
 }
 
-/** @param {any} result */
+/** @param {import('../lib/measured-parts.mjs').PartResults} result */
 function sectionText(result) {
-  const { parts, missing, machine } = result;
+  const { parts } = result;
   const blocks = [
     '## State encoder',
-    `${result.quick ? 'Quick run: **do not quote**. ' : ''}Made by \`npm run bench:state\` on ${result.date}; ${machine.CPU}, ${machine.engine}, node ${machine.node}, commit ${machine.commit}.`,
+    madeBy(result, 'npm run bench:state'),
     'Messages are counted whole: key, digests, checksum. Rates are state bytes by processor time of all threads, hence those of one core, ' +
       'with both digests computed and checked. Every message was decoded and compared in the same run. "Older path" is that of the ' +
       'older system written again: XOR over everything, zstd level 3, no digest; XBZRLE is a plain reference of what QEMU sends.',
@@ -84,9 +75,9 @@ function sectionText(result) {
     ];
     blocks.push(
       '**The older system\'s own workloads** (mostly periodic data; "claimed" is what it documents)',
-      table([of('claimed'), ...workloadRows(parts.workloads, false)]),
+      table(of('claimed'), workloadRows(parts.workloads, false)),
       '**Fair versions**: random positions and values, next to the information that they hold',
-      table([of('information'), ...workloadRows(parts.workloads, true)]),
+      table(of('information'), workloadRows(parts.workloads, true)),
     );
   }
   if (parts.redis)
@@ -105,32 +96,31 @@ function sectionText(result) {
   if (parts.scaling) {
     const rows = parts.scaling.map((/** @type {any} */ row) => [
       `${row.keys}`,
-      `${row.fullMs.toFixed(2)} ms`,
-      `${row.deltaMs.toFixed(2)} ms`,
-      size(row.baselineMemoryBytes),
-      size(row.rssBytes),
+      showMs(row.fullMs),
+      showMs(row.deltaMs),
+      showBytes(row.baselineMemoryBytes),
+      showBytes(row.rssBytes),
     ]);
     blocks.push(
       '**Many keys** of one size',
-      table([['keys', 'first message', 'delta', 'baselines', 'RSS grown by'], ...rows]),
+      table(['keys', 'first message', 'delta', 'baselines', 'RSS grown by'], rows),
     );
   }
   if (parts.concurrency) {
     const { operations, lost, perSecond, rssMax, failures } = parts.concurrency;
     blocks.push(
       `**100 keys from 10 workers**: ${operations} states of 256 KiB encoded, decoded and compared, ${perSecond.toFixed(0)} a second; ` +
-        `${lost} lost or wrong, ${failures} failures, RSS at most ${size(rssMax)}.`,
+        `${lost} lost or wrong, ${failures} failures, RSS at most ${showBytes(rssMax)}.`,
     );
   }
-  for (const [name, reason] of Object.entries(missing))
-    blocks.push(`Not measured, ${name}: ${String(reason).split('\n')[0]}`);
-  return blocks.join('\n\n');
+  blocks.push(...notMeasured(result));
+  return blocks.map((block) => block.trimEnd()).join('\n\n');
 }
 
 /**
  * Puts the section into a document, in place of the one before or at the end.
  * @param {string} file
- * @param {object} result
+ * @param {import('../lib/measured-parts.mjs').PartResults} result
  */
 export function writeStates(file, result) {
   writeSection(file, { name: 'states', program: 'bench/state/run-states.mjs', text: sectionText(result) });

@@ -1,7 +1,7 @@
 /**
  * Figures of the transport beside iperf3, rsync and plain Node: each trial in processes of its own, alternating, medians;
  * everything that arrives is verified in the same run. Writes bench/results/transport.json and the section of
- * docs/performance.md.
+ * docs/performance.md after each part; parts that are not chosen stay as they are.
  *
  *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small,shaped]
  *                            [--out docs/performance.md] [--results bench/results]
@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
+import { measuredParts } from '../lib/measured-parts.mjs';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
 import { shapedLines } from './shaped-lines.mjs';
@@ -30,41 +31,26 @@ const { values: options } = parseArgs({
     results: { type: 'string', default: join(ROOT, 'bench', 'results') },
   },
 });
-const chosen = options.only.split(',');
-const unknown = chosen.filter((name) => !PARTS.includes(name));
-if (unknown.length > 0) throw new Error(`unknown "${unknown.join(', ')}"; there are: ${PARTS.join(', ')}`);
 const { quick } = options;
 const trials = quick ? 1 : 5;
 const GB = 1e9;
 const work = mkdtempSync(join(tmpdir(), 'dk-bench-transport-'));
 
-/** @type {{ schema: 1, quick: boolean, date: string, machine: Record<string, string>, parts: Record<string, any>, missing: Record<string, string> }} */
-const result = {
-  schema: 1,
+const part = measuredParts({
+  file: join(options.results, 'transport.json'),
+  names: PARTS,
+  only: options.only,
   quick,
-  date: new Date().toISOString().slice(0, 10),
   machine: machineFacts(work),
-  parts: {},
-  missing: {},
-};
-
-/** @param {string} name @param {() => Promise<unknown>} task */
-async function part(name, task) {
-  if (!chosen.includes(name)) return;
-  const start = performance.now();
-  try {
-    result.parts[name] = await task();
-  } catch (error) {
-    result.missing[name] = error instanceof Error ? error.message : String(error);
-  }
-  console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(1)} s ${result.missing[name] ?? ''}`);
-}
+  report: (result) => writeTransport(options.out, result),
+});
 
 /**
  * Runs each contender in turn, some times over; the median of each figure.
+ * @param {(what: string, error: unknown) => void} lacks told of contenders that cannot be had
  * @param {Record<string, () => Promise<Record<string, number>>>} contenders
  */
-async function alternate(contenders) {
+async function alternate(lacks, contenders) {
   /** @type {Record<string, Record<string, number>[]>} */
   const all = {};
   for (let trial = 0; trial < trials; trial += 1) {
@@ -72,7 +58,7 @@ async function alternate(contenders) {
       try {
         all[name] = [...(all[name] ?? []), await run()];
       } catch (error) {
-        result.missing[name] = error instanceof Error ? error.message : String(error);
+        lacks(name, error);
       }
     }
   }
@@ -113,8 +99,8 @@ async function plainNode(size) {
 
 const loopbackBytes = quick ? 64 << 20 : 4 * 2 ** 30;
 
-await part('loopback', () =>
-  alternate({
+await part('loopback', (lacks) =>
+  alternate(lacks, {
     'diffkeeper, auto': () => ours({ size: loopbackBytes }),
     'diffkeeper, digest known': () => ours({ size: loopbackBytes, known: true }),
     'diffkeeper, 1 stream': () => ours({ size: loopbackBytes, streams: 1 }),
@@ -124,8 +110,8 @@ await part('loopback', () =>
     'Node, one stream': () => plainNode(quick ? loopbackBytes : 2 ** 30),
   }),
 );
-await part('tls', () =>
-  alternate({ 'diffkeeper, TLS 1.3': () => ours({ size: quick ? 32 << 20 : 2 ** 30, tls: true }) }),
+await part('tls', (lacks) =>
+  alternate(lacks, { 'diffkeeper, TLS 1.3': () => ours({ size: quick ? 32 << 20 : 2 ** 30, tls: true }) }),
 );
 
 /** A served rsync module of a directory. @param {string} directory @param {(url: string) => Promise<number>} task */
@@ -170,12 +156,12 @@ function expectEqual(copy, digest) {
   if (digestOf(copy) !== digest) throw new Error(`${copy} differs from what was sent`);
 }
 
-await part('files', async () => {
+await part('files', async (lacks) => {
   const file = join(work, 'source');
   const bytes = quick ? 32 << 20 : 2 ** 30;
   randomFile(file, bytes);
   const digest = digestOf(file);
-  const rows = await alternate({
+  const rows = await alternate(lacks, {
     'diffkeeper send': async () => {
       const directory = folder('ours');
       const { sent } = await transfer({ role: 'receiveFiles', directory }, { role: 'sendFile', file });
@@ -195,7 +181,7 @@ await part('files', async () => {
   return { bytes, rows };
 });
 
-await part('changed', async () => {
+await part('changed', async (lacks) => {
   const file = join(work, 'state');
   const bytes = quick ? 16 << 20 : 2 ** 30;
   randomFile(file, bytes);
@@ -207,7 +193,7 @@ await part('changed', async () => {
   }
   const source = join(work, 'changed');
   writeFileSync(source, changed);
-  const rows = await alternate({
+  const rows = await alternate(lacks, {
     'diffkeeper, state delta': async () => {
       const states = { role: 'sendStates', file, rounds: 1, tls: false };
       const { sent } = await transfer({ role: 'receiveStates', tls: false }, states);
@@ -233,22 +219,19 @@ await part('changed', async () => {
   return { bytes, rows };
 });
 
-await part('latency', async () => {
+await part('latency', async (lacks) => {
   const send = { role: 'sendStates', size: 4 << 20, rounds: quick ? 5 : 200 };
   const run = async (/** @type {boolean} */ tls) => {
     const { sent } = await transfer({ role: 'receiveStates', tls }, { ...send, tls });
     return sent;
   };
-  return alternate({ plain: () => run(false), 'TLS 1.3': () => run(true) });
+  return alternate(lacks, { plain: () => run(false), 'TLS 1.3': () => run(true) });
 });
 
-await part('small', () =>
-  alternate({ 'diffkeeper, 4 KiB blobs': () => ours({ size: 4096, count: quick ? 1000 : 100_000 }) }),
+await part('small', (lacks) =>
+  alternate(lacks, { 'diffkeeper, 4 KiB blobs': () => ours({ size: 4096, count: quick ? 1000 : 100_000 }) }),
 );
 
 await part('shaped', () => shapedLines({ directory: folder('shaped'), quick }));
 
 rmSync(work, { recursive: true, force: true });
-mkdirSync(options.results, { recursive: true });
-writeFileSync(join(options.results, 'transport.json'), `${JSON.stringify(result, null, 2)}\n`);
-writeTransport(options.out, result);

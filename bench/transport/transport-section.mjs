@@ -1,15 +1,10 @@
 /** The section of docs/performance.md about the transport, between two marks. */
+import { showBytes, showMs, table } from '../lib/figures.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
-
-/** @param {readonly (readonly string[])[]} rows */
-const table = ([head = [], ...rows]) =>
-  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
 
 /** @param {number | undefined} value @param {number} digits @param {string} unit */
 const show = (value, digits, unit) => (value === undefined ? '' : `${value.toFixed(digits)} ${unit}`);
-/** @param {number | undefined} bytes */
-const megabytes = (bytes) => (bytes === undefined ? '' : `${Math.round(bytes / 1e6)} MB`);
-
 /** @param {Record<string, any>} rows */
 function rates(rows) {
   const head = ['', 'goodput', 'CPU, sender', 'CPU, receiver', 'memory, sender', 'memory, receiver'];
@@ -18,28 +13,29 @@ function rates(rows) {
     `**${show(row.rate, 2, 'GB/s')}**`,
     row.cpuPerGb === undefined ? show(row.sendCpuPerGb, 2, 's/GB') : `${row.cpuPerGb.toFixed(2)} s/GB, both`,
     show(row.receiveCpuPerGb, 2, 's/GB'),
-    megabytes(row.sendRss),
-    megabytes(row.receiveRss),
+    showBytes(row.sendRss),
+    showBytes(row.receiveRss),
   ]);
-  return table([head, ...body]);
+  return table(head, body);
 }
 
 /** @param {{ bytes: number, rows: Record<string, any> }} part */
 function seconds({ bytes, rows }) {
   const body = Object.entries(rows).map(([name, row]) => [
     name,
-    show(row.seconds, 2, 's'),
+    showMs(row.seconds * 1000),
     `${(bytes / row.seconds / 1e9).toFixed(2)} GB/s`,
-    megabytes(row.sentBytes),
+    showBytes(row.sentBytes),
   ]);
-  return table([['', 'time', 'of the whole', 'message'], ...body]);
+  return table(['', 'time', 'of the whole', 'message'], body);
 }
 
-/** @param {any} result */
-function sectionText({ parts, missing, machine, quick, date }) {
+/** @param {import('../lib/measured-parts.mjs').PartResults} result */
+function sectionText(result) {
+  const { parts } = result;
   const blocks = [
     '## Transport',
-    `${quick ? 'Quick run: **do not quote**. ' : ''}Made by \`npm run bench:transport\` on ${date}; ${machine.CPU}, ${machine.engine}, node ${machine.node}, commit ${machine.commit}.`,
+    madeBy(result, 'npm run bench:transport'),
     'Both ends on one machine, each in a process of its own; medians of alternating trials. Goodput is taken at the receiver, from the ' +
       'offer to the digest being right: XXH3 of each frame and BLAKE3 of the whole, on both sides. What is compared verifies nothing, but for rsync.',
   ];
@@ -55,24 +51,20 @@ function sectionText({ parts, missing, machine, quick, date }) {
     );
   }
   if (parts.latency) {
-    const body = Object.entries(parts.latency).map(([name, row]) => [
-      name,
-      show(row.p50Ms, 1, 'ms'),
-      show(row.p99Ms, 1, 'ms'),
-    ]);
+    const body = Object.entries(parts.latency).map(([name, row]) => [name, showMs(row.p50Ms), showMs(row.p99Ms)]);
     blocks.push(
       '**A state of 4 MiB with small changes**, encoded, sent, decoded, verified, answered',
-      table([['', 'p50', 'p99'], ...body]),
+      table(['', 'p50', 'p99'], body),
     );
   }
   if (parts.small) {
     const body = Object.entries(parts.small).map(([name, row]) => [
       name,
-      show(row.seconds, 2, 's'),
-      megabytes(row.sendRss),
-      megabytes(row.receiveRss),
+      showMs(row.seconds * 1000),
+      showBytes(row.sendRss),
+      showBytes(row.receiveRss),
     ]);
-    blocks.push('**Many small blobs**', table([['', 'time', 'memory, sender', 'memory, receiver'], ...body]));
+    blocks.push('**Many small blobs**', table(['', 'time', 'memory, sender', 'memory, receiver'], body));
   }
   if (parts.shaped) {
     const { mbit, bytes, rows } = parts.shaped;
@@ -85,17 +77,15 @@ function sectionText({ parts, missing, machine, quick, date }) {
       ),
     ]);
     blocks.push(
-      `**A line of ${mbit} Mbit/s** (network namespaces, own shaper): Mbit/s reached by ${megabytes(bytes)} over TLS, with the start of the streams`,
-      table([head, ...body]),
+      `**A line of ${mbit} Mbit/s** (network namespaces, own shaper): Mbit/s reached by ${showBytes(bytes)} over TLS, with the start of the streams`,
+      table(head, body),
     );
   }
-  for (const [name, reason] of Object.entries(missing)) {
-    blocks.push(`Not measured, ${name}: ${String(reason).split('\n')[0]}`);
-  }
-  return blocks.join('\n\n');
+  blocks.push(...notMeasured(result));
+  return blocks.map((block) => block.trimEnd()).join('\n\n');
 }
 
-/** @param {string} file @param {object} result */
+/** @param {string} file @param {import('../lib/measured-parts.mjs').PartResults} result */
 export function writeTransport(file, result) {
   writeSection(file, { name: 'transport', program: 'bench/transport/run-transport.mjs', text: sectionText(result) });
 }

@@ -1,6 +1,6 @@
 /** Blobs from memory and from files. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { createHash, DiffKeeperError, fromSystemError } from '../core/core.js';
+import { createHash, DiffKeeperError, fromSystemError, readFully } from '../core/core.js';
 import type { BlobSource } from './types.js';
 
 /** Longest name of a file, bytes of UTF-8. */
@@ -51,7 +51,7 @@ export async function openFileBlob(path: string, name: string): Promise<FileBlob
       key: fileKey(name, facts),
       size: Number(facts.size),
       meta,
-      read: async (offset, into) => (await file.read(into, 0, into.length, offset)).bytesRead,
+      read: (offset, into) => readFully(file, into, offset),
       close: () => file.close(),
     };
   } catch (error) {

@@ -15,8 +15,10 @@ import {
   fromSystemError,
   isDiffKeeperError,
   makeDirectory,
+  readFully,
   renameDurable,
   systemCode,
+  writeFully,
 } from '../core/core.js';
 import type { BlobOffer, BlobSink } from './types.js';
 
@@ -145,9 +147,8 @@ export class FileInbox {
     return {
       have,
       read: async (offset, into) => {
-        const { bytesRead } = await data.read(into, 0, into.length, offset);
         // A short file is found by the digest.
-        into.fill(0, bytesRead);
+        into.fill(0, await readFully(data, into, offset));
       },
       write: (offset, bytes) => writePiece(data, journal, offset, bytes, dataPath),
       finish: async () => {
@@ -194,13 +195,11 @@ async function writePiece(
   path: string,
 ): Promise<void> {
   try {
-    for (let done = 0; done < bytes.length; ) {
-      done += (await data.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
-    }
+    await writeFully(data, bytes, offset);
     const entry = Buffer.allocUnsafe(ENTRY_BYTES);
     entry.writeBigUInt64LE(BigInt(offset), 0);
     entry.writeBigUInt64LE(BigInt(bytes.length), 8);
-    await journal.write(entry);
+    await writeFully(journal, entry);
   } catch (error) {
     throw fromSystemError(error, 'write', path);
   }
