@@ -1,20 +1,18 @@
 #include "binding/args.h"
 
-#include <sys/mman.h>
-
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
 
+#include "common/huge_pages.h"
+
 namespace dk {
 namespace {
 
 // Below this a copy into memory of the engine is cheaper than an external buffer with its finalizer.
 constexpr size_t kExternalFrom = 8192;
-constexpr size_t kHugePageBytes = 2 << 20;
-constexpr size_t kHugeFrom = 4 << 20;
 
 bool MayChangeUnderUs(Napi::Value buffer) {
   if (!buffer.IsArrayBuffer()) return true;  // SharedArrayBuffer
@@ -108,10 +106,7 @@ std::string TakeString(Napi::Value value, const char* name) {
 Output::Output(size_t length) : length_(length) {
   void* memory = nullptr;
 #if defined(__linux__)
-  // Touching fresh memory costs more than filling it, page by page; huge pages make that 512 times rarer.
-  if (length >= kHugeFrom && posix_memalign(&memory, kHugePageBytes, length) == 0) {
-    madvise(memory, length / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
-  }
+  if (length >= kHugeFrom && posix_memalign(&memory, kHugePageBytes, length) == 0) AdviseHuge(memory, length);
 #endif
   if (memory == nullptr) memory = malloc(length > 0 ? length : 1);
   if (memory == nullptr) throw std::bad_alloc();

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "binding/args.h"
+#include "binding/columns.h"
 #include "binding/worker.h"
 #include "common/byte_span.h"
 
@@ -23,7 +25,7 @@ class DiffJob : public Worker {
       : Worker(info.Env()), source_(TakeBytes(info[0], "source", this)), target_(TakeBytes(info[1], "target", this)) {}
 
  protected:
-  Napi::Value Resolve(Napi::Env env) override { return CopyToBuffer(env, delta_.data(), delta_.size()); }
+  Napi::Value Resolve(Napi::Env env) override { return MoveToBuffer(env, std::move(delta_)); }
 
   const Bytes source_;
   const Bytes target_;

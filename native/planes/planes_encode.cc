@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/huge_pages.h"
 #include "common/thread_pool.h"
 #include "common/varint.h"
 #include "planes/planes.h"
@@ -15,8 +16,8 @@ using Bytes = std::vector<uint8_t>;
 
 // Elements of a segment: planes of one block of zstd each, small enough for the second cache.
 constexpr size_t kElements = size_t{128} << 10;
-// Segments coded side by side before the next are looked at.
-constexpr size_t kBatch = 64;
+// Segments coded side by side before the next are looked at; their memory is used again.
+constexpr size_t kBatch = 16;
 // What decides between difference and no difference: pieces spread over the segment.
 constexpr size_t kSamplePieces = 16;
 constexpr size_t kSampleElements = 256;
@@ -99,11 +100,13 @@ class Encoder {
 
   Status Run(const std::vector<Unit>& units, Bytes* payload) {
     payload->assign(1, kForm);
+    ReserveHuge(payload, target_.length + target_.length / 64);
+    std::vector<Coded> batch(std::min(kBatch, units.size()));
     for (size_t first = 0; first < units.size(); first += kBatch) {
       if (options_.stop && options_.stop()) return Status::kCancelled;
-      std::vector<Coded> batch(std::min(kBatch, units.size() - first));
-      ParallelFor(batch.size(), [&](size_t i) { batch[i].status = Encode(units[first + i], &batch[i]); });
-      for (size_t i = 0; i < batch.size(); ++i) {
+      const size_t count = std::min(kBatch, units.size() - first);
+      ParallelFor(count, [&](size_t i) { batch[i].status = Encode(units[first + i], &batch[i]); });
+      for (size_t i = 0; i < count; ++i) {
         if (batch[i].status != Status::kOk) return batch[i].status;
         Append(units[first + i], batch[i], payload);
       }
@@ -130,6 +133,7 @@ class Encoder {
 };
 
 Status Encoder::Encode(const Unit& unit, Coded* coded) const {
+  coded->body.clear();
   const ByteSpan target = {target_.data + unit.begin, unit.length};
   const bool has_source = unit.source != Region::kNoSource;
   const uint8_t* from = has_source ? source_.data + unit.source : nullptr;
@@ -147,7 +151,7 @@ Status Encoder::Encode(const Unit& unit, Coded* coded) const {
     if (from != nullptr && BitsOf(unit, nullptr) < BitsOf(unit, from)) from = nullptr;
     return EncodeElements(unit, from, coded);
   }
-  Coded plain;
+  Coded plain;  // its memory ends with it: the careful effort has time
   const Status status = EncodeElements(unit, nullptr, &plain);
   if (status != Status::kOk) return status;
   const Status delta = EncodeElements(unit, from, coded);

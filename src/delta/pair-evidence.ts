@@ -31,7 +31,7 @@ export interface PairEvidence {
   readonly inPlace: number;
   /** Whether the target begins like an executable. */
   readonly executable: boolean;
-  /** Whether pieces of the target that differ in place stand a little further on or back in the source. */
+  /** Whether pieces of floats that differ in place stand a little further on or back in the source; false for others. */
   readonly shifted: boolean;
   readonly sizes?: SampleSizes;
 }
@@ -44,7 +44,8 @@ export interface PairView {
 
 const NEEDLES = 16;
 const NEEDLE_BYTES = 32;
-const NEEDLE_REACH = 1 << 20;
+/** Rows that were inserted shift what follows by less; a search further off would take as long as coding the floats. */
+const NEEDLE_REACH = 1 << 16;
 
 /** Looks for pieces of the target near their place in the source. Zeros and the like are found anywhere: left out. */
 function looksShifted(source: Uint8Array, target: Uint8Array): boolean {
@@ -121,9 +122,10 @@ export async function lookAt(
   if (!trials) {
     return { evidence: { inPlace, executable, shifted: false }, ...(layout === undefined ? {} : { layout }) };
   }
-  const shifted = looksShifted(source, target);
   // What a header says needs no proof: a wrong header costs bytes, and trials would cost every right one time.
-  if (layout !== undefined) return { evidence: { inPlace, executable, shifted }, layout };
+  if (layout !== undefined) {
+    return { evidence: { inPlace, executable, shifted: looksShifted(source, target) }, layout };
+  }
   const sample = samplePair(source, target);
   // Ratios hold for any level; high ones would take longer than the answer is worth.
   const level = LEVEL_OF_EFFORT.fast;
@@ -131,12 +133,13 @@ export async function lookAt(
   const align = (await engine.alignDiff(sample.source, sample.target, effort === 'max' ? 'balanced' : effort)).length;
   const xor = inPlace > 0 ? (await engine.xorDiff(sample.source, sample.target, level)).length : zstd;
   const sizes = { target: sample.target.length, zstd, align, xor };
-  const evidence = { inPlace, executable, shifted, sizes };
+  const evidence = { inPlace, executable, shifted: false, sizes };
   // Floats hardly compress; what the others make small is none.
   if (Math.min(align, xor, zstd) < sample.target.length / 8) return { evidence };
   const { width, bytes } = await tryWidths(engine, sample);
   const measured = { ...evidence, sizes: { ...sizes, tensor: bytes } };
   if (bytes > TENSOR_GAIN * Math.min(align, xor, zstd)) return { evidence: measured };
   const regions = wholeRegion(source.length, target.length, width);
-  return { evidence: measured, layout: { origin: 'samples', regions } };
+  const shifted = looksShifted(source, target);
+  return { evidence: { ...measured, shifted }, layout: { origin: 'samples', regions } };
 }
