@@ -9,7 +9,10 @@
  *   value         -> sealed (u16 key bytes, key, value), bound to the key as it stands there
  *
  * Separators stay, so that the children of a directory are still one range of keys. Their order is another one: who
- * needs the order of names has to sort. Keys `c` and `s` hold nothing but numbers and stay as they are.
+ * needs the order of names has to sort. And tokens may begin with a byte that separates: what is asked for by a key
+ * that ends before a token (the root directory's own versions, or its children) may find others in between, so that
+ * who reads a range has to look at the key in each value. Keys `c` and `s` hold nothing but numbers and stay as they
+ * are.
  */
 
 import { type BytePath, pathBytes, pathJoin, pathParent } from '../core/core.js';
@@ -23,11 +26,11 @@ const SLASH = Buffer.from('/', 'latin1');
 const ZERO = Buffer.of(0);
 
 export class IndexCipher {
-  readonly #names: Namer;
+  readonly #names: Pick<Namer, 'name'>;
   readonly #sealer: Sealer;
   #directories = new Map<BytePath, Buffer>();
 
-  constructor(keys: { readonly names: Namer; readonly index: Sealer }) {
+  constructor(keys: { readonly names: Pick<Namer, 'name'>; readonly index: Sealer }) {
     this.#names = keys.names;
     this.#sealer = keys.index;
   }
@@ -54,6 +57,11 @@ export class IndexCipher {
   /** The range of the same entries; `range` is one of `prefixRange`, or of keys that stay as they are. */
   range(range: KeyRange): KeyRange {
     return isPlain(range.gte) ? range : prefixRange(this.key(range.gte));
+  }
+
+  /** Whether the keys of a range stand in the database as we know them. */
+  keepsKeys({ gte }: KeyRange): boolean {
+    return isPlain(gte);
   }
 
   /** Whether the entries of a range come in the order of the keys that we know. */

@@ -106,11 +106,32 @@ export class MetaSeal {
   ): AsyncGenerator<Entry[]> {
     const cipher = this.#cipher;
     if (!cipher) return this.#opened(read(range, options));
-    if (cipher.keepsOrder(range)) return this.#opened(read(cipher.range(range), options));
-    return sortedEntries(this.#opened(read(cipher.range(range), {})), options);
+    const stored = cipher.range(range);
+    if (cipher.keepsKeys(range)) return this.#opened(read(stored, options));
+    if (!cipher.keepsOrder(range)) return sortedEntries(this.#within(range, read(stored, {})), options);
+    const { reverse = false, limit = -1 } = options;
+    const within = this.#within(range, read(stored, { reverse }));
+    return limit < 0 ? within : firstEntries(within, limit);
+  }
+
+  /** Only what the range asks for: tokens are any bytes, so that others may stand between them in the database. */
+  async *#within({ gte, lt }: KeyRange, source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
+    for await (const entries of this.#opened(source)) {
+      const asked = entries.filter(([key]) => key.compare(gte) >= 0 && key.compare(lt) < 0);
+      if (asked.length > 0) yield asked;
+    }
   }
 
   async *#opened(source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
     for await (const entries of source) yield entries.map(([stored, sealed]) => this.#entry(stored, sealed));
+  }
+}
+
+async function* firstEntries(source: AsyncIterable<Entry[]>, limit: number): AsyncGenerator<Entry[]> {
+  let left = limit;
+  for await (const entries of source) {
+    if (left > 0) yield entries.slice(0, left);
+    left -= entries.length;
+    if (left <= 0) return;
   }
 }
