@@ -1,4 +1,4 @@
-// readRuns, prefetchRuns: many pieces of one file in one crossing.
+// readRuns, readPieces, prefetchRuns: many pieces of one file in one crossing.
 #include <cmath>
 
 #include "binding/args.h"
@@ -54,13 +54,22 @@ class RunsJob : public Worker {
 class ReadRunsJob : public RunsJob {
  public:
   explicit ReadRunsJob(const Napi::CallbackInfo& info) : RunsJob(info) {
-    const Bytes into = TakeBytes(info[2], "into", this);
-    if (into.copy) ThrowType(info.Env(), "into must not be shared or resizable memory");
-    if (into.length < total_) ThrowRange(info.Env(), "into is shorter than the runs");
-    into_ = const_cast<uint8_t*>(into.data);
+    if (TakeInto(info, 2) < total_) ThrowRange(info.Env(), "into is shorter than the runs");
   }
 
  protected:
+  // For those that check the room themselves.
+  struct Unchecked {};
+  ReadRunsJob(const Napi::CallbackInfo& info, Unchecked) : RunsJob(info) {}
+
+  // The room to read to, and its length.
+  uint64_t TakeInto(const Napi::CallbackInfo& info, size_t position) {
+    const Bytes into = TakeBytes(info[position], "into", this);
+    if (into.copy) ThrowType(info.Env(), "into must not be shared or resizable memory");
+    into_ = const_cast<uint8_t*>(into.data);
+    return into.length;
+  }
+
   void Execute() override {
     done_ = pages::ReadRuns(fd_, runs_, into_, [this] { return Cancelled(); });
   }
@@ -71,9 +80,39 @@ class ReadRunsJob : public RunsJob {
     return array;
   }
 
- private:
   uint8_t* into_ = nullptr;
   std::vector<int64_t> done_;
+};
+
+class ReadPiecesJob : public ReadRunsJob {
+ public:
+  explicit ReadPiecesJob(const Napi::CallbackInfo& info) : ReadRunsJob(info, Unchecked{}) {
+    const Napi::Env env = info.Env();
+    const Napi::Value value = info[2];
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+      ThrowType(env, "places must be a Float64Array");
+    }
+    const Napi::Float64Array numbers = value.As<Napi::Float64Array>();
+    if (numbers.ElementLength() != runs_.size()) ThrowRange(env, "places must be one for each run");
+    const uint64_t room = TakeInto(info, 3);
+    places_.resize(runs_.size());
+    for (size_t i = 0; i < places_.size(); ++i) {
+      const double place = numbers[i];
+      if (!(place >= 0 && place <= static_cast<double>(room)) || place != std::floor(place) ||
+          runs_[i].length > room - static_cast<uint64_t>(place)) {
+        ThrowRange(env, "a run leaves into");
+      }
+      places_[i] = static_cast<uint64_t>(place);
+    }
+  }
+
+ protected:
+  void Execute() override {
+    done_ = pages::ReadPieces(fd_, runs_, places_, into_, [this] { return Cancelled(); });
+  }
+
+ private:
+  std::vector<uint64_t> places_;
 };
 
 class PrefetchRunsJob : public RunsJob {
@@ -89,6 +128,7 @@ class PrefetchRunsJob : public RunsJob {
 
 void RegisterRuns(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "readRuns", RunJob<ReadRunsJob>);
+  Export(env, exports, "readPieces", RunJob<ReadPiecesJob>);
   Export(env, exports, "prefetchRuns", RunJob<PrefetchRunsJob>);
 }
 

@@ -35,14 +35,21 @@ void AdviseRuns(int fd, const std::vector<Run>& runs) {
 
 std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into,
                               const std::function<bool()>& cancelled) {
+  std::vector<uint64_t> places(runs.size());
+  uint64_t at = 0;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    places[i] = at;
+    at += runs[i].length;
+  }
+  return ReadPieces(fd, runs, places, into, cancelled);
+}
+
+std::vector<int64_t> ReadPieces(int fd, const std::vector<Run>& runs, const std::vector<uint64_t>& places,
+                                uint8_t* into, const std::function<bool()>& cancelled) {
   // The system then reads the later runs while the first is copied.
   if (runs.size() > 1) AdviseRuns(fd, runs);
   std::vector<int64_t> done(runs.size(), 0);
-  uint8_t* at = into;
-  for (size_t i = 0; i < runs.size() && !cancelled(); ++i) {
-    done[i] = ReadRun(fd, runs[i], at);
-    at += runs[i].length;
-  }
+  for (size_t i = 0; i < runs.size() && !cancelled(); ++i) done[i] = ReadRun(fd, runs[i], into + places[i]);
   return done;
 }
 

@@ -25,5 +25,9 @@ void AdviseRuns(int fd, const std::vector<Run>& runs);
 std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into,
                               const std::function<bool()>& cancelled);
 
+// The same, each run to its own place in `into`; as many places as runs, and room for each.
+std::vector<int64_t> ReadPieces(int fd, const std::vector<Run>& runs, const std::vector<uint64_t>& places,
+                                uint8_t* into, const std::function<bool()>& cancelled);
+
 }  // namespace pages
 }  // namespace dk

@@ -9,6 +9,9 @@ import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch }
 import type { FileScan } from './file-scan.js';
 import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
+
+export type { FilePieces } from './run-verbs.js';
+
 import type { LongFileVerbs } from './source-index.js';
 import type { StateVerbs } from './state-verbs.js';
 import type { TensorVerbs } from './tensor-region.js';

@@ -161,6 +161,7 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     preallocate: (fd, offset, bytes) => raw.preallocate(fd, offset, bytes),
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
     readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
+    readPieces: (fd, pieces, into) => crossing(() => raw.readPieces(fd, pieces.runs, pieces.places, into)),
     prefetchRuns: (fd, runs) => crossing(() => raw.prefetchRuns(fd, runs)),
     openFileWriter: (fd, algo) => wrapWriter(raw.openFileWriter(fd, algo)),
     alignedBuffer: (bytes) => raw.alignedBuffer(bytes),

@@ -147,6 +147,7 @@ export interface RawAddon {
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  readPieces(fd: number, runs: Float64Array, places: Float64Array, into: Uint8Array): Promise<Float64Array>;
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
   openFileWriter(fd: number, algo: HashAlgo): FileWriter;
   alignedBuffer(bytes: number): Buffer;
@@ -205,6 +206,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'preallocate',
   'syncFileSystem',
   'readRuns',
+  'readPieces',
   'prefetchRuns',
   'openFileWriter',
   'alignedBuffer',

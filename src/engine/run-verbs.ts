@@ -4,6 +4,14 @@ import { promisify } from 'node:util';
 import { checkBytes, checkInteger } from './check-arguments.js';
 import { negativeErrno } from './twin-beneath.js';
 
+/** Runs of a file, and where each belongs. */
+export interface FilePieces {
+  /** Pairs of offset and length, bytes. */
+  readonly runs: Float64Array;
+  /** Where each run begins in the room that is read to, bytes. */
+  readonly places: Float64Array;
+}
+
 export interface RunVerbs {
   /**
    * Reads runs of a file (pairs of offset and length, bytes) to `into`, each behind the room of those before it. Gives,
@@ -11,6 +19,8 @@ export interface RunVerbs {
    * be left alone until it resolves.
    */
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  /** The same with runs that go anywhere in `into`. */
+  readPieces(fd: number, pieces: FilePieces, into: Uint8Array): Promise<Float64Array>;
   /** Tells the system that these runs will be read soon; no-op where it has no such call. */
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
 }
@@ -34,13 +44,16 @@ async function readRun(fd: number, offset: number, into: Uint8Array): Promise<nu
 
 /** The verbs in plain TypeScript. */
 export const twinRuns: RunVerbs = {
-  async readRuns(fd, runs, into) {
-    const done = new Float64Array(runs.length / 2);
-    let at = 0;
+  readRuns(fd, runs, into) {
+    const places = new Float64Array(runs.length / 2);
+    for (let i = 1; i < places.length; i += 1) places[i] = (places[i - 1] as number) + (runs[2 * i - 1] as number);
+    return twinRuns.readPieces(fd, { runs, places }, into);
+  },
+  async readPieces(fd, { runs, places }, into) {
+    const done = new Float64Array(places.length);
     for (let i = 0; i < done.length; i += 1) {
-      const length = runs[2 * i + 1] as number;
-      done[i] = await readRun(fd, runs[2 * i] as number, into.subarray(at, at + length));
-      at += length;
+      const at = places[i] as number;
+      done[i] = await readRun(fd, runs[2 * i] as number, into.subarray(at, at + (runs[2 * i + 1] as number)));
     }
     return done;
   },
@@ -68,6 +81,16 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       const total = checkRuns(fd, runs);
       if (total > into.length) throw new RangeError(`into must have ${total} bytes, it has ${into.length}`);
       return inner.readRuns(fd, runs, into);
+    },
+    async readPieces(fd, { runs, places }, into) {
+      checkBytes(into, 'into');
+      checkRuns(fd, runs);
+      if (!(places instanceof Float64Array)) throw new TypeError('places must be a Float64Array');
+      if (places.length !== runs.length / 2) throw new RangeError('places must be one for each run');
+      for (let i = 0; i < places.length; i += 1) {
+        checkInteger(places[i], 'place of a run', 0, into.length - (runs[2 * i + 1] as number));
+      }
+      return inner.readPieces(fd, { runs, places }, into);
     },
     async prefetchRuns(fd, runs) {
       checkRuns(fd, runs);

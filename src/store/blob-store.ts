@@ -45,7 +45,7 @@ export class BlobStore {
     this.#engine = parts.engine;
     this.#algo = parts.algo;
     this.#fetch = new BlobFetch(parts);
-    this.#raw = new RawSlices(parts.packs, this.#fetch, this.#pool);
+    this.#raw = new RawSlices(parts.packs, this.#fetch);
   }
 
   async infos(digests: readonly Digest[]): Promise<(IndexedBlob | undefined)[]> {
@@ -54,9 +54,7 @@ export class BlobStore {
 
   /** Asks the system to read what these extents are made of ahead; a failure is none. */
   async prefetch(extents: readonly Extent[]): Promise<void> {
-    const digests = new Map<string, Digest>();
-    for (const { digest } of extents) if (digest) digests.set(digestKey(digest), digest);
-    await this.#leases.during(() => this.#fetch.prefetch([...digests.values()]));
+    await this.#leases.during(async () => this.#fetch.prefetch(await this.#raw.prefetch(extents)));
   }
 
   clearCache(): void {
@@ -105,8 +103,7 @@ export class BlobStore {
    */
   async readLoosely(extents: readonly Extent[], into: Buffer): Promise<Buffer> {
     const total = extents.reduce((sum, extent) => sum + extent.length, 0);
-    const demands = placed(extents, into);
-    const left = await this.#leases.during(() => this.#raw.fill(demands, into));
+    const left = await this.#leases.during(() => this.#raw.fill(extents, into));
     await this.#readDemands(left, into);
     return into.subarray(0, total);
   }

@@ -1,7 +1,7 @@
 /** Packs opened for reading: a few at a time, their headers checked once. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
+import type { Engine, FilePieces } from '../engine/engine.js';
 import { type Checksum, checkPackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import { packName } from './pack-names.js';
 import { ReadLeases } from './read-leases.js';
@@ -108,6 +108,11 @@ export class PackReaders {
   /** See `Packs.readRuns`. */
   readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
     return this.#with(pack, (handle) => this.#engine.readRuns(handle.fd, runs, into));
+  }
+
+  /** See `Packs.readPieces`. */
+  readPieces(pack: number, pieces: FilePieces, into: Buffer): Promise<Float64Array> {
+    return this.#with(pack, (handle) => this.#engine.readPieces(handle.fd, pieces, into));
   }
 
   /** See `Packs.prefetch`. */

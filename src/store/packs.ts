@@ -13,32 +13,17 @@ import {
   truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
-import type { StoreKeys } from '../crypt/crypt.js';
-import type { Engine } from '../engine/engine.js';
-import { type Checksum, encodePackHeader, type Marker, PACK_HEADER_BYTES } from '../format/format.js';
+import type { FilePieces } from '../engine/engine.js';
+import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
+import type { PackFacts } from './pack-facts.js';
 import { isCompacted, packName } from './pack-names.js';
 import { PackReaders } from './pack-readers.js';
-import { type RecordCoder, recordCoder } from './record-coder.js';
+import type { RecordCoder } from './record-coder.js';
 
 const SMALL_RECORD_BYTES = 16 << 10;
 const CHUNK_BYTES = 256 << 10;
 const NO_ROOM = Buffer.alloc(0);
-
-export interface PackFacts {
-  readonly engine: Engine;
-  readonly storeId: Buffer;
-  readonly checksum: Checksum;
-  readonly records: RecordCoder;
-}
-
-/** What packs need of an open store. */
-export function packFacts(
-  facts: Pick<PackFacts, 'engine' | 'checksum'> & { readonly marker: Marker; readonly keys: StoreKeys | null },
-): PackFacts {
-  const { engine, checksum, marker, keys } = facts;
-  return { engine, checksum, storeId: Buffer.from(marker.id, 'hex'), records: recordCoder(checksum, keys) };
-}
 
 export class Packs {
   /** How records stand in these packs. */
@@ -278,6 +263,11 @@ export class Packs {
   /** Many pieces of a pack in one crossing: see `Engine.readRuns`. */
   readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
     return this.#readers.readRuns(pack, runs, into);
+  }
+
+  /** See `Engine.readPieces`. */
+  readPieces(pack: number, pieces: FilePieces, into: Buffer): Promise<Float64Array> {
+    return this.#readers.readPieces(pack, pieces, into);
   }
 
   /** Asks the system to fetch pieces of a pack that will be read soon. */

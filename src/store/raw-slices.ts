@@ -2,111 +2,164 @@
  * Slices of blobs that stand uncoded in their records, taken without looking at the rest of the blob. After a long
  * history a file is made of a little of very many blobs: to check each one whole takes several times as long as to
  * bring the file back.
+ *
+ * A step of such a file has thousands of slices, walked by a process that has just started: they are numbers in
+ * columns, because objects for each cost more than reading the bytes.
  */
 import { inGroups } from '../core/core.js';
-import { type Digest, digestKey, RECORD_HEAD_BYTES, RECORD_MIN_BYTES } from '../format/format.js';
+import { type Digest, type Extent, RECORD_HEAD_BYTES, RECORD_MIN_BYTES } from '../format/format.js';
 import type { BlobFetch } from './blob-fetch.js';
 import type { Demand } from './blob-plan.js';
-import type { BufferPool } from './buffer-pool.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
 /** Blobs of which a larger share is wanted are checked as ever. */
 const SHARE_MAX = 0.75;
-/** Bytes between two slices that are read along rather than jumped over. */
-const GAP_BYTES = 8 << 10;
 const CALL_BYTES = 5 << 20;
 const CALLS_AT_ONCE = 2;
-
-/** A slice with its place in a pack, and in the target. */
-interface Slice {
-  readonly demand: Demand;
-  readonly from: number;
-  readonly length: number;
-}
 
 /** Pieces of one pack for one crossing. */
 interface Call {
   readonly pack: number;
-  readonly slices: Slice[];
-  /** Pairs (offset, length). */
+  /** Numbers of the extents, ascending by where they stand in the pack. */
+  readonly slices: number[];
+  /** Pairs (offset, length), one per slice. */
   readonly runs: number[];
   bytes: number;
+}
+
+/** What is read loosely of a list of extents, and the digests and numbers of the extents that are not. */
+interface Choice {
+  readonly calls: readonly Call[];
+  readonly left: number[];
+  readonly whole: readonly Digest[];
 }
 
 export class RawSlices {
   readonly #packs: Packs;
   readonly #fetch: BlobFetch;
-  readonly #pool: BufferPool;
+  /**
+   * Where blobs were found, by the very digest of the list that names them: it is asked for twice, ahead and to read.
+   * What a prune has moved since reads as other bytes, which the caller finds as it finds any damage.
+   */
+  readonly #found = new WeakMap<Digest, BlobInfo>();
 
-  constructor(packs: Packs, fetch: BlobFetch, pool: BufferPool) {
+  constructor(packs: Packs, fetch: BlobFetch) {
     this.#packs = packs;
     this.#fetch = fetch;
-    this.#pool = pool;
   }
 
   /**
-   * Copies what it can to the places of the demands, each of which must have one; gives the demands that are left.
-   * What it copies is not verified in any way.
+   * Copies what it can to the target, where the extents stand one behind the other; gives the demands that are left.
+   * Zeros are written. What it copies is not verified in any way.
    */
-  async fill(demands: readonly Demand[], target: Buffer): Promise<readonly Demand[]> {
-    if (this.#packs.records.sealed) return demands;
-    const { slices, left } = await this.#choose(demands);
-    const done = await inGroups(planCalls(slices), CALLS_AT_ONCE, (call) => this.#read(call, target));
-    for (const failed of done) left.push(...failed);
-    return left;
+  async fill(extents: readonly Extent[], target: Buffer): Promise<Demand[]> {
+    const places = placesOf(extents, target);
+    const { calls, left } = await this.#choose(extents);
+    const failed = await inGroups(calls, CALLS_AT_ONCE, (call) => this.#read(call, places, target));
+    for (const numbers of failed) left.push(...numbers);
+    return left.map((number) => {
+      const { digest, offset, length } = extents[number] as Extent;
+      return { digest: digest as Digest, offset, length, at: places[number] as number };
+    });
   }
 
-  async #choose(demands: readonly Demand[]): Promise<{ slices: Map<number, Slice[]>; left: Demand[] }> {
-    const wanted = new Map<string, { readonly digest: Digest; bytes: number; info?: BlobInfo }>();
-    for (const { digest, length = 0 } of demands) {
-      const key = digestKey(digest);
-      const one = wanted.get(key) ?? { digest, bytes: 0 };
-      one.bytes += length;
-      wanted.set(key, one);
-    }
-    const blobs = [...wanted.values()];
-    const infos = await this.#fetch.infos(blobs.map(({ digest }) => digest));
-    for (const [index, blob] of blobs.entries()) {
-      const info = infos[index];
-      if (info && isRaw(info) && blob.bytes <= info.decodedBytes * SHARE_MAX) blob.info = info;
-    }
-    const slices = new Map<number, Slice[]>();
-    const left: Demand[] = [];
-    for (let index = 0; index < demands.length; index += 1) {
-      const demand = demands[index] as Demand;
-      const { offset, length = 0 } = demand;
-      const info = wanted.get(digestKey(demand.digest))?.info;
-      if (!info || demand.at === undefined || offset + length > info.decodedBytes) {
-        left.push(demand);
-        continue;
-      }
-      const ofPack = slices.get(info.pack) ?? [];
-      if (ofPack.length === 0) slices.set(info.pack, ofPack);
-      ofPack.push({ demand, from: info.offset + RECORD_HEAD_BYTES + offset, length });
-    }
-    return { slices, left };
+  /** Asks the system to read ahead what `fill` will read of these extents; gives the blobs that it will not. */
+  async prefetch(extents: readonly Extent[]): Promise<readonly Digest[]> {
+    const { calls, whole } = await this.#choose(extents);
+    await Promise.all(calls.map(({ pack, runs }) => this.#packs.prefetch(pack, Float64Array.from(runs))));
+    return whole;
   }
 
-  /** Gives the demands that could not be read. */
-  async #read({ pack, slices, runs, bytes }: Call, target: Buffer): Promise<Demand[]> {
-    const room = this.#pool.take(bytes);
-    const done = await this.#packs.readRuns(pack, Float64Array.from(runs), room).catch(() => null);
-    const failed: Demand[] = [];
-    let run = 0;
-    let runAt = 0;
-    for (const { demand, from, length } of slices) {
-      while (from >= (runs[2 * run] as number) + (runs[2 * run + 1] as number)) {
-        runAt += runs[2 * run + 1] as number;
-        run += 1;
-      }
-      const inRun = from - (runs[2 * run] as number);
-      if (done === null || (done[run] as number) < inRun + length) failed.push(demand);
-      else room.copy(target, demand.at as number, runAt + inRun, runAt + inRun + length);
-    }
-    this.#pool.give(room);
-    return failed;
+  async #choose(extents: readonly Extent[]): Promise<Choice> {
+    const { digests, blobs, wanted } = countWanted(extents);
+    const infos = this.#packs.records.sealed ? [] : await this.#infos(digests);
+    const loose = digests.map((_, blob) => {
+      const info = infos[blob];
+      return info && isRaw(info) && (wanted[blob] as number) <= info.decodedBytes * SHARE_MAX ? info : undefined;
+    });
+    const { packs, left } = standing(extents, blobs, loose);
+    return { calls: planCalls(packs, extents), left, whole: digests.filter((_, blob) => !loose[blob]) };
   }
+
+  async #infos(digests: readonly Digest[]): Promise<(BlobInfo | undefined)[]> {
+    const unknown = digests.filter((digest) => !this.#found.has(digest));
+    for (const info of await this.#fetch.infos(unknown)) if (info) this.#found.set(info.digest, info);
+    return digests.map((digest) => this.#found.get(digest));
+  }
+
+  /** Gives the numbers of the extents that could not be read. */
+  async #read(call: Call, places: Float64Array, target: Buffer): Promise<number[]> {
+    const { pack, slices } = call;
+    const runs = Float64Array.from(call.runs);
+    const pieces = { runs, places: Float64Array.from(slices, (slice) => places[slice] as number) };
+    const done = await this.#packs.readPieces(pack, pieces, target).catch(() => null);
+    return slices.filter((_, index) => done === null || done[index] !== runs[2 * index + 1]);
+  }
+}
+
+/** Where each extent begins in the target; zeros are written at once. */
+function placesOf(extents: readonly Extent[], target: Buffer): Float64Array {
+  const places = new Float64Array(extents.length);
+  let at = 0;
+  for (let index = 0; index < extents.length; index += 1) {
+    const { digest, length } = extents[index] as Extent;
+    places[index] = at;
+    if (digest === null) target.fill(0, at, at + length);
+    at += length;
+  }
+  return places;
+}
+
+/** The blobs that extents name: the number of each extent's (-1 for zeros), and how many bytes are wanted of each. */
+function countWanted(extents: readonly Extent[]): {
+  readonly digests: readonly Digest[];
+  readonly blobs: Int32Array;
+  readonly wanted: readonly number[];
+} {
+  // A list names each blob by one object: comparing these is far faster than comparing digests.
+  const numbers = new Map<Digest, number>();
+  const wanted: number[] = [];
+  const blobs = new Int32Array(extents.length).fill(-1);
+  for (let index = 0; index < extents.length; index += 1) {
+    const { digest, length } = extents[index] as Extent;
+    if (digest === null) continue;
+    let blob = numbers.get(digest);
+    if (blob === undefined) {
+      blob = wanted.push(0) - 1;
+      numbers.set(digest, blob);
+    }
+    wanted[blob] = (wanted[blob] as number) + length;
+    blobs[index] = blob;
+  }
+  return { digests: [...numbers.keys()], blobs, wanted };
+}
+
+/** Per pack, where each slice stands and its number, as one number that sorts; and the numbers of all other extents. */
+function standing(
+  extents: readonly Extent[],
+  blobs: Int32Array,
+  loose: readonly (BlobInfo | undefined)[],
+): { readonly packs: ReadonlyMap<number, number[]>; readonly left: number[] } {
+  const packs = new Map<number, number[]>();
+  const left: number[] = [];
+  for (let index = 0; index < blobs.length; index += 1) {
+    const blob = blobs[index] as number;
+    if (blob < 0) continue;
+    const info = loose[blob];
+    const { offset, length } = extents[index] as Extent;
+    if (info === undefined || offset + length > info.decodedBytes) {
+      left.push(index);
+      continue;
+    }
+    let slices = packs.get(info.pack);
+    if (slices === undefined) {
+      slices = [];
+      packs.set(info.pack, slices);
+    }
+    slices.push((info.offset + RECORD_HEAD_BYTES + offset) * extents.length + index);
+  }
+  return { packs, left };
 }
 
 /** Its record is a head, the bytes, and a check: only where nothing was gained by coding is a record so long. */
@@ -114,30 +167,23 @@ function isRaw({ depth, decodedBytes, recordBytes }: BlobInfo): boolean {
   return depth === 0 && recordBytes === decodedBytes + RECORD_MIN_BYTES;
 }
 
-function planCalls(packs: ReadonlyMap<number, Slice[]>): Call[] {
+function planCalls(packs: ReadonlyMap<number, number[]>, extents: readonly Extent[]): Call[] {
   const calls: Call[] = [];
-  for (const [pack, slices] of packs) {
-    slices.sort((one, other) => one.from - other.from);
+  for (const [pack, unsorted] of packs) {
     let call: Call | undefined;
-    let end = 0;
-    for (const slice of slices) {
-      const { from, length } = slice;
-      const gap = from - end;
-      // Slices may overlap: equal bytes of a file are one slice, wanted several times.
-      const adds = Math.max(0, from + length - end);
-      if (call && gap <= GAP_BYTES && call.bytes + adds <= CALL_BYTES) {
-        call.runs[call.runs.length - 1] = (call.runs[call.runs.length - 1] as number) + adds;
-        call.bytes += adds;
-      } else {
-        if (!call || call.bytes + length > CALL_BYTES || gap < 0) {
-          call = { pack, slices: [], runs: [], bytes: 0 };
-          calls.push(call);
-        }
-        call.runs.push(from, length);
-        call.bytes += length;
+    const sorted = Float64Array.from(unsorted).sort();
+    for (let index = 0; index < sorted.length; index += 1) {
+      const packed = sorted[index] as number;
+      const from = Math.floor(packed / extents.length);
+      const number = packed - from * extents.length;
+      const { length } = extents[number] as Extent;
+      if (!call || call.bytes + length > CALL_BYTES) {
+        call = { pack, slices: [], runs: [], bytes: 0 };
+        calls.push(call);
       }
-      call.slices.push(slice);
-      end = Math.max(end, from + length);
+      call.slices.push(number);
+      call.runs.push(from, length);
+      call.bytes += length;
     }
   }
   return calls;

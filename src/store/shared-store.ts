@@ -8,7 +8,7 @@ import { IndexCipher } from './index-cipher.js';
 import { measureStore } from './measure.js';
 import { keysOf, type OpenFacts, openTools } from './open-store.js';
 import { OwnerConnection } from './owner-connection.js';
-import { packFacts } from './packs.js';
+import { packFacts } from './pack-facts.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
 import { lockedError, readMarker, storePaths } from './store-files.js';
 import { StoreReading } from './store-reading.js';

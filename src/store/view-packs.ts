@@ -1,8 +1,10 @@
 /** The packs as a checkpoint of another process's store left them: what its owner appends meanwhile is not there. */
+import type { FilePieces } from '../engine/engine.js';
 import type { PruneRecord } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
+import type { PackFacts } from './pack-facts.js';
 import { isCompacted } from './pack-names.js';
-import { type PackFacts, Packs } from './packs.js';
+import { Packs } from './packs.js';
 
 export interface ViewEnd {
   readonly state: NewestState | null;
@@ -53,6 +55,10 @@ export class ViewPacks extends Packs {
 
   override readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
     return this.#held(() => super.readRuns(pack, runs, into));
+  }
+
+  override readPieces(pack: number, pieces: FilePieces, into: Buffer): Promise<Float64Array> {
+    return this.#held(() => super.readPieces(pack, pieces, into));
   }
 
   override prefetch(pack: number, runs: Float64Array): Promise<void> {
