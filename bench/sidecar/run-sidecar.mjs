@@ -92,6 +92,9 @@ async function underSidecar(place, flags, command, enough = () => false) {
   return { entries, lines, ...cost, seconds: (performance.now() - startMs) / 1000 };
 }
 
+/** Until everybody stood still, a part of each pause. */
+const stops = (entries) =>
+  entries.filter(({ msg }) => msg === 'the application stood still').map(({ stopMs }) => stopMs);
 const checkpoints = (entries) => entries.filter(({ msg }) => msg === 'checkpoint');
 
 async function pause(place) {
@@ -105,6 +108,7 @@ async function pause(place) {
     .slice(2);
   return {
     'pause with 50 MB dirty, ms': spread(pauses),
+    'of it until everybody stood still, ms': spread(stops(run.entries).slice(2)),
     cpuShare: run.cpuSeconds / run.seconds,
     peakBytes: run.peakBytes,
   };
@@ -200,6 +204,7 @@ async function database(place) {
   return {
     'pgbench, transactions/s': { ...median, lostShare: 1 - median.kept / median.alone, turns: results },
     'pause, ms': spread(pauses),
+    'of it until everybody stood still, ms': spread(stops(cost.entries)),
     cpuShare: cost.cpuSeconds / cost.seconds,
     peakBytes: cost.peakBytes,
   };

@@ -11,7 +11,7 @@ export type HookName = 'before-checkpoint' | 'after-checkpoint';
 export type HookOutcome = 'ok' | 'failed' | 'timeout';
 
 /** Durations that are drawn as histograms. */
-export const SERIES = ['pause', 'lag', 'capture', 'recover', 'hook'] as const;
+export const SERIES = ['pause', 'stop', 'lag', 'capture', 'recover', 'hook'] as const;
 export type SeriesName = (typeof SERIES)[number];
 
 /** Samples kept for a listener that comes later. */

@@ -42,8 +42,8 @@ export interface FreezerOptions {
   readonly root: string;
   readonly watchdog: Watchdog;
   readonly clock: Clock;
-  /** Told of each pause, ms. */
-  readonly onPause?: (pauseMs: number) => void;
+  /** Told of each pause, ms, and of the part of it until everybody stood still. */
+  readonly onPause?: (pauseMs: number, stopMs: number) => void;
 }
 
 /** How everything was stopped, and how it goes on. */
@@ -89,10 +89,11 @@ export class Freezer {
       throw error;
     });
     this.#stopWaitMs = STOP_WAIT_MS;
+    const stillMs = clock.steadyMs();
     try {
       const rescan = new Set<string>();
       for (const pid of still.members) for (const path of mappedWritable(pid, root)) rescan.add(path);
-      this.#frozen = this.#frozenState(still, [...rescan], startMs);
+      this.#frozen = this.#frozenState(still, [...rescan], { startMs, stillMs });
       return this.#frozen;
     } catch (error) {
       still.resume();
@@ -106,7 +107,7 @@ export class Freezer {
     await this.#frozen?.thaw().catch(() => {});
   }
 
-  #frozenState(still: Standstill, rescan: readonly string[], startMs: number): FrozenState {
+  #frozenState(still: Standstill, rescan: readonly string[], at: { startMs: number; stillMs: number }): FrozenState {
     const { watchdog, clock, onPause } = this.#options;
     let pauseMs: number | undefined;
     let overdue = false;
@@ -116,10 +117,10 @@ export class Freezer {
         clearTimeout(timer);
         held = still.holds();
         still.resume();
-        pauseMs = clock.steadyMs() - startMs;
+        pauseMs = clock.steadyMs() - at.startMs;
         watchdog.free();
         this.#frozen = undefined;
-        onPause?.(pauseMs);
+        onPause?.(pauseMs, at.stillMs - at.startMs);
       }
       return pauseMs;
     };

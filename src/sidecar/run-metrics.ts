@@ -190,6 +190,7 @@ export class Metrics {
     const recoverBuckets = CAPTURE_BUCKETS.slice(2);
     const observers: Record<SeriesName, (ms: number) => void> = {
       pause: seconds('pause_seconds', 'How long the application stood still.', SHORT_BUCKETS),
+      stop: seconds('stop_seconds', 'Of a pause: how long it took until every process stood still.', SHORT_BUCKETS),
       lag: seconds('lag_seconds', 'From the first event about a change to its being durable.', LONG_BUCKETS),
       capture: set.histogram({ name: 'capture_duration_ms', help: 'Duration of captures.' }, CAPTURE_BUCKETS, { type }),
       recover: set.histogram({ name: 'recovery_duration_ms', help: 'Duration of recovers.' }, recoverBuckets, {

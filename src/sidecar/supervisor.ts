@@ -140,7 +140,11 @@ export class Supervisor {
         root,
         watchdog,
         clock: systemClock,
-        onPause: (pauseMs) => figures.sample('pause', pauseMs),
+        onPause: (pauseMs, stopMs) => {
+          figures.sample('pause', pauseMs);
+          figures.sample('stop', stopMs);
+          logger.debug({ pauseMs, stopMs }, 'the application stood still');
+        },
       });
     } catch (error) {
       figures.freezing = 'none';

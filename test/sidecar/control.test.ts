@@ -82,6 +82,7 @@ describe('over the socket in the store', () => {
     for (const name of [
       'checkpoints_total',
       'pause_seconds_bucket',
+      'stop_seconds_bucket',
       'lag_seconds_count',
       'agent_info',
       'up',
