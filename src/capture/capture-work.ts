@@ -121,12 +121,13 @@ export class CaptureWork {
     this.#trusted.push(trusted);
   }
 
-  /** The entry gets a version. */
+  /** The entry gets a version, as far as the store can hold it. */
   write(entry: Entry, version: Version, head: Version | undefined): void {
-    this.tx.put(version);
-    this.written.push(entry.path);
-    if (head) this.changed += 1;
-    else this.added += 1;
+    if (this.tx.put(version)) {
+      this.written.push(entry.path);
+      if (head) this.changed += 1;
+      else this.added += 1;
+    }
     this.settle(entry, version.size);
   }
 
@@ -137,7 +138,7 @@ export class CaptureWork {
   }
 
   #removal(path: BytePath): void {
-    this.tx.remove(path);
+    if (!this.tx.remove(path)) return;
     this.written.push(path);
     this.removed += 1;
   }

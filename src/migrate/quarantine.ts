@@ -1,7 +1,7 @@
 /** Keeps what there is of an entry that could not come over, as it was found. */
 import { open } from 'node:fs/promises';
 import * as path from 'node:path';
-import { fromSystemError, makeDirectory } from '../core/core.js';
+import { fromSystemError, makeDirectory, writeFully } from '../core/core.js';
 import type { BoltValue } from './bolt-page.js';
 import { isDamage } from './legacy-contents.js';
 import type { LegacyEntry, LegacySource } from './legacy-source.js';
@@ -34,7 +34,7 @@ async function copyValue(file: string, value: BoltValue): Promise<void> {
   try {
     const handle = await open(file, 'w', 0o600);
     try {
-      for await (const chunk of value.stream()) await handle.write(chunk);
+      for await (const chunk of value.stream()) await writeFully(handle, chunk);
     } finally {
       await handle.close();
     }

@@ -121,6 +121,17 @@ async function recoverInto(options: PrepareOptions, sequence: number): Promise<R
   return report;
 }
 
+/** What a recover is about to replace becomes a checkpoint. @throws DK_UNSUPPORTED in schema 1, where it would replace what is to be recovered */
+async function keepBeforeRecover(options: PrepareOptions): Promise<void> {
+  const { store, stateDir } = options;
+  if (store.keepsHistory) return captureFirst(options, 'before-recover');
+  throw new DiffKeeperError(
+    'DK_UNSUPPORTED',
+    `schema 1 (--enable-diff=false) keeps one version of each file, so what is in ${stateDir} cannot be kept beside what --recover=always brings back: empty the directory first`,
+    { path: stateDir },
+  );
+}
+
 /** The real path of something that need not exist yet. */
 async function realPathOf(place: string): Promise<string> {
   try {
@@ -170,9 +181,9 @@ async function prepareLocked(options: PrepareOptions, empty: boolean): Promise<v
   const half = await interruptedSequence(options);
   if (half !== null) {
     logger.warn({ sequence: half }, 'the last recover was interrupted: recovering again');
-    await recoverInto(options, half);
+    await recoverInto(options, store.keepsHistory ? half : newest.sequence);
   } else if (mode === 'always') {
-    if (!empty) await captureFirst(options, 'before-recover');
+    if (!empty) await keepBeforeRecover(options);
     await recoverInto(options, newest.sequence);
   } else if (empty) {
     await recoverInto(options, newest.sequence);

@@ -8,7 +8,9 @@ import {
   createHash,
   DiffKeeperError,
   fromSystemError,
+  isDiffKeeperError,
   LIMITS,
+  makeDirectory,
   pathToText,
   readFully,
   writeFully,
@@ -42,16 +44,22 @@ export class SnapshotContents {
     this.#directory = directory;
   }
 
-  /** The gzip value. @throws DK_CORRUPT_INDEX when it is damaged or not there */
+  /** The gzip value. @throws DK_CORRUPT_RECORD when it is damaged or not there */
   async value(file: BytePath): Promise<Buffer> {
-    const value = await this.#meta.get(tableKey('deltas', file));
-    if (value) return value;
-    throw new DiffKeeperError('DK_CORRUPT_INDEX', `the snapshot of ${pathToText(file)} is missing`, {
-      path: pathToText(file),
+    const value = await this.#meta.get(tableKey('deltas', file)).catch((error: unknown) => {
+      // Damage of one content: there is no index to be rebuilt from anything.
+      throw isDiffKeeperError(error, 'DK_CORRUPT_INDEX') ? damaged(file, error.message) : error;
     });
+    if (value) return value;
+    throw damaged(file, 'it is missing');
   }
 
-  /** @throws DK_CORRUPT_RECORD, DK_CORRUPT_INDEX, DK_IO */
+  /** Reads what is stored, whatever was read before. @throws as `read` */
+  async check(file: BytePath, facts: SnapshotFacts): Promise<void> {
+    await unpack(await this.value(file), { file, facts, take: () => Promise.resolve() });
+  }
+
+  /** @throws DK_CORRUPT_RECORD, DK_IO */
   async read(
     file: BytePath,
     facts: SnapshotFacts,
@@ -97,11 +105,13 @@ export class SnapshotContents {
   async #unpack(file: BytePath, facts: SnapshotFacts): Promise<Unpacked> {
     const unpacked = path.join(this.#directory, `plain-${facts.digest.toString('hex')}-${process.pid}`);
     const value = await this.value(file);
+    // A directory of caches, which anybody may have removed.
+    await makeDirectory(this.#directory);
     const handle = await open(unpacked, 'w+', 0o600).catch((error: unknown) => {
       throw fromSystemError(error, 'unpack a snapshot to', unpacked);
     });
     try {
-      await fill(handle, value, file, facts);
+      await unpack(value, { file, facts, take: (chunk) => writeFully(handle, chunk) });
       await this.#closeOldest();
       return { file: unpacked, handle };
     } catch (error) {
@@ -132,8 +142,16 @@ async function discard(unpacked: Promise<Unpacked>): Promise<void> {
   if (found) await rm(found.file, { force: true });
 }
 
-/** Unpacks into a file; more or other bytes than promised are damage. */
-async function fill(handle: FileHandle, value: Buffer, file: BytePath, facts: SnapshotFacts): Promise<void> {
+/** Unpacks piece by piece; more or other bytes than promised are damage. */
+async function unpack(
+  value: Buffer,
+  options: {
+    readonly file: BytePath;
+    readonly facts: SnapshotFacts;
+    readonly take: (chunk: Buffer) => Promise<void>;
+  },
+): Promise<void> {
+  const { file, facts, take } = options;
   const hash = createHash('sha256');
   let bytes = 0;
   const decoder = Readable.from([value], { objectMode: false }).pipe(zlib().createGunzip({ chunkSize: 256 << 10 }));
@@ -142,7 +160,7 @@ async function fill(handle: FileHandle, value: Buffer, file: BytePath, facts: Sn
       bytes += chunk.length;
       if (bytes > facts.size) throw damaged(file, `it has more than ${facts.size} bytes`);
       hash.update(chunk);
-      await writeFully(handle, chunk);
+      await take(chunk);
     }
   } catch (error) {
     const { code } = error as { code?: unknown };

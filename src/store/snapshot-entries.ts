@@ -1,6 +1,7 @@
 /** The tree that schema 1's files make up: directories are those that files need, modes those the older program gave. */
 import { type BytePath, isWithin, pathParent } from '../core/core.js';
 import { removedVersion, VERSION_TYPE, type Version } from '../format/format.js';
+import type { SnapshotFiles } from './snapshot-files.js';
 import type { SnapshotFacts } from './snapshot-tables.js';
 
 const BATCH = 1000;
@@ -17,7 +18,8 @@ export function fileVersion(path: BytePath, facts: SnapshotFacts, wholeMax: numb
   return { ...removedVersion(path, sequence), ...owner(), type: VERSION_TYPE.file, mode: 0o644, size, digest, recipe };
 }
 
-function directoryVersion(path: BytePath): Version {
+/** A directory that lies above a file. */
+export function directoryVersion(path: BytePath): Version {
   return { ...removedVersion(path, 0), ...owner(), type: VERSION_TYPE.directory, mode: 0o755 };
 }
 
@@ -29,23 +31,17 @@ function order(path: BytePath): string {
 
 /** Files and the directories above them, in batches; only what lies under the given paths. */
 export async function* snapshotEntries(
-  facts: ReadonlyMap<BytePath, SnapshotFacts>,
+  files: SnapshotFiles,
   options: { readonly under: readonly BytePath[]; readonly wholeMax: number },
 ): AsyncGenerator<Version[]> {
-  const directories = new Set<BytePath>();
-  for (const path of facts.keys()) {
-    for (let parent = pathParent(path); parent !== '' && !directories.has(parent); parent = pathParent(parent)) {
-      directories.add(parent);
-    }
-  }
-  const chosen = [...directories, ...facts.keys()].filter((path) =>
+  const chosen = [...files.directories, ...files.facts.keys()].filter((path) =>
     options.under.some((under) => isWithin(path, under)),
   );
   const keyed = chosen.map((path): [string, BytePath] => [order(path), path]);
   keyed.sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0));
   for (let first = 0; first < keyed.length; first += BATCH) {
     yield keyed.slice(first, first + BATCH).map(([, path]) => {
-      const known = facts.get(path);
+      const known = files.facts.get(path);
       return known ? fileVersion(path, known, options.wholeMax) : directoryVersion(path);
     });
   }

@@ -1,8 +1,8 @@
 /** Reading schema 1: random access to a version, counts, verification. */
-import { type BytePath, DiffKeeperError, throwIfAborted } from '../core/core.js';
+import { DiffKeeperError, throwIfAborted } from '../core/core.js';
 import type { Digest, Extent, Version } from '../format/format.js';
 import type { SnapshotContents } from './snapshot-contents.js';
-import type { SnapshotFacts } from './snapshot-tables.js';
+import type { FoundFile, SnapshotFiles } from './snapshot-files.js';
 import type { DamageReport, StoreStats, VerifyOptions, VerifyReport, VersionReader } from './types.js';
 
 /** @param readStored null when the content was replaced since */
@@ -36,52 +36,70 @@ export function snapshotReader(
   };
 }
 
+/** From whichever of equal files can be read. Null when there is none. @throws what the last of them is damaged by */
+export async function readAnyCopy(
+  copies: readonly FoundFile[],
+  contents: SnapshotContents,
+  range: { readonly offset: number; readonly length: number },
+): Promise<Buffer | null> {
+  let damage: unknown = null;
+  for (const { path, facts } of copies) {
+    try {
+      return await contents.read(path, facts, range);
+    } catch (error) {
+      damage = error;
+    }
+  }
+  if (damage !== null) throw damage;
+  return null;
+}
+
 /** Whole contents by digest; what is missing or damaged is an error in its place. */
 export async function readWholes(
   digests: readonly Digest[],
-  find: (digest: Digest) => { readonly path: BytePath; readonly facts: SnapshotFacts } | null,
-  contents: SnapshotContents,
+  read: (digest: Digest) => Promise<Buffer | null>,
 ): Promise<(Buffer | Error)[]> {
   const blobs: (Buffer | Error)[] = [];
   for (const digest of digests) {
-    const found = find(digest);
-    if (found === null) {
-      blobs.push(new DiffKeeperError('DK_CORRUPT_PACK', `content ${digest.toString('hex')} is not stored`));
-      continue;
-    }
-    const range = { offset: 0, length: found.facts.size };
-    blobs.push(await contents.read(found.path, found.facts, range).catch((error: unknown) => error as Error));
+    const missing = new DiffKeeperError('DK_CORRUPT_PACK', `content ${digest.toString('hex')} is not stored`);
+    blobs.push(
+      await read(digest).then(
+        (bytes) => bytes ?? missing,
+        (error: unknown) => error as Error,
+      ),
+    );
   }
   return blobs;
 }
 
 type Counts = Pick<StoreStats, 'entries' | 'versions' | 'blobs' | 'treeBytes' | 'originalBytes' | 'depths'>;
 
-export function countSnapshots(facts: ReadonlyMap<BytePath, SnapshotFacts>): Counts {
+export function countSnapshots({ facts, entries }: SnapshotFiles): Counts {
   let treeBytes = 0;
   for (const { size } of facts.values()) treeBytes += size;
   const files = facts.size;
-  return { entries: files, versions: files, blobs: files, treeBytes, originalBytes: treeBytes, depths: [files] };
+  return { entries, versions: files, blobs: files, treeBytes, originalBytes: treeBytes, depths: [files] };
 }
 
 /** Unpacks every snapshot and compares its SHA-256; without `readData` the database's own checksums are all that is looked at. */
 export async function verifySnapshots(
   parts: {
     readonly path: string;
-    readonly facts: ReadonlyMap<BytePath, SnapshotFacts>;
+    readonly files: SnapshotFiles;
     readonly contents: SnapshotContents;
   },
   options: VerifyOptions,
 ): Promise<VerifyReport> {
-  const { facts, contents } = parts;
+  const { contents } = parts;
+  const { facts } = parts.files;
   const damage: DamageReport[] = [];
-  const total = countSnapshots(facts).treeBytes;
+  const total = countSnapshots(parts.files).treeBytes;
   let bytes = 0;
   for (const [path, known] of facts) {
     throwIfAborted(options.signal);
     try {
       if (options.readData === false) await contents.value(path);
-      else await contents.read(path, known, { offset: 0, length: known.size > 0 ? 1 : 0 });
+      else await contents.check(path, known);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       damage.push({ kind: 'version', where: parts.path, message, affected: [{ path, sequence: known.sequence }] });

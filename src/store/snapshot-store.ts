@@ -10,8 +10,9 @@ import type { Meta } from './meta.js';
 import type { OpenSnapshots } from './open-snapshots.js';
 import { nothingPruned, type PrunePolicy } from './prune-policy.js';
 import { SnapshotContents } from './snapshot-contents.js';
-import { fileVersion, snapshotEntries } from './snapshot-entries.js';
-import { countSnapshots, readWholes, snapshotReader, verifySnapshots } from './snapshot-reading.js';
+import { directoryVersion, fileVersion, snapshotEntries } from './snapshot-entries.js';
+import { SnapshotFiles } from './snapshot-files.js';
+import { countSnapshots, readAnyCopy, readWholes, snapshotReader, verifySnapshots } from './snapshot-reading.js';
 import {
   CHECKPOINT_NAME,
   decodeNewest,
@@ -39,14 +40,13 @@ const WHOLE_MAX = LIMITS.blobBytes;
 export class SnapshotStore implements Store {
   readonly hashAlgo: HashAlgo = 'sha256';
   readonly snapshotInterval = 1;
+  readonly keepsHistory = false;
   readonly needsReopen = false;
   readonly guard = OPEN_GUARD;
   readonly #open: OpenSnapshots;
   readonly #meta: Meta;
   readonly #contents: SnapshotContents;
-  #facts = new Map<BytePath, SnapshotFacts>();
-  /** One of the paths that have this content. */
-  #paths = new Map<string, BytePath>();
+  #files = new SnapshotFiles();
   #newest: Checkpoint | null = null;
   #transaction: Transaction | null = null;
   #changed = false;
@@ -87,14 +87,13 @@ export class SnapshotStore implements Store {
   async start(): Promise<void> {
     const { facts, odd } = await loadFacts(this.#meta);
     if (odd > 0) this.#open.logger.warn({ odd }, 'entries of the snapshot store make no sense and are left out');
-    this.#facts = facts;
-    this.#paths = new Map([...facts].map(([path, { digest }]) => [digest.toString('latin1'), path]));
+    this.#files = new SnapshotFiles(facts);
     const value = await this.#meta.get(tableKey('meta', CHECKPOINT_NAME));
     this.#newest = value ? decodeNewest(value) : null;
-    const root = await this.#root();
-    if (facts.size === 0 || this.#newest?.root.equals(root)) return;
+    const checkpoint = await this.#checkpoint(this.#files, null);
+    if (facts.size === 0 || this.#newest?.root.equals(checkpoint.root)) return;
     this.#open.logger.debug({ files: facts.size }, 'a capture was cut short: what it wrote is the newest checkpoint');
-    await this.#name(this.#checkpoint(root, null));
+    await this.#name(this.#files, checkpoint);
   }
 
   #assertOpen(): void {
@@ -102,25 +101,19 @@ export class SnapshotStore implements Store {
       throw new DiffKeeperError('DK_STORE_CLOSED', `the store ${this.path} is closed`, { path: this.path });
   }
 
-  #root(): Promise<Digest> {
-    return computeTreeRoot(
-      this.engine,
-      this.hashAlgo,
-      snapshotEntries(this.#facts, { under: [''], wholeMax: WHOLE_MAX }),
-    );
-  }
-
-  #checkpoint(root: Digest, written: WrittenFiles | null): Checkpoint {
+  async #checkpoint(all: SnapshotFiles, written: WrittenFiles | null): Promise<Checkpoint> {
+    const entries = snapshotEntries(all, { under: [''], wholeMax: WHOLE_MAX });
+    const root = await computeTreeRoot(this.engine, this.hashAlgo, entries);
     let treeBytes = 0;
     let sequence = this.#newest?.sequence ?? 0;
-    for (const facts of this.#facts.values()) {
+    for (const facts of all.facts.values()) {
       treeBytes += facts.size;
       sequence = Math.max(sequence, facts.sequence - 1);
     }
     const { storedBytes = 0, changedBytes = 0, files, commit = {} } = written ?? {};
     const { frozen = false, pauseMs = 0, tag = '' } = commit;
     const counts = {
-      entries: this.#facts.size,
+      entries: all.entries,
       changed: files?.size ?? 0,
       removed: 0,
       treeBytes,
@@ -130,16 +123,21 @@ export class SnapshotStore implements Store {
     return { sequence: sequence + 1, timeMs: this.#open.clock.nowMs(), root, ...counts, frozen, pauseMs, tag };
   }
 
-  async #name(checkpoint: Checkpoint): Promise<void> {
-    await this.#meta.write([{ key: tableKey('meta', CHECKPOINT_NAME), value: encodeNewest(checkpoint) }], true);
-    this.#newest = checkpoint;
+  async #name(files: SnapshotFiles, checkpoint: Checkpoint): Promise<void> {
+    try {
+      await this.#meta.write([{ key: tableKey('meta', CHECKPOINT_NAME), value: encodeNewest(checkpoint) }], true);
+      this.#newest = checkpoint;
+    } finally {
+      // Named or not, these are the contents in the database.
+      this.#files = files;
+    }
   }
 
   begin(): Transaction {
     this.#assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'another transaction is open on this store');
     this.#transaction = new SnapshotTransaction({
-      facts: this.#facts,
+      files: this.#files,
       sequence: (this.#newest?.sequence ?? 0) + 1,
       stagingFile: this.#open.paths.staging,
       readStored: (digest, offset, length) => this.#readStored(digest, offset, length),
@@ -162,30 +160,23 @@ export class SnapshotStore implements Store {
   async #ended(written: WrittenFiles | null): Promise<Checkpoint | null> {
     this.#transaction = null;
     if (written === null) return null;
-    for (const [path, facts] of written.files) {
-      this.#facts.set(path, facts);
-      this.#paths.set(facts.digest.toString('latin1'), path);
-    }
-    await this.#name(this.#checkpoint(await this.#root(), written));
+    // Readers see the files and the checkpoint that names them in one moment.
+    const files = new SnapshotFiles(this.#files.facts);
+    for (const [path, facts] of written.files) files.set(path, facts);
+    await this.#name(files, await this.#checkpoint(files, written));
     return this.#newest;
   }
 
-  #find(digest: Digest): { readonly path: BytePath; readonly facts: SnapshotFacts } | null {
-    const path = this.#paths.get(digest.toString('latin1'));
-    const facts = path === undefined ? undefined : this.#facts.get(path);
-    return path !== undefined && facts?.digest.equals(digest) ? { path, facts } : null;
-  }
-
-  async #readStored(digest: Digest, offset: number, length: number): Promise<Buffer | null> {
-    const found = this.#find(digest);
-    return found && this.#contents.read(found.path, found.facts, { offset, length });
+  #readStored(digest: Digest, offset: number, length: number): Promise<Buffer | null> {
+    return readAnyCopy(this.#files.withContent(digest), this.#contents, { offset, length });
   }
 
   async heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]> {
     this.#assertOpen();
     return paths.map((path) => {
-      const facts = this.#facts.get(path);
-      return facts && fileVersion(path, facts, WHOLE_MAX);
+      const facts = this.#files.facts.get(path);
+      if (facts) return fileVersion(path, facts, WHOLE_MAX);
+      return this.#files.isDirectory(path) ? directoryVersion(path) : undefined;
     });
   }
 
@@ -195,7 +186,7 @@ export class SnapshotStore implements Store {
     this.#assertOpen();
     const { at = this.#newest?.sequence, under = [''] } = options;
     if (this.#newest && at !== this.#newest.sequence) throw this.#noHistory(at);
-    if (this.#newest) yield* snapshotEntries(this.#facts, { under, wholeMax: WHOLE_MAX });
+    if (this.#newest) yield* snapshotEntries(this.#files, { under, wholeMax: WHOLE_MAX });
   }
 
   #noHistory(at: unknown): DiffKeeperError {
@@ -233,7 +224,7 @@ export class SnapshotStore implements Store {
   async blobInfos(digests: readonly Digest[]): Promise<(BlobInfo | undefined)[]> {
     this.#assertOpen();
     return digests.map((digest) => {
-      const found = this.#find(digest);
+      const [found] = this.#files.withContent(digest);
       if (!found || found.facts.size > WHOLE_MAX) return undefined;
       return { digest, pack: 0, offset: 0, recordBytes: found.facts.stored, decodedBytes: found.facts.size, depth: 0 };
     });
@@ -241,7 +232,10 @@ export class SnapshotStore implements Store {
 
   async readBlobs(digests: readonly Digest[]): Promise<(Buffer | Error)[]> {
     this.#assertOpen();
-    return readWholes(digests, (digest) => this.#find(digest), this.#contents);
+    return readWholes(digests, async (digest) => {
+      const [found] = this.#files.withContent(digest);
+      return found ? this.#readStored(digest, 0, found.facts.size) : null;
+    });
   }
 
   reader(version: Version): VersionReader {
@@ -259,18 +253,18 @@ export class SnapshotStore implements Store {
     this.#assertOpen();
     const { path, id, hashAlgo } = this;
     const sizes = { checkpoints: this.#newest ? 1 : 0, packBytes: 0, metaBytes: await this.#open.measure() };
-    return { path, id, hashAlgo, ...sizes, ...countSnapshots(this.#facts) };
+    return { path, id, hashAlgo, ...sizes, ...countSnapshots(this.#files) };
   }
 
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     this.#assertOpen();
-    return verifySnapshots({ path: this.path, facts: this.#facts, contents: this.#contents }, options);
+    return verifySnapshots({ path: this.path, files: this.#files, contents: this.#contents }, options);
   }
 
   /** Nothing can be rebuilt: the values are all there is. Reads them again. */
   async rebuildIndex(): Promise<RebuildReport> {
     await this.reopen();
-    return { checkpoints: this.#newest ? 1 : 0, records: this.#facts.size, damage: [] };
+    return { checkpoints: this.#newest ? 1 : 0, records: this.#files.facts.size, damage: [] };
   }
 
   async prune(policy: PrunePolicy): Promise<PruneReport> {
@@ -286,7 +280,7 @@ export class SnapshotStore implements Store {
     await this.#meta.close();
   }
 
-  /** For a migration: the gzip value of a file. @throws DK_CORRUPT_INDEX when it is damaged or missing */
+  /** For a migration: the gzip value of a file. @throws DK_CORRUPT_RECORD when it is damaged or missing */
   value(path: BytePath): Promise<Buffer> {
     this.#assertOpen();
     return this.#contents.value(path);
@@ -295,6 +289,6 @@ export class SnapshotStore implements Store {
   /** For a migration: files with what is known of them, in the order of their paths' bytes. */
   files(): readonly (readonly [BytePath, SnapshotFacts])[] {
     this.#assertOpen();
-    return [...this.#facts].sort(([one], [other]) => (one < other ? -1 : 1));
+    return [...this.#files.facts].sort(([one], [other]) => (one < other ? -1 : 1));
   }
 }

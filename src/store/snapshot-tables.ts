@@ -91,6 +91,11 @@ export function fileChanges(path: BytePath, value: Buffer, facts: SnapshotFacts)
   ];
 }
 
+/** Takes a file away. */
+export function fileRemovals(path: BytePath): MetaChange[] {
+  return (['deltas', 'hashes', 'meta'] as const).map((table) => ({ key: tableKey(table, path), value: null }));
+}
+
 export function encodeNewest(checkpoint: Checkpoint): Buffer {
   return Buffer.from(JSON.stringify({ ...checkpoint, root: checkpoint.root.toString('hex') }));
 }

@@ -3,15 +3,18 @@
  * changed file together and compresses it whole. Each file is replaced at once, together with its hash; the files of
  * one checkpoint are not.
  */
-import { open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import * as path from 'node:path';
 import {
   type BytePath,
   createHash,
   DiffKeeperError,
   gzipWhole,
   inGroups,
+  makeDirectory,
   pathToText,
   readFully,
+  writeFully,
 } from '../core/core.js';
 import {
   type Checkpoint,
@@ -23,7 +26,8 @@ import {
 } from '../format/format.js';
 import type { MetaChange } from './meta.js';
 import { checkPutPath } from './put-check.js';
-import { fileChanges, type SnapshotFacts } from './snapshot-tables.js';
+import type { SnapshotFiles } from './snapshot-files.js';
+import { fileChanges, fileRemovals, type SnapshotFacts } from './snapshot-tables.js';
 import type { BlobInput, CommitFacts, Transaction } from './types.js';
 
 /** A file is one value of the database, which holds it in memory several times over. */
@@ -34,7 +38,7 @@ const AT_ONCE = 4;
 const BATCH_BYTES = 16 << 20;
 
 export interface SnapshotParts {
-  readonly facts: ReadonlyMap<BytePath, SnapshotFacts>;
+  readonly files: SnapshotFiles;
   readonly sequence: number;
   /** Where pieces wait. */
   readonly stagingFile: string;
@@ -57,7 +61,7 @@ export class SnapshotTransaction implements Transaction {
   readonly #staged = new Map<string, { readonly offset: number; readonly length: number }>();
   readonly #recipes = new Map<string, readonly Extent[]>();
   readonly #versions = new Map<BytePath, Version>();
-  #staging: Awaited<ReturnType<typeof open>> | null = null;
+  #staging: FileHandle | null = null;
   #stagedBytes = 0;
   #open = true;
 
@@ -81,13 +85,11 @@ export class SnapshotTransaction implements Transaction {
       digests.push(digest);
       const key = digest.toString('latin1');
       if (this.#staged.has(key)) continue;
-      this.#staging ??= await open(this.#parts.stagingFile, 'w+', 0o600);
+      this.#staging ??= await openStaging(this.#parts.stagingFile);
       const offset = this.#stagedBytes;
       this.#stagedBytes += bytes.length;
       this.#staged.set(key, { offset, length: bytes.length });
-      for (let at = 0; at < bytes.length; ) {
-        at += (await this.#staging.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
-      }
+      await writeFully(this.#staging, bytes, offset);
     }
     return digests;
   }
@@ -108,24 +110,27 @@ export class SnapshotTransaction implements Transaction {
   }
 
   /** Takes content of files; all else that a version says, schema 1 cannot hold. @throws DK_UNSAFE_PATH, DK_LIMIT */
-  put(version: Version): void {
+  put(version: Version): boolean {
     this.#assertOpen();
     checkPutPath(version.path, version.type);
-    if (version.type !== VERSION_TYPE.file || version.digest === null) return;
+    if (version.type !== VERSION_TYPE.file || version.digest === null) return false;
     if (version.size > SNAPSHOT_BYTES_MAX) {
       const path = pathToText(version.path);
       const message = `${path} has ${version.size} bytes: schema 1 (--enable-diff=false) keeps files up to ${SNAPSHOT_BYTES_MAX}`;
       throw new DiffKeeperError('DK_LIMIT', message, { path, expected: SNAPSHOT_BYTES_MAX, actual: version.size });
     }
-    const known = this.#parts.facts.get(version.path);
-    if (known?.digest.equals(version.digest)) this.#versions.delete(version.path);
+    const known = this.#parts.files.facts.get(version.path);
+    const same = known?.digest.equals(version.digest) === true;
+    if (same) this.#versions.delete(version.path);
     else this.#versions.set(version.path, version);
+    return !same;
   }
 
-  /** Schema 1 has no removals: the file stays as it was last seen. @throws DK_UNSAFE_PATH */
-  remove(path: BytePath): void {
+  /** Schema 1 has no removals: the file stays as it was last seen, until something else takes its place. @throws DK_UNSAFE_PATH */
+  remove(path: BytePath): boolean {
     this.#assertOpen();
     checkPutPath(path, VERSION_TYPE.removed);
+    return false;
   }
 
   async commit(commit: CommitFacts = {}): Promise<Checkpoint | null> {
@@ -169,6 +174,7 @@ export class SnapshotTransaction implements Transaction {
         const value = values[index] as Buffer;
         const { size, digest } = version;
         const facts = { digest: digest as Digest, size, stored: value.length, sequence: this.#parts.sequence };
+        for (const gone of this.#parts.files.inTheWay(version.path)) batch.push(...fileRemovals(gone));
         batch.push(...fileChanges(version.path, value, facts));
         files.set(version.path, facts);
         storedBytes += value.length;
@@ -224,4 +230,10 @@ export class SnapshotTransaction implements Transaction {
     this.#staging = null;
     await rm(this.#parts.stagingFile, { force: true }).catch(() => {});
   }
+}
+
+/** The directory is one of caches, which anybody may have removed. */
+async function openStaging(file: string): Promise<FileHandle> {
+  await makeDirectory(path.dirname(file));
+  return open(file, 'w+', 0o600);
 }

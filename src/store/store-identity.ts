@@ -24,6 +24,9 @@ export class StoreIdentity {
   get engine(): Engine {
     return this.facts.engine;
   }
+  get keepsHistory(): boolean {
+    return true;
+  }
   get snapshotInterval(): number {
     return this.facts.snapshotInterval;
   }

@@ -108,16 +108,18 @@ export class StoreTransaction implements Transaction {
     return writeRecipe(this.#parts.writer, this.#parts.blobs, options);
   }
 
-  put(version: Version): void {
+  put(version: Version): boolean {
     this.#assertOpen();
     checkPutVersion(version);
     this.#versions.put(version);
+    return true;
   }
 
-  remove(path: BytePath): void {
+  remove(path: BytePath): boolean {
     this.#assertOpen();
     checkPutPath(path, VERSION_TYPE.removed);
     this.#versions.put(removedVersion(path, 0));
+    return true;
   }
 
   async commit(facts: CommitFacts = {}): Promise<Checkpoint | null> {

@@ -73,20 +73,17 @@ export interface Transaction {
   storeBlobs(inputs: readonly BlobInput[]): Promise<Digest[]>;
   /** Whether these blobs are stored or staged. */
   hasBlobs(digests: readonly Digest[]): Promise<boolean[]>;
-  /**
-   * Recipe for content given as extents: `whole`, `inline` or regions (stored as recipe blobs, coded against the
-   * source version's). Extents are merged where they touch. Their lengths must add up to `size`.
-   */
+  /** Recipe for content given as extents (merged where they touch; `size` in all): coded against the source version's. */
   storeRecipe(options: {
     readonly extents: readonly Extent[];
     readonly size: number;
     readonly digest: Digest;
     readonly source?: Version;
   }): Promise<Version['recipe']>;
-  /** Adds a version (its `sequence` is ignored and set at commit). Replaces an earlier put of the same path. */
-  put(version: Version): void;
-  /** Adds a removal of exactly this path. */
-  remove(path: BytePath): void;
+  /** Adds a version, also over an earlier one of its path. False: there is nothing new in it that the store can hold. */
+  put(version: Version): boolean;
+  /** Adds a removal of exactly this path. False in schema 1, which has none. */
+  remove(path: BytePath): boolean;
   readonly changes: number;
   /** Makes bytes durable (fdatasync), then names them (synchronous metadata batch). Null when nothing changed. */
   commit(facts?: CommitFacts): Promise<Checkpoint | null>;
@@ -251,6 +248,8 @@ export interface Store {
   readonly guard: CacheGuard;
   readonly engine: Engine;
   readonly snapshotInterval: number;
+  /** False in schema 1: the newest content of each file is all there is. */
+  readonly keepsHistory: boolean;
   /** 16 secret bytes for page hashes. */
   readonly seed: Buffer;
   /** Newest checkpoint; null for an empty store. */
@@ -287,8 +286,8 @@ export interface Store {
   stats(options?: StatsOptions): Promise<StoreStats>;
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /**
-   * Drops checkpoints that the policy does not keep, and gives back their space. Captures may go on meanwhile; they
-   * wait only for the last step. Throws DK_CORRUPT_* when the store is damaged and `allowDamaged` is not set.
+   * Drops checkpoints that the policy does not keep, and gives back their space; captures wait only for its last step.
+   * Throws DK_CORRUPT_* when the store is damaged and `allowDamaged` is not set.
    */
   prune(policy: PrunePolicy, options?: PruneOptions): Promise<PruneReport>;
   /** Resolves when a transaction that is begun now need not wait for a prune. */

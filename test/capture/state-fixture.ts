@@ -14,21 +14,17 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { openCaptureSession } from '../../src/capture/capture.js';
-import type { CaptureOptions, CaptureSession } from '../../src/capture/types.js';
-import { type BytePath, pathBytes, pathJoin } from '../../src/core/core.js';
+import type { CaptureOptions, CaptureReport, CaptureSession } from '../../src/capture/types.js';
+import { type BytePath, pathBytes, pathJoin, pathParent } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
-import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import type { Version } from '../../src/format/format.js';
-import { openStore, type Store } from '../../src/store/store.js';
+import { openStoreOrImport } from '../../src/migrate/migrate.js';
+import type { Store } from '../../src/store/store.js';
+import type { Schema } from '../store/keepings.js';
+
+export { engines, keepings, SCHEMAS } from '../store/keepings.js';
 
 export const MIB = 1 << 20;
-
-/** Both implementations where the native one loads. */
-export function engines(): [string, Engine][] {
-  const loaded = loadEngine();
-  const twin: [string, Engine] = ['typescript', loadTwin()];
-  return loaded.info.kind === 'native' ? [['native', loaded], twin] : [twin];
-}
 
 /** Deterministic bytes that do not compress; different seeds share nothing. */
 export function noise(bytes: number, seed: number): Buffer {
@@ -48,29 +44,34 @@ export async function letTheClockTick(): Promise<void> {
   await sleep(45);
 }
 
+type Counts = Partial<Pick<CaptureReport, 'added' | 'changed' | 'removed'>>;
+
 export class StateFixture {
   readonly directory = mkdtempSync(join(tmpdir(), 'dk-capture-'));
   readonly state = join(this.directory, 'state');
   store!: Store;
   session!: CaptureSession;
   #options: CaptureOptions = {};
+  /** Everything that ever was there, as far as the fixture knows. */
+  readonly #seen = new Set<BytePath>();
 
   private constructor(
     readonly engine: Engine,
     readonly storePath: string,
+    readonly schema: Schema,
   ) {}
 
   static async create(
     engine: Engine,
-    options: CaptureOptions & { readonly inside?: string } = {},
+    options: CaptureOptions & { readonly inside?: string; readonly schema?: Schema } = {},
   ): Promise<StateFixture> {
-    const { inside, ...rest } = options;
-    const fixture = new StateFixture(engine, '');
+    const { inside, schema = 2, ...rest } = options;
+    const fixture = new StateFixture(engine, '', schema);
     mkdirSync(fixture.state);
     const storePath = inside ? join(fixture.state, inside) : join(fixture.directory, 'store');
     Object.assign(fixture, { storePath });
     fixture.#options = rest;
-    fixture.store = await openStore(storePath, { create: true, engine });
+    fixture.store = await openStoreOrImport(storePath, { create: true, engine, schema });
     return fixture;
   }
 
@@ -87,7 +88,7 @@ export class StateFixture {
     const cache = this.store.cachePath;
     await this.store.close();
     if (forget) rmSync(join(cache, forget), { recursive: true, force: true });
-    this.store = await openStore(this.storePath, { engine: this.engine });
+    this.store = await openStoreOrImport(this.storePath, { engine: this.engine, schema: this.schema });
   }
 
   path(name: string): string {
@@ -95,6 +96,7 @@ export class StateFixture {
   }
 
   write(name: string, bytes: Uint8Array | string): void {
+    this.#seen.add(Buffer.from(name).toString('latin1'));
     mkdirSync(dirname(this.path(name)), { recursive: true });
     writeFileSync(this.path(name), bytes);
   }
@@ -104,19 +106,68 @@ export class StateFixture {
     return head;
   }
 
-  /** The newest tree holds exactly what the directory holds. */
+  /** No file is there any more; in schema 1, which has no removals, it is as it was. */
+  async isRemoved(name: string): Promise<boolean> {
+    return ((await this.head(name)) === undefined) === (this.schema === 2);
+  }
+
+  /** What a report counts: in schema 1, files with other content alone. */
+  counts(second: Counts, first: Counts): Counts {
+    return this.schema === 2 ? second : { added: 0, changed: 0, removed: 0, ...first };
+  }
+
+  /** Stored bytes, where deltas and contents that are shared keep them few: in schema 2. */
+  expectStored(report: CaptureReport, below: number): void {
+    if (this.schema === 2) expect(report.storedBytes).toBeLessThan(below);
+  }
+
+  /** The newest tree holds exactly what the directory holds; in schema 1, its files, and none that never was there. */
   async expectKept(ignored: readonly BytePath[] = []): Promise<void> {
     const kept = new Map<BytePath, Version>();
-    for await (const batch of this.store.entries()) for (const version of batch) kept.set(version.path, version);
+    for await (const batch of this.store.entries())
+      for (const version of batch) {
+        expect(kept.has(version.path), version.path).toBe(false);
+        kept.set(version.path, version);
+      }
     const onDisk = listTree(this.state, '').filter(
       (path) => !ignored.some((gone) => path === gone || path.startsWith(`${gone}/`)),
     );
+    if (this.schema === 1) return this.#expectContents(kept, onDisk);
     expect([...kept.keys()].sort()).toEqual(onDisk.sort());
     for (const path of onDisk) await this.#expectSame(path, kept.get(path) as Version);
   }
 
+  async #expectContents(kept: ReadonlyMap<BytePath, Version>, onDisk: readonly BytePath[]): Promise<void> {
+    const files = new Set(onDisk.filter((path) => lstatSync(this.#full(path)).isFile()));
+    for (const path of files) {
+      const version = kept.get(path) as Version;
+      expect(version?.type, path).toBe(1);
+      await this.#expectBytes(path, version);
+    }
+    const above = new Set<BytePath>();
+    for (const [path, { type }] of kept) {
+      if (type !== 1) continue;
+      for (let up = pathParent(path); up !== ''; up = pathParent(up)) above.add(up);
+      if (!files.has(path)) expect(this.#seen.has(path), `${path} once was there`).toBe(true);
+    }
+    // Directories are those above files, and none of them is a file.
+    expect([...kept.values()].filter(({ type }) => type === 2).length).toBe(above.size);
+    for (const path of above) expect(kept.get(path)?.type, path).toBe(2);
+  }
+
+  #full(path: BytePath): Buffer {
+    return Buffer.concat([Buffer.from(`${this.state}/`), pathBytes(path)]);
+  }
+
+  async #expectBytes(path: BytePath, version: Version): Promise<void> {
+    const onDisk = readFileSync(this.#full(path));
+    expect(version.size, `size of ${path}`).toBe(onDisk.length);
+    const bytes = await this.store.reader(version).read(0, version.size);
+    expect(bytes.equals(onDisk), `bytes of ${path}`).toBe(true);
+  }
+
   async #expectSame(path: BytePath, version: Version): Promise<void> {
-    const full = Buffer.concat([Buffer.from(`${this.state}/`), pathBytes(path)]);
+    const full = this.#full(path);
     const facts = lstatSync(full, { bigint: true });
     expect(version.mtimeNs, `mtime of ${path}`).toBe(facts.mtimeNs);
     expect(version.mode, `mode of ${path}`).toBe(Number(facts.mode & 0o7777n));
@@ -127,9 +178,7 @@ export class StateFixture {
     } else if (facts.isDirectory()) expect(version.type).toBe(2);
     else {
       expect(version.type).toBe(1);
-      expect(version.size, `size of ${path}`).toBe(Number(facts.size));
-      const bytes = await this.store.reader(version).read(0, version.size);
-      expect(bytes.equals(readFileSync(full)), `bytes of ${path}`).toBe(true);
+      await this.#expectBytes(path, version);
     }
   }
 

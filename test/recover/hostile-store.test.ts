@@ -7,9 +7,65 @@ import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
 import { withoutLentIdentity } from '../../src/recover/lent-identity.js';
 import { NameCollisions, oddName } from '../../src/recover/odd-names.js';
 import { recover } from '../../src/recover/recover.js';
-import { engines, Fixture } from './tree-fixture.js';
+import { engines, Fixture, keepings, listTree } from './tree-fixture.js';
 
-describe.each(engines())('%s', (_name, engine) => {
+describe.each(keepings())('%s', (_name, { engine, schema }) => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await Fixture.create(engine, schema);
+  });
+  afterEach(() => fixture.remove());
+
+  test('links in the target are replaced, not followed', async () => {
+    const outside = join(fixture.directory, 'outside');
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'f'), 'theirs');
+    mkdirSync(fixture.target);
+    symlinkSync(outside, fixture.at('d'));
+    symlinkSync(join(outside, 'f'), fixture.at('f'));
+    await fixture.commit({ d: { type: 'directory' }, 'd/f': { content: 'ours' }, f: { content: 'ours' } });
+    const report = await recover(fixture.store, fixture.target);
+    expect(readFileSync(join(outside, 'f'), 'utf8')).toBe('theirs');
+    expect(readdirSync(outside)).toEqual(['f']);
+    expect(readFileSync(fixture.at('f'), 'utf8')).toBe('ours');
+    if (report.damaged.length === 0) expect(readFileSync(fixture.at('d/f'), 'utf8')).toBe('ours');
+  });
+
+  test('the longest names and the deepest path come back', async () => {
+    const name = 'n'.repeat(255);
+    const deep = Array.from({ length: 16 }, () => 'd'.repeat(250));
+    const tree: Record<string, { type: 'directory' } | { content: string }> = { [name]: { content: 'long' } };
+    for (let depth = 1; depth <= deep.length; depth += 1) tree[deep.slice(0, depth).join('/')] = { type: 'directory' };
+    const file = `${deep.join('/')}/f`;
+    tree[file] = { content: 'at the end' };
+    await fixture.commit(tree);
+    const report = await recover(fixture.store, fixture.target);
+    expect(report.damaged).toEqual([]);
+    expect(readFileSync(fixture.at(name), 'utf8')).toBe('long');
+    const found = listTree(fixture.target);
+    expect(found).toContain(file);
+  });
+
+  test('names that the file system takes for one are damage', async () => {
+    const tree = {
+      A: { content: 'one' },
+      a: { content: 'two' },
+      b: { content: 'three' },
+      sub: { type: 'directory' as const },
+      'sub/file': { content: 'four' },
+    };
+    await fixture.commit(tree);
+    expect((await recover(fixture.store, fixture.target)).damaged).toEqual([]);
+    await fixture.reopen(caseless(engine));
+    const report = await recover(fixture.store, join(fixture.target, 'sub', 'again'));
+    expect(report.damaged.map(({ path, code }) => [path, code])).toEqual([
+      ['A', 'DK_UNSAFE_PATH'],
+      ['a', 'DK_UNSAFE_PATH'],
+    ]);
+  });
+});
+
+describe.each(engines())('a link of schema 2 (%s)', (_name, engine) => {
   let fixture: Fixture;
   beforeEach(async () => {
     fixture = await Fixture.create(engine);
@@ -37,49 +93,6 @@ describe.each(engines())('%s', (_name, engine) => {
     expect(readFileSync(fixture.at('good'), 'utf8')).toBe('good');
     expect(report.damaged.length).toBeGreaterThan(0);
     expect(lstatSync(fixture.target).isDirectory()).toBe(true);
-  });
-
-  test('links in the target are replaced, not followed', async () => {
-    const outside = join(fixture.directory, 'outside');
-    mkdirSync(outside);
-    writeFileSync(join(outside, 'f'), 'theirs');
-    mkdirSync(fixture.target);
-    symlinkSync(outside, fixture.at('d'));
-    symlinkSync(join(outside, 'f'), fixture.at('f'));
-    await fixture.commit({ d: { type: 'directory' }, 'd/f': { content: 'ours' }, f: { content: 'ours' } });
-    const report = await recover(fixture.store, fixture.target);
-    expect(readFileSync(join(outside, 'f'), 'utf8')).toBe('theirs');
-    expect(readdirSync(outside)).toEqual(['f']);
-    expect(readFileSync(fixture.at('f'), 'utf8')).toBe('ours');
-    if (report.damaged.length === 0) expect(readFileSync(fixture.at('d/f'), 'utf8')).toBe('ours');
-  });
-
-  test('the longest names and the deepest path come back', async () => {
-    const name = 'n'.repeat(255);
-    const deep = Array.from({ length: 16 }, () => 'd'.repeat(250));
-    const tree: Record<string, { type: 'directory' } | { content: string }> = { [name]: { content: 'long' } };
-    for (let depth = 1; depth <= deep.length; depth += 1) tree[deep.slice(0, depth).join('/')] = { type: 'directory' };
-    await fixture.commit(tree);
-    const report = await recover(fixture.store, fixture.target);
-    expect(report.damaged).toEqual([]);
-    expect(readFileSync(fixture.at(name), 'utf8')).toBe('long');
-  });
-
-  test('names that the file system takes for one are damage', async () => {
-    const tree = {
-      A: { content: 'one' },
-      a: { content: 'two' },
-      b: { content: 'three' },
-      sub: { type: 'directory' as const },
-    };
-    await fixture.commit(tree);
-    expect((await recover(fixture.store, fixture.target)).damaged).toEqual([]);
-    await fixture.reopen(caseless(engine));
-    const report = await recover(fixture.store, join(fixture.target, 'sub', 'again'));
-    expect(report.damaged.map(({ path, code }) => [path, code])).toEqual([
-      ['A', 'DK_UNSAFE_PATH'],
-      ['a', 'DK_UNSAFE_PATH'],
-    ]);
   });
 });
 

@@ -3,36 +3,17 @@ import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readFileAt } from '../../src/recover/recover.js';
-import { engines, Fixture, noise, PIECE } from './tree-fixture.js';
+import { engines, Fixture, keepings, noise, PIECE } from './tree-fixture.js';
 
-describe.each(engines())('readFileAt with the %s engine', (_name, engine) => {
+describe.each(keepings())('readFileAt (%s)', (_name, { engine, schema }) => {
   let fixture: Fixture;
   beforeEach(async () => {
-    fixture = await Fixture.create(engine);
+    fixture = await Fixture.create(engine, schema);
   });
   afterEach(() => fixture.remove());
 
-  test('contents of all kinds, newest and past', async () => {
-    const big = noise(3 * PIECE + 5);
-    const first = await fixture.commit({
-      a: { content: 'one' },
-      big: { content: big },
-      none: {},
-      l: { type: 'symlink', content: 'a' },
-    });
-    await fixture.commit({ a: { content: 'two' }, big: null });
-    expect((await buffer(readFileAt(fixture.store, './a'))).toString()).toBe('two');
-    expect((await buffer(readFileAt(fixture.store, 'a', { at: first.sequence }))).toString()).toBe('one');
-    expect((await buffer(readFileAt(fixture.store, 'big', { at: 1 }))).equals(big)).toBe(true);
-    expect((await buffer(readFileAt(fixture.store, 'none'))).length).toBe(0);
-    expect((await buffer(readFileAt(fixture.store, 'l'))).toString()).toBe('a');
-    await expect(buffer(readFileAt(fixture.store, 'big'))).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
-    await expect(buffer(readFileAt(fixture.store, 'a', { at: 77 }))).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
-    expect(() => readFileAt(fixture.store, '../a')).toThrow(TypeError);
-  });
-
   test('directories are refused', async () => {
-    await fixture.commit({ d: { type: 'directory' } });
+    await fixture.commit({ d: { type: 'directory' }, 'd/a': {} });
     await expect(buffer(readFileAt(fixture.store, 'd'))).rejects.toMatchObject({ code: 'DK_UNSUPPORTED' });
   });
 
@@ -70,6 +51,33 @@ describe.each(engines())('readFileAt with the %s engine', (_name, engine) => {
     await pipeline(readFileAt(counting, 'big'), slow);
     expect(taken).toBe(content.length);
     expect(ahead).toBeLessThanOrEqual(20 * PIECE);
+  });
+});
+
+describe.each(engines())('readFileAt of schema 2 with the %s engine', (_name, engine) => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await Fixture.create(engine);
+  });
+  afterEach(() => fixture.remove());
+
+  test('contents of all kinds, newest and past', async () => {
+    const big = noise(3 * PIECE + 5);
+    const first = await fixture.commit({
+      a: { content: 'one' },
+      big: { content: big },
+      none: {},
+      l: { type: 'symlink', content: 'a' },
+    });
+    await fixture.commit({ a: { content: 'two' }, big: null });
+    expect((await buffer(readFileAt(fixture.store, './a'))).toString()).toBe('two');
+    expect((await buffer(readFileAt(fixture.store, 'a', { at: first.sequence }))).toString()).toBe('one');
+    expect((await buffer(readFileAt(fixture.store, 'big', { at: 1 }))).equals(big)).toBe(true);
+    expect((await buffer(readFileAt(fixture.store, 'none'))).length).toBe(0);
+    expect((await buffer(readFileAt(fixture.store, 'l'))).toString()).toBe('a');
+    await expect(buffer(readFileAt(fixture.store, 'big'))).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
+    await expect(buffer(readFileAt(fixture.store, 'a', { at: 77 }))).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
+    expect(() => readFileAt(fixture.store, '../a')).toThrow(TypeError);
   });
 
   test('other bytes than those captured end in an error', async () => {

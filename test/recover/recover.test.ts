@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planRecover, recover } from '../../src/recover/recover.js';
-import { engines, Fixture, facts, listTree, MTIME, noise, PIECE, type Tree } from './tree-fixture.js';
+import { engines, Fixture, facts, heldIn, keepings, listTree, MTIME, noise, PIECE, type Tree } from './tree-fixture.js';
 
 const SPARSE = Buffer.concat([noise(8192, 'a'), Buffer.alloc(6 * PIECE), noise(5000, 'b')]);
 const SMALL_SPARSE = Buffer.concat([noise(4096, 'c'), Buffer.alloc(65536), noise(4096, 'd')]);
@@ -36,62 +36,28 @@ const TREE: Tree = {
   'small-sparse': { content: SMALL_SPARSE, sparse: true },
 };
 
-describe.each(engines())('recover with the %s engine', (_name, engine) => {
+/** Files that are written, links among them. */
+const KEPT = { 1: 11, 2: 12 };
+const PLANNED = {
+  1: { entries: 13, directories: 2, files: 11, symlinks: 0 },
+  2: { entries: 16, directories: 4, files: 11, symlinks: 1 },
+};
+
+describe.each(keepings())('recover (%s)', (_name, { engine, schema }) => {
   let fixture: Fixture;
   beforeEach(async () => {
-    fixture = await Fixture.create(engine);
+    fixture = await Fixture.create(engine, schema);
   });
   afterEach(() => fixture.remove());
 
-  /** Node sets no nanoseconds: the twin is off by up to one microsecond. */
-  function expectMtime(path: string, wanted: bigint): void {
-    const found = facts(fixture.at(path)).mtimeNs;
-    if (engine.info.kind === 'native') expect(found, path).toBe(wanted);
-    else expect(Number(found - wanted), path).toBeCloseTo(0, -4);
-  }
-
-  function expectTree(tree: Tree): void {
-    for (const [path, entry] of Object.entries(tree)) {
-      if (entry === null || path === '') continue;
-      const at = fixture.at(path);
-      const found = facts(at);
-      expectMtime(path, entry.mtimeNs ?? MTIME);
-      const content = Buffer.from(entry.content ?? '');
-      if (entry.type === 'symlink') {
-        expect(found.link).toBe(content.toString('latin1'));
-        continue;
-      }
-      expect(found.mode, path).toBe(entry.mode ?? (entry.type === 'directory' ? 0o755 : 0o644));
-      if (entry.type !== 'directory') expect(readFileSync(at).equals(content), path).toBe(true);
-    }
-  }
-
-  test('every type and attribute comes back bit by bit', async () => {
-    const checkpoint = await fixture.commit(TREE);
-    const report = await recover(fixture.store, fixture.target);
-    expect(report.damaged).toEqual([]);
-    expect(report).toMatchObject({ rootVerified: true, entries: 16, written: 12, kept: 0, removed: 0 });
-    expect(report.checkpoint.sequence).toBe(checkpoint.sequence);
-    expectTree(TREE);
-    expect(listTree(fixture.target)).toEqual(
-      Object.keys(TREE)
-        .filter((path) => path !== '')
-        .sort(),
-    );
-    expect(facts(fixture.target).mode).toBe(0o750);
-    expect(facts(fixture.at('one')).ino).toBe(facts(fixture.at('dir/two')).ino);
-    expect(facts(fixture.at('one')).ino).not.toBe(facts(fixture.at('three')).ino);
-    expect(facts(fixture.at('sparse')).blocks).toBeLessThan(64);
-    if (engine.info.kind === 'native') expect(facts(fixture.at('small-sparse')).blocks).toBeLessThan(64);
-  });
-
   test('a second run touches nothing', async () => {
     await fixture.commit(TREE);
-    await recover(fixture.store, fixture.target);
+    expect((await recover(fixture.store, fixture.target)).written).toBe(KEPT[schema]);
+    fixture.expectTree(heldIn(schema, TREE));
     const paths = listTree(fixture.target);
     const before = paths.map((path) => facts(fixture.at(path)).ctimeNs);
     const report = await recover(fixture.store, fixture.target);
-    expect(report).toMatchObject({ rootVerified: true, written: 0, kept: 12, removed: 0, bytes: 0 });
+    expect(report).toMatchObject({ rootVerified: true, written: 0, kept: KEPT[schema], removed: 0, bytes: 0 });
     const moved = paths.filter((path, index) => facts(fixture.at(path)).ctimeNs !== before[index]);
     expect(moved).toEqual([]);
   });
@@ -99,11 +65,11 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
   test('what differs is written again, also when size and time look right', async () => {
     await fixture.commit(TREE);
     await recover(fixture.store, fixture.target);
-    const seconds = Number(MTIME) / 1e9;
+    const seconds = schema === 2 ? Number(MTIME) / 1e9 : 0;
     writeFileSync(fixture.at('a.txt'), 'HELLO');
     utimesSync(fixture.at('a.txt'), seconds, seconds);
     chmodSync(fixture.at('run'), 0o600);
-    rmSync(fixture.at('link'));
+    if (schema === 2) rmSync(fixture.at('link'));
     symlinkSync('elsewhere', fixture.at('link'));
     rmSync(fixture.at('dir/two'));
     writeFileSync(fixture.at('dir/two'), 'shared');
@@ -111,24 +77,9 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     writeFileSync(fixture.at('dir/deep/er.bin'), noise(3 * PIECE + 17, 'other'));
     const report = await recover(fixture.store, fixture.target);
     expect(report).toMatchObject({ rootVerified: true, damaged: [] });
-    expect(report.written).toBe(5);
-    expectTree(TREE);
-    expect(facts(fixture.at('one')).ino).toBe(facts(fixture.at('dir/two')).ino);
-  });
-
-  test('past checkpoints, by number and by time; removed files do not come back', async () => {
-    const first = await fixture.commit({ a: { content: 'one' }, b: { content: 'keep' } });
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    await fixture.commit({ a: { content: 'two' }, b: null, c: { content: 'new' } });
-    await recover(fixture.store, fixture.target);
-    expect(listTree(fixture.target)).toEqual(['a', 'c']);
-    const past = await recover(fixture.store, fixture.target, { at: first.sequence });
-    expect(past).toMatchObject({ rootVerified: true, removed: 1, written: 2 });
-    expect(listTree(fixture.target)).toEqual(['a', 'b']);
-    expect(readFileSync(fixture.at('a'), 'utf8')).toBe('one');
-    await recover(fixture.store, join(fixture.directory, 'other'), { at: new Date(first.timeMs) });
-    expect(listTree(join(fixture.directory, 'other'))).toEqual(['a', 'b']);
-    await expect(recover(fixture.store, fixture.target, { at: 99 })).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
+    expect(report.written).toBe(schema === 2 ? 5 : 4);
+    fixture.expectTree(heldIn(schema, TREE));
+    if (schema === 2) expect(facts(fixture.at('one')).ino).toBe(facts(fixture.at('dir/two')).ino);
   });
 
   test('an empty store has nothing to recover', async () => {
@@ -141,8 +92,9 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     const report = await recover(fixture.store, fixture.target, { paths: ['./dir/deep/', 'a.txt', 'dir/deep/medium'] });
     expect(report).toMatchObject({ rootVerified: null, damaged: [], entries: 4, removed: 0 });
     expect(listTree(fixture.target)).toEqual(['a.txt', 'dir', 'dir/deep', 'dir/deep/er.bin', 'dir/deep/medium']);
-    expect(facts(fixture.at('dir')).mode).toBe(0o711);
-    expectMtime('dir', 1_500_000_000_000_000_001n);
+    const { dir } = heldIn(schema, TREE);
+    expect(facts(fixture.at('dir')).mode).toBe(dir?.mode ?? 0o755);
+    fixture.expectMtime('dir', dir?.mtimeNs ?? MTIME);
     writeFileSync(fixture.at('mine'), 'x');
     await recover(fixture.store, fixture.target, { paths: ['empty'] });
     expect(existsSync(fixture.at('mine'))).toBe(true);
@@ -160,7 +112,7 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
   });
 
   test('extra entries go, are kept on request, and ignored ones stay', async () => {
-    await fixture.commit({ a: { content: 'x' }, d: { type: 'directory' } });
+    await fixture.commit({ a: { content: 'x' }, d: { type: 'directory' }, 'd/b': { content: 'y' } });
     const plant = () => {
       mkdirSync(join(fixture.target, 'd/extra/inner'), { recursive: true });
       mkdirSync(join(fixture.target, 'logs'), { recursive: true });
@@ -174,6 +126,7 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     expect(listTree(fixture.target)).toEqual([
       'a',
       'd',
+      'd/b',
       'd/extra',
       'd/extra/inner',
       'd/extra/inner/file',
@@ -183,8 +136,8 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     ]);
     const report = await recover(fixture.store, fixture.target, { ignore: ['*.log'] });
     expect(report).toMatchObject({ removed: 4, damaged: [] });
-    expect(listTree(fixture.target)).toEqual(['a', 'd', 'logs', 'logs/keep.log']);
-    expectMtime('d', MTIME);
+    expect(listTree(fixture.target)).toEqual(['a', 'd', 'd/b', 'logs', 'logs/keep.log']);
+    fixture.expectMtime('d', schema === 2 ? MTIME : 0n);
     expect(existsSync(join(fixture.directory, 'store'))).toBe(true);
   });
 
@@ -201,7 +154,7 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     writeFileSync(join(fixture.target, 'y'), 'x');
     const report = await recover(fixture.store, fixture.target);
     expect(report).toMatchObject({ damaged: [], rootVerified: true });
-    expect(listTree(fixture.target)).toEqual(['x', 'y', 'y/in', 'z']);
+    expect(listTree(fixture.target)).toEqual(['x', 'y', 'y/in', ...(schema === 2 ? ['z'] : [])]);
     expect(readFileSync(fixture.at('x'), 'utf8')).toBe('file');
   });
 
@@ -211,6 +164,80 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     const report = await recover(fixture.store, fixture.target, { removeExtra: false });
     expect(report.damaged).toMatchObject([{ path: 'x', code: 'DK_IO' }]);
     expect(listTree(fixture.target)).toEqual(['x', 'x/full', 'y']);
+  });
+
+  test('a store inside the state directory is never touched', async () => {
+    await fixture.commit({ a: { content: 'x' }, 'store/meta/x': { content: 'evil' } });
+    const report = await recover(fixture.store, fixture.directory);
+    // In schema 1 there are directories above every file.
+    const above = schema === 2 ? [] : ['store', 'store/meta'];
+    expect(report.damaged).toMatchObject([...above, 'store/meta/x'].map((path) => ({ path, code: 'DK_UNSAFE_PATH' })));
+    expect(readFileSync(join(fixture.directory, 'a'), 'utf8')).toBe('x');
+    expect(existsSync(join(fixture.directory, 'store/meta/x'))).toBe(false);
+    await expect(recover(fixture.store, fixture.store.path)).rejects.toMatchObject({ code: 'DK_STATE_DIR' });
+    writeFileSync(join(fixture.directory, 'plain'), '');
+    await expect(recover(fixture.store, join(fixture.directory, 'plain'))).rejects.toMatchObject({
+      code: 'DK_STATE_DIR',
+    });
+  });
+
+  test('progress ends at the total; the plan tells it beforehand', async () => {
+    await fixture.commit(TREE);
+    const plan = await planRecover(fixture.store);
+    expect(plan).toMatchObject({ ...PLANNED[schema], damaged: [] });
+    for (const run of [0, 1]) {
+      const seen: number[] = [];
+      await recover(fixture.store, fixture.target, {
+        onProgress: (done, total) => {
+          expect(total).toBe(plan.bytes);
+          seen.push(done);
+        },
+      });
+      expect(seen.at(-1), `run ${run}`).toBe(plan.bytes);
+      expect([...seen].sort((one, other) => one - other)).toEqual(seen);
+    }
+  });
+});
+
+describe.each(engines())('recover from schema 2 with the %s engine', (_name, engine) => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await Fixture.create(engine);
+  });
+  afterEach(() => fixture.remove());
+
+  test('every type and attribute comes back bit by bit', async () => {
+    const checkpoint = await fixture.commit(TREE);
+    const report = await recover(fixture.store, fixture.target);
+    expect(report.damaged).toEqual([]);
+    expect(report).toMatchObject({ rootVerified: true, entries: 16, written: 12, kept: 0, removed: 0 });
+    expect(report.checkpoint.sequence).toBe(checkpoint.sequence);
+    fixture.expectTree(TREE);
+    expect(listTree(fixture.target)).toEqual(
+      Object.keys(TREE)
+        .filter((path) => path !== '')
+        .sort(),
+    );
+    expect(facts(fixture.target).mode).toBe(0o750);
+    expect(facts(fixture.at('one')).ino).toBe(facts(fixture.at('dir/two')).ino);
+    expect(facts(fixture.at('one')).ino).not.toBe(facts(fixture.at('three')).ino);
+    expect(facts(fixture.at('sparse')).blocks).toBeLessThan(64);
+    if (engine.info.kind === 'native') expect(facts(fixture.at('small-sparse')).blocks).toBeLessThan(64);
+  });
+
+  test('past checkpoints, by number and by time; removed files do not come back', async () => {
+    const first = await fixture.commit({ a: { content: 'one' }, b: { content: 'keep' } });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await fixture.commit({ a: { content: 'two' }, b: null, c: { content: 'new' } });
+    await recover(fixture.store, fixture.target);
+    expect(listTree(fixture.target)).toEqual(['a', 'c']);
+    const past = await recover(fixture.store, fixture.target, { at: first.sequence });
+    expect(past).toMatchObject({ rootVerified: true, removed: 1, written: 2 });
+    expect(listTree(fixture.target)).toEqual(['a', 'b']);
+    expect(readFileSync(fixture.at('a'), 'utf8')).toBe('one');
+    await recover(fixture.store, join(fixture.directory, 'other'), { at: new Date(first.timeMs) });
+    expect(listTree(join(fixture.directory, 'other'))).toEqual(['a', 'b']);
+    await expect(recover(fixture.store, fixture.target, { at: 99 })).rejects.toMatchObject({ code: 'DK_NOT_FOUND' });
   });
 
   test('extended attributes', async () => {
@@ -235,36 +262,6 @@ describe.each(engines())('recover with the %s engine', (_name, engine) => {
     expect((await read()).equals(Buffer.concat(wanted))).toBe(true);
     const again = await recover(fixture.store, fixture.target);
     expect(again).toMatchObject({ written: 0, kept: 2 });
-  });
-
-  test('a store inside the state directory is never touched', async () => {
-    await fixture.commit({ a: { content: 'x' }, 'store/meta/x': { content: 'evil' } });
-    const report = await recover(fixture.store, fixture.directory);
-    expect(report.damaged).toMatchObject([{ path: 'store/meta/x', code: 'DK_UNSAFE_PATH' }]);
-    expect(readFileSync(join(fixture.directory, 'a'), 'utf8')).toBe('x');
-    expect(existsSync(join(fixture.directory, 'store/meta/x'))).toBe(false);
-    await expect(recover(fixture.store, fixture.store.path)).rejects.toMatchObject({ code: 'DK_STATE_DIR' });
-    writeFileSync(join(fixture.directory, 'plain'), '');
-    await expect(recover(fixture.store, join(fixture.directory, 'plain'))).rejects.toMatchObject({
-      code: 'DK_STATE_DIR',
-    });
-  });
-
-  test('progress ends at the total; the plan tells it beforehand', async () => {
-    await fixture.commit(TREE);
-    const plan = await planRecover(fixture.store);
-    expect(plan).toMatchObject({ entries: 16, directories: 4, files: 11, symlinks: 1, damaged: [] });
-    for (const run of [0, 1]) {
-      const seen: number[] = [];
-      await recover(fixture.store, fixture.target, {
-        onProgress: (done, total) => {
-          expect(total).toBe(plan.bytes);
-          seen.push(done);
-        },
-      });
-      expect(seen.at(-1), `run ${run}`).toBe(plan.bytes);
-      expect([...seen].sort((one, other) => one - other)).toEqual(seen);
-    }
   });
 
   test('set-id bits come back only when that is asked for, and together with the owner', async () => {

@@ -1,13 +1,29 @@
 /** Builds stores straight through the transaction, so that these tests need nothing of the capture side. */
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BytePath, pathBytes } from '../../src/core/core.js';
+import { ClassicLevel } from 'classic-level';
+import { expect } from 'vitest';
+import { type BytePath, pathBytes, pathParent } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
-import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import type { Checkpoint, Extent, Version } from '../../src/format/format.js';
-import { openStore, type Store, type StoreOptions } from '../../src/store/store.js';
+import { type OpenOptions, openStoreOrImport } from '../../src/migrate/migrate.js';
+import type { Store } from '../../src/store/store.js';
+import type { Schema } from '../store/keepings.js';
+
+export { engines, keepings, SCHEMAS } from '../store/keepings.js';
 
 export const PIECE = 1 << 20;
 const EMPTY = Buffer.alloc(0);
@@ -30,29 +46,28 @@ export type Tree = Readonly<Record<BytePath, Entry | null>>;
 
 export const MTIME = 1_600_000_000_123_456_789n;
 
-/** Both implementations where the native one loads. */
-export function engines(): [string, Engine][] {
-  const loaded = loadEngine();
-  const twin: [string, Engine] = ['typescript', loadTwin()];
-  return loaded.info.kind === 'native' ? [['native', loaded], twin] : [twin];
-}
-
 /** A directory for one test with a store and room for targets. */
 export class Fixture {
   readonly directory = mkdtempSync(join(tmpdir(), 'dk-recover-'));
   readonly target = join(this.directory, 'target');
   store!: Store;
 
-  static async create(engine: Engine, options: StoreOptions = {}): Promise<Fixture> {
-    const fixture = new Fixture();
-    fixture.store = await openStore(join(fixture.directory, 'store'), { create: true, engine, ...options });
+  private constructor(readonly schema: Schema) {}
+
+  static async create(engine: Engine, schema: Schema = 2): Promise<Fixture> {
+    const fixture = new Fixture(schema);
+    fixture.store = await fixture.#open({ create: true, engine });
     return fixture;
+  }
+
+  #open(options: OpenOptions): Promise<Store> {
+    return openStoreOrImport(join(this.directory, 'store'), { schema: this.schema, ...options });
   }
 
   /** Closes the store and opens it again: nothing is cached any more. */
   async reopen(engine: Engine): Promise<void> {
     await this.store.close();
-    this.store = await openStore(join(this.directory, 'store'), { engine });
+    this.store = await this.#open({ engine });
   }
 
   async commit(tree: Tree): Promise<Checkpoint> {
@@ -63,10 +78,79 @@ export class Fixture {
     return Buffer.concat([Buffer.from(`${this.target}/`), pathBytes(path)]);
   }
 
+  /** Node sets no nanoseconds: the twin is off by up to one microsecond. */
+  expectMtime(path: BytePath, wanted: bigint): void {
+    const found = facts(this.at(path)).mtimeNs;
+    if (this.store.engine.info.kind === 'native') expect(found, path).toBe(wanted);
+    else expect(Number(found - wanted), path).toBeCloseTo(0, -4);
+  }
+
+  /** The target holds what is written down here; other things may be there, too. */
+  expectTree(tree: Tree): void {
+    for (const [path, entry] of Object.entries(tree)) {
+      if (entry === null || path === '') continue;
+      const found = facts(this.at(path));
+      this.expectMtime(path, entry.mtimeNs ?? MTIME);
+      const content = Buffer.from(entry.content ?? '');
+      if (entry.type === 'symlink') {
+        expect(found.link).toBe(content.toString('latin1'));
+        continue;
+      }
+      expect(found.mode, path).toBe(entry.mode ?? (entry.type === 'directory' ? 0o755 : 0o644));
+      if (entry.type !== 'directory') expect(readFileSync(this.at(path)).equals(content), path).toBe(true);
+    }
+  }
+
   async remove(): Promise<void> {
     await this.store.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** What comes back of a tree: of schema 1 contents of files, and the directories above them; modes and times are its own. */
+export function heldIn(schema: Schema, tree: Tree): Tree {
+  if (schema === 2) return tree;
+  const held: Record<BytePath, Entry> = {};
+  for (const [path, entry] of Object.entries(tree)) {
+    if (entry === null || (entry.type ?? 'file') !== 'file') continue;
+    held[path] = { content: entry.content ?? '', mtimeNs: 0n };
+    for (let up = pathParent(path); up !== ''; up = pathParent(up)) held[up] = { type: 'directory', mtimeNs: 0n };
+  }
+  return held;
+}
+
+/** Flips bytes of what a store keeps of a content, in the file that has it. Closes the store and opens it again. */
+export async function damageContent(fixture: Fixture, path: BytePath, content: Uint8Array): Promise<void> {
+  const { store, schema } = fixture;
+  const { engine } = store;
+  if (schema === 2) {
+    const [info] = await store.blobInfos([engine.digest(store.hashAlgo, content)]);
+    if (info === undefined) throw new Error('no such blob');
+    await fixture.reopen(engine);
+    flipByte(packFile(fixture.store, info.pack), info.offset + info.recordBytes - 8);
+    return;
+  }
+  await store.close();
+  const level = new ClassicLevel<Buffer, Buffer>(join(fixture.directory, 'store', 'snapshots'), {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+  });
+  const key = Buffer.from(`!deltas!${path}`, 'latin1');
+  const value = (await level.get(key)) as Buffer;
+  value.writeUInt8(value.readUInt8(value.length >> 1) ^ 0xff, value.length >> 1);
+  await level.put(key, value);
+  await level.close();
+  await fixture.reopen(engine);
+}
+
+/** Turns one byte of a file around. */
+export function flipByte(file: string, offset: number): void {
+  const fd = openSync(file, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(fd, byte, 0, 1, offset);
+  byte[0] = (byte[0] ?? 0) ^ 0xff;
+  writeSync(fd, byte, 0, 1, offset);
+  closeSync(fd);
 }
 
 /** One checkpoint with these entries added, changed or (null) removed. */
