@@ -5,6 +5,7 @@
 #include "align/align_format.h"
 #include "align/align_match.h"
 #include "align/align_ops.h"
+#include "common/thread_pool.h"
 #include "zstd/entropy.h"
 
 namespace dk::align {
@@ -32,9 +33,12 @@ struct Speed {
 // What zstd does on one core, roughly: used to choose a level, so that the choice does not depend on a clock.
 constexpr Speed kSpeeds[] = {{19, 2500}, {15, 7000}, {12, 20000}, {9, 45000}, {6, 80000}, {3, 200000}};
 
+// Of more bytes in a window, as executables have whose code moved, the last levels take twice the time for a percent.
+constexpr size_t kMuchBytes = size_t{8} << 20;
+
 // The highest level that codes `bytes` within a share of the time that zstd would take for the whole target.
 int ChooseLevel(Effort effort, size_t bytes, size_t reach, bool mostly_literals) {
-  if (effort == Effort::kMax) return 19;
+  if (effort == Effort::kMax) return bytes > kMuchBytes ? 16 : 19;
   const double share = effort == Effort::kFast ? 0.15 : 1.0;
   const double budget_ms = 0.5 + share * static_cast<double>(reach) / 400e3;
   for (const Speed& speed : kSpeeds) {
@@ -103,16 +107,37 @@ class Encoder {
       : source_(source), target_(target), options_(options) {}
 
   Status Whole(Bytes* payload) const;
-  Status Windows(Kind kind, Bytes* payload) const;
+  Status Find(Kind kind, std::vector<Copy>* copies) const;
+  // Codes with as much care as `care` says, whatever the effort of the search was.
+  Status Windows(const std::vector<Copy>& copies, Effort care, Bytes* payload) const;
 
  private:
-  Status PutWindow(const WindowParts& parts, size_t length, Bytes* payload) const;
-  Status PutNumbers(const WindowParts& parts, bool joined, int level, Bytes* payload) const;
+  Status PutWindow(const WindowParts& parts, size_t length, Effort care, Bytes* payload) const;
 
   const zstd::Span source_;
   const zstd::Span target_;
   const Options& options_;
 };
+
+// One stream of a window and how it is coded. Streams do not know of each other, so they are coded side by side.
+struct Stream {
+  zstd::Span bytes;
+  zstd::Span context;
+  int level;
+};
+
+Status PutStreams(const std::vector<Stream>& streams, const std::function<bool()>& stop, Bytes* payload) {
+  std::vector<Bytes> coded(streams.size());
+  std::vector<Status> results(streams.size(), Status::kOk);
+  ParallelFor(streams.size(), [&](size_t i) {
+    results[i] = PutStream(streams[i].bytes, streams[i].context, streams[i].level, stop, &coded[i]);
+  });
+  for (size_t i = 0; i < streams.size(); ++i) {
+    if (results[i] != Status::kOk) return results[i];
+    payload->insert(payload->end(), coded[i].begin(), coded[i].end());
+  }
+  return Status::kOk;
+}
 
 Status Encoder::Whole(Bytes* payload) const {
   payload->assign(1, kFormWhole);
@@ -120,26 +145,12 @@ Status Encoder::Whole(Bytes* payload) const {
   return PutFrame(target_, source_, level, options_.stop, payload);
 }
 
-Status Encoder::PutNumbers(const WindowParts& parts, bool joined, int level, Bytes* payload) const {
-  const size_t columns = parts.runs > 0 ? kColumns : kRunCount;
-  if (!joined) {
-    for (size_t i = 0; i < columns; ++i) {
-      const Status status = PutStream(SpanOf(parts.numbers[i]), {}, level, options_.stop, payload);
-      if (status != Status::kOk) return status;
-    }
-    return Status::kOk;
-  }
-  Bytes all;
-  for (size_t i = 0; i < columns; ++i) all.insert(all.end(), parts.numbers[i].begin(), parts.numbers[i].end());
-  return PutStream(SpanOf(all), {}, level, options_.stop, payload);
-}
-
-Status Encoder::PutWindow(const WindowParts& parts, size_t length, Bytes* payload) const {
+Status Encoder::PutWindow(const WindowParts& parts, size_t length, Effort care, Bytes* payload) const {
   const size_t work = parts.NumberBytes() + parts.DifferenceBytes() + parts.literals.size() + parts.context.size() / 2;
   const size_t reach =
       length + static_cast<size_t>(static_cast<double>(source_.length) *
                                    (static_cast<double>(length) / static_cast<double>(target_.length)));
-  const int level = ChooseLevel(options_.effort, work, reach, parts.literals.size() > length / 2);
+  const int level = ChooseLevel(care, work, reach, parts.literals.size() > length / 2);
   const bool noise = LooksIncompressible(parts.literals.data(), parts.literals.size());
   const bool joined = parts.NumberBytes() <= kJoinedBytes;
   const bool context = !noise && !parts.context.empty();
@@ -147,26 +158,29 @@ Status Encoder::PutWindow(const WindowParts& parts, size_t length, Bytes* payloa
   payload->push_back(static_cast<uint8_t>((joined ? kFlagJoined : 0) | (context ? kFlagContext : 0) |
                                           (parts.runs > 0 ? kFlagRuns : 0)));
   PutVarint(payload, parts.copies);
-  if (parts.copies > 0) {
-    const Status status = PutNumbers(parts, joined, level, payload);
-    if (status != Status::kOk) return status;
+  const size_t columns = parts.runs > 0 ? kColumns : kRunCount;
+  std::vector<Stream> streams;
+  Bytes all;
+  if (parts.copies > 0 && joined) {
+    for (size_t i = 0; i < columns; ++i) all.insert(all.end(), parts.numbers[i].begin(), parts.numbers[i].end());
+    streams.push_back({SpanOf(all), {}, level});
+  } else if (parts.copies > 0) {
+    for (size_t i = 0; i < columns; ++i) streams.push_back({SpanOf(parts.numbers[i]), {}, level});
   }
   if (parts.runs > 0) {
-    for (const Bytes& column : parts.differences) {
-      const Status status = PutStream(SpanOf(column), {}, level, options_.stop, payload);
-      if (status != Status::kOk) return status;
-    }
+    for (const Bytes& column : parts.differences) streams.push_back({SpanOf(column), {}, level});
   }
-  return PutStream(SpanOf(parts.literals), context ? SpanOf(parts.context) : zstd::Span{}, noise ? 0 : level,
-                   options_.stop, payload);
+  streams.push_back({SpanOf(parts.literals), context ? SpanOf(parts.context) : zstd::Span{}, noise ? 0 : level});
+  return PutStreams(streams, options_.stop, payload);
 }
 
-Status Encoder::Windows(Kind kind, Bytes* payload) const {
+Status Encoder::Find(Kind kind, std::vector<Copy>* copies) const {
+  return FindCopies(source_, target_, SettingsFor(options_.effort, kind), KernelsFor(options_.simd), options_.stop,
+                    copies);
+}
+
+Status Encoder::Windows(const std::vector<Copy>& copies, Effort care, Bytes* payload) const {
   const Kernels& kernels = KernelsFor(options_.simd);
-  std::vector<Copy> copies;
-  const Status found =
-      FindCopies(source_, target_, SettingsFor(options_.effort, kind), kernels, options_.stop, &copies);
-  if (found != Status::kOk) return found;
   payload->assign(1, kFormWindows);
   size_t first = 0;
   for (size_t begin = 0; begin < target_.length;) {
@@ -176,11 +190,43 @@ Status Encoder::Windows(Kind kind, Bytes* payload) const {
       size_t none = copies.size();
       parts = MakeWindow(source_, target_, kernels, copies, begin, end, &none);
     }
-    const Status status = PutWindow(parts, end - begin, payload);
+    const Status status = PutWindow(parts, end - begin, care, payload);
     if (status != Status::kOk) return status;
     begin = end;
   }
   return Status::kOk;
+}
+
+// Two ways to look for copies; what they find is coded quickly first, so that only the better one gets all the care.
+Status BetterOfTwo(const Encoder& encoder, Kind kind, Bytes* payload) {
+  const Kind kinds[] = {kind, kind == Kind::kText ? Kind::kCode : Kind::kText};
+  std::vector<Copy> best;
+  size_t best_bytes = 0;
+  for (const Kind tried : kinds) {
+    std::vector<Copy> copies;
+    Status status = encoder.Find(tried, &copies);
+    if (status == Status::kOk) status = encoder.Windows(copies, Effort::kFast, payload);
+    if (status != Status::kOk) return status;
+    if (best_bytes != 0 && payload->size() >= best_bytes) continue;
+    best_bytes = payload->size();
+    best.swap(copies);
+  }
+  return encoder.Windows(best, Effort::kMax, payload);
+}
+
+// Short files leave time to code everything with all care.
+Status BestOfAll(const Encoder& encoder, Kind kind, Bytes* payload) {
+  Bytes other;
+  for (const Kind tried : {kind, kind == Kind::kText ? Kind::kCode : Kind::kText}) {
+    std::vector<Copy> copies;
+    Status status = encoder.Find(tried, &copies);
+    if (status == Status::kOk) status = encoder.Windows(copies, Effort::kMax, &other);
+    if (status != Status::kOk) return status;
+    if (payload->empty() || other.size() < payload->size()) payload->swap(other);
+  }
+  const Status status = encoder.Whole(&other);
+  if (status == Status::kOk && other.size() < payload->size()) payload->swap(other);
+  return status;
 }
 
 }  // namespace
@@ -191,16 +237,14 @@ Status Diff(zstd::Span source, zstd::Span target, const Options& options, Bytes*
     return encoder.Whole(payload);
   }
   const Kind kind = KindOf(target);
-  const Status status = encoder.Windows(kind, payload);
-  if (status != Status::kOk || options.effort != Effort::kMax) return status;
-  Bytes other;
-  const auto keep_shorter = [&](Status made) {
-    if (made == Status::kOk && other.size() < payload->size()) payload->swap(other);
-    return made;
-  };
-  const Status second = keep_shorter(encoder.Windows(kind == Kind::kText ? Kind::kCode : Kind::kText, &other));
-  if (second != Status::kOk || std::max(source.length, target.length) > kComparedBytes) return second;
-  return keep_shorter(encoder.Whole(&other));
+  payload->clear();
+  if (options.effort == Effort::kMax) {
+    const bool compared = std::max(source.length, target.length) <= kComparedBytes;
+    return compared ? BestOfAll(encoder, kind, payload) : BetterOfTwo(encoder, kind, payload);
+  }
+  std::vector<Copy> copies;
+  const Status status = encoder.Find(kind, &copies);
+  return status == Status::kOk ? encoder.Windows(copies, options.effort, payload) : status;
 }
 
 }  // namespace dk::align

@@ -44,11 +44,19 @@ const ALL_CHANGED = 0.05;
 /** bsdiff sorts the whole source in memory. */
 const BSDIFF_BYTES_MAX = 64 << 20;
 
+/** Samples of an executable that align makes this much smaller than zstd, yet not small, are code in place with other
+ * addresses: bsdiff codes that best. */
+const CODE_IN_PLACE = 0.5;
+/** Where align leaves more than this share of an executable, much of it is new, and align codes that better. */
+const MUCH_IS_NEW = 0.05;
+
 /** A row of the plan: why an engine is in; or why it is out. */
 interface Step {
   readonly engine: DeltaEngineName;
   readonly reason: string;
   readonly skipped?: true;
+  /** Not where align leaves much. */
+  readonly unlessNew?: true;
 }
 
 const skip = (engine: DeltaEngineName, reason: string): Step => ({ engine, reason, skipped: true });
@@ -80,6 +88,11 @@ function planBsdiff({ source, target, effort }: DeltaJob, { executable }: PairEv
 function planLarge(job: DeltaJob, { evidence, layout }: PairView): Step[] {
   const sizes = evidence.sizes;
   const steps: Step[] = [planTensor(layout)];
+  const bsdiff = planBsdiff(job, evidence);
+  const moved = sizes !== undefined && sizes.align > MUCH_IS_NEW * sizes.target;
+  if (!bsdiff.skipped && moved && sizes.align < CODE_IN_PLACE * sizes.zstd) {
+    return [...steps, skip('align', 'samples: an executable in place, which bsdiff makes smaller'), bsdiff];
+  }
   // Elements are matched in place, so anything that moved needs align; else it would only cost time, at `max` minutes,
   // unless some elements did not change.
   const mayHelp = evidence.shifted || (job.effort === 'max' && evidence.inPlace > ALL_CHANGED);
@@ -94,7 +107,7 @@ function planLarge(job: DeltaJob, { evidence, layout }: PairView): Step[] {
     steps.push(skip('xor', 'samples: not smaller than others'));
   }
   steps.push(skip('zstd-prefix', 'over 256 KiB align reaches it by itself'));
-  return [...steps, planBsdiff(job, evidence)];
+  return [...steps, { ...bsdiff, unlessNew: true }];
 }
 
 function planAuto(job: DeltaJob, view: PairView): Step[] {
@@ -136,6 +149,11 @@ class Contest {
     this.job = { ...this.job, regions };
   }
 
+  /** Bytes that an engine took; 0 when it was not tried. */
+  bytesOf(engine: DeltaEngineName): number {
+    return this.candidates.find((candidate) => candidate.engine === engine)?.bytes ?? 0;
+  }
+
   async run(contestant: DeltaEngine, reason: string): Promise<void> {
     throwIfAborted(this.signal);
     const begin = performance.now();
@@ -149,6 +167,15 @@ class Contest {
   }
 }
 
+/** Why a step of the plan is not taken after all. @param alignShare of the target, 0 when align was not tried */
+function whyNot(step: Step, overBudget: boolean, alignShare: number): string | undefined {
+  if (step.skipped) return step.reason;
+  if (step.engine === 'bsdiff' && step.unlessNew && alignShare > MUCH_IS_NEW) {
+    return 'much of it is new, which align codes better';
+  }
+  return overBudget ? 'over the time budget' : undefined;
+}
+
 async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise<PairEvidence> {
   const { source, target, effort } = job;
   const bytes = target.length;
@@ -160,10 +187,13 @@ async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise
   let left = budgetMs(effort, bytes);
   for (const step of planAuto(job, view)) {
     const cost = costMs(step.engine, effort, bytes);
-    if (step.skipped) contest.candidates.push({ engine: step.engine, reason: step.reason });
-    else if (cost > left) contest.candidates.push({ engine: step.engine, reason: 'over the time budget' });
-    else await contest.run(byName(step.engine), step.reason);
-    if (!step.skipped && cost <= left) left -= cost;
+    const refused = whyNot(step, cost > left, contest.bytesOf('align') / bytes);
+    if (refused !== undefined) {
+      contest.candidates.push({ engine: step.engine, reason: refused });
+      continue;
+    }
+    await contest.run(byName(step.engine), step.reason);
+    left -= cost;
   }
   if (snapshotMayWin(contest.best.bytes, bytes, evidence)) {
     await contest.run(byName('zstd'), 'the source helps little: a compressed snapshot may be smaller');

@@ -67,6 +67,23 @@ describe('auto', () => {
     expect(tried(plain.report).map(({ engine }) => engine)).not.toContain('bsdiff');
   });
 
+  it('runs one of align and bsdiff alone where samples of an executable, or align, tell which is smaller', async () => {
+    const code = patternBytes(600_000, 1);
+    const moved = Buffer.from(code);
+    const noise = patternBytes(code.length, 5);
+    for (let at = 1; at < moved.length; at += 1) {
+      if ((noise[at] as number) < 16) moved[at] = (code[at] as number) + (noise[at - 1] as number);
+    }
+    const renewed = Buffer.concat([patternBytes(400_000, 9), code.subarray(400_000)]);
+    const engines = async (target: Buffer) =>
+      tried((await reported(executable(code), executable(target), { effort: 'max' })).report).map(
+        ({ engine }) => engine,
+      );
+    expect(await engines(moved)).toEqual(['raw', 'bsdiff']);
+    expect(await engines(renewed)).toEqual(expect.arrayContaining(['raw', 'align']));
+    expect(await engines(renewed)).not.toContain('bsdiff');
+  });
+
   it('is never larger than a compressed snapshot', async () => {
     const target = textBytes(900_000, 3);
     for (const source of [Buffer.alloc(0), patternBytes(900_000, 8), Buffer.alloc(900_000)]) {
