@@ -1,4 +1,7 @@
-/** The public API of DiffKeeper: re-exports only, described in `docs/api.md`. */
+/**
+ * The public API of DiffKeeper: re-exports only.
+ * @module
+ */
 
 export type {
   BaselineRules,
@@ -58,9 +61,11 @@ export type {
   DiffFileOptions,
   DiffOptions,
   DigestOptions,
+  PairEvidence,
   PatchFileOptions,
   PatchFileReport,
   PatchOptions,
+  SampleSizes,
 } from './delta/delta.js';
 export {
   deltaFormat,
@@ -99,6 +104,7 @@ export {
   readMigrationReport,
 } from './migrate/migrate.js';
 export type {
+  ReadFileOptions,
   RecoverDamage,
   RecoverOptions,
   RecoverPlan,
@@ -110,6 +116,7 @@ export type {
   FollowFigures,
   LinkOptions,
   RemoteOptions,
+  ServeLinkOptions,
   ServeOptions,
   StoreServer,
   SyncOptions,
@@ -119,10 +126,13 @@ export { followStore, pullStore, pushStore, serveStore } from './replicate/repli
 export type { Consistency, RecoverMode, ReplicaTarget, SidecarOptions } from './sidecar/sidecar.js';
 export { EXIT_CODES, runSidecar } from './sidecar/sidecar.js';
 export type {
+  BlobContext,
   BlobInfo,
   BlobInput,
+  CacheGuard,
   CommitFacts,
   DamageReport,
+  KeyKind as StoreKeyKind,
   PackLiveness,
   PruneOptions,
   PrunePolicy,
@@ -170,6 +180,7 @@ export type {
   SendOptions,
   SessionOptions,
   StreamRules as LinkStreams,
+  TransportMetricsOptions,
   TransportTotals,
   Trust,
 } from './transport/transport.js';

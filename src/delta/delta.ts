@@ -14,5 +14,5 @@ export type { DiffOptions } from './diff-options.js';
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
 export type { DeltaInfo, DigestOptions, PatchOptions } from './in-memory.js';
 export { diff, digest, inspectDelta, patch } from './in-memory.js';
-export { lookAt } from './pair-evidence.js';
+export { lookAt, type PairEvidence, type SampleSizes } from './pair-evidence.js';
 export type { DeltaProgress } from './window-job.js';

@@ -2,12 +2,12 @@
 import { DiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import {
-  type ConnectOptions,
   connect,
   type Listener,
-  type ListenOptions,
   listen,
+  type Rights,
   type Session,
+  type SessionOptions,
 } from '../transport/transport.js';
 import { parseAddress } from './address.js';
 import { Follower } from './follow.js';
@@ -16,7 +16,18 @@ import { pullOver, pushOver } from './push-pull.js';
 import type { SyncOptions, SyncReport } from './types.js';
 
 /** How the other machine is reached: who is trusted, streams, limits. */
-export type LinkOptions = Omit<ConnectOptions, 'signal' | 'prepare'>;
+export interface LinkOptions extends SessionOptions {
+  /** Name that the other side's certificate must carry; default the host. */
+  readonly serverName?: string;
+}
+
+/** Who may come, streams, limits. */
+export interface ServeLinkOptions extends SessionOptions {
+  /** Connections in all, default 1024; those over it are cut. */
+  readonly connectionsMax?: number;
+  /** Sessions at once, default 64. */
+  readonly sessionsMax?: number;
+}
 
 export interface RemoteOptions extends SyncOptions {
   readonly link: LinkOptions;
@@ -27,10 +38,9 @@ export interface ServeOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Who is trusted, streams, limits. */
-  readonly link: Omit<ListenOptions, 'host' | 'port' | 'authorize' | 'onSession'>;
+  readonly link: ServeLinkOptions;
   /** What a peer of this name may do; undefined sends it away. Default: everybody who is trusted may append. */
-  readonly authorize?: ListenOptions['authorize'];
+  readonly authorize?: (name: string) => Rights | undefined;
   readonly logger?: Logger;
   /** Told of each run that brought checkpoints. */
   readonly onPushed?: (peer: string, report: SyncReport) => void;

@@ -9,6 +9,7 @@ export {
   pullStore,
   pushStore,
   type RemoteOptions,
+  type ServeLinkOptions,
   type ServeOptions,
   type StoreServer,
   serveStore,

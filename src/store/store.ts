@@ -1,5 +1,5 @@
 /** Door of the room `store`: packs, metadata, commit, reading back, verification. */
-export type { StoreKey } from '../crypt/crypt.js';
+export type { KeyKind, StoreKey } from '../crypt/crypt.js';
 export type { CacheGuard } from './cache-guard.js';
 export { exchangeOf } from './exchange-of.js';
 export * from './exchange-types.js';
