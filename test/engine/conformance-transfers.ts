@@ -17,7 +17,9 @@ export function describeTransfers(engine: Engine): void {
         const from = Math.max(0, first - 2);
         values.unshift(await engine.groupValues(data.subarray(from * GROUP, first * GROUP), from));
       }
-      const root = engine.rootOfGroups(Buffer.concat(values), data.subarray(groups * GROUP));
+      const whole = Buffer.concat(values);
+      expect(engine.groupValuesSync(data.subarray(0, groups * GROUP), 0).equals(whole)).toBe(true);
+      const root = engine.rootOfGroups(whole, data.subarray(groups * GROUP));
       expect(root.toString('hex')).toBe(engine.digest('blake3', data).toString('hex'));
     },
   );
@@ -25,6 +27,8 @@ export function describeTransfers(engine: Engine): void {
   it('refuses parts that make no whole', async () => {
     await expect(engine.groupValues(Buffer.alloc(GROUP + 1), 0)).rejects.toBeInstanceOf(RangeError);
     await expect(engine.groupValues(Buffer.alloc(GROUP), -1)).rejects.toBeInstanceOf(RangeError);
+    expect(() => engine.groupValuesSync(Buffer.alloc(GROUP + 1), 0)).toThrow(RangeError);
+    expect(() => engine.groupValuesSync(Buffer.alloc(GROUP), -1)).toThrow(RangeError);
     expect(() => engine.rootOfGroups(Buffer.alloc(33), Buffer.alloc(1))).toThrow(RangeError);
     expect(() => engine.rootOfGroups(Buffer.alloc(32), Buffer.alloc(0))).toThrow(RangeError);
     expect(() => engine.rootOfGroups(Buffer.alloc(32), Buffer.alloc(GROUP + 1))).toThrow(RangeError);
