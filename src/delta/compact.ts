@@ -1,27 +1,41 @@
 /**
  * The compact delta container, for targets of less than 64 KiB, pure bytes <-> facts. Normative text: `docs/format-delta.md`.
  *
- *     'DK' | 0x80 + 32 * hash algo + engine, u8
+ *     'DK' | 0x80 + 32 * form + engine, u8; forms 0, 1: BLAKE3, SHA-256 with 8 + 16 bytes of digests (read only); 2, 3: 4 + 8
  *     target length varint | source length - target length, zigzag varint
- *     source digest, first 8 B | target digest, first 16 B
+ *     source digest, first 4 B | target digest, first 8 B
  *     payload; of engines 1 and 2 without the frame's header where that follows from the target length
  *     XXH3-64 of all before, low 16 bits, LE
  */
-import type { Engine } from '../engine/engine.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
 import { corrupt, type DeltaParts, HASH_ALGOS, readVarint, writeVarint } from './container-parts.js';
 
 const MAGIC = Buffer.from('DK', 'latin1');
 const MARK = 0x80;
-const ALGO_SHIFT = 5;
-const ALGO_MASK = 3;
+const FORM_SHIFT = 5;
+const FORM_MASK = 3;
 const ENGINE_MASK = 0x1f;
 const HEAD_BYTES = 3;
-const SOURCE_DIGEST_BYTES = 8;
-const TARGET_DIGEST_BYTES = 16;
-const DIGEST_BYTES = SOURCE_DIGEST_BYTES + TARGET_DIGEST_BYTES;
+
+/** What a form keeps of digests, bytes. */
+interface Kept {
+  readonly hashAlgo: HashAlgo;
+  readonly source: number;
+  readonly target: number;
+}
+
+/** Forms by their stored number: never change, never reuse. */
+const FORMS = [
+  { hashAlgo: 'blake3', source: 8, target: 16 },
+  { hashAlgo: 'sha256', source: 8, target: 16 },
+  { hashAlgo: 'blake3', source: 4, target: 8 },
+  { hashAlgo: 'sha256', source: 4, target: 8 },
+] as const satisfies readonly Kept[];
+/** The one that is written for BLAKE3; SHA-256 has the next. */
+const WRITTEN = 2;
 const CHECK_BYTES = 2;
 /** Shortest possible: two lengths of a byte and an empty payload. */
-const BYTES_MIN = HEAD_BYTES + 2 + DIGEST_BYTES + CHECK_BYTES;
+const BYTES_MIN = HEAD_BYTES + 2 + FORMS[WRITTEN].source + FORMS[WRITTEN].target + CHECK_BYTES;
 /** Longest target. */
 const TARGET_BYTES_MAX = 0xffff;
 /** Engines whose payload is one zstd frame. */
@@ -69,14 +83,16 @@ function restored(engineNumber: number, payload: Uint8Array, targetBytes: number
 /** Bytes of a compact container. */
 export function encodeCompact(engine: Engine, parts: DeltaParts): Buffer {
   const { engineNumber, hashAlgo, sourceBytes, targetBytes } = parts;
-  const head = [...MAGIC, MARK | (HASH_ALGOS.indexOf(hashAlgo) << ALGO_SHIFT) | engineNumber];
+  const form = WRITTEN + HASH_ALGOS.indexOf(hashAlgo);
+  const kept: Kept = FORMS[form & FORM_MASK] ?? FORMS[WRITTEN];
+  const head = [...MAGIC, MARK | (form << FORM_SHIFT) | engineNumber];
   const growth = sourceBytes - targetBytes;
   const body = Buffer.concat([
     Buffer.from(head),
     writeVarint(targetBytes),
     writeVarint(growth < 0 ? -2 * growth - 1 : 2 * growth),
-    parts.sourceDigest.subarray(0, SOURCE_DIGEST_BYTES),
-    parts.targetDigest.subarray(0, TARGET_DIGEST_BYTES),
+    parts.sourceDigest.subarray(0, kept.source),
+    parts.targetDigest.subarray(0, kept.target),
     stored(engineNumber, parts.payload, targetBytes),
     Buffer.alloc(CHECK_BYTES),
   ]);
@@ -93,23 +109,24 @@ export function decodeCompact(engine: Engine, data: Buffer): DeltaParts {
     throw corrupt('the checksum does not match', end);
   }
   const kind = data.readUInt8(2);
-  const hashAlgo = HASH_ALGOS[(kind >> ALGO_SHIFT) & ALGO_MASK];
-  if (hashAlgo === undefined) throw corrupt('the hash algorithm is unknown', 2);
+  // Two bits, four forms: there is no unknown one.
+  const kept: Kept = FORMS[(kind >> FORM_SHIFT) & FORM_MASK] ?? FORMS[WRITTEN];
   const target = readVarint(data, HEAD_BYTES, end);
   const growth = readVarint(data, target.next, end);
   const sourceBytes = target.value + (growth.value % 2 === 0 ? growth.value / 2 : -(growth.value + 1) / 2);
   if (!fitsCompact(target.value)) throw corrupt('the target is too long for a compact container', HEAD_BYTES);
   if (sourceBytes < 0 || !Number.isSafeInteger(sourceBytes)) throw corrupt('a length is out of range', target.next);
-  const payloadStart = growth.next + DIGEST_BYTES;
+  const targetDigestStart = growth.next + kept.source;
+  const payloadStart = targetDigestStart + kept.target;
   if (payloadStart > end) throw corrupt('the digests are cut off', growth.next);
   const engineNumber = kind & ENGINE_MASK;
   return {
     engineNumber,
-    hashAlgo,
+    hashAlgo: kept.hashAlgo,
     sourceBytes,
     targetBytes: target.value,
-    sourceDigest: data.subarray(growth.next, growth.next + SOURCE_DIGEST_BYTES),
-    targetDigest: data.subarray(growth.next + SOURCE_DIGEST_BYTES, payloadStart),
+    sourceDigest: data.subarray(growth.next, targetDigestStart),
+    targetDigest: data.subarray(targetDigestStart, payloadStart),
     payload: restored(engineNumber, data.subarray(payloadStart, end), target.value),
   };
 }

@@ -32,9 +32,9 @@ export interface DeltaInfo {
   readonly hashAlgo: HashAlgo;
   readonly sourceBytes: number;
   readonly targetBytes: number;
-  /** Hexadecimal; its first 8 bytes in a compact container. */
+  /** Hexadecimal; its first 4 bytes in a compact container (8 in those of older releases). */
   readonly sourceDigest: string;
-  /** Hexadecimal; its first 16 bytes in a compact container. */
+  /** Hexadecimal; its first 8 bytes in a compact container (16 in those of older releases). */
   readonly targetDigest: string;
   readonly payloadBytes: number;
   readonly deltaBytes: number;

@@ -81,8 +81,8 @@ describe('diff and patch', () => {
     expect(info.targetDigest).toBe((await digest(target, { hashAlgo: 'sha256' })).toString('hex'));
     const small = await inspectDelta(await diff(noise, target.subarray(0, 500), { hashAlgo: 'sha256' }));
     const whole = await digest(target.subarray(0, 500), { hashAlgo: 'sha256' });
-    expect(small.targetDigest).toBe(whole.subarray(0, 16).toString('hex'));
-    expect(small.sourceDigest).toBe(info.sourceDigest.slice(0, 16));
+    expect(small.targetDigest).toBe(whole.subarray(0, 8).toString('hex'));
+    expect(small.sourceDigest).toBe(info.sourceDigest.slice(0, 8));
     expect(small).toMatchObject({ sourceBytes: noise.length, targetBytes: 500, hashAlgo: 'sha256' });
   });
 
@@ -140,9 +140,11 @@ describe('bad input', () => {
       copy[at] = value;
       return resealed(copy);
     };
-    expect([...delta.subarray(0, 5)]).toEqual([0x44, 0x4b, 0x80, 6, 0]);
-    expect(await code(changed(2, 0x9f))).toBe('DK_UNSUPPORTED');
-    expect(await code(changed(2, 0xe0))).toBe('DK_CORRUPT_DELTA');
+    expect([...delta.subarray(0, 5)]).toEqual([0x44, 0x4b, 0xc0, 6, 0]);
+    expect(await code(changed(2, 0xdf))).toBe('DK_UNSUPPORTED');
+    // SHA-256; and the older form, for whose digests there are too few bytes.
+    expect(await code(changed(2, 0xe0))).toBe('DK_SOURCE_MISMATCH');
+    expect(await code(changed(2, 0x80))).toBe('DK_CORRUPT_DELTA');
     expect(await code(changed(3, 7))).toMatch(/DK_(SOURCE_MISMATCH|DIGEST_MISMATCH)/);
     // A source of 7 bytes, of 6 - 7 bytes.
     expect(await code(changed(4, 2))).toBe('DK_SOURCE_MISMATCH');
@@ -154,6 +156,32 @@ describe('bad input', () => {
     ).toBe('DK_CORRUPT_DELTA');
     expect(await code(resealed(Buffer.concat([delta.subarray(0, 3), Buffer.alloc(28)])))).toBe('DK_SOURCE_MISMATCH');
     expect(await code(delta.subarray(0, 3))).toBe('DK_CORRUPT_DELTA');
+  });
+
+  // Written by an older release, which kept 8 and 16 bytes of the digests.
+  it.each([
+    ['blake3', 8, '444b8006008a120b9472cc2c98227e4f8b4e47f6ba52d8269e37f92aaf616263616264d027'],
+    ['sha256', 8, '444ba00600bbb59da3af939f7aaf5e91834cf1471e66bfb875c6bd91bd6162636162642106'],
+  ])('reads the older compact form: %s', async (hashAlgo, kept, bytes) => {
+    const delta = Buffer.from(bytes, 'hex');
+    expect((await patch(Buffer.from('abcabc'), delta)).toString()).toBe('abcabd');
+    const info = await inspectDelta(delta);
+    expect(info.hashAlgo).toBe(hashAlgo);
+    expect([info.sourceDigest.length, info.targetDigest.length]).toEqual([2 * kept, 4 * kept]);
+    for (let at = 0; at < delta.length; at += 1) {
+      const bad = Buffer.from(delta);
+      bad[at] = (bad[at] ?? 0) ^ 4;
+      await expect(patch(Buffer.from('abcabc'), bad)).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+    }
+  });
+
+  it('is twelve bytes shorter than the older form', async () => {
+    const old = '444b83b00400ed6697cf0a0e25d42dd9ec80e355fbdf0efe6e33332c988528b52ffd200529000001ac0201472393';
+    const source = Buffer.from('line of text, '.repeat(40));
+    const target = Buffer.from(source);
+    target.write('!', 300);
+    expect((await patch(source, Buffer.from(old, 'hex'))).equals(target)).toBe(true);
+    expect((await diff(source, target)).length).toBe(old.length / 2 - 12);
   });
 
   it('bounds the target before work', async () => {
