@@ -7,7 +7,7 @@
  * The journal is not synced: what it claims wrongly after a power failure is found by the digest, and sent again.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   createHash,
@@ -86,6 +86,11 @@ function mergedPieces(pieces: [number, number][]): [number, number][] {
   return merged;
 }
 
+function missingTime(error: unknown): number {
+  if (systemCode(error) === 'ENOENT') return Number.NEGATIVE_INFINITY;
+  throw error;
+}
+
 export class FileInbox {
   readonly #directory: string;
   readonly #onFile: (file: ReceivedFile) => void;
@@ -105,14 +110,7 @@ export class FileInbox {
     const name = createHash('sha256').update(offer.key).update(`${offer.size}`).digest().toString('hex');
     while (this.#busy.has(name)) await this.#busy.get(name);
     if (this.#done.has(name)) return null;
-    let free = (): void => {};
-    const busy = new Promise<void>((resolve) => {
-      free = () => {
-        this.#busy.delete(name);
-        resolve();
-      };
-    });
-    this.#busy.set(name, busy);
+    const free = this.#claim(name);
     try {
       return await this.#sink(offer, parts, name, free);
     } catch (error) {
@@ -120,6 +118,50 @@ export class FileInbox {
       throw fromSystemError(error, 'write', join(this.#directory, ...parts));
     }
   };
+
+  /** Makes others wait for what is done to a file, until what it gives is called. */
+  #claim(name: string): () => void {
+    let resolve = (): void => {};
+    this.#busy.set(
+      name,
+      new Promise<void>((settle) => {
+        resolve = settle;
+      }),
+    );
+    return () => {
+      this.#busy.delete(name);
+      resolve();
+    };
+  }
+
+  /** Removes what transfers left that nobody went on with since a moment (ms of the wall clock); gives their number. */
+  async removeAbandoned(sinceMs: number): Promise<number> {
+    const partial = join(this.#directory, PARTIAL);
+    // Not through a link: only what this class made is removed.
+    const own = await lstat(partial).then(
+      (facts) => facts.isDirectory(),
+      () => false,
+    );
+    const entries = own ? await readdir(partial).catch(() => []) : [];
+    const names = new Set(entries.map((entry) => /^([0-9a-f]{64})\.(?:data|have)$/.exec(entry)?.[1] ?? ''));
+    let removed = 0;
+    for (const name of names) {
+      if (name === '' || this.#busy.has(name)) continue;
+      const free = this.#claim(name);
+      const paths = ['data', 'have'].map((end) => join(partial, `${name}.${end}`));
+      try {
+        const times = await Promise.all(paths.map((path) => lstat(path).then((facts) => facts.mtimeMs, missingTime)));
+        if (Math.max(...times) >= sinceMs) continue;
+        for (const path of paths) await rm(path, { force: true });
+        removed += 1;
+      } catch {
+        // It stays for the next time: that it is in the way is no reason to receive nothing.
+      } finally {
+        free();
+      }
+    }
+    return removed;
+  }
 
   async #sink(offer: BlobOffer, parts: readonly string[], name: string, free: () => void): Promise<BlobSink> {
     const partial = join(this.#directory, PARTIAL);

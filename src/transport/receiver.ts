@@ -1,5 +1,5 @@
 /** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
-import { DiffKeeperError, makeDirectoryDurable } from '../core/core.js';
+import { DiffKeeperError, makeDirectoryDurable, systemClock } from '../core/core.js';
 import { FileInbox, type ReceivedFile } from './file-inbox.js';
 import { listen } from './listen.js';
 import { SessionSums, type TransportTotals } from './session-sums.js';
@@ -7,6 +7,8 @@ import type { BlobOffer, BlobSink, Listener, ListenOptions, Peer, SessionOptions
 
 /** Largest message of the state encoder that is held in memory. */
 const STATE_BYTES_MAX = 64 << 20;
+const DAY_MS = 86_400_000;
+const PARTIAL_AGE_MS = 7 * DAY_MS;
 
 export interface ReceiverOptions
   extends Pick<ListenOptions, 'host' | 'port' | 'authorize' | 'connectionsMax' | 'sessionsMax'> {
@@ -14,6 +16,11 @@ export interface ReceiverOptions
   readonly link: SessionOptions;
   /** Takes files to this directory, which is made when it is missing. */
   readonly directory?: string;
+  /**
+   * What a cut transfer left is removed when nobody went on with it for so long, at the start and once a day; default a
+   * week (ms).
+   */
+  readonly partialAgeMs?: number;
   /** Each file that is there now. */
   readonly onFile?: (file: ReceivedFile) => void;
   /** Takes messages of the state encoder. What it throws goes to the sender with its code; what it gives is the answer. */
@@ -52,10 +59,12 @@ function stateSink(offer: BlobOffer, onState: StateHandler): BlobSink {
 class ListeningReceiver implements Receiver {
   readonly #listener: Listener;
   readonly #sums: SessionSums;
+  readonly #sweeper: NodeJS.Timeout;
 
-  constructor(listener: Listener, sums: SessionSums) {
+  constructor(listener: Listener, sums: SessionSums, sweeper: NodeJS.Timeout) {
     this.#listener = listener;
     this.#sums = sums;
+    this.#sweeper = sweeper;
   }
 
   get host(): string {
@@ -71,15 +80,20 @@ class ListeningReceiver implements Receiver {
   }
 
   close(graceMs?: number): Promise<void> {
+    clearInterval(this.#sweeper);
     return this.#listener.close(graceMs);
   }
 }
 
-/** Listens for senders. Throws DK_CONFIG (plaintext beyond loopback, bad keys), DK_IO. */
+/** Listens for senders. Throws DK_CONFIG (plaintext beyond loopback, bad keys), DK_IO, RangeError. */
 export async function createReceiver(options: ReceiverOptions): Promise<Receiver> {
-  const { link, directory, onFile, onState, services = {}, host, port } = options;
+  const { link, directory, onFile, onState, services = {}, host, port, partialAgeMs = PARTIAL_AGE_MS } = options;
   if (directory !== undefined) await makeDirectoryDurable(directory);
   const files = directory === undefined ? undefined : new FileInbox(directory, onFile ?? (() => {}));
+  if (!(partialAgeMs >= 0)) throw new RangeError(`partialAgeMs must be at least 0, not ${partialAgeMs}`);
+  const { clock = systemClock } = link;
+  const sweep = async (): Promise<unknown> => files?.removeAbandoned(clock.nowMs() - partialAgeMs);
+  await sweep();
   const sums = new SessionSums();
   const { authorize, connectionsMax, sessionsMax } = options;
   const listener = await listen({
@@ -96,5 +110,6 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
       for (const [service, open] of Object.entries(services)) session.onBlob(service, open);
     },
   });
-  return new ListeningReceiver(listener, sums);
+  const sweeper = setInterval(() => void sweep(), DAY_MS).unref();
+  return new ListeningReceiver(listener, sums, sweeper);
 }
