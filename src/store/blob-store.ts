@@ -10,6 +10,7 @@ import { BlobFetch, type CodedBlob } from './blob-fetch.js';
 import type { IndexedBlob } from './blob-index.js';
 import { BlobPlan, checkContext, type Demand, type PlanNode } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
+import { type Base, chooseBases } from './chain-base.js';
 import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import { RawSlices } from './raw-slices.js';
@@ -55,6 +56,12 @@ export class BlobStore {
   /** Asks the system to read what these extents are made of ahead; a failure is none. */
   async prefetch(extents: readonly Extent[]): Promise<void> {
     await this.#leases.during(async () => this.#fetch.prefetch(await this.#raw.prefetch(extents)));
+  }
+
+  /** See `chooseBases`. */
+  bases(heads: readonly Digest[], depthMax: number): Promise<(Base | null)[]> {
+    const read = (digests: readonly Digest[]) => this.read(digests);
+    return this.#leases.during(() => chooseBases({ fetch: this.#fetch, read }, heads, depthMax));
   }
 
   clearCache(): void {

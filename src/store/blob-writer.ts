@@ -11,12 +11,13 @@ import {
   type RecordHead,
 } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
+import { isWholeBlob } from './chain-base.js';
 import { DICTIONARY_FILE, type Dictionary, type DictionaryChoice } from './dictionary-choice.js';
 import { DICTIONARY_LIST_BYTES, dictionaryExtents, indexKind } from './dictionary-list.js';
 import type { MetaChange } from './meta.js';
 import type { Packs } from './packs.js';
 import { StagedBlobs } from './staged-blobs.js';
-import type { BlobContext, BlobInput } from './types.js';
+import type { BlobContext, BlobInfo, BlobInput } from './types.js';
 
 /** Small deltas are cheap at a high level, and pay. */
 const SMALL_DELTA_LEVEL = 9;
@@ -170,22 +171,44 @@ export class BlobWriter {
       for (const { digest } of input.context?.extents ?? []) if (digest) wanted.set(digestKey(digest), digest);
     }
     const keys = [...wanted.keys()];
-    const infos = await this.#blobs.infos([...wanted.values()]);
-    const depths = new Map(keys.map((key, index) => [key, infos[index]?.depth]));
-    return fresh.map(({ input, digest }) => {
+    const found = await this.#blobs.infos([...wanted.values()]);
+    const infos = new Map(keys.map((key, index) => [key, found[index]]));
+    /** Blobs at the depth limit, by the position of what was to be coded against them. */
+    const deep = new Map<number, Digest>();
+    const pending = fresh.map(({ input, digest }, position): Pending => {
       const { context } = input;
       if (!context || context.bytes.length === 0 || context.bytes.length > LIMITS.contextBytes) {
         return { input, digest, context: null, depth: 0 };
       }
       let depth = 1;
       for (const extent of context.extents) {
-        const below = extent.digest ? depths.get(digestKey(extent.digest)) : undefined;
+        const below = extent.digest ? infos.get(digestKey(extent.digest)) : undefined;
         // A context that is not durably indexed, or lies too deep, must not be built upon.
-        if (below === undefined || below + 1 > this.#depthMax) return { input, digest, context: null, depth: 0 };
-        depth = Math.max(depth, below + 1);
+        if (below === undefined || below.depth + 1 > this.#depthMax) {
+          if (isWholeBlob(context.extents, below)) deep.set(position, (below as BlobInfo).digest);
+          return { input, digest, context: null, depth: 0 };
+        }
+        depth = Math.max(depth, below.depth + 1);
       }
       return { input, digest, context, depth };
     });
+    await this.#rebase(pending, deep);
+    return pending;
+  }
+
+  /** Gives those whose chain is at its limit an older blob of it, where that is better than to stand alone. */
+  async #rebase(pending: Pending[], deep: ReadonlyMap<number, Digest>): Promise<void> {
+    if (deep.size === 0) return;
+    const bases = await this.#blobs.bases([...deep.values()], this.#depthMax);
+    for (const [index, position] of [...deep.keys()].entries()) {
+      const base = bases[index];
+      const { input, digest } = pending[position] as Pending;
+      if (!base || base.depth + 1 > this.#depthMax) continue;
+      const { bytes } = base;
+      const extents = [{ digest: base.digest, offset: 0, length: bytes.length }];
+      const aligned = input.context?.aligned === true && bytes.length === input.bytes.length;
+      pending[position] = { input, digest, context: { bytes, extents, aligned }, depth: base.depth + 1 };
+    }
   }
 
   async #encodeAndAppend(pending: readonly Pending[], level: number): Promise<void> {
