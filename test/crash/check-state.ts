@@ -7,6 +7,7 @@ import { removedVersion, VERSION_TYPE, type Version } from '../../src/format/for
 import { openStoreOrImport } from '../../src/migrate/migrate.js';
 import { computeTreeRoot, openStore, type Store } from '../../src/store/store.js';
 import { changingFile } from './noise.js';
+import { storeOptions } from './store-way.js';
 import type { Mark, Trace } from './trace.js';
 
 /** Name of the store below the directory that is watched. */
@@ -65,14 +66,16 @@ export interface CheckOptions {
   readonly thorough: boolean;
   readonly recapture?: Trace['recapture'];
   readonly migrated?: Trace['migrated'];
+  readonly encrypted?: Trace['encrypted'];
 }
 
 /** Newest checkpoint that came back. Throws what is wrong. */
 export async function checkState(base: string, options: CheckOptions): Promise<number> {
   const { engine, promised, thorough } = options;
   const root = path.join(base, STORE_NAME);
+  const way = { engine, ...storeOptions(options.encrypted === true) };
   const open = (create: boolean) =>
-    options.migrated ? openStoreOrImport(root, { engine }) : openStore(root, { create, engine });
+    options.migrated ? openStoreOrImport(root, way) : openStore(root, { ...way, create });
   let store = await open(!promised.opened);
   let newest: number;
   let next: number;

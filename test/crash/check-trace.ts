@@ -47,12 +47,13 @@ class TraceCheck {
   ): Promise<string | null> {
     this.#count += 1;
     const place = path.join(this.#place, `s${this.#count}`);
-    const { recapture, migrated } = this.#trace;
+    const { recapture, migrated, encrypted } = this.#trace;
     const promised = this.promised(state.at.point);
     const options: CheckOptions = {
       ...{ engine: this.#engine, promised, roots: this.#roots, thorough },
       ...(recapture && { recapture }),
       ...(migrated !== undefined && { migrated }),
+      ...(encrypted && { encrypted }),
     };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {

@@ -1,10 +1,14 @@
-/** A life on a disk that fails somewhere: opens, commits, tries again what failed. Prints what came of it as JSON. */
+/**
+ * A life on a disk that fails somewhere: opens, commits, tries again what failed. Prints what came of it as JSON.
+ * Arguments: directory, `encrypted` for an encrypted store.
+ */
 import * as path from 'node:path';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import { openStore, type Store } from '../../src/store/store.js';
 import { STORE_NAME } from './check-state.js';
 import type { LifeReport } from './fault-run.js';
 import { noise } from './noise.js';
+import { storeOptions } from './store-way.js';
 import { putFile } from './workloads.js';
 
 const COMMITS = 5;
@@ -45,8 +49,9 @@ async function commitNext(store: Store, target: number): Promise<void> {
 }
 
 const root = path.join(process.argv[2] as string, STORE_NAME);
+const way = storeOptions(process.argv[3] === 'encrypted');
 for (let life = 0; life < 2; life += 1) {
-  const store = await attempt(() => openStore(root, { create: true }));
+  const store = await attempt(() => openStore(root, { create: true, ...way }));
   if (!store) break;
   const target = life === 0 ? 3 : COMMITS;
   while ((store.newest?.sequence ?? 0) < target) {

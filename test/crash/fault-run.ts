@@ -42,6 +42,7 @@ const { values: options } = parseArgs({
     every: { type: 'string', default: '1' },
     call: { type: 'string', multiple: true },
     code: { type: 'string', multiple: true },
+    encrypted: { type: 'boolean', default: false },
   },
 });
 const child = path.join(path.dirname(process.argv[1] as string), 'fault-child.mjs');
@@ -59,6 +60,8 @@ function pathsOf(root: string): string[] {
     'meta/CURRENT',
     'meta/LOCK',
     'DIFFKEEPER',
+    'KEYS',
+    'KEYS.copy',
     'cache/meta-tables',
   ];
   for (let number = 1; number <= 40; number += 1) {
@@ -80,7 +83,20 @@ function live(base: string, fault: string): Life {
   const selected = pathsOf(path.join(base, STORE_NAME)).flatMap((name) => ['-P', name]);
   const call = fault.slice(0, fault.indexOf(':'));
   const inject = ['-e', `trace=${call}`, '-e', `inject=${fault}`, '-e', 'signal=none'];
-  const words = ['-f', '--seccomp-bpf', '-qq', '-o', log, ...selected, ...inject, '--', process.execPath, child, base];
+  const words = [
+    '-f',
+    '--seccomp-bpf',
+    '-qq',
+    '-o',
+    log,
+    ...selected,
+    ...inject,
+    '--',
+    process.execPath,
+    child,
+    base,
+    options.encrypted ? 'encrypted' : 'plain',
+  ];
   // One thread for files: strace counts the calls of each thread by themselves.
   const env = { ...process.env, UV_USE_IO_URING: '0', UV_THREADPOOL_SIZE: '1' };
   const run = spawnSync('strace', words, { encoding: 'utf8', env, timeout: LIFE_MS_MAX, killSignal: 'SIGKILL' });
@@ -100,7 +116,7 @@ async function check(base: string, { report, trouble }: Life, roots: Roots): Pro
   const newest = Math.max(0, ...report.acknowledged.map(([sequence]) => sequence));
   const required = new Set(report.acknowledged.map(([sequence]) => sequence));
   const promised = { opened: newest > 0, newest, required };
-  return checkState(base, { engine, promised, roots, thorough: true }).then(
+  return checkState(base, { engine, promised, roots, thorough: true, encrypted: options.encrypted }).then(
     () => '',
     (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error)),
   );

@@ -14,6 +14,11 @@ const SEED = 20_241_121;
 
 /** Records once, or once per crash state that the workload begins from (at most `casesMax`). */
 export function recordWorkload(workload: Workload, scratch: string, casesMax: number): Trace[] {
+  const traces = recordTraces(workload, scratch, casesMax);
+  return workload.encrypted ? traces.map((trace) => ({ ...trace, encrypted: true })) : traces;
+}
+
+function recordTraces(workload: Workload, scratch: string, casesMax: number): Trace[] {
   const { name, after } = workload;
   const base = (index: number) => path.join(scratch, `${name}-${index}`);
   if (after) {

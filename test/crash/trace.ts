@@ -52,6 +52,7 @@ export interface Trace {
   readonly known: readonly (readonly [sequence: number, root: string])[];
   /** A store of schema 1 that is migrated: the root that its content has in schema 2. */
   readonly migrated?: string;
+  readonly encrypted?: boolean;
   /** Names are lost in the order of a journal only. */
   readonly namesInOrder?: boolean;
   /** A state directory that every state must be able to capture, giving this root. */

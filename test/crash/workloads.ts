@@ -7,9 +7,18 @@ import * as path from 'node:path';
 import { capture as captureOnce, openCaptureSession } from '../../src/capture/capture.js';
 import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
 import { finalizeMigration, openStoreOrImport } from '../../src/migrate/migrate.js';
-import { openStore, type Store, type Transaction } from '../../src/store/store.js';
+import {
+  addStoreKey,
+  listStoreKeys,
+  openStore,
+  removeStoreKey,
+  rotateStoreKey,
+  type Store,
+  type Transaction,
+} from '../../src/store/store.js';
 import { STORE_NAME } from './check-state.js';
 import { changingFile, noise } from './noise.js';
+import { CRASH_KEY, encryptedName, storeOptions } from './store-way.js';
 import type { Mark } from './trace.js';
 
 export type Say = (mark: Mark) => void;
@@ -25,6 +34,7 @@ export interface Workload {
   readonly stateDirectory?: boolean;
   /** A store of schema 1 stands before; every state must open with its content in schema 2. */
   readonly migrates?: boolean;
+  readonly encrypted?: boolean;
   /** Begins from crash states of this workload's trace instead of `before`. */
   readonly after?: { readonly workload: string; readonly cases: number };
 }
@@ -56,8 +66,17 @@ function acknowledge(checkpoint: { readonly sequence: number; readonly root: Buf
   say({ type: 'acknowledged', sequence: checkpoint.sequence, root: checkpoint.root.toString('hex') });
 }
 
+/** One process lives one workload: what it opens is encrypted, or is not. */
+let encrypted = false;
+
+/** Does a part of the workload in this process. */
+export async function live(workload: Workload, part: 'before' | 'run', base: string, say: Say): Promise<void> {
+  encrypted = workload.encrypted === true;
+  await workload[part]?.(base, say);
+}
+
 async function open(base: string, say: Say): Promise<Store> {
-  const store = await openStore(path.join(base, STORE_NAME), { create: true });
+  const store = await openStore(path.join(base, STORE_NAME), { create: true, ...storeOptions(encrypted) });
   say({ type: 'opened' });
   return store;
 }
@@ -211,6 +230,21 @@ async function goOn(base: string, say: Say): Promise<void> {
   await again.close();
 }
 
+/** Keys come, are replaced and go; one stays, and opens the store at every moment. */
+async function keys(base: string, say: Say): Promise<void> {
+  const root = path.join(base, STORE_NAME);
+  const [second, third] = [{ keyBytes: noise(32, 1) }, { keyBytes: noise(32, 2) }];
+  const store = await open(base, say);
+  await smallCommits(store, say, 1);
+  await store.close();
+  await addStoreKey(root, CRASH_KEY, second);
+  await rotateStoreKey(root, second, third);
+  for (const { id } of (await listStoreKeys(root)).slice(1)) await removeStoreKey(root, CRASH_KEY, id);
+  const again = await open(base, say);
+  await smallCommits(again, say, 1);
+  await again.close();
+}
+
 /** A store of whole-file snapshots; nothing of it is promised by this process. */
 async function snapshots(base: string): Promise<void> {
   const state = `${base}.before`;
@@ -233,7 +267,7 @@ async function migrate(base: string, say: Say): Promise<void> {
   await finalizeMigration(root);
 }
 
-export const WORKLOADS: readonly Workload[] = [
+const IN_THE_CLEAR: readonly Workload[] = [
   { name: 'capture', weight: 5, run: capture },
   { name: 'capture-session', weight: 3, run: session, stateDirectory: true },
   { name: 'large-commits', weight: 3, run: largeCommits },
@@ -254,4 +288,17 @@ export const WORKLOADS: readonly Workload[] = [
     },
     run: goOn,
   },
+];
+
+/** The same with an encrypted store; one of schema 1 is not encrypted, and stays so when it is migrated. */
+const ENCRYPTED = IN_THE_CLEAR.filter(({ migrates }) => !migrates).map((workload): Workload => {
+  const { name, after } = workload;
+  const source = after && { ...after, workload: encryptedName(after.workload) };
+  return { ...workload, name: encryptedName(name), encrypted: true, ...(source && { after: source }) };
+});
+
+export const WORKLOADS: readonly Workload[] = [
+  ...IN_THE_CLEAR,
+  ...ENCRYPTED,
+  { name: encryptedName('keys'), weight: 2, run: keys, encrypted: true },
 ];

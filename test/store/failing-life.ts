@@ -1,7 +1,7 @@
 /** What a store goes through on a failing disk, and what must be true of it afterwards. */
 import { expect } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
-import { openStore, type Store } from '../../src/store/store.js';
+import { openStore, type Store, type StoreOptions } from '../../src/store/store.js';
 import { contentOf, noise, putFile } from './store-fixture.js';
 
 type Files = Record<string, Buffer | null>;
@@ -24,8 +24,8 @@ function stateAfter(commits: number): Map<string, Buffer> {
 }
 
 /** How many commits the store holds; everything about them must be right. */
-export async function expectSound(root: string): Promise<number> {
-  const store = await openStore(root, { create: true });
+export async function expectSound(root: string, options: StoreOptions = {}): Promise<number> {
+  const store = await openStore(root, { create: true, ...options });
   try {
     const sequence = store.newest?.sequence ?? 0;
     const state = stateAfter(sequence);
@@ -61,12 +61,12 @@ async function commitOrAbort(store: Store, files: Files): Promise<void> {
 }
 
 /** A life on the failing disk: opens, commits, tries again what failed, closes. Not a step may hang or throw untyped. */
-export async function live(root: string): Promise<Outcome> {
+export async function live(root: string, options: StoreOptions = {}): Promise<Outcome> {
   const errors: unknown[] = [];
   let acknowledged = 0;
   let store: Store | undefined;
   for (let attempt = 0; attempt < 3 && !store; attempt += 1) {
-    store = await openStore(root, { create: true }).catch((error: unknown) => {
+    store = await openStore(root, { create: true, ...options }).catch((error: unknown) => {
       errors.push(error);
       return undefined;
     });

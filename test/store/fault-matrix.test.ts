@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { StoreOptions } from '../../src/store/store.js';
 import { CALLS, disk, type FailurePlan, NO_FAILURE } from './failing-disk.js';
 import { COMMITS, expectSound, expectTyped, live } from './failing-life.js';
 
@@ -40,18 +41,21 @@ const rows = (Object.keys(CODES) as (keyof typeof CALLS)[]).flatMap((call) =>
   CODES[call].map((code) => ({ call, code })),
 );
 
+/** Keys, their files and sealed records besides; what the calls are told for is the same. */
+const ENCRYPTED = { encrypt: true, key: { keyBytes: Buffer.alloc(32, 'k') } };
+
 /** A life with one failure, or with nothing but failures from there on. */
-async function failAt(at: number, plan: Omit<FailurePlan, 'at'>): Promise<number> {
+async function failAt(at: number, plan: Omit<FailurePlan, 'at'>, options: StoreOptions = {}): Promise<number> {
   const root = path.join(base, `keep-${at}-${plan.sticky}`);
   disk.begin({ ...plan, at });
-  const { acknowledged, errors } = await live(root);
+  const { acknowledged, errors } = await live(root, options);
   const { failed } = disk;
   const log = disk.log.join(', ');
   disk.begin(NO_FAILURE);
   try {
     if (plan.code === 'short') expect(errors).toEqual([]);
     else expectTyped(errors, plan.code);
-    const kept = await expectSound(root);
+    const kept = await expectSound(root, options);
     expect(kept).toBeGreaterThanOrEqual(acknowledged);
     if (!plan.sticky) expect(kept).toBe(COMMITS.length);
   } catch (error) {
@@ -75,6 +79,15 @@ describe('a process that has no file descriptors left from some call on', () => 
     const plan = { sticky: true, code: 'EMFILE', partial: false, calls: CALLS.open } as const;
     let at = 1;
     while ((await failAt(at, plan)) > 0) at += 3;
+    expect(at).toBeGreaterThan(5);
+  });
+});
+
+describe.each(Object.keys(CALLS) as (keyof typeof CALLS)[])('%s that ends with EIO, of an encrypted store', (kind) => {
+  it('is told, loses nothing, and life goes on', async () => {
+    const plan = { sticky: false, code: 'EIO', partial: false, calls: CALLS[kind] } as const;
+    let at = 1;
+    while ((await failAt(at, plan, ENCRYPTED)) > 0) at += 1;
     expect(at).toBeGreaterThan(5);
   });
 });
