@@ -1,6 +1,7 @@
 /** The section of docs/performance.md about native and TypeScript engine, and its chart. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { showTimes, table } from '../lib/figures.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
 
 /** @param {number} bytes @param {number} ms */
@@ -22,7 +23,7 @@ function cells({ name, size, bytes, native, typescript }) {
     size,
     rate(ours),
     twin === undefined ? 'over 20 s' : rate(twin),
-    twin === undefined ? '' : `${(ours / twin).toFixed(ours / twin < 10 ? 1 : 0)}x`,
+    twin === undefined ? '' : showTimes(ours / twin),
     sizes.length === 0 ? '' : sizes.map((one) => one.toLocaleString('en-US')).join(' / '),
   ];
 }
@@ -78,8 +79,6 @@ export function writeEngines(file, result) {
   mkdirSync(dirname(image), { recursive: true });
   writeFileSync(image, chart(result));
   const head = ['', 'input', 'native', 'TypeScript', 'native is faster', 'bytes: native / TypeScript'];
-  const align = ['---', '---', '---:', '---:', '---:', '---:'];
-  const table = [head, align, ...result.rows.map(cells)].map((row) => `| ${row.join(' | ')} |`).join('\n');
   const { machine, date, trials } = result;
   const text = `## Native and TypeScript engine
 
@@ -91,7 +90,6 @@ same run, between the engines, too. Rates are bytes of the target by wall time o
 
 ![Throughput on 4 MB](${join('images', basename(image))})
 
-${table}
-`;
+${table(head, result.rows.map(cells), 2)}`;
   writeSection(file, { name: 'engines', program: 'bench/engines/run-engines.mjs', text });
 }
