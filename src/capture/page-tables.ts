@@ -1,19 +1,23 @@
 /**
  * Page tables of large files: what each 4 KiB page of the newest version hashes to. Kept in memory within a
  * budget and in `pages/` of the store's cache directory. Advisory: a table counts only when it names the digest
- * and the size of the version it is used with, and its own checksum holds.
+ * and the size of the version it is used with, and its own checksum holds (`readSealedFile`).
  *
- *   magic 8 | store id 16 | path digest 32 | content digest 32 | size u64 | pages bytes u64 | groups bytes u64 |
- *   XXH3-64 u64 of the payload, seeded with the XXH3-64 of all before it | pages | groups
+ *   prefix  := magic 8 | store id 16 | path digest 32 | content digest 32 | size u64
+ *   payload := pages | groups
  */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BytePath, LIMITS, pathBytes, writeFileAdvisory } from '../core/core.js';
+import { type BytePath, LIMITS, pathBytes } from '../core/core.js';
 import type { Version } from '../format/format.js';
-import type { Store } from '../store/store.js';
+import { readSealedFile, type Store, writeSealedFile } from '../store/store.js';
 
-const MAGIC = Buffer.from('DKPAGE01', 'latin1');
-const HEADER_BYTES = 120;
+const MAGIC = Buffer.from('DKPAGE02', 'latin1');
+const PREFIX_BYTES = 96;
+/** More than what stands before the pages in a file. */
+const FILE_HEAD_BYTES = 256;
+const PAGE_HASH_BYTES = 16;
+const GROUP_VALUE_BYTES = 32;
 /** Bytes of tables held in memory; more are written out and forgotten. */
 const MEMORY_BYTES = 64 << 20;
 /** A table that changed little is written at most this often, ms: losing it costs one comparison, not data. */
@@ -62,10 +66,8 @@ export class PageTables {
   async find(version: Version): Promise<PageTable | undefined> {
     const kept = this.#kept.get(version.path);
     if (kept && this.#fits(kept.table, version)) return kept.table;
-    const found = await readFile(this.#file(version.path)).catch(() => undefined);
-    const bytes = found && this.#store.guard.open(found, this.#about(version.path));
-    const table = bytes && this.#decode(version.path, bytes);
-    if (!table || !this.#fits(table, version)) return undefined;
+    const table = await this.#read(version);
+    if (!table) return undefined;
     await this.#keep(version.path, { table, dirty: false, writtenMs: this.#nowMs() });
     return table;
   }
@@ -108,13 +110,8 @@ export class PageTables {
     return version.digest !== null && table.size === version.size && table.digest.equals(version.digest);
   }
 
-  /** What stands for the path outside of the file. */
-  #about(path: BytePath): Buffer {
-    return this.#store.guard.describe(pathBytes(path));
-  }
-
   #file(path: BytePath): string {
-    const name = BigInt.asUintN(64, this.#store.engine.xxh3(this.#about(path)));
+    const name = BigInt.asUintN(64, this.#store.engine.xxh3(this.#store.guard.describe(pathBytes(path))));
     return join(this.#folder, name.toString(16).padStart(16, '0'));
   }
 
@@ -143,8 +140,9 @@ export class PageTables {
     if (!kept.dirty) return;
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      const bytes = this.#store.guard.seal(this.#encode(path, kept.table), this.#about(path));
-      await writeFileAdvisory(this.#file(path), bytes);
+      const { table } = kept;
+      const payload = Buffer.concat([table.pages, table.groups]);
+      await writeSealedFile(this.#store, this.#file(path), this.#prefix(path, table), payload);
       kept.dirty = false;
       kept.writtenMs = this.#nowMs();
     } catch {
@@ -152,47 +150,25 @@ export class PageTables {
     }
   }
 
-  #header(path: BytePath, table: PageTable): Buffer {
-    const header = Buffer.alloc(HEADER_BYTES);
-    MAGIC.copy(header, 0);
-    Buffer.from(this.#store.id, 'hex').copy(header, 8, 0, 16);
-    this.#store.engine.digest(this.#store.hashAlgo, pathBytes(path)).copy(header, 24, 0, 32);
-    table.digest.copy(header, 56, 0, 32);
-    header.writeBigUInt64LE(BigInt(table.size), 88);
-    header.writeBigUInt64LE(BigInt(table.pages.length), 96);
-    header.writeBigUInt64LE(BigInt(table.groups.length), 104);
-    return header;
+  /** What a table is about: it counts for nothing else. */
+  #prefix(path: BytePath, { digest, size }: Pick<PageTable, 'digest' | 'size'>): Buffer {
+    const { engine, hashAlgo, id } = this.#store;
+    const prefix = Buffer.alloc(PREFIX_BYTES);
+    MAGIC.copy(prefix, 0);
+    Buffer.from(id, 'hex').copy(prefix, 8, 0, 16);
+    engine.digest(hashAlgo, pathBytes(path)).copy(prefix, 24, 0, 32);
+    digest.copy(prefix, 56, 0, 32);
+    prefix.writeBigUInt64LE(BigInt(size), 88);
+    return prefix;
   }
 
-  #encode(path: BytePath, table: PageTable): Buffer {
-    const header = this.#header(path, table);
-    const payload = Buffer.concat([table.pages, table.groups]);
-    header.writeBigUInt64LE(this.#checksum(header, payload), 112);
-    return Buffer.concat([header, payload]);
-  }
-
-  #checksum(header: Buffer, payload: Uint8Array): bigint {
-    const { engine } = this.#store;
-    return BigInt.asUintN(64, engine.xxh3(payload, engine.xxh3(header.subarray(0, 112))));
-  }
-
-  #decode(path: BytePath, bytes: Buffer): PageTable | undefined {
-    if (bytes.length < HEADER_BYTES) return undefined;
-    const size = Number(bytes.readBigUInt64LE(88));
-    const pagesBytes = Number(bytes.readBigUInt64LE(96));
-    const payload = bytes.subarray(HEADER_BYTES);
-    if (size > LIMITS.fileBytes || pagesBytes !== 16 * Math.ceil(size / LIMITS.pageBytes)) return undefined;
-    if (pagesBytes > payload.length) return undefined;
-    const table: PageTable = {
-      digest: bytes.subarray(56, 88),
-      size,
-      pages: payload.subarray(0, pagesBytes),
-      groups: payload.subarray(pagesBytes),
-    };
-    // Building the header again checks every field of it in one comparison.
-    const header = this.#header(path, table);
-    if (!header.subarray(0, 112).equals(bytes.subarray(0, 112))) return undefined;
-    if (bytes.readBigUInt64LE(112) !== this.#checksum(header, payload)) return undefined;
-    return table;
+  async #read({ path, digest, size }: Version): Promise<PageTable | undefined> {
+    if (digest === null) return undefined;
+    const pagesBytes = PAGE_HASH_BYTES * Math.ceil(size / LIMITS.pageBytes);
+    const groupsBytes = GROUP_VALUE_BYTES * Math.ceil(size / LIMITS.groupBytes);
+    const bytesMax = FILE_HEAD_BYTES + pagesBytes + groupsBytes;
+    const payload = await readSealedFile(this.#store, this.#file(path), this.#prefix(path, { digest, size }), bytesMax);
+    if (!payload || payload.length < pagesBytes) return undefined;
+    return { digest, size, pages: payload.subarray(0, pagesBytes), groups: payload.subarray(pagesBytes) };
   }
 }

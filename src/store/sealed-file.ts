@@ -7,7 +7,7 @@
  * In an encrypted store the prefix is a keyed digest of itself, and the payload is sealed.
  */
 import { open, stat } from 'node:fs/promises';
-import { writeFileAdvisory } from '../core/core.js';
+import { readFully, writeFileAdvisory } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import type { CacheGuard } from './cache-guard.js';
 
@@ -47,7 +47,7 @@ export async function readSealedFile(
     try {
       // Most files describe another moment: the rest is not read then.
       const start = Buffer.alloc(prefix.length);
-      await handle.read(start, 0, start.length, 0);
+      await readFully(handle, start, 0);
       if (!start.equals(prefix)) return undefined;
       bytes = await handle.readFile();
     } finally {
