@@ -5,11 +5,12 @@ import {
   connect,
   type Listener,
   listen,
+  type PeerAddress,
+  parsePeerAddress,
   type Rights,
   type Session,
   type SessionOptions,
 } from '../transport/transport.js';
-import { parseAddress } from './address.js';
 import { Follower } from './follow.js';
 import { StoreHost } from './host.js';
 import { pullOver, pushOver } from './push-pull.js';
@@ -53,9 +54,17 @@ export interface StoreServer {
   close(): Promise<void>;
 }
 
+/** `tls://HOST[:PORT]`, or `tcp://HOST[:PORT]` without protection. Throws DK_CONFIG. */
+function storeAddress(url: string): Omit<PeerAddress, 'path'> {
+  const { path, ...address } = parsePeerAddress(url);
+  if (path === '') return address;
+  const message = `address "${url}": a server has one store, expected nothing after the port`;
+  throw new DiffKeeperError('DK_CONFIG', message, { name: 'address', actual: url });
+}
+
 /** @throws DK_CONFIG when the address and the trust do not fit */
 async function reach(url: string, link: LinkOptions, signal: AbortSignal | undefined): Promise<Session> {
-  const { host, port, secure } = parseAddress(url);
+  const { host, port, secure } = storeAddress(url);
   const plain = 'plaintext' in link.trust;
   if (secure === plain) {
     const what = secure ? 'needs certificates or a key' : 'is plaintext, which has to be asked for';
@@ -134,7 +143,7 @@ export function followStore(
   url: string,
   { link, logger }: { readonly link: LinkOptions; readonly logger?: Logger },
 ): Follower {
-  parseAddress(url);
+  storeAddress(url);
   const connectTo = (signal: AbortSignal): Promise<Session> => reach(url, link, signal);
   return new Follower(store, { name: url, connect: connectTo, ...(logger && { logger }) });
 }

@@ -1,5 +1,4 @@
 /** Door of the room `replicate`: a store followed by others, record by record. */
-export { DEFAULT_PORT, parseAddress, type StoreAddress } from './address.js';
 export { Follower, type FollowFigures, type FollowOptions } from './follow.js';
 export { type HostOptions, StoreHost } from './host.js';
 export { pullOver, pushOver } from './push-pull.js';

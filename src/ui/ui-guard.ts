@@ -3,9 +3,8 @@
  * address: it has the token once, a cookie afterwards. `Host` and `Origin` are looked at as well, since a page of another
  * site can make a browser send requests here (with a name of its own that resolves to this machine, too).
  */
-import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { createHash, randomBytes } from '../core/core.js';
+import { equalSecretly, randomBytes } from '../core/core.js';
 
 const SECRET_BYTES = 32;
 /** A browser that is started for the page asks for it at once. */
@@ -43,8 +42,7 @@ export function isOwnOrigin(headers: IncomingHttpHeaders): boolean {
 }
 
 function sameSecret(given: string, secret: string): boolean {
-  const [one, other] = [given, secret].map((text) => createHash('sha256').update(text).digest()) as [Buffer, Buffer];
-  return timingSafeEqual(one, other);
+  return equalSecretly(Buffer.from(given), Buffer.from(secret));
 }
 
 export class UiGuard {
