@@ -84,6 +84,10 @@ export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';
 export type {
+  Backup,
+  BackupKind,
+  BackupOptions,
+  BackupSnapshot,
   DamageKind,
   ExportOptions,
   ExportReport,
@@ -99,9 +103,11 @@ export {
   finalizeMigration,
   importedStorePath,
   migratedTotals,
+  openBackup,
   openStoreOrImport,
   openStoreToRead,
   readMigrationReport,
+  unpackTar,
 } from './migrate/migrate.js';
 export type {
   ReadFileOptions,

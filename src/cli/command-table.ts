@@ -253,15 +253,19 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   },
   {
     name: 'import',
-    help: 'take what another program left: a directory, or a file of the older system',
+    help: 'take what another program keeps: a directory, an archive, all snapshots of restic or borg, a file of the older system',
     arguments: '<source>',
     options: WRITE.filter((key) => key !== 'stateDir'),
     local: [
-      { flags: '--from <kind>', help: 'dir (default), or bolt' },
-      { flags: '--tag <text>', help: 'text kept with the checkpoint' },
+      { flags: '--from <kind>', help: 'dir (default), tar (- is stdin), restic, borg, or bolt' },
+      { flags: '--root <path>', help: 'restic, borg: directory in the snapshots that is the root here' },
+      { flags: '--tag <text>', help: 'dir, tar: text kept with the checkpoint' },
     ],
     examples: [
-      'restic restore latest --target ./restored && diffkeeper import --store=./keep ./restored',
+      'diffkeeper import --store=./keep ./restored',
+      'diffkeeper import --store=./keep --from=tar state.tar.gz',
+      'RESTIC_PASSWORD_FILE=./pass diffkeeper import --store=./keep --from=restic /srv/restic',
+      'BORG_PASSCOMMAND="cat ./pass" diffkeeper import --store=./keep --from=borg --root=/data /srv/borg',
       'diffkeeper import --from=bolt /deltas/db.bolt',
     ],
     load: () => import('./command-import.js'),

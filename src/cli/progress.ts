@@ -30,8 +30,12 @@ export function showPace(passedBytes: number, leftBytes: number, elapsedMs: numb
   return `, ${showBytes(perMs * 1000)}/s, ${showDuration(leftBytes / perMs)} left`;
 }
 
-/** Bar with a label, counting bytes. */
-export async function startProgress(output: Output, label: string): Promise<Progress> {
+/** Bar with a label, counting bytes, or something else that `show` gives words for. */
+export async function startProgress(
+  output: Output,
+  label: string,
+  show: (number: number) => string = showBytes,
+): Promise<Progress> {
   if (output.json) return progressRecords(output, label);
   if (!output.terminal) return { update: () => {}, stop: () => {} };
   const { default: bars } = await import('cli-progress');
@@ -43,14 +47,15 @@ export async function startProgress(output: Output, label: string): Promise<Prog
     clearOnComplete: true,
     hideCursor: true,
   });
-  bar.start(1, 0, { done: '0 B', all: '?', pace: '' });
+  bar.start(1, 0, { done: show(0), all: '?', pace: '' });
   return {
     update: (doneBytes, totalBytes) => {
       bar.setTotal(Math.max(1, totalBytes));
       // What was there before it began says nothing about the pace.
       firstBytes ??= doneBytes;
-      const pace = showPace(doneBytes - firstBytes, totalBytes - doneBytes, performance.now() - startMs);
-      bar.update(doneBytes, { done: showBytes(doneBytes), all: showBytes(totalBytes), pace });
+      const elapsedMs = performance.now() - startMs;
+      const pace = show === showBytes ? showPace(doneBytes - firstBytes, totalBytes - doneBytes, elapsedMs) : '';
+      bar.update(doneBytes, { done: show(doneBytes), all: show(totalBytes), pace });
     },
     stop: () => bar.stop(),
   };

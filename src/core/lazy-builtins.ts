@@ -33,11 +33,14 @@ export function randomUUID(): string {
   return crypto().randomUUID();
 }
 
+/** For programs that are run to their end, or apart from ours. */
+export function childProcess() {
+  return process.getBuiltinModule('node:child_process');
+}
+
 /** Starts a program that nobody waits for; nothing happens when there is none of this name. */
 export function startApart(program: string, words: readonly string[]): void {
-  const child = process
-    .getBuiltinModule('node:child_process')
-    .spawn(program, words, { detached: true, stdio: 'ignore' });
+  const child = childProcess().spawn(program, words, { detached: true, stdio: 'ignore' });
   child.on('error', () => {});
   child.unref();
 }
