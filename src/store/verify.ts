@@ -1,14 +1,8 @@
 /** Checks a whole store: records, digests, recipes, roots; tells which versions damage reaches. */
 import { type BytePath, isDiffKeeperError, throwIfAborted } from '../core/core.js';
-import {
-  type Checkpoint,
-  type Digest,
-  decodeExtents,
-  PACK_HEADER_BYTES,
-  RECORD,
-  type Version,
-} from '../format/format.js';
+import { type Checkpoint, type Digest, digestKey, PACK_HEADER_BYTES, RECORD, type Version } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
+import { blobsOfList, blobsOfVersion } from './blob-uses.js';
 import { CheckpointCheck } from './checkpoint-check.js';
 import { HistoryView } from './history-view.js';
 import { IndexCheck } from './index-check.js';
@@ -20,10 +14,16 @@ import { computeTreeRoot } from './tree-root.js';
 import type { DamageReport, VerifyOptions, VerifyReport } from './types.js';
 
 const CHECK_BATCH = 64;
+const DIGEST_BYTES = 32;
 
 interface Named {
   readonly path: BytePath;
   readonly sequence: number;
+}
+
+/** A version and the blobs that it names itself, their digests one after the other: a long history has millions. */
+interface VersionUses extends Named {
+  readonly blobs: string;
 }
 
 /** What verification learned while walking the packs. */
@@ -31,7 +31,9 @@ class Findings {
   readonly damage: DamageReport[] = [];
   readonly blobs: Digest[] = [];
   readonly recipes: Digest[] = [];
-  readonly versions: Version[] = [];
+  /** Of versions that name blobs; all else about them is not needed again. */
+  readonly uses: VersionUses[] = [];
+  versions = 0;
   readonly bad = new Map<string, string>();
   records = 0;
   checkpoints = 0;
@@ -72,7 +74,7 @@ export async function verifyStore(parts: VerifyParts, options: VerifyOptions): P
     packs: packs.length,
     records: findings.records,
     blobs: findings.blobs.length,
-    versions: findings.versions.length,
+    versions: findings.versions,
     checkpoints: findings.checkpoints,
     bytes: findings.bytes,
     blobsRead: findings.blobsRead,
@@ -100,7 +102,7 @@ async function walkPack(
   try {
     for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end }, note)) {
       findings.checkpoints += 1;
-      for (const version of found.versions) findings.versions.push(version);
+      for (const version of found.versions) noteUses(findings, version);
       if (found.missingParts > 0) findings.damage.push(lostParts(found));
       // Behind damage the tree is not what it was, and that is told already.
       if (replay.damage.length > 0) checkpoints.giveUp();
@@ -164,43 +166,50 @@ async function readAll(blobs: BlobStore, digests: readonly Digest[]): Promise<(B
 
 /** Every blob that a version needs must be there; recipes are walked once each. */
 async function checkReachable(parts: { readonly blobs: BlobStore }, findings: Findings): Promise<void> {
-  const present = new Set([...findings.blobs, ...findings.recipes].map((digest) => digest.toString('hex')));
+  const present = new Set<string>();
+  for (const list of [findings.blobs, findings.recipes]) for (const digest of list) present.add(digestKey(digest));
   for (const recipe of findings.recipes) {
     const name = recipe.toString('hex');
     if (findings.bad.has(name)) continue;
     const [bytes] = await readAll(parts.blobs, [recipe]);
     if (!Buffer.isBuffer(bytes)) continue;
-    for (const { digest } of decodeExtents(bytes)) {
-      const blob = digest?.toString('hex');
-      if (blob === undefined || (present.has(blob) && !findings.bad.has(blob))) continue;
+    for (const digest of blobsOfList(bytes)) {
+      const blob = digest.toString('hex');
+      if (present.has(digestKey(digest)) && !findings.bad.has(blob)) continue;
       findings.bad.set(name, `it needs blob ${blob}, which is damaged or missing`);
       break;
     }
   }
-  for (const version of findings.versions) {
-    for (const digest of directBlobs(version)) {
-      const name = digest.toString('hex');
-      if (!present.has(name) && !findings.bad.has(name)) findings.bad.set(name, 'it is missing');
+  for (const { blobs } of findings.uses) {
+    for (const key of digestKeys(blobs)) {
+      if (!present.has(key) && !findings.bad.has(hexOf(key))) findings.bad.set(hexOf(key), 'it is missing');
     }
   }
 }
 
-function directBlobs(version: Version): Digest[] {
-  const { recipe, digest } = version;
-  if (recipe.kind === 'whole' && digest) return [digest];
-  if (recipe.kind === 'regions') return [...recipe.regions];
-  if (recipe.kind !== 'inline') return [];
-  return recipe.extents.flatMap((extent) => (extent.digest ? [extent.digest] : []));
+function noteUses(findings: Findings, version: Version): void {
+  findings.versions += 1;
+  const blobs = blobsOfVersion(version).map(digestKey).join('');
+  if (blobs !== '') findings.uses.push({ path: version.path, sequence: version.sequence, blobs });
+}
+
+function* digestKeys(blobs: string): Generator<string> {
+  for (let at = 0; at < blobs.length; at += DIGEST_BYTES) yield blobs.slice(at, at + DIGEST_BYTES);
+}
+
+function hexOf(key: string): string {
+  return Buffer.from(key, 'latin1').toString('hex');
 }
 
 function checkVersions(findings: Findings): void {
+  if (findings.bad.size === 0) return;
   const affected = new Map<string, Named[]>();
-  for (const version of findings.versions) {
-    for (const digest of directBlobs(version)) {
-      const name = digest.toString('hex');
+  for (const { path, sequence, blobs } of findings.uses) {
+    for (const key of digestKeys(blobs)) {
+      const name = hexOf(key);
       if (!findings.bad.has(name)) continue;
       const named = affected.get(name) ?? [];
-      named.push({ path: version.path, sequence: version.sequence });
+      named.push({ path, sequence });
       affected.set(name, named);
     }
   }
