@@ -195,7 +195,7 @@ await part('changed', async (lacks) => {
   writeFileSync(source, changed);
   const rows = await alternate(lacks, {
     'diffkeeper, state delta': async () => {
-      const states = { role: 'sendStates', file, rounds: 1, tls: false };
+      const states = { role: 'sendStates', file, next: source, rounds: 1, tls: false };
       const { sent } = await transfer({ role: 'receiveStates', tls: false }, states);
       return { seconds: sent.p50Ms / 1000, sentBytes: sent.messageBytes };
     },

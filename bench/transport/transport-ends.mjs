@@ -16,6 +16,9 @@ const { createReceiver, createSender, loadEngine, StateDecoder, StateEncoder } =
 const PATTERN_BYTES = 64 << 20;
 const KEY = Buffer.alloc(32, 7);
 
+/** Room for a baseline of a gigabyte, and for the message that brings it. */
+const STATES_BYTES_MAX = 2 ** 31;
+
 /** @param {object} facts */
 const say = (facts) => console.log(JSON.stringify(facts));
 /** @param {boolean} tls */
@@ -137,25 +140,37 @@ async function sendFile(job) {
 
 /** @param {any} job */
 async function receiveStates(job) {
-  const decoder = new StateDecoder();
+  const decoder = new StateDecoder({ memoryBytesMax: STATES_BYTES_MAX });
   const link = { trust: trustOf(job.tls) };
   const onState = async (/** @type {string} */ _key, /** @type {Buffer} */ message) => {
     await decoder.decode(message);
   };
-  const receiver = await createReceiver({ host: '127.0.0.1', port: 0, link, onState });
+  const receiver = await createReceiver({
+    host: '127.0.0.1',
+    port: 0,
+    link,
+    onState,
+    messageBytesMax: STATES_BYTES_MAX,
+  });
   say({ port: receiver.port });
 }
 
-/** Encode, send, decode, verify, answer: one state after the other. @param {any} job */
+/**
+ * Encode, send, decode, verify, answer: one state after the other; `job.next` is a file with the second and last one,
+ * otherwise each changes in 64 places.
+ * @param {any} job
+ */
 async function sendStates(job) {
-  const state = job.file === undefined ? pattern(job.size) : readFileSync(job.file);
-  const encoder = new StateEncoder({ deltasMax: 1e9, maxAgeMs: 1e9 });
+  let state = job.file === undefined ? pattern(job.size) : readFileSync(job.file);
+  const next = job.next === undefined ? undefined : readFileSync(job.next);
+  const encoder = new StateEncoder({ deltasMax: 1e9, memoryBytesMax: STATES_BYTES_MAX });
   const sender = await dial(job);
   const times = [];
   let messageBytes = 0;
   const random = pattern(8 * (job.rounds + 1) * 64);
   for (let round = 0; round <= job.rounds; round += 1) {
-    for (let change = 0; change < 64 && round > 0; change += 1) {
+    if (round > 0 && next !== undefined) state = next;
+    for (let change = 0; change < 64 && round > 0 && next === undefined; change += 1) {
       const value = random.readUInt32LE(8 * (round * 64 + change));
       state.writeUInt32LE(value, (value % (state.length / 4096)) * 4096);
     }

@@ -1,11 +1,12 @@
 /** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
+import { constants } from 'node:buffer';
 import { DiffKeeperError, makeDirectoryDurable, systemClock } from '../core/core.js';
 import { FileInbox, type ReceivedFile } from './file-inbox.js';
 import { listen } from './listen.js';
 import { SessionSums, type TransportTotals } from './session-sums.js';
 import type { BlobOffer, BlobSink, Listener, ListenOptions, Peer, SessionOptions } from './types.js';
 
-/** Largest message of the state encoder that is held in memory. */
+/** Largest message of the state encoder that is taken, unless told otherwise: it is held in memory. */
 const STATE_BYTES_MAX = 64 << 20;
 const DAY_MS = 86_400_000;
 const PARTIAL_AGE_MS = 7 * DAY_MS;
@@ -26,6 +27,11 @@ export interface ReceiverOptions
   /** Takes messages of the state encoder. What it throws goes to the sender with its code; what it gives is the answer. */
   // biome-ignore lint/suspicious/noConfusingVoidType: an async function without an answer will do
   readonly onState?: (key: string, message: Buffer, peer: Peer) => Promise<Buffer | void>;
+  /**
+   * Largest message for `onState`, bytes; default 64 MiB. Each is held in memory while it arrives, and the first one of a
+   * state is as large as what it compresses to. Others are refused with DK_LIMIT.
+   */
+  readonly messageBytesMax?: number;
   /** Takes blobs of other services, by name. */
   readonly services?: Readonly<Record<string, (offer: BlobOffer) => Promise<BlobSink | null>>>;
 }
@@ -40,9 +46,9 @@ export interface Receiver {
 
 type StateHandler = NonNullable<ReceiverOptions['onState']>;
 
-function stateSink(offer: BlobOffer, onState: StateHandler): BlobSink {
-  if (offer.size > STATE_BYTES_MAX) {
-    throw new DiffKeeperError('DK_LIMIT', `a state message has at most ${STATE_BYTES_MAX} bytes`, {
+function stateSink(offer: BlobOffer, bytesMax: number, onState: StateHandler): BlobSink {
+  if (offer.size > bytesMax) {
+    throw new DiffKeeperError('DK_LIMIT', `a state message has at most ${bytesMax} bytes (messageBytesMax)`, {
       actual: offer.size,
     });
   }
@@ -91,6 +97,10 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
   if (directory !== undefined) await makeDirectoryDurable(directory);
   const files = directory === undefined ? undefined : new FileInbox(directory, onFile ?? (() => {}));
   if (!(partialAgeMs >= 0)) throw new RangeError(`partialAgeMs must be at least 0, not ${partialAgeMs}`);
+  const messageBytesMax = options.messageBytesMax ?? STATE_BYTES_MAX;
+  if (!(messageBytesMax >= 1 && messageBytesMax <= constants.MAX_LENGTH)) {
+    throw new RangeError(`messageBytesMax must be 1 to ${constants.MAX_LENGTH}, not ${messageBytesMax}`);
+  }
   const { clock = systemClock } = link;
   const sweep = async (): Promise<unknown> => files?.removeAbandoned(clock.nowMs() - partialAgeMs);
   await sweep();
@@ -106,7 +116,7 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
     onSession: (session) => {
       sums.watch(session);
       if (files !== undefined) session.onBlob('file', files.open);
-      if (onState !== undefined) session.onBlob('state', async (offer) => stateSink(offer, onState));
+      if (onState !== undefined) session.onBlob('state', async (offer) => stateSink(offer, messageBytesMax, onState));
       for (const [service, open] of Object.entries(services)) session.onBlob(service, open);
     },
   });

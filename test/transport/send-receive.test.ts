@@ -158,6 +158,21 @@ describe('states', () => {
     await decoder.close();
   });
 
+  it('are taken up to the size that the receiver allows', async () => {
+    const lengths: number[] = [];
+    const onState = async (_key: string, message: Buffer): Promise<void> => void lengths.push(message.length);
+    await withReceiver({ onState, messageBytesMax: 1000 }, async ({ url }) => {
+      const sender = await createSender(url, { link: LINK });
+      await sender.sendState('fits', Buffer.alloc(1000));
+      await expect(sender.sendState('too long', Buffer.alloc(1001))).rejects.toMatchObject({ code: 'DK_LIMIT' });
+      await sender.sendState('fits', Buffer.alloc(1));
+      await sender.close();
+    });
+    expect(lengths).toEqual([1000, 1]);
+    const receiver = createReceiver({ host: '127.0.0.1', port: 0, link: LINK, onState, messageBytesMax: 0 });
+    await expect(receiver).rejects.toThrow(RangeError);
+  });
+
   it('that cannot be decoded say why, with the code', () =>
     withReceiver(
       { onState: async (_key, message) => void (await new StateDecoder().decode(message)) },
