@@ -89,13 +89,11 @@ function drawLine({ text, atMs }, row) {
 
 /** Key frames that keep the newest line in sight. */
 function scrolling(lines, totalMs) {
-  const frames = ['0%{transform:translateY(0)}'];
+  const frames = new Map([['0%', 0]]);
   for (const [row, { atMs }] of lines.entries()) {
-    if (row < ROWS) continue;
-    const share = ((100 * atMs) / totalMs).toFixed(3);
-    frames.push(`${share}%{transform:translateY(-${(row - ROWS + 1) * CELL.height}px)}`);
+    if (row >= ROWS) frames.set(`${((100 * atMs) / totalMs).toFixed(3)}%`, (row - ROWS + 1) * CELL.height);
   }
-  return frames.join('');
+  return [...frames].map(([share, up]) => `${share}{transform:translateY(-${up}px)}`).join('');
 }
 
 function draw(lines) {

@@ -1,7 +1,8 @@
-// Where is the rest of the target most likely? First on the diagonal of the last copy from the source: state that
-// changes in place, and code that moved as a whole, differ by a few bytes and go on. Then in the window itself, a few
-// bytes back. Then anywhere in the source, through an index of blocks. The longest wins; a match that turns out to
-// reach back over shorter ones takes their place.
+// Where is the rest of the target most likely? First on the diagonal of the last copy from the source, and on that of
+// the last long one: state that changes in place, and code that moved as a whole, differ by a few bytes and go on, and
+// what stands in between may be found anywhere, a few bytes at a time. Then in the window itself, a few bytes back.
+// Then anywhere in the source, through an index of blocks. The longest wins; a match that turns out to reach back over
+// shorter ones takes their place.
 #include "xdelta/vcdiff_match.h"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ constexpr unsigned kLocalBits = 18;
 constexpr size_t kDiagonalMin = 4;
 constexpr size_t kLocalMin = 6;
 constexpr size_t kRunMin = 12;
+// A copy of so many bytes from the source is no chance: its diagonal is remembered.
+constexpr size_t kHomeMin = 128;
 // Long enough to be taken without asking for a better one.
 constexpr size_t kGoodEnough = 48;
 // Bytes at the end of a copy that later matches may begin at.
@@ -55,7 +58,7 @@ class Matcher {
 
  private:
   bool FindRun(size_t at, Operation* best) const;
-  bool FindOnDiagonal(size_t at, Operation* best) const;
+  bool FindOnDiagonal(size_t diagonal, size_t at, Operation* best) const;
   bool FindLocal(size_t at, Operation* best);
   bool FindInSource(size_t at, Operation* best);
   bool FindBest(size_t at, Operation* best);
@@ -74,14 +77,16 @@ class Matcher {
   std::vector<uint32_t> local_;  // offset in the window, from 1, by the hash of six bytes
   // Source position minus target position, modulo 2^64, of the last copy from the source.
   size_t diagonal_ = 0;
+  // The same of the last long one.
+  size_t home_ = 0;
 };
 
-bool Matcher::FindOnDiagonal(size_t at, Operation* best) const {
-  const size_t position = at + diagonal_;
+bool Matcher::FindOnDiagonal(size_t diagonal, size_t at, Operation* best) const {
+  const size_t position = at + diagonal;
   if (position >= source_.length) return false;
   const size_t most = std::min(end_ - at, source_.length - position);
   const size_t length = EqualBytes(source_.data + position, target_ + at, most);
-  if (length < kDiagonalMin) return false;
+  if (length < kDiagonalMin || length <= best->length) return false;
   *best = {Operation::From::kSource, at, length, position};
   return true;
 }
@@ -107,8 +112,7 @@ bool Matcher::FindLocal(size_t at, Operation* best) {
 }
 
 bool Matcher::FindInSource(size_t at, Operation* best) {
-  if (end_ - at < SourceIndex::kBlockBytes) return false;
-  const size_t position = index_->Find(target_ + at);
+  const size_t position = index_->Find(ByteSpan{target_ + at, end_ - at});
   if (position == SourceIndex::kNone) return false;
   const size_t before = EqualBytesBefore(source_.data + position, target_ + at, std::min(at - begin_, position));
   const size_t after =
@@ -120,7 +124,8 @@ bool Matcher::FindInSource(size_t at, Operation* best) {
 
 bool Matcher::FindBest(size_t at, Operation* best) {
   *best = {};
-  bool found = FindOnDiagonal(at, best);
+  bool found = FindOnDiagonal(diagonal_, at, best);
+  if (home_ != diagonal_) found = FindOnDiagonal(home_, at, best) || found;
   if (found && best->length >= kGoodEnough) return true;
   found = FindRun(at, best) || found;
   found = FindLocal(at, best) || found;
@@ -149,6 +154,7 @@ void Matcher::Take(Operation operation) {
     operation.address -= before;
     operation.length += before;
     diagonal_ = operation.address - operation.target;
+    if (operation.length >= kHomeMin) home_ = diagonal_;
   }
   operations_->push_back(operation);
 }
@@ -178,35 +184,48 @@ void Matcher::Run() {
 
 }  // namespace
 
-size_t SourceIndex::SlotOf(const uint8_t* block) const {
-  const uint64_t mixed = Load64(block) * 0x9e3779b97f4a7c15 + Load64(block + kBlockBytes - 8) * 0xc2b2ae3d27d4eb4f;
-  return static_cast<size_t>((mixed ^ mixed >> 29) * 0x165667b19e3779f9 >> shift_);
+size_t SourceIndex::Table::SlotOf(const uint8_t* block) const {
+  uint64_t mixed = Load64(block) * 0x9e3779b97f4a7c15 + Load64(block + block_bytes - 8) * 0xc2b2ae3d27d4eb4f;
+  for (size_t i = 8; i + 8 < block_bytes; i += 8)
+    mixed = (mixed ^ mixed >> 32) * 0x9fb21c651e98df25 + Load64(block + i);
+  return static_cast<size_t>((mixed ^ mixed >> 29) * 0x165667b19e3779f9 >> shift);
 }
 
-void SourceIndex::Build() {
-  while (source_.length / stride_ > kSlotsMax / 2) stride_ *= 2;
-  const size_t blocks = source_.length / stride_;
+void SourceIndex::Table::Build(ByteSpan source) {
+  while (source.length / stride > kSlotsMax / 2) stride *= 2;
+  const size_t blocks = source.length / stride;
   unsigned bits = 8;
   while ((size_t{1} << bits) < blocks * 2) ++bits;
-  shift_ = 64 - bits;
-  slots_.assign(size_t{1} << bits, 0);
+  shift = 64 - bits;
+  slots.assign(size_t{1} << bits, 0);
   // From the end, so that the first of equal blocks stays: its match is the longest.
   for (size_t i = blocks; i-- > 0;) {
-    if (i * stride_ + kBlockBytes > source_.length) continue;
-    slots_[SlotOf(source_.data + i * stride_)] = static_cast<uint32_t>(i) + 1;
+    if (i * stride + block_bytes > source.length) continue;
+    slots[SlotOf(source.data + i * stride)] = static_cast<uint32_t>(i) + 1;
   }
 }
 
-size_t SourceIndex::Find(const uint8_t* wanted) {
+size_t SourceIndex::Table::Find(ByteSpan source, const uint8_t* wanted) const {
+  const uint32_t block = slots[SlotOf(wanted)];
+  if (block == 0) return kNone;
+  const size_t position = (block - 1) * stride;
+  return memcmp(source.data + position, wanted, block_bytes) == 0 ? position : kNone;
+}
+
+size_t SourceIndex::Find(ByteSpan wanted) {
   if (!built_.load(std::memory_order_acquire)) {
     std::lock_guard<std::mutex> lock(building_);
-    if (!built_.load(std::memory_order_relaxed)) Build();
+    if (!built_.load(std::memory_order_relaxed)) {
+      short_.Build(source_);
+      long_.Build(source_);
+    }
     built_.store(true, std::memory_order_release);
   }
-  const uint32_t block = slots_[SlotOf(wanted)];
-  if (block == 0) return kNone;
-  const size_t position = (block - 1) * stride_;
-  return memcmp(source_.data + position, wanted, kBlockBytes) == 0 ? position : kNone;
+  if (wanted.length >= kLongBytes) {
+    const size_t position = long_.Find(source_, wanted.data);
+    if (position != kNone) return position;
+  }
+  return wanted.length >= kBlockBytes ? short_.Find(source_, wanted.data) : kNone;
 }
 
 void MatchWindow(ByteSpan source, SourceIndex* index, ByteSpan target, size_t begin, size_t end,

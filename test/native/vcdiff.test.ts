@@ -57,6 +57,17 @@ describe('VCDIFF of long files', () => {
     expect((await addon.vcdiffDiff(source, target, true)).equals(delta)).toBe(true);
     expect(delta.length).toBeLessThan(target.length / 5);
   });
+
+  it('find where the text goes on, though its short pieces stand everywhere before', async () => {
+    const { SeededRandom } = (await import('../../bench/lib/seeded-data.mjs' as string)) as {
+      readonly SeededRandom: new (seed: string) => { words(count: number): string };
+    };
+    const source = Buffer.from(new SeededRandom('long text').words(9 << 20)).subarray(0, 48 << 20);
+    const target = source.subarray((47 << 20) + 1);
+    const delta = await addon.vcdiffDiff(source, target, true);
+    expect(delta.length).toBeLessThan(1000);
+    expect((await patch(source, delta)).equals(target)).toBe(true);
+  });
 });
 
 describe('VCDIFF of any bytes', () => {
