@@ -4,7 +4,7 @@
  *
  *   npm run bench [-- --quick] [-- options of bench/run.mjs]
  *
- * --quick: small sizes and one trial, in two minutes, to see that everything works and how it is done; the report goes to
+ * --quick: small sizes and one trial, in about four minutes, to see that everything works and how it is done; the report goes to
  * bench/results/quick. Other benchmarks are programs of their own: npm run bench:delta, bench:state, bench:transport, ...
  */
 import { spawnSync } from 'node:child_process';
