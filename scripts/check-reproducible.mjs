@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,15 +19,6 @@ function run(cwd, command, ...args) {
 
 const hash = (file) => createHash('sha512').update(readFileSync(file)).digest('hex');
 
-/** Files below a folder. */
-function* files(folder) {
-  for (const name of readdirSync(folder).sort()) {
-    const file = join(folder, name);
-    if (statSync(file).isDirectory()) yield* files(file);
-    else yield file;
-  }
-}
-
 /** Builds the package in a fresh clone; gives the tarball, and what is in it by name. */
 function build(clone, commit) {
   run(root, 'git', 'clone', '--quiet', '--shared', '--no-checkout', root, clone);
@@ -39,7 +30,12 @@ function build(clone, commit) {
   const open = join(clone, 'out', 'package');
   mkdirSync(open, { recursive: true });
   run(open, 'tar', '-xzf', join(clone, filename));
-  const content = new Map([...files(open)].map((file) => [relative(open, file), hash(file)]));
+  const content = new Map(
+    readdirSync(open, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .map((file) => [relative(open, file), hash(file)]),
+  );
   return { digest: hash(join(clone, filename)), content };
 }
 

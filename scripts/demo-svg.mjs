@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { svgText } from '../bench/lib/figures.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const target = join(root, 'docs', 'images', 'demo.svg');
@@ -33,8 +34,6 @@ const CLASSES = new Map([
 ]);
 /** Codes that end one of them. */
 const ENDS = new Set([0, 22, 39]);
-
-const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
 /** Lines of the run with the milliseconds at which they came. */
 async function record() {
@@ -80,7 +79,7 @@ function drawLine({ text, atMs }, row) {
   const spans = pieces(text).map(({ text, column, name }) => {
     const x = (EDGE.left + column * CELL.width).toFixed(1);
     const length = ([...text].length * CELL.width).toFixed(1);
-    return `<tspan x="${x}" textLength="${length}"${name === '' ? '' : ` class="${name}"`}>${escaped(text)}</tspan>`;
+    return `<tspan x="${x}" textLength="${length}"${name === '' ? '' : ` class="${name}"`}>${svgText(text)}</tspan>`;
   });
   if (spans.length === 0) return '';
   const y = EDGE.top + (row + 0.75) * CELL.height;

@@ -1,7 +1,7 @@
 /** The section of docs/performance.md about native and TypeScript engine, and its chart. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { showTimes, table } from '../lib/figures.mjs';
+import { showTimes, svgText, table } from '../lib/figures.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
 
 /** @param {number} bytes @param {number} ms */
@@ -28,9 +28,6 @@ function cells({ name, size, bytes, native, typescript }) {
   ];
 }
 
-/** @param {string} text */
-const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-
 /**
  * Bars on a logarithmic scale, one pair for each job at the middle size.
  * @param {any} result
@@ -54,7 +51,7 @@ export function chart({ rows, machine, date }) {
   const bars = shown
     .map((/** @type {any} */ row, /** @type {number} */ index) => {
       const y = 58 + index * line;
-      return `<text x="${left - 8}" y="${y + 13}" text-anchor="end">${escaped(row.name)}</text>${bar(y, megabytes(row.bytes, row.native.ms), 'a')}${bar(y + 11, megabytes(row.bytes, row.typescript.ms), 'b')}`;
+      return `<text x="${left - 8}" y="${y + 13}" text-anchor="end">${svgText(row.name)}</text>${bar(y, megabytes(row.bytes, row.native.ms), 'a')}${bar(y + 11, megabytes(row.bytes, row.typescript.ms), 'b')}`;
     })
     .join('\n');
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 90} ${height}" role="img" aria-label="Throughput of the native and the TypeScript engine on 4 MB">
@@ -64,7 +61,7 @@ export function chart({ rows, machine, date }) {
 <rect class="a" x="420" y="11" width="10" height="9"/><text x="434" y="20">native</text><rect class="b" x="500" y="11" width="10" height="9"/><text x="514" y="20">TypeScript</text>
 ${marks}
 ${bars}
-<text class="n" x="12" y="${height - 10}">${escaped(`${date}; ${machine.CPU}; node ${machine.node}; commit ${machine.commit}`)}</text>
+<text class="n" x="12" y="${height - 10}">${svgText(`${date}; ${machine.CPU}; node ${machine.node}; commit ${machine.commit}`)}</text>
 </svg>
 `;
 }

@@ -48,3 +48,6 @@ export function table(head, rows, words = 1) {
   const lines = [head, head.map((_, column) => (column < words ? '---' : '---:')), ...rows];
   return `${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`;
 }
+
+/** As it stands in a drawing. @param {string} text */
+export const svgText = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');

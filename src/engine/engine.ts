@@ -9,9 +9,6 @@ import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch }
 import type { FileScan } from './file-scan.js';
 import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
-
-export type { FilePieces } from './run-verbs.js';
-
 import type { LongFileVerbs } from './source-index.js';
 import type { StateVerbs } from './state-verbs.js';
 import type { TensorVerbs } from './tensor-region.js';
@@ -28,6 +25,7 @@ export {
 } from './blob-batches.js';
 export type { FileScan, ScanResult, ScanStep } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
+export type { FilePieces } from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export type { GroupDigest, SparseDelta, StateVerbs } from './state-verbs.js';
 export type { TensorRegion } from './tensor-region.js';

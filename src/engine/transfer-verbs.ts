@@ -55,16 +55,19 @@ export interface TransferVerbs {
 }
 
 const SETTING_MAX = 2 ** 31 - 1;
+/** Hashed in one turn of the event loop. */
+const TURN_BYTES = 16 * GROUP_BYTES;
 
 /** The verbs in plain TypeScript: no figures, nothing to set. */
 export const twinTransfers: TransferVerbs = {
   async groupValues(data, firstGroup) {
-    const values = Buffer.alloc((data.length / GROUP_BYTES) * 32);
-    for (let at = 0, index = 0; at < data.length; at += GROUP_BYTES, index += 1) {
-      values.set(groupValue(data.subarray(at, at + GROUP_BYTES), firstGroup + index), index * 32);
-      if (index % 16 === 15) await yieldTurn();
+    const values: Buffer[] = [];
+    for (let at = 0; at < data.length; at += TURN_BYTES) {
+      const some = data.subarray(at, at + TURN_BYTES);
+      values.push(twinTransfers.groupValuesSync(some, firstGroup + at / GROUP_BYTES));
+      await yieldTurn();
     }
-    return values;
+    return Buffer.concat(values);
   },
   groupValuesSync(data, firstGroup) {
     const values = Buffer.alloc((data.length / GROUP_BYTES) * 32);

@@ -3,32 +3,19 @@ import { DiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import {
   connect,
+  type LinkOptions,
   type Listener,
   listen,
   type PeerAddress,
   parsePeerAddress,
   type Rights,
+  type ServeLinkOptions,
   type Session,
-  type SessionOptions,
 } from '../transport/transport.js';
 import { Follower } from './follow.js';
 import { StoreHost } from './host.js';
 import { pullOver, pushOver } from './push-pull.js';
 import type { SyncOptions, SyncReport } from './types.js';
-
-/** How the other machine is reached: who is trusted, streams, limits. */
-export interface LinkOptions extends SessionOptions {
-  /** Name that the other side's certificate must carry; default the host. */
-  readonly serverName?: string;
-}
-
-/** Who may come, streams, limits. */
-export interface ServeLinkOptions extends SessionOptions {
-  /** Connections in all, default 1024; those over it are cut. */
-  readonly connectionsMax?: number;
-  /** Sessions at once, default 64. */
-  readonly sessionsMax?: number;
-}
 
 export interface RemoteOptions extends SyncOptions {
   readonly link: LinkOptions;

@@ -1,14 +1,13 @@
 /** Door of the room `replicate`: a store followed by others, record by record. */
+export type { LinkOptions, ServeLinkOptions } from '../transport/transport.js';
 export { Follower, type FollowFigures, type FollowOptions } from './follow.js';
 export { type HostOptions, StoreHost } from './host.js';
 export { pullOver, pushOver } from './push-pull.js';
 export {
   followStore,
-  type LinkOptions,
   pullStore,
   pushStore,
   type RemoteOptions,
-  type ServeLinkOptions,
   type ServeOptions,
   type StoreServer,
   serveStore,

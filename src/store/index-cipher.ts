@@ -64,9 +64,8 @@ export class IndexCipher {
     return isPlain(gte);
   }
 
-  /** Whether the entries of a range come in the order of the keys that we know. */
+  /** Whether the entries of a range whose keys do not stay come in the order of the keys that we know. */
   keepsOrder({ gte }: KeyRange): boolean {
-    if (isPlain(gte)) return true;
     const first = gte.indexOf(0);
     return gte[0] === KEY_LETTER.version && first >= 0 && gte.indexOf(0, first + 1) >= 0;
   }

@@ -117,10 +117,10 @@ export class MetaSeal {
     if (!cipher) return this.#opened(read(range, options));
     const stored = cipher.range(range);
     if (cipher.keepsKeys(range)) return this.#opened(read(stored, options));
-    if (!cipher.keepsOrder(range)) return sortedEntries(this.#within(range, read(stored, {})), options);
+    // Others may stand in between, so that a limit counts what is asked for only.
     const { reverse = false, limit = -1 } = options;
-    const within = this.#within(range, read(stored, { reverse }));
-    return limit < 0 ? within : firstEntries(within, limit);
+    if (cipher.keepsOrder(range) && limit < 0) return this.#within(range, read(stored, { reverse }));
+    return sortedEntries(this.#within(range, read(stored, {})), options);
   }
 
   /** Only what the range asks for: tokens are any bytes, so that others may stand between them in the database. */
@@ -133,15 +133,6 @@ export class MetaSeal {
 
   async *#opened(source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
     for await (const entries of source) yield entries.map(([stored, sealed]) => this.#entry(stored, sealed));
-  }
-}
-
-async function* firstEntries(source: AsyncIterable<Entry[]>, limit: number): AsyncGenerator<Entry[]> {
-  let left = limit;
-  for await (const entries of source) {
-    if (left > 0) yield entries.slice(0, left);
-    left -= entries.length;
-    if (left <= 0) return;
   }
 }
 

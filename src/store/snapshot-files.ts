@@ -60,10 +60,10 @@ export class SnapshotFiles {
     return found;
   }
 
-  /** All files that have this content. */
-  withContent(digest: Digest): FoundFile[] {
+  /** All files that have this content, of which there may be very many: mostly the first one does. */
+  *withContent(digest: Digest): Generator<FoundFile> {
     const paths = this.#paths.get(digest.toString('latin1')) ?? [];
-    return paths.map((path) => ({ path, facts: this.#facts.get(path) as SnapshotFacts }));
+    for (const path of paths) yield { path, facts: this.#facts.get(path) as SnapshotFacts };
   }
 
   #delete(path: BytePath): void {

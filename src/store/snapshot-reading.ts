@@ -38,7 +38,7 @@ export function snapshotReader(
 
 /** From whichever of equal files can be read. Null when there is none. @throws what the last of them is damaged by */
 export async function readAnyCopy(
-  copies: readonly FoundFile[],
+  copies: Iterable<FoundFile>,
   contents: SnapshotContents,
   range: { readonly offset: number; readonly length: number },
 ): Promise<Buffer | null> {

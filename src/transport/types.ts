@@ -149,15 +149,27 @@ export interface SessionOptions {
   readonly logger?: Logger;
 }
 
-export interface ConnectOptions extends SessionOptions {
-  readonly signal?: AbortSignal;
+/** How the other machine is reached: who is trusted, streams, limits. */
+export interface LinkOptions extends SessionOptions {
   /** Name that the other side's certificate must carry; default the host. */
   readonly serverName?: string;
+}
+
+export interface ConnectOptions extends LinkOptions {
+  readonly signal?: AbortSignal;
   /** Sets handlers before anything of the other side is looked at. */
   readonly prepare?: (session: Session) => void;
 }
 
-export interface ListenOptions extends SessionOptions {
+/** Who may come, streams, limits. */
+export interface ServeLinkOptions extends SessionOptions {
+  /** Connections in all, default 1024; those over it are cut. */
+  readonly connectionsMax?: number;
+  /** Sessions at once, default 64. */
+  readonly sessionsMax?: number;
+}
+
+export interface ListenOptions extends ServeLinkOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -165,10 +177,6 @@ export interface ListenOptions extends SessionOptions {
   readonly authorize?: (name: string) => Rights | undefined;
   /** Each new session. Handlers must be set before it returns. */
   readonly onSession: (session: Session) => void;
-  /** Connections in all, default 1024; those over it are cut. */
-  readonly connectionsMax?: number;
-  /** Sessions at once, default 64. */
-  readonly sessionsMax?: number;
 }
 
 export interface Listener {
