@@ -5,7 +5,15 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
 import type { FreezeGroup } from './cgroup.js';
-import { hasEnded, isStopped, mappedWritable, type ProcessSurvey, standsStill, surveyProcesses } from './proc.js';
+import {
+  hasEnded,
+  isStopped,
+  mappedWritable,
+  type ProcessSurvey,
+  parentOf,
+  standsStill,
+  surveyProcesses,
+} from './proc.js';
 import type { Watchdog } from './watchdog.js';
 
 /**
@@ -14,7 +22,7 @@ import type { Watchdog } from './watchdog.js';
  */
 const STOP_WAIT_MS = 200;
 const STOP_WAIT_MAX_MS = 3200;
-/** Looks in immediate succession whether all have stopped. */
+/** Looks in immediate succession whether those told to stop have done so. */
 const QUICK_LOOKS = 8;
 /** Longest pause, ms: a capture that hangs must not take the application with it. */
 const PAUSE_MAX_MS = 60_000;
@@ -184,22 +192,21 @@ export class Freezer {
     watchdog.hold();
     try {
       if (asGroup) send(-leader, 'SIGSTOP');
-      else if (!ownGroup && !resting.has(leader)) {
-        // On a terminal it may be a shell with jobs, which would report them as stopped if it saw that happen.
-        stop([leader]);
-        for (let look = 1; look <= QUICK_LOOKS && !standsStill(leader); look += 1) await nextTurn();
-      }
-      for (let look = 1; ; look += 1) {
+      for (let look = 1, left = Number.POSITIVE_INFINITY; ; look += 1) {
         const known = survey.members.size;
         survey = surveyProcesses(leader, mark, survey);
-        const moving = [...survey.members].filter((pid) => !standsStill(pid));
+        const moving = new Set([...survey.members].filter((pid) => !standsStill(pid)));
         // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
-        if (moving.length === 0 && survey.members.size === known) {
+        if (moving.size === 0 && survey.members.size === known) {
           return { members: survey.members, holds: () => [...survey.members].every(standsStill), resume };
         }
-        if (moving.length > 0) stop(moving);
+        // Parents first, their children once they stand still: a shell would report a job that it sees stopped.
+        const heads = [...moving].filter((pid) => !moving.has(parentOf(pid) ?? pid));
+        if (heads.length > 0) stop(heads);
         const waitMs = this.#stopWaitMs;
-        if (clock.steadyMs() - startMs > waitMs) throw notStopped(moving, leader, waitMs);
+        if (clock.steadyMs() - startMs > waitMs) throw notStopped([...moving], leader, waitMs);
+        if (moving.size !== left) look = 1;
+        left = moving.size;
         // Most processes stop within microseconds: only those that take longer are waited for with a timer's patience.
         if (look <= QUICK_LOOKS) await nextTurn();
         else await sleep(1);

@@ -125,6 +125,12 @@ export function hasEnded(pid: number): boolean {
   return state === undefined || state === 'X' || (state === 'Z' && onlyEnded(pid));
 }
 
+/** The process that would be told if this one stopped; undefined when it is gone. */
+export function parentOf(pid: number): number | undefined {
+  const fields = statFields(`/proc/${pid}/stat`);
+  return fields && Number(fields[1]);
+}
+
 /** Whether a process was stopped by a signal, as by Ctrl-Z; a traced one does not count. */
 export function isStopped(pid: number): boolean {
   return statFields(`/proc/${pid}/stat`)?.[0] === 'T';

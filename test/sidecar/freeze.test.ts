@@ -123,6 +123,45 @@ describe('Freezer', () => {
     watchdog.dismiss();
   });
 
+  it('stops nobody before its parent stands still: a shell would report a stopped job', async () => {
+    // The parent waits in vfork until its child has opened the gate, and cannot stop before that.
+    const script = `import os, subprocess, time
+job = subprocess.Popen(['sleep', '30'], start_new_session=True)
+os.mkfifo('gate')
+open('job', 'w').write(f'{job.pid}\\n')
+os.posix_spawn('/bin/true', ['true'], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, 'gate', os.O_RDONLY, 0)])
+time.sleep(30)`;
+    await writeFile(at('parent.py'), script);
+    const child = await startMarked('exec python3 parent.py', 'freeze-test-4');
+    const job = Number(await lineOf('job'));
+    await until(() => state(child.pid) === 'D' && state(job) === 'S');
+    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
+    const freezer = new Freezer({
+      leader: child.pid,
+      ownGroup: false,
+      mark: 'freeze-test-4',
+      root: cwd,
+      watchdog,
+      clock: systemClock,
+    });
+    const freezing = frozenBy(freezer);
+    const seen = new Set<string>();
+    for (let look = 0; look < 50; look += 1) {
+      seen.add(`${state(child.pid)}${state(job)}`);
+      await pause(2);
+    }
+    expect([...seen]).toEqual(['DS']);
+    await writeFile(at('gate'), '');
+    const frozen = await freezing;
+    expect([child.pid, job].map(state)).toEqual(['T', 'T']);
+    await frozen.thaw();
+    await until(() => [child.pid, job].every((pid) => state(pid) === 'S'));
+    process.kill(job, 'SIGKILL');
+    process.kill(-child.pid, 'SIGKILL');
+    await child.ended;
+    watchdog.dismiss();
+  });
+
   it('leaves alone whom the user has stopped', async () => {
     const child = await startMarked('sleep 30 & echo $! > stopped; sleep 30 & wait', 'freeze-test-3');
     const stopped = Number(await lineOf('stopped'));

@@ -98,7 +98,7 @@ describe('a second sidecar on one state directory', () => {
 
 /** Types into a program on a terminal; gives what it showed and its exit code. */
 async function onTerminal(
-  steps: readonly (readonly [string, string])[],
+  steps: readonly (readonly [when: string, type: string, who?: 'job'])[],
   ...words: string[]
 ): Promise<{ readonly code: number | null; readonly text: string }> {
   const program = fileURLToPath(new URL('./typist.py', import.meta.url));
@@ -130,7 +130,7 @@ describe.each([
         ['on\\r\\n', '\x1a'],
         ['Stopped', 'jobs\r'],
         ['Stopped', 'fg %2\r'],
-        ['fg %2[^$#]*sleep 77', '\x03'],
+        ['fg %2[^$#]*sleep 77', '\x03', 'job'],
         ['[#$] ', 'kill %1; wait; exit 7\r'],
       ],
       ...options,

@@ -2,6 +2,9 @@
 
   typist.py COMMAND...      stdin: JSON, a list of [what to wait for (regular expression), what to type then]
 
+With a third word, "job", it also waits until the terminal is another job's than when it last typed: a shell says
+which job it takes up before it hands the terminal over, and Ctrl-C in between is its own.
+
 The output goes to stdout; the exit code is the command's own, 99 when something was waited for in vain.
 """
 import json
@@ -18,6 +21,7 @@ if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
 seen = b""
 at = 0
+owner = None
 end = time.time() + 20
 while True:
     ready, _, _ = select.select([terminal], [], [], 0.1)
@@ -32,9 +36,10 @@ while True:
         os.write(1, part)
     while steps:
         match = re.search(steps[0][0].encode(), seen[at:])
-        if not match:
+        if not match or (steps[0][2:] == ["job"] and os.tcgetpgrp(terminal) == owner):
             break
         at += match.end()
+        owner = os.tcgetpgrp(terminal)
         os.write(terminal, steps.pop(0)[1].encode())
     if time.time() > end:
         print("\nwaited in vain for", steps[:1])
