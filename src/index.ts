@@ -176,6 +176,8 @@ export type {
   LinkOptions,
   Peer,
   PeerAddress,
+  PingOptions,
+  PingReport,
   ReceivedFile,
   Receiver,
   ReceiverOptions,
@@ -190,6 +192,12 @@ export type {
   TransportTotals,
   Trust,
 } from './transport/transport.js';
-export { createReceiver, createSender, parsePeerAddress, registerTransportMetrics } from './transport/transport.js';
+export {
+  createReceiver,
+  createSender,
+  parsePeerAddress,
+  pingPeer,
+  registerTransportMetrics,
+} from './transport/transport.js';
 export type { UiOptions, UiServer } from './ui/ui.js';
 export { serveUi } from './ui/ui.js';

@@ -3,7 +3,7 @@ import { createReceiver, EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { trustOf } from './link-options.js';
-import { parseAllow, parseListen, untilInterrupted } from './listen-options.js';
+import { metricsAddress, parseAllow, parseListen, tellListening, untilInterrupted } from './listen-options.js';
 import { pathShown } from './output.js';
 import { showBytes } from './units.js';
 
@@ -17,6 +17,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...place,
     link: { trust: await trustOf(settings) },
     directory: local.out,
+    ...metricsAddress(settings),
     ...(allowed && { authorize: (name: string) => allowed.get(name) }),
     onFile: ({ name, path, size, peer, resumedBytes }) => {
       output.record('received', { name, path, size, peer, resumedBytes });
@@ -24,8 +25,7 @@ export async function run(context: CommandContext): Promise<number> {
       if (local.once === true) once.abort();
     },
   });
-  output.record('listening', { host: receiver.host, port: receiver.port, out: local.out });
-  output.note(`receiving into ${local.out} on ${receiver.host}:${receiver.port}; Ctrl-C ends`);
+  tellListening(output, receiver, 'receiving into', { out: local.out });
   await untilInterrupted(AbortSignal.any([signal, once.signal]));
   await receiver.close();
   return EXIT_CODES.ok;

@@ -2,6 +2,7 @@
 import { EXIT_CODES, runSidecar, type Store } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
+import { metricsAddress } from './listen-options.js';
 import type { Output } from './output.js';
 import { captureOptions, storeOptions, withStore } from './store-access.js';
 import { VERSION } from './version.js';
@@ -25,7 +26,7 @@ export async function run(context: CommandContext): Promise<number> {
       freezeWith: settings.freezeWith,
       checkpointIntervalMs: settings.checkpointInterval,
       control: settings.control,
-      ...(settings.metricsAddr !== undefined && { metricsAddress: settings.metricsAddr }),
+      ...metricsAddress(settings),
       stopTimeoutMs: settings.stopTimeout,
       version: VERSION,
       logger,

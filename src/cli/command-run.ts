@@ -4,6 +4,7 @@ import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { retentionOptions } from './keep-rules.js';
 import { trustOf } from './link-options.js';
+import { metricsAddress } from './listen-options.js';
 import type { Settings } from './settings.js';
 import { captureOptions, storeOptions } from './store-access.js';
 import { VERSION } from './version.js';
@@ -34,7 +35,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...(settings.afterCheckpoint !== undefined && { afterCheckpoint: settings.afterCheckpoint }),
     hookTimeoutMs: settings.hookTimeout,
     control: settings.control,
-    ...(settings.metricsAddr !== undefined && { metricsAddress: settings.metricsAddr }),
+    ...metricsAddress(settings),
     ...(targets.length > 0 && { replicate: targets }),
     restart: settings.restart,
     restartsMax: settings.restartLimit,

@@ -2,7 +2,7 @@
 import { EXIT_CODES, serveStore } from '../index.js';
 import type { CommandContext } from './context.js';
 import { trustOf } from './link-options.js';
-import { parseAllow, parseListen, untilInterrupted } from './listen-options.js';
+import { metricsAddress, parseAllow, parseListen, tellListening, untilInterrupted } from './listen-options.js';
 import { storeOptions, withStore } from './store-access.js';
 import { count, showBytes } from './units.js';
 
@@ -16,6 +16,7 @@ export async function run(context: CommandContext): Promise<number> {
       ...place,
       link: { trust },
       logger,
+      ...metricsAddress(settings),
       ...(allowed && { authorize: (name: string) => allowed.get(name) }),
       onPushed: (peer, report) => {
         output.record('pushed', { peer, ...report });
@@ -24,8 +25,7 @@ export async function run(context: CommandContext): Promise<number> {
         );
       },
     });
-    output.record('listening', { host: server.host, port: server.port, store: store.path });
-    output.note(`serving ${store.path} on ${server.host}:${server.port}; Ctrl-C ends`);
+    tellListening(output, server, 'serving', { store: store.path });
     await untilInterrupted(signal);
     await server.close();
     return EXIT_CODES.ok;

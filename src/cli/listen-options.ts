@@ -2,6 +2,8 @@
 import type { PeerRights } from '../index.js';
 import type { LocalOption } from './command-facts.js';
 import { argumentError } from './failure.js';
+import type { Output } from './output.js';
+import type { Settings } from './settings.js';
 
 export const LISTEN_OPTIONS: readonly LocalOption[] = [
   { flags: '--listen <address>', help: 'HOST:PORT; port 0 takes a free one (default: 127.0.0.1:9912)' },
@@ -44,4 +46,27 @@ export function parseAllow(values: readonly string[]): ReadonlyMap<string, PeerR
 export async function untilInterrupted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+/** `--metrics-addr`, as the library takes it. */
+export function metricsAddress({ metricsAddr }: Pick<Settings, 'metricsAddr'>): { readonly metricsAddress?: string } {
+  return metricsAddr === undefined ? {} : { metricsAddress: metricsAddr };
+}
+
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  readonly metricsAddress: string | undefined;
+}
+
+/** Says where it listens. `place`: what is served, or where files go. */
+export function tellListening(
+  output: Output,
+  { host, port, metricsAddress: metrics }: Listening,
+  doing: string,
+  place: Readonly<Record<string, string>>,
+): void {
+  output.record('listening', { host, port, ...place, ...(metrics !== undefined && { metrics }) });
+  output.note(`${doing} ${Object.values(place).join()} on ${host}:${port}; Ctrl-C ends`);
+  if (metrics !== undefined) output.note(`metrics and health on ${metrics}`);
 }

@@ -178,7 +178,7 @@ export const OPTION_TABLE = facts({
     kind: 'text',
     flag: 'metrics-addr',
     value: 'address',
-    help: 'HOST:PORT for metrics, status and health alone',
+    help: 'HOST:PORT or unix:PATH for metrics, status and health alone',
     fallback: undefined,
   },
   replicate: {

@@ -1,18 +1,23 @@
 /** Rows of the command table: stores on other machines. */
-import type { CommandFacts } from './command-facts.js';
+import type { CommandFacts, LocalOption } from './command-facts.js';
 import { LISTEN_OPTIONS } from './listen-options.js';
 import { GENERAL, LINK, STORE } from './option-groups.js';
+
+const SERVER_NAME: LocalOption = {
+  flags: '--server-name <name>',
+  help: 'name in the certificate of the other side (default: its host)',
+};
 
 export const REPLICA_COMMANDS: readonly CommandFacts[] = [
   {
     name: 'serve',
     help: 'serve a store to other machines: they push to it and pull from it',
-    options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level', ...LINK],
+    options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level', 'metricsAddr', ...LINK],
     local: LISTEN_OPTIONS,
     examples: [
       'diffkeeper serve --store=./replica --listen=0.0.0.0:9912 --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem',
       'diffkeeper serve --store=./replica --listen=0.0.0.0:9912 --psk-file=keys --allow=app-1=append --allow=ops=admin',
-      'diffkeeper serve --store=./replica --plaintext',
+      'diffkeeper serve --store=./replica --plaintext --metrics-addr=127.0.0.1:9911',
     ],
     load: () => import('./command-serve.js'),
   },
@@ -44,7 +49,7 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
     local: [
       { flags: '--streams <n>', help: 'data streams: "auto", a number, or LOW-HIGH (default: auto, 1-64)' },
       { flags: '--rate-limit <MB>', help: 'megabytes a second at most, over all streams' },
-      { flags: '--server-name <name>', help: 'name in the certificate of the other side (default: its host)' },
+      SERVER_NAME,
     ],
     examples: [
       'diffkeeper send disk.img --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem tls://backup.example:9912/disks/disk.img',
@@ -56,7 +61,7 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
   {
     name: 'receive',
     help: 'take files that are sent, until interrupted',
-    options: [...GENERAL, ...LINK],
+    options: [...GENERAL, 'metricsAddr', ...LINK],
     local: [
       { flags: '--out <dir>', help: 'where they go; none leaves it (needed)' },
       ...LISTEN_OPTIONS,
@@ -67,5 +72,17 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
       'diffkeeper receive --out=./received --plaintext --once',
     ],
     load: () => import('./command-receive.js'),
+  },
+  {
+    name: 'ping',
+    help: 'ask a served store or a receiver whether it is there, how far away, and what we may do there',
+    arguments: '<address>',
+    options: [...GENERAL, ...LINK],
+    local: [SERVER_NAME, { flags: '--timeout <time>', help: 'how long each step may take, such as 2s (default: 10s)' }],
+    examples: [
+      'diffkeeper ping --psk-file=key tls://backup.example:9912',
+      'diffkeeper ping --plaintext --timeout=2s --json tcp://127.0.0.1:9912',
+    ],
+    load: () => import('./command-ping.js'),
   },
 ];

@@ -44,6 +44,16 @@ export class MetricSet {
     for (const name of this.#names.splice(0)) this.#registry.removeSingleMetric(name);
   }
 
+  /** That a process runs, its memory and its time. */
+  process(): void {
+    this.gauge('up', '1 while it runs.', () => 1);
+    this.gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
+    this.counters({ name: 'process_cpu_seconds_total', help: 'CPU time of the process.' }, [], () => {
+      const { user, system } = process.cpuUsage();
+      return [[{}, (user + system) / 1e6]];
+    });
+  }
+
   /** A value that goes up and down. */
   gauge(name: string, help: string, read: () => number): void {
     this.gauges({ name, help }, [], () => [[{}, read()]]);

@@ -2,15 +2,16 @@
 import { DiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import {
+  CountedListener,
+  checkPeerTrust,
   connect,
   type LinkOptions,
-  type Listener,
-  listen,
   type PeerAddress,
   parsePeerAddress,
   type Rights,
   type ServeLinkOptions,
   type Session,
+  type TransportTotals,
 } from '../transport/transport.js';
 import { Follower } from './follow.js';
 import { StoreHost } from './host.js';
@@ -30,6 +31,11 @@ export interface ServeOptions {
   /** What a peer of this name may do; undefined sends it away. Default: everybody who is trusted may append. */
   readonly authorize?: (name: string) => Rights | undefined;
   readonly logger?: Logger;
+  /**
+   * Where metrics (`diffkeeper_transport_*` and the newest checkpoint), status and health are served over HTTP: `HOST:PORT`,
+   * or `unix:PATH`. Default nowhere.
+   */
+  readonly metricsAddress?: string;
   /** Told of each run that brought checkpoints. */
   readonly onPushed?: (peer: string, report: SyncReport) => void;
 }
@@ -37,6 +43,10 @@ export interface ServeOptions {
 export interface StoreServer {
   readonly host: string;
   readonly port: number;
+  /** Where metrics and health are served, with the port that it took; undefined: nowhere. */
+  readonly metricsAddress: string | undefined;
+  /** What its sessions did. */
+  readonly totals: TransportTotals;
   /** Ends all sessions and waits for what is being written. The store stays open. */
   close(): Promise<void>;
 }
@@ -52,11 +62,7 @@ function storeAddress(url: string): Omit<PeerAddress, 'path'> {
 /** @throws DK_CONFIG when the address and the trust do not fit */
 async function reach(url: string, link: LinkOptions, signal: AbortSignal | undefined): Promise<Session> {
   const { host, port, secure } = storeAddress(url);
-  const plain = 'plaintext' in link.trust;
-  if (secure === plain) {
-    const what = secure ? 'needs certificates or a key' : 'is plaintext, which has to be asked for';
-    throw new DiffKeeperError('DK_CONFIG', `${url} ${what}`, { name: 'trust' });
-  }
+  checkPeerTrust(url, { secure }, link.trust);
   return connect({ host, port }, { ...link, ...(signal && { signal }) });
 }
 
@@ -94,16 +100,27 @@ export function pullStore(store: Store, url: string, options: RemoteOptions): Pr
   return over(url, options, (session, own) => pullOver(store, session, own));
 }
 
+function newestOf({ newest }: Store): object | null {
+  return newest && { sequence: newest.sequence, timeMs: newest.timeMs, tag: newest.tag };
+}
+
 /** Serves a store to others until it is closed. Throws DK_CONFIG, DK_IO, RangeError, DK_UNSUPPORTED for schema 1. */
 export async function serveStore(store: Store, options: ServeOptions): Promise<StoreServer> {
-  const { link, host, port, authorize, logger = silentLogger, onPushed } = options;
+  const { link, host, port, authorize, logger = silentLogger, onPushed, metricsAddress } = options;
   const served = new StoreHost(store, { logger, ...(onPushed && { onPushed }) });
-  const listener: Listener = await listen({
+  const listener = await CountedListener.open({
     ...link,
     host,
     port,
     logger,
     ...(authorize && { authorize }),
+    ...(metricsAddress !== undefined && { metricsAddress }),
+    define: (set) => {
+      set.gauge('checkpoint_sequence', 'Number of the newest checkpoint; 0: none.', () => store.newest?.sequence ?? 0);
+      const since = 'When the newest checkpoint was committed at its source; 0: none.';
+      set.gauge('checkpoint_timestamp_seconds', since, () => (store.newest?.timeMs ?? 0) / 1000);
+    },
+    describe: () => ({ store: { path: store.path, id: store.id }, newest: newestOf(store) }),
     onSession: (session) => {
       session.closed.catch((error: unknown) =>
         logger.debug({ peer: session.peer.name, error: String(error) }, 'session'),
@@ -114,6 +131,10 @@ export async function serveStore(store: Store, options: ServeOptions): Promise<S
   return {
     host: listener.host,
     port: listener.port,
+    metricsAddress: listener.metricsAddress,
+    get totals() {
+      return listener.totals;
+    },
     close: async () => {
       await listener.close();
       await served.idle();

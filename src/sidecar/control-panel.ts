@@ -1,10 +1,16 @@
 /** What the control interface shows and does for one run. */
 import type { CaptureReport } from '../capture/capture.js';
+import {
+  type ControlAddress,
+  ControlServer,
+  type ControlSubject,
+  parseControl,
+  parseMetricsAddress,
+  storeSocket,
+} from '../control/control.js';
 import { DiffKeeperError, type Logger } from '../core/core.js';
 import type { FollowFigures } from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
-import { type ControlAddress, parseControl, parseHostPort, storeSocket } from './control-address.js';
-import { ControlServer, type ControlSubject } from './control-server.js';
 import type { Figures } from './figures.js';
 import type { Keeper } from './keeper.js';
 import type { Replicas } from './replicas.js';
@@ -43,20 +49,14 @@ export class ControlPanel implements ControlSubject {
           logger.debug({ error: String(error) }, 'no control socket'),
         );
     } else if (control !== 'off') await this.#listen(parseControl(control), false);
-    if (options.metricsAddress !== undefined) await this.#listen(parseHostPort(options.metricsAddress), true);
+    if (options.metricsAddress !== undefined) await this.#listen(parseMetricsAddress(options.metricsAddress), true);
   }
 
   async #listen(address: ControlAddress, readOnly: boolean): Promise<void> {
     const { logger } = this.#parts;
-    try {
-      const server = await ControlServer.listen(address, this, readOnly);
-      this.#servers.push(server);
-      logger.info({ address: server.where }, readOnly ? 'metrics' : 'control interface');
-    } catch (error) {
-      if (error instanceof DiffKeeperError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new DiffKeeperError('DK_IO', `cannot listen: ${reason}`, {}, error);
-    }
+    const server = await ControlServer.listen(address, this, readOnly);
+    this.#servers.push(server);
+    logger.info({ address: server.where }, readOnly ? 'metrics' : 'control interface');
   }
 
   async close(): Promise<void> {

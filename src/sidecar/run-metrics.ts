@@ -78,7 +78,7 @@ export class Metrics {
       ['os', 'arch', 'version', 'capture_backend', 'freeze_with'],
       () => [[{ os, arch, version, capture_backend: consistency, freeze_with: figures.freezing }, 1]],
     );
-    set.gauge('up', '1 while the sidecar runs.', () => 1);
+    set.process();
     set.gauge('ready', '1 while the application runs on its recovered state.', () => Number(figures.ready));
     set.gauge('degraded', '1 while captures fail or changes are found by scanning only.', () =>
       Number(figures.degraded),
@@ -91,11 +91,6 @@ export class Metrics {
     set.gauge('checkpoint_sequence', 'Number of the newest checkpoint.', () => this.#parts.store.newest?.sequence ?? 0);
     set.gauge('skipped_entries', 'Entries that the newest capture left out.', () => figures.skipped);
     set.gauge('missed_changes', 'Changes that no event announced and a full scan found.', missedChanges);
-    set.gauge('process_resident_memory_bytes', 'Memory of the sidecar.', () => process.memoryUsage.rss());
-    set.counters({ name: 'process_cpu_seconds_total', help: 'CPU time of the sidecar.' }, [], () => {
-      const { user, system } = process.cpuUsage();
-      return [[{}, (user + system) / 1e6]];
-    });
   }
 
   #count(name: string, help: string, read: () => number): void {

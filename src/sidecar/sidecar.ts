@@ -2,10 +2,10 @@
 import { realpath } from 'node:fs/promises';
 import * as path from 'node:path';
 import type { WatchOptions } from '../capture/capture.js';
+import { parseControl, parseMetricsAddress } from '../control/control.js';
 import { isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import { openStoreOrImport } from '../migrate/migrate.js';
 import { type Sharing, type Store, shareStore } from '../store/store.js';
-import { parseControl, parseHostPort } from './control-address.js';
 import { ControlPanel } from './control-panel.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Figures } from './figures.js';
@@ -125,7 +125,7 @@ function checkOptions(options: SidecarOptions): void {
   checkSupervision(options);
   const { control = 'auto', metricsAddress } = options;
   if (control !== 'auto' && control !== 'off') parseControl(control);
-  if (metricsAddress !== undefined) parseHostPort(metricsAddress);
+  if (metricsAddress !== undefined) parseMetricsAddress(metricsAddress);
 }
 
 async function openStoreOf(options: SidecarOptions, logger: Logger): Promise<Store> {

@@ -165,6 +165,8 @@ export async function connect(
         control: link,
         // Who is connected to was chosen here: it may do what it is asked for.
         peer: { name: socket.name, address: socket.address, rights: 'admin' },
+        granted: welcome.rights,
+        version: welcome.version,
         sendWindowBytes: welcome.windowBytes,
         streamsMax,
         openStreams: (count) => keeper?.want(Math.min(count, streamsMax)),

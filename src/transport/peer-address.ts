@@ -1,5 +1,6 @@
 /** Where a receiver listens, and under which name what is sent arrives there. */
 import { DiffKeeperError } from '../core/core.js';
+import type { Trust } from './types.js';
 
 const DEFAULT_PORT = 9912;
 
@@ -27,6 +28,13 @@ export function parsePeerAddress(text: string): PeerAddress {
     );
   }
   return { host: match[2] ?? match[3] ?? '', port, secure: match[1] === 'tls', path: decoded(match[5] ?? '') };
+}
+
+/** Throws DK_CONFIG when the address and the trust do not fit. */
+export function checkPeerTrust(url: string, { secure }: Pick<PeerAddress, 'secure'>, trust: Trust): void {
+  if (secure !== 'plaintext' in trust) return;
+  const what = secure ? 'needs certificates or a key' : 'is plaintext, which has to be asked for';
+  throw new DiffKeeperError('DK_CONFIG', `${url} ${what}`, { name: 'trust' });
 }
 
 function decoded(path: string): string {

@@ -1,10 +1,10 @@
 /** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
 import { constants } from 'node:buffer';
 import { DiffKeeperError, makeDirectoryDurable, systemClock } from '../core/core.js';
+import { CountedListener } from './counted-listener.js';
 import { FileInbox, type ReceivedFile } from './file-inbox.js';
-import { listen } from './listen.js';
-import { SessionSums, type TransportTotals } from './session-sums.js';
-import type { BlobOffer, BlobSink, Listener, ListenOptions, Peer, SessionOptions } from './types.js';
+import type { TransportTotals } from './session-sums.js';
+import type { BlobOffer, BlobSink, ListenOptions, Peer, SessionOptions } from './types.js';
 
 /** Largest message of the state encoder that is taken, unless told otherwise: it is held in memory. */
 const STATE_BYTES_MAX = 64 << 20;
@@ -32,6 +32,11 @@ export interface ReceiverOptions
    * state is as large as what it compresses to. Others are refused with DK_LIMIT.
    */
   readonly messageBytesMax?: number;
+  /**
+   * Where metrics (`diffkeeper_transport_*`), status and health are served over HTTP: `HOST:PORT`, or `unix:PATH`. Default
+   * nowhere.
+   */
+  readonly metricsAddress?: string;
   /** Takes blobs of other services, by name. */
   readonly services?: Readonly<Record<string, (offer: BlobOffer) => Promise<BlobSink | null>>>;
 }
@@ -39,6 +44,8 @@ export interface ReceiverOptions
 export interface Receiver {
   readonly host: string;
   readonly port: number;
+  /** Where metrics and health are served, with the port that it took; undefined: nowhere. */
+  readonly metricsAddress: string | undefined;
   readonly totals: TransportTotals;
   /** Takes no more connections, ends sessions in order (at most `graceMs`, default 5 s). */
   close(graceMs?: number): Promise<void>;
@@ -63,13 +70,11 @@ function stateSink(offer: BlobOffer, bytesMax: number, onState: StateHandler): B
 }
 
 class ListeningReceiver implements Receiver {
-  readonly #listener: Listener;
-  readonly #sums: SessionSums;
+  readonly #listener: CountedListener;
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor(listener: Listener, sums: SessionSums, sweeper: NodeJS.Timeout) {
+  constructor(listener: CountedListener, sweeper: NodeJS.Timeout) {
     this.#listener = listener;
-    this.#sums = sums;
     this.#sweeper = sweeper;
   }
 
@@ -81,8 +86,12 @@ class ListeningReceiver implements Receiver {
     return this.#listener.port;
   }
 
+  get metricsAddress(): string | undefined {
+    return this.#listener.metricsAddress;
+  }
+
   get totals(): TransportTotals {
-    return this.#sums.totals([...this.#listener.sessions], 0, this.#listener.refusals);
+    return this.#listener.totals;
   }
 
   close(graceMs?: number): Promise<void> {
@@ -104,22 +113,22 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
   const { clock = systemClock } = link;
   const sweep = async (): Promise<unknown> => files?.removeAbandoned(clock.nowMs() - partialAgeMs);
   await sweep();
-  const sums = new SessionSums();
-  const { authorize, connectionsMax, sessionsMax } = options;
-  const listener = await listen({
+  const { authorize, connectionsMax, sessionsMax, metricsAddress } = options;
+  const listener = await CountedListener.open({
     ...link,
     host,
     port,
     ...(authorize && { authorize }),
     ...(connectionsMax !== undefined && { connectionsMax }),
     ...(sessionsMax !== undefined && { sessionsMax }),
+    ...(metricsAddress !== undefined && { metricsAddress }),
+    ...(directory !== undefined && { describe: () => ({ directory }) }),
     onSession: (session) => {
-      sums.watch(session);
       if (files !== undefined) session.onBlob('file', files.open);
       if (onState !== undefined) session.onBlob('state', async (offer) => stateSink(offer, messageBytesMax, onState));
       for (const [service, open] of Object.entries(services)) session.onBlob(service, open);
     },
   });
   const sweeper = setInterval(() => void sweep(), DAY_MS).unref();
-  return new ListeningReceiver(listener, sums, sweeper);
+  return new ListeningReceiver(listener, sweeper);
 }

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { DiffKeeperError, isDiffKeeperError, randomBytes, throwIfAborted } from '../core/core.js';
 import { bytesBlob, openFileBlob } from './blob-sources.js';
 import { connect } from './connect.js';
-import { parsePeerAddress } from './peer-address.js';
+import { checkPeerTrust, parsePeerAddress } from './peer-address.js';
 import { SessionSums, type TransportTotals } from './session-sums.js';
 import type { BlobSource, SendOptions, Session, SessionOptions } from './types.js';
 
@@ -48,11 +48,9 @@ class ReconnectingSender implements Sender {
   #closed = false;
 
   constructor(url: string, options: SenderOptions) {
-    const { host, port, secure } = parsePeerAddress(url);
-    if (secure === 'plaintext' in options.link.trust) {
-      throw new DiffKeeperError('DK_CONFIG', 'tls:// needs certificates or a key, tcp:// needs plaintext');
-    }
-    this.#place = { host, port };
+    const address = parsePeerAddress(url);
+    checkPeerTrust(url, address, options.link.trust);
+    this.#place = { host: address.host, port: address.port };
     this.#options = options;
   }
 

@@ -10,7 +10,17 @@ export interface TransportTotals extends SessionFigures {
 }
 
 const COUNTED = ['sentBytes', 'resentBytes', 'receivedBytes', 'lostStreams'] as const;
-const CURRENT = ['openStreams', 'activeStreams', 'inFlightBytes', 'windowBytes'] as const;
+const CURRENT = [
+  'sentPerSecond',
+  'receivedPerSecond',
+  'openStreams',
+  'activeStreams',
+  'inFlightBytes',
+  'windowBytes',
+  'congestionWindowBytes',
+  'segments',
+  'retransmits',
+] as const;
 
 export class SessionSums {
   sessions = 0;
@@ -45,10 +55,16 @@ export class SessionSums {
       resentBytes: past.resentBytes + sum('resentBytes'),
       receivedBytes: past.receivedBytes + sum('receivedBytes'),
       lostStreams: past.lostStreams + sum('lostStreams'),
+      sentPerSecond: sum('sentPerSecond'),
+      receivedPerSecond: sum('receivedPerSecond'),
       openStreams: sum('openStreams'),
       activeStreams: sum('activeStreams'),
       inFlightBytes: sum('inFlightBytes'),
       windowBytes: sum('windowBytes'),
+      congestionWindowBytes: sum('congestionWindowBytes'),
+      segments: sum('segments'),
+      retransmits: sum('retransmits'),
+      roundTripMs: Math.max(0, ...figures.map((one) => one.roundTripMs)),
       latencyMs: Math.max(0, ...figures.map((one) => one.latencyMs)),
       sessions: this.sessions,
       reconnects,

@@ -7,13 +7,15 @@ import { KeepAlive } from './keep-alive.js';
 import type { Link } from './link.js';
 import { decodeStreams, encodeNumber } from './messages.js';
 import { Outbox } from './outbox.js';
+import { Pings } from './pings.js';
 import { RateLimit } from './rate-limit.js';
 import { RequestDesk, type RequestHandler } from './request-desk.js';
 import { routeFrame } from './route-frame.js';
+import { SessionMeter } from './session-meter.js';
 import type { SessionSettings } from './session-settings.js';
 import { StreamCount } from './stream-count.js';
 import { StreamSet } from './stream-set.js';
-import type { BlobOffer, BlobSink, BlobSource, Peer, SendOptions, Session, SessionFigures } from './types.js';
+import type { BlobOffer, BlobSink, BlobSource, Peer, Rights, SendOptions, Session, SessionFigures } from './types.js';
 import { asSessionError } from './wire-error.js';
 
 /** How often late pieces and silence are looked for. */
@@ -26,6 +28,9 @@ export interface SessionParts {
   readonly settings: SessionSettings;
   readonly control: Link;
   readonly peer: Peer;
+  /** What this side may do at the other one. */
+  readonly granted: Rights;
+  readonly version: number;
   /** What the other side lets us have under way. */
   readonly sendWindowBytes: number;
   /** Most data streams that both sides take. */
@@ -36,6 +41,8 @@ export interface SessionParts {
 
 export class TransportSession implements Session {
   readonly peer: Peer;
+  readonly granted: Rights;
+  readonly version: number;
   readonly closed: Promise<void>;
   readonly #parts: SessionParts;
   readonly #control: Link;
@@ -45,6 +52,8 @@ export class TransportSession implements Session {
   readonly #inbox: Inbox;
   readonly #desk: RequestDesk;
   readonly #alive: KeepAlive;
+  readonly #pings: Pings;
+  readonly #meter: SessionMeter;
   readonly #timer: NodeJS.Timeout;
   #settle: { resolve(): void; reject(reason: unknown): void } = { resolve: () => {}, reject: () => {} };
   #state: 'open' | 'closing' | 'asked' | 'over' = 'open';
@@ -57,6 +66,8 @@ export class TransportSession implements Session {
     const { settings, control, peer } = parts;
     this.#parts = parts;
     this.peer = peer;
+    this.granted = parts.granted;
+    this.version = parts.version;
     this.#control = control;
     this.closed = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -68,17 +79,16 @@ export class TransportSession implements Session {
     this.#streams = new StreamSet(control, settings.streams.initial);
     const limit = new RateLimit(settings.rateLimit, settings.clock);
     const { engine, pool, clock, windowBytes } = settings;
+    const { sendWindowBytes } = parts;
     const shared = { engine, pool, clock, control: send };
-    this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: parts.sendWindowBytes });
+    this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: sendWindowBytes });
     this.#inbox = new Inbox({ engine, peer, windowBytes, control: send, fail: (error) => this.#end(error) });
     this.#desk = new RequestDesk(send);
-    this.#count = new StreamCount({
-      settings,
-      streams: this.#streams,
-      outbox: this.#outbox,
-      maximum: parts.streamsMax,
-    });
-    this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => send(FRAME.ping));
+    const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
+    this.#meter = new SessionMeter({ streams, outbox, inbox, windowBytes: sendWindowBytes, clock });
+    this.#count = new StreamCount({ settings, streams, outbox, maximum: parts.streamsMax });
+    this.#pings = new Pings(clock, () => send(FRAME.ping));
+    this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => this.#pings.ask());
     control.phase = 'control';
     control.onFrame = (frame) => this.#dispatch(frame);
     control.onClosed = (error) => this.#controlClosed(error);
@@ -87,17 +97,7 @@ export class TransportSession implements Session {
   }
 
   get figures(): SessionFigures {
-    return {
-      sentBytes: this.#outbox.sentBytes,
-      resentBytes: this.#outbox.resentBytes,
-      receivedBytes: this.#inbox.receivedBytes,
-      openStreams: this.#streams.links.length,
-      activeStreams: this.#streams.active,
-      lostStreams: this.#streams.lost,
-      inFlightBytes: this.#outbox.inFlightBytes,
-      windowBytes: this.#parts.sendWindowBytes,
-      latencyMs: this.#outbox.hedge.meanMs,
-    };
+    return this.#meter.figures;
   }
 
   get over(): boolean {
@@ -149,6 +149,10 @@ export class TransportSession implements Session {
     this.#inbox.onBlob(service, open);
   }
 
+  ping(): Promise<number> {
+    return this.#state === 'open' ? this.#pings.measure() : Promise.reject(notOpen());
+  }
+
   close(): Promise<void> {
     if (this.#state === 'open') {
       this.#state = 'closing';
@@ -180,6 +184,7 @@ export class TransportSession implements Session {
       this.#end(failure);
       return;
     }
+    this.#meter.look();
     for (const link of this.#outbox.tend()) {
       link.destroy(new DiffKeeperError('DK_CONNECTION', 'a stream stood still while others went on'));
     }
@@ -249,6 +254,7 @@ export class TransportSession implements Session {
         this.#control.send(FRAME.pong);
         break;
       case FRAME.pong:
+        this.#pings.answered();
         break;
       case FRAME.close:
         this.#peerCloses = true;
@@ -280,6 +286,7 @@ export class TransportSession implements Session {
     }
     this.#outbox.fail(failure);
     this.#desk.fail(failure);
+    this.#pings.fail(failure);
     if (this.#draining === undefined) this.#inbox.fail(failure);
     if (reason === undefined) this.#settle.resolve();
     else this.#settle.reject(failure);

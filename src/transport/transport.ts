@@ -4,9 +4,11 @@
  */
 export { bytesBlob, type FileBlob, openFileBlob } from './blob-sources.js';
 export { connect } from './connect.js';
+export { CountedListener, type CountedOptions } from './counted-listener.js';
 export type { ReceivedFile } from './file-inbox.js';
 export { listen } from './listen.js';
-export { type PeerAddress, parsePeerAddress } from './peer-address.js';
+export { checkPeerTrust, type PeerAddress, parsePeerAddress } from './peer-address.js';
+export { type PingOptions, type PingReport, pingPeer } from './ping-peer.js';
 export { createReceiver, type Receiver, type ReceiverOptions } from './receiver.js';
 export { createSender, type Sender, type SenderOptions } from './sender.js';
 export type { TransportTotals } from './session-sums.js';

@@ -72,6 +72,9 @@ export interface SessionFigures {
   readonly sentBytes: number;
   readonly resentBytes: number;
   readonly receivedBytes: number;
+  /** Bytes a second each way, averaged over the last seconds. */
+  readonly sentPerSecond: number;
+  readonly receivedPerSecond: number;
   /** Data streams that are connected, and how many of them are in use. */
   readonly openStreams: number;
   readonly activeStreams: number;
@@ -82,10 +85,20 @@ export interface SessionFigures {
   readonly windowBytes: number;
   /** Smoothed time from sending a piece to its being taken over, ms. */
   readonly latencyMs: number;
+  /** Smallest round trip that the kernel saw on a data stream, ms; 0 where it does not tell. */
+  readonly roundTripMs: number;
+  /** What the kernel lets be under way, bytes, and segments sent and sent again: sums over open data streams. */
+  readonly congestionWindowBytes: number;
+  readonly segments: number;
+  readonly retransmits: number;
 }
 
 export interface Session {
   readonly peer: Peer;
+  /** What this side may do at the other one. */
+  readonly granted: Rights;
+  /** Of the protocol, as both sides agreed. */
+  readonly version: number;
   readonly figures: SessionFigures;
   /** Settles when the session is over; rejects with the reason unless it was closed in order. */
   readonly closed: Promise<void>;
@@ -106,6 +119,8 @@ export interface Session {
   send(blob: BlobSource, options?: SendOptions): Promise<Buffer>;
   /** Receives blobs of a service; null refuses it as already here (the sender's `send` resolves). */
   onBlob(service: string, open: (offer: BlobOffer) => Promise<BlobSink | null>): void;
+  /** Milliseconds from asking the other side for a sign of life to its answer. Rejects with DK_CONNECTION. */
+  ping(): Promise<number>;
   /** Ends in order: everything sent is acknowledged. */
   close(): Promise<void>;
   destroy(reason: Error): void;

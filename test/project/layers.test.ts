@@ -6,6 +6,7 @@ import { importsOf, projectFiles, readText, withoutComments } from './source-tre
 /** What each room may import, besides itself. The table in `docs/design.md` says the same in words. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
+  control: ['core'],
   metrics: ['core'],
   format: ['core'],
   embedded: ['core'],
@@ -15,12 +16,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['crypt', 'engine', 'format', 'core'],
   baseline: ['delta', 'engine', 'format', 'metrics', 'core'],
   'baseline-store': ['baseline', 'store', 'engine', 'format', 'core'],
-  transport: ['engine', 'format', 'metrics', 'core'],
+  transport: ['control', 'engine', 'format', 'metrics', 'core'],
   capture: ['store', 'delta', 'engine', 'format', 'core'],
   recover: ['store', 'delta', 'engine', 'format', 'core'],
   migrate: ['store', 'delta', 'engine', 'format', 'core'],
   replicate: ['store', 'transport', 'format', 'core'],
-  sidecar: ['replicate', 'capture', 'recover', 'migrate', 'store', 'engine', 'format', 'metrics', 'core'],
+  sidecar: ['control', 'replicate', 'capture', 'recover', 'migrate', 'store', 'engine', 'format', 'metrics', 'core'],
   ui: ['recover', 'store', 'format', 'core'],
   cli: ['index'],
 };

@@ -35,10 +35,18 @@ const NO_FIGURES: SessionFigures = {
   inFlightBytes: 0,
   windowBytes: 0,
   latencyMs: 0,
+  sentPerSecond: 0,
+  receivedPerSecond: 0,
+  roundTripMs: 0,
+  congestionWindowBytes: 0,
+  segments: 0,
+  retransmits: 0,
 };
 
 class MemorySession implements Session {
   readonly figures = NO_FIGURES;
+  readonly granted = 'admin';
+  readonly version = 1;
   readonly peer: Peer;
   readonly closed: Promise<void>;
   other!: MemorySession;
@@ -113,6 +121,11 @@ class MemorySession implements Session {
       if (isDiffKeeperError(error)) throw new DiffKeeperError(error.code, error.message);
       throw new DiffKeeperError('DK_PROTOCOL', String(error));
     }
+  }
+
+  async ping(): Promise<number> {
+    this.#assertOpen();
+    return 0;
   }
 
   onRequest(verb: string, handler: Handler): void {

@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parseControl, parseHostPort, storeSocket } from '../../src/sidecar/control-address.js';
+import { parseControl, parseHostPort, parseMetricsAddress, storeSocket } from '../../src/control/control.js';
 import { ensureBuilt, jsonLines, type RunningCli, runCli, scratch, startCli } from '../cli/cli-process.js';
 
 let cwd = '';
@@ -140,6 +140,7 @@ describe('over an address', () => {
     }
     expect(parseHostPort('[::1]:80')).toEqual({ kind: 'tcp', host: '::1', port: 80 });
     expect(parseHostPort(':9911')).toEqual({ kind: 'tcp', host: '0.0.0.0', port: 9911 });
+    expect(parseMetricsAddress('unix:/run/x')).toEqual({ kind: 'socket', path: '/run/x' });
     expect(parseControl('localhost:1')).toMatchObject({ host: 'localhost' });
     expect(() => parseControl(`unix:/${'x'.repeat(200)}`)).toThrow(/longer/);
     expect(storeSocket(`/${'x'.repeat(200)}`)).toBeUndefined();

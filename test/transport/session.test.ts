@@ -157,8 +157,8 @@ describe('blobs', () => {
       const first = client.send(memorySource(seededBytes(4 * MIB, 1)), { signal: controller.signal });
       setTimeout(() => controller.abort(), 50);
       await expect(first).rejects.toMatchObject({ code: 'DK_ABORTED' });
-      // The word about it is on its way.
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      // What is answered behind the word about it has been taken after it.
+      await client.ping();
       release();
       await client.send(memorySource(seededBytes(4 * MIB, 2)));
       expect(receiver.finished).toHaveLength(1);

@@ -15,8 +15,8 @@ export interface ControlSubject {
   status(): object;
   ready(): { readonly ready: boolean; readonly reason: string };
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
-  /** Takes a checkpoint and tells about it. */
-  checkpoint(tag: string | undefined): Promise<object>;
+  /** Takes a checkpoint and tells about it; absent where there is nothing to take one of. */
+  checkpoint?(tag: string | undefined): Promise<object>;
 }
 
 interface Answer {
@@ -45,20 +45,21 @@ export class ControlServer {
   }
 
   /**
-   * Listens. `readOnly`: tells, and takes no orders. Throws the system's error, or DK_CONFIG when another process
-   * listens on the socket.
+   * Listens. `readOnly`: tells, and takes no orders. Throws DK_IO when it cannot, DK_CONFIG when another process listens
+   * on the socket.
    */
   static async listen(address: ControlAddress, subject: ControlSubject, readOnly = false): Promise<ControlServer> {
     const control = new ControlServer(address, subject, readOnly);
     if (address.kind === 'socket') await removeAbandoned(address.path);
     const server = control.#server;
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
+      server.once('error', (error) =>
+        reject(new DiffKeeperError('DK_IO', `cannot listen: ${error.message}`, {}, error)),
+      );
       server.listen(
         address.kind === 'socket' ? { path: address.path } : { host: address.host, port: address.port },
         () => {
-          server.off('error', reject);
-          server.on('error', () => {});
+          server.removeAllListeners('error').on('error', () => {});
           resolve();
         },
       );
@@ -88,7 +89,7 @@ export class ControlServer {
       '/healthz': 'GET',
       '/readyz': 'GET',
       '/metrics': 'GET',
-      ...(this.#readOnly ? {} : { '/checkpoint': 'POST' }),
+      ...(this.#readOnly || this.#subject.checkpoint === undefined ? {} : { '/checkpoint': 'POST' }),
     };
     const method = known[url.pathname];
     if (method === undefined) return { code: 404, body: `known: ${Object.keys(known).join(' ')}\n` };
@@ -108,7 +109,7 @@ export class ControlServer {
         return { code: 200, body: text, contentType };
       }
       default:
-        return { code: 200, body: await this.#subject.checkpoint(checkedTag(url.searchParams.get('tag'))) };
+        return { code: 200, body: (await this.#subject.checkpoint?.(checkedTag(url.searchParams.get('tag')))) ?? {} };
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Where the control interface listens. */
+/** Where control interfaces listen. */
 import * as path from 'node:path';
 import { DiffKeeperError, SOCKET_PATH_MAX } from '../core/core.js';
 
@@ -27,15 +27,18 @@ export function parseHostPort(text: string): ControlAddress & { readonly kind: '
   return { kind: 'tcp', host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }
 
+/** `unix:PATH`, or `HOST:PORT` of any interface: nothing can be ordered there. Throws DK_CONFIG. */
+export function parseMetricsAddress(text: string): ControlAddress {
+  if (!text.startsWith('unix:')) return parseHostPort(text);
+  const place = path.resolve(text.slice(5));
+  if (Buffer.byteLength(place) > SOCKET_PATH_MAX) throw bad(text, `longer than ${SOCKET_PATH_MAX} bytes`);
+  return { kind: 'socket', path: place };
+}
+
 /** `unix:PATH`, or `HOST:PORT` on a loopback address: whoever reaches it may ask for checkpoints. Throws DK_CONFIG. */
 export function parseControl(text: string): ControlAddress {
-  if (text.startsWith('unix:')) {
-    const place = path.resolve(text.slice(5));
-    if (Buffer.byteLength(place) > SOCKET_PATH_MAX) throw bad(text, `longer than ${SOCKET_PATH_MAX} bytes`);
-    return { kind: 'socket', path: place };
-  }
-  const address = parseHostPort(text);
-  if (!isLoopback(address.host))
+  const address = parseMetricsAddress(text);
+  if (address.kind === 'tcp' && !isLoopback(address.host))
     throw bad(text, 'only loopback addresses; --metrics-addr can be reached from elsewhere');
   return address;
 }
