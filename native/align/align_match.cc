@@ -10,20 +10,24 @@
 // else, so it is made only when the gaps are worth it.
 #include "align/align_match.h"
 
-#include <algorithm>
-
-#include "align/align_extend.h"
-#include "align/align_improve.h"
-#include "align/align_index.h"
+#include "align/align_matcher.h"
 
 namespace dk::align {
 namespace {
 
-constexpr size_t kNearBytes = 512;
 constexpr size_t kLocalBack = 4096;
 constexpr size_t kLocalAhead = 12288;
 constexpr size_t kLocalTarget = 8192;
 constexpr size_t kLocalStep = 16;
+// How far on the same diagonal is looked before a longer insertion or removal is thought of; how much of one side is
+// indexed for it, how far the other is searched, at first and at most; how many equal bytes are no coincidence.
+constexpr size_t kFarReach = 64 << 10;
+constexpr size_t kWideIndexed = 16 << 10;
+constexpr size_t kWideFirst = 64 << 10;
+constexpr size_t kWideMost = 1 << 20;
+constexpr size_t kWideEqual = 512;
+// Of all bytes so many may be searched for these in vain.
+constexpr size_t kWideShare = 64;
 constexpr size_t kBucketBytes = 64 << 10;
 constexpr size_t kSureBytes = 2048;
 constexpr size_t kCompareBytes = 4096;
@@ -35,76 +39,21 @@ constexpr size_t kJudgedBytes = 256;
 // Of so many bytes on the same diagonal so many must be equal where no whole block is.
 constexpr size_t kJudgedBlock = 64;
 constexpr int kAlikeMin = 40;
-// After this many bytes without a match the search takes longer steps.
-constexpr size_t kPatience = 4096;
-constexpr size_t kStepMax = 15;
-// A skip along a diagonal from which on the skipped bytes may hold a match of their own.
-constexpr size_t kSearchedSkip = 64;
-constexpr size_t kCoarseMin = 256;
-constexpr size_t kGapsWorthIndex = 256;
-constexpr size_t kPollBytes = 8 << 20;
 
-class Matcher {
- public:
-  Matcher(zstd::Span source, zstd::Span target, const MatchSettings& settings, const Kernels& kernels,
-          const std::function<bool()>& stop)
-      : source_(source), target_(target), settings_(settings), kernels_(kernels), stop_(stop) {}
-
-  Status Run(std::vector<Copy>* copies) {
-    Walk();
-    if (!stopped_) DropCoincidences();
-    const Status status = stopped_ ? Status::kCancelled : FillGaps();
-    *copies = std::move(copies_);
-    return status;
+// Calls `attempt(hash, place)` for the places in [begin, end) whose hash the index may have, until one is taken.
+template <typename Attempt>
+bool ScanFor(const BlockIndex& index, zstd::Span bytes, size_t begin, size_t end, Attempt attempt) {
+  const size_t window = index.window();
+  for (size_t i = begin; i + window <= end; ++i) {
+    while (i + window + BlockIndex::kScan <= end && index.HasMask(bytes.data + i) == 0) i += BlockIndex::kScan;
+    if (i + window > end) return false;
+    const uint64_t hash = HashBytes(bytes.data + i, window);
+    if (index.Has(hash) && attempt(hash, i)) return true;
   }
+  return false;
+}
 
- private:
-  void Walk();
-  bool Resync(size_t at);
-  void DropCoincidences();
-  Status FillGaps();
-  size_t CoarseStep(size_t wanted) const;
-  void AddSource(size_t fine_step, size_t coarse_step, BlockIndex* index) const;
-  void ScanGap(const BlockIndex& index, size_t limit);
-  bool TakeNearSearched(const BlockIndex& index, size_t limit);
-  bool TakeBest(const BlockIndex& index, uint64_t hash, size_t at, size_t limit);
-  bool SaysEnough(size_t at, size_t length) const;
-  bool TakeAlike(size_t at, size_t limit);
-  bool TakeNear(size_t at, size_t reach, size_t limit);
-  void Take(size_t target, size_t source, size_t limit);
-  void Push(Copy copy);
-  void YieldTail(size_t target, size_t source);
-  size_t Ahead(size_t target, size_t source, size_t limit);
-  size_t Behind(size_t target, size_t source, size_t limit);
-
-  // Bytes left of both sides from a target position on, along the current diagonal; 0 when it lies outside.
-  size_t Room(size_t at, size_t limit) const {
-    const size_t from = at + static_cast<size_t>(diagonal_);  // wraps below zero to a huge number
-    return from < source_.length ? std::min(limit - at, source_.length - from) : 0;
-  }
-
-  bool Stopped(size_t bytes) {
-    unpolled_ += bytes;
-    if (unpolled_ < kPollBytes || stopped_) return stopped_;
-    unpolled_ = 0;
-    stopped_ = stop_ && stop_();
-    return stopped_;
-  }
-
-  const zstd::Span source_;
-  const zstd::Span target_;
-  const MatchSettings& settings_;
-  const Kernels& kernels_;
-  const std::function<bool()>& stop_;
-  std::vector<Copy> copies_;
-  std::vector<Stretch> poor_;  // of the target: matched, but with many differences
-  std::vector<Stretch> found_;
-  size_t end_ = 0;          // of the last copy, in the target
-  ptrdiff_t diagonal_ = 0;  // of the last copy: source position minus target position
-  size_t resync_bytes_ = 0;
-  size_t unpolled_ = 0;
-  bool stopped_ = false;
-};
+}  // namespace
 
 void Matcher::Push(Copy copy) {
   end_ = copy.target + copy.length;
@@ -247,11 +196,45 @@ bool Matcher::Resync(size_t at) {
   if (!index.good()) return false;
   index.AddRange(source_.data, begin, end, kLocalStep);
   const size_t stop = std::min(target_.length, at + kLocalTarget);
-  for (size_t i = at; i + window <= stop; ++i) {
-    while (i + window + BlockIndex::kScan <= stop && index.HasMask(target_.data + i) == 0) i += BlockIndex::kScan;
-    if (i + window > stop) break;
-    const uint64_t hash = HashBytes(target_.data + i, window);
-    if (index.Has(hash) && TakeBest(index, hash, i, target_.length)) return true;
+  return ScanFor(index, target_, at, stop,
+                 [&](uint64_t hash, size_t i) { return TakeBest(index, hash, i, target_.length); });
+}
+
+bool Matcher::TakeLong(size_t target, size_t source) {
+  const size_t room = std::min({target_.length - target, source_.length - source, kWideEqual});
+  if (room < kWideEqual || kernels_.equal_run(target_.data + target, source_.data + source, room) < room) return false;
+  if (!SaysEnough(target, room)) return false;
+  Take(target, source, target_.length);
+  return true;
+}
+
+// Looks for a longer insertion (the source's next bytes, further on in the target) and a longer removal (the other way
+// round), ever further.
+bool Matcher::ResyncWide(size_t at) {
+  const size_t expected = std::min(end_ + static_cast<size_t>(diagonal_), source_.length);
+  BlockIndex of_source(settings_.window, kLocalStep, kWideIndexed / kLocalStep, settings_.ways);
+  BlockIndex of_target(settings_.window, kLocalStep, kWideIndexed / kLocalStep, settings_.ways);
+  if (!of_source.good() || !of_target.good()) return false;
+  of_source.AddRange(source_.data, expected, std::min(source_.length, expected + kWideIndexed), kLocalStep);
+  of_target.AddRange(target_.data, at, std::min(target_.length, at + kWideIndexed), kLocalStep);
+  bool taken = false;
+  const auto inserted = [&](uint64_t hash, size_t i) {
+    of_source.Find(hash, [&](size_t from) { taken = taken || TakeLong(i, from); });
+    return taken;
+  };
+  const auto removed = [&](uint64_t hash, size_t from) {
+    of_target.Find(hash, [&](size_t i) { taken = taken || TakeLong(i, from); });
+    return taken;
+  };
+  for (size_t begin = 0, reach = kWideFirst; reach <= kWideMost; begin = reach, reach *= 4) {
+    const size_t cost = 2 * (reach - begin);
+    if (in_vain_ + cost > (source_.length + target_.length) / kWideShare) return false;
+    in_vain_ += cost;
+    if (ScanFor(of_source, target_, at + begin, std::min(target_.length, at + reach), inserted) ||
+        ScanFor(of_target, source_, expected + begin, std::min(source_.length, expected + reach), removed)) {
+      in_vain_ -= cost;
+      return true;
+    }
   }
   return false;
 }
@@ -259,8 +242,9 @@ bool Matcher::Resync(size_t at) {
 void Matcher::Walk() {
   size_t at = 0;
   while (at < target_.length && !Stopped(kNearBytes)) {
-    const bool found =
-        TakeNear(at, kNearBytes, target_.length) || Resync(at) || TakeNear(at, target_.length, target_.length);
+    const bool found = TakeNear(at, kNearBytes, target_.length) || Resync(at) ||
+                       TakeNear(at, kFarReach, target_.length) || ResyncWide(at) ||
+                       TakeNear(at, target_.length, target_.length);
     if (!found) break;
     Stopped(end_ - at);
     at = end_;
@@ -281,112 +265,6 @@ void Matcher::DropCoincidences() {
   };
   copies_.erase(std::remove_if(copies_.begin(), copies_.end(), coincidence), copies_.end());
 }
-
-void Matcher::AddSource(size_t fine_step, size_t coarse_step, BlockIndex* index) const {
-  std::vector<std::pair<size_t, size_t>> matched;
-  matched.reserve(copies_.size());
-  VisitParts(copies_, poor_, [&](const Copy& part, bool poor) {
-    if (!poor) matched.emplace_back(part.source, part.source + part.length);
-  });
-  std::sort(matched.begin(), matched.end());
-  size_t at = 0;
-  for (const auto& [begin, end] : matched) {
-    // A window may reach into the matched part.
-    if (begin > at) index->AddRange(source_.data, at, std::min(begin + index->window() - 1, end), fine_step);
-    if (end > at) index->AddRange(source_.data, std::max(at, begin), end, coarse_step);
-    at = std::max(at, end);
-  }
-  index->AddRange(source_.data, at, source_.length, fine_step);
-}
-
-// Matched content may occur again, the more often the more there is to find: places as costly as an eighth of that.
-size_t Matcher::CoarseStep(size_t wanted) const {
-  size_t step = settings_.coarse_step;
-  while (step > kCoarseMin && source_.length / step < wanted / 8) step /= 2;
-  return step;
-}
-
-Status Matcher::FillGaps() {
-  JoinStretches(&poor_);
-  size_t matched = 0;
-  VisitParts(copies_, poor_, [&](const Copy& part, bool poor) { matched += poor ? 0 : part.length; });
-  if (target_.length - matched < kGapsWorthIndex || source_.length < settings_.window) return Status::kOk;
-  const size_t fine = source_.length - std::min(matched, source_.length);
-  const size_t coarse_step = CoarseStep(target_.length - matched);
-  const size_t fine_step = settings_.fine_step * (fine > settings_.fine_bytes_max ? 2 : 1);
-  const size_t entries = fine / fine_step + source_.length / coarse_step + 64;
-  BlockIndex index(settings_.window, fine_step, entries, settings_.ways);
-  if (!index.good()) return Status::kMemory;
-  AddSource(fine_step, coarse_step, &index);
-  const std::vector<Copy> kept = std::move(copies_);
-  copies_.clear();
-  end_ = 0;
-  diagonal_ = 0;
-  for (const Copy& copy : kept) {
-    ScanGap(index, copy.target);
-    if (stopped_) return Status::kCancelled;
-    const size_t room = std::min(copy.target - end_, copy.source);
-    const size_t back = Behind(copy.target, copy.source, room);
-    Push({copy.target - back, copy.source - back, copy.length + back});
-  }
-  ScanGap(index, target_.length);
-  JoinStretches(&poor_);
-  if (!stopped_ && !poor_.empty()) {
-    copies_ = ImproveCopies(source_, target_, kernels_, index, copies_, poor_,
-                            [this](size_t bytes) { return Stopped(bytes); });
-  }
-  return stopped_ ? Status::kCancelled : Status::kOk;
-}
-
-// As TakeNear behind the last copy, but what it would skip is looked for elsewhere first: two insertions may cancel
-// out.
-bool Matcher::TakeNearSearched(const BlockIndex& index, size_t limit) {
-  const size_t at = end_;
-  const ptrdiff_t diagonal = diagonal_;
-  const size_t room = Room(at, limit);
-  if (room == 0) return false;
-  const size_t length = std::min(room, kNearBytes);
-  const size_t skip = kernels_.equal_block(target_.data + at, source_.data + at + diagonal, length);
-  if (skip < kSearchedSkip || skip == length) return TakeNear(at, kNearBytes, limit);
-  ScanGap(index, at + skip);
-  Take(at + skip, at + skip + static_cast<size_t>(diagonal), limit);
-  return true;
-}
-
-// Fills what lies between the last copy and `limit`.
-void Matcher::ScanGap(const BlockIndex& index, size_t limit) {
-  const size_t window = index.window();
-  size_t at = end_;
-  size_t misses = 0;
-  while (at + window <= limit) {
-    if (at == end_ && TakeNearSearched(index, limit)) {
-      if (stopped_) return;
-      at = end_;
-      misses = 0;
-      continue;
-    }
-    if (misses < kPatience && at + window + BlockIndex::kScan <= limit) {
-      const uint64_t mask = index.HasMask(target_.data + at);
-      const size_t skip = mask == 0 ? BlockIndex::kScan : static_cast<size_t>(__builtin_ctzll(mask));
-      at += skip;
-      misses += skip;
-      if (mask == 0) continue;
-    }
-    const uint64_t hash = HashBytes(target_.data + at, window);
-    if (index.Has(hash) && TakeBest(index, hash, at, limit)) {
-      if (Stopped(end_ - at)) return;
-      at = end_;
-      misses = 0;
-      continue;
-    }
-    const size_t step = misses < kPatience ? 1 : std::min(kStepMax, (misses / kPatience) | 1);
-    at += step;
-    misses += step;
-    if (Stopped(step)) return;
-  }
-}
-
-}  // namespace
 
 Status FindCopies(zstd::Span source, zstd::Span target, const MatchSettings& settings, const Kernels& kernels,
                   const std::function<bool()>& stop, std::vector<Copy>* copies) {

@@ -138,6 +138,7 @@ class Contest {
     private readonly engine: Engine,
     private job: DeltaJob,
     private readonly signal: AbortSignal | undefined,
+    private readonly onWork: () => void,
   ) {
     // Whatever was asked for, a delta is never larger than the target plus its header.
     this.best = { engine: byName('raw'), payload: job.target, bytes: job.target.length };
@@ -157,7 +158,9 @@ class Contest {
   async run(contestant: DeltaEngine, reason: string): Promise<void> {
     throwIfAborted(this.signal);
     const begin = performance.now();
-    const payload = await contestant.encode(this.engine, this.job);
+    const encoding = contestant.encode(this.engine, this.job);
+    this.onWork();
+    const payload = await encoding;
     const ms = performance.now() - begin;
     const bytes = storedBytes(contestant.number, payload, this.job.target.length);
     this.candidates.push({ engine: contestant.name, reason, bytes, ms });
@@ -214,14 +217,18 @@ function whyAuto(best: DeltaEngineName, candidates: readonly DeltaCandidate[]): 
   return `${best}: smallest of ${tried.length} that were tried`;
 }
 
-/** The smallest payload of what is worth trying under this choice. Throws DK_ABORTED. */
+/**
+ * The smallest payload of what is worth trying under this choice. `onWork` is called when samples were looked at and an
+ * engine works on the whole, once for each engine: what takes processors of its own had better begin then. Throws DK_ABORTED.
+ */
 export async function encodeBest(
   engine: Engine,
   job: DeltaJob,
   choice: DeltaChoice,
   signal: AbortSignal | undefined,
+  onWork: () => void = () => undefined,
 ): Promise<BestPayload> {
-  const contest = new Contest(engine, job, signal);
+  const contest = new Contest(engine, job, signal, onWork);
   let evidence: PairEvidence | undefined;
   if (choice === 'auto') {
     evidence = await runAuto(engine, job, contest);

@@ -57,16 +57,23 @@ export async function diff(source: Uint8Array, target: Uint8Array, options: Diff
   checkBytes(target, 'target');
   throwIfAborted(signal);
   const engine = loadEngine();
-  // Beside the engines, which leave cores free now and then.
-  const digests = Promise.all([engine.digestAsync(hashAlgo, source), engine.digestAsync(hashAlgo, target)]);
-  digests.catch(() => undefined);
+  // Beside the engines, which leave cores free now and then, but not in front of them.
+  let digests: Promise<[Buffer, Buffer]> | undefined;
+  const digestBoth = (): Promise<[Buffer, Buffer]> => {
+    if (digests === undefined) {
+      digests = Promise.all([engine.digestAsync(hashAlgo, source), engine.digestAsync(hashAlgo, target)]);
+      digests.catch(() => undefined);
+    }
+    return digests;
+  };
   const best = await encodeBest(
     engine,
     { source, target, level, effort, ...(options.regions && { regions: options.regions }) },
     choice,
     signal,
+    () => void digestBoth(),
   );
-  const [sourceDigest, targetDigest] = await digests;
+  const [sourceDigest, targetDigest] = await digestBoth();
   onReport?.(best.report);
   return encodeContainer(engine, {
     engineNumber: best.engine.number,

@@ -62,18 +62,20 @@ function looksShifted(source: Uint8Array, target: Uint8Array): boolean {
   return found >= 2;
 }
 
+const lengthOf = ({ length }: Uint8Array): number => length;
+
 /** The width of elements that makes the samples smallest, and that size. */
 async function tryWidths(
   engine: Engine,
   sample: { readonly source: Buffer; readonly target: Buffer },
 ): Promise<{ readonly width: 2 | 4 | 8; readonly bytes: number }> {
-  let best: { width: 2 | 4 | 8; bytes: number } = { width: 4, bytes: Number.POSITIVE_INFINITY };
-  for (const width of [4, 2, 8] as const) {
-    const regions = wholeRegion(sample.source.length, sample.target.length, width);
-    const { length: bytes } = await engine.tensorDiff(sample.source, sample.target, 'fast', regions);
-    if (bytes < best.bytes) best = { width, bytes };
-  }
-  return best;
+  const tried = await Promise.all(
+    ([4, 2, 8] as const).map(async (width) => {
+      const regions = wholeRegion(sample.source.length, sample.target.length, width);
+      return { width, bytes: lengthOf(await engine.tensorDiff(sample.source, sample.target, 'fast', regions)) };
+    }),
+  );
+  return tried.reduce((best, one) => (one.bytes < best.bytes ? one : best));
 }
 
 function* places(common: number, bytes: number): Generator<number> {
@@ -129,9 +131,12 @@ export async function lookAt(
   const sample = samplePair(source, target);
   // Ratios hold for any level; high ones would take longer than the answer is worth.
   const level = LEVEL_OF_EFFORT.fast;
-  const zstd = (await engine.compress(sample.target, { level })).length;
-  const align = (await engine.alignDiff(sample.source, sample.target, effort === 'max' ? 'balanced' : effort)).length;
-  const xor = inPlace > 0 ? (await engine.xorDiff(sample.source, sample.target, level)).length : zstd;
+  const [align, zstd, xored] = await Promise.all([
+    engine.alignDiff(sample.source, sample.target, effort === 'max' ? 'balanced' : effort).then(lengthOf),
+    engine.compress(sample.target, { level }).then(lengthOf),
+    inPlace > 0 ? engine.xorDiff(sample.source, sample.target, level).then(lengthOf) : undefined,
+  ]);
+  const xor = xored ?? zstd;
   const sizes = { target: sample.target.length, zstd, align, xor };
   const evidence = { inPlace, executable, shifted: false, sizes };
   // Floats hardly compress; what the others make small is none.

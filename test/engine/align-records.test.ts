@@ -53,3 +53,13 @@ describe.each(EFFORTS)('align, records that resemble each other, %s', (effort) =
     expect(await sizeOf(source, target, effort)).toBeLessThan(fresh + 8000);
   });
 });
+
+it('finds the way back behind long insertions and removals, where there are few of them', async () => {
+  const noise = patternBytes(9 << 20, 3);
+  const parts = [noise.subarray(0, 2 << 20), noise.subarray(2 << 20, 6 << 20), noise.subarray(6 << 20)] as const;
+  const fresh = patternBytes(70_000, 8);
+  const longer = Buffer.concat([parts[0], fresh, ...parts.slice(1)]);
+  const shorter = Buffer.concat([parts[0].subarray(0, -90_000), parts[1], parts[2]]);
+  expect(await sizeOf(noise, longer, 'fast')).toBeLessThan(fresh.length + 100);
+  expect(await sizeOf(noise, shorter, 'fast')).toBeLessThan(100);
+});
