@@ -45,6 +45,12 @@ function must(command, args, extra) {
 const cli = (...args) => must('node', ['node_modules/.bin/diffkeeper', ...args]);
 const count = (text, words) => text.split(words).length - 1;
 
+/** Starting the program takes the compiled code that the installation kept. */
+function checkKeptCode() {
+  const script = "console.log(require('./node_modules/diffkeeper/dist/cli/main.js').load().script.cachedDataRejected)";
+  assert.equal(must('node', ['-e', script]).stdout.trim(), 'false');
+}
+
 /** Builds what the package is made of, packs it, and returns the tarball. */
 function pack() {
   const inherit = { cwd: root, stdio: 'inherit' };
@@ -176,6 +182,7 @@ try {
     fs.writeFileSync(path.join(box.app, 'package.json'), '{"private":true}\n');
     must('npm', ['install', ...flags, tarball.file]);
   });
+  await part('compiled code of the program was kept', checkKeptCode);
   const sizes = {
     packed: tarball.bytes,
     unpacked: bytesBelow(home),

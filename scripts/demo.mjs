@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const cli = join(root, 'dist', 'esm', 'cli', 'main.js');
+const cli = join(root, 'dist', 'cli', 'main.js');
 const app = join(root, 'demo', 'app.mjs');
 const place = join(root, '.demo');
 const stateDir = join(place, 'state');

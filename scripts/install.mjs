@@ -11,6 +11,7 @@ import { buildAddon } from './build-addon.mjs';
 
 /** The addon is loaded in a process of its own: one that was made for another processor can end it. */
 const LOAD_LIMIT_MS = 30_000;
+const CODE_LIMIT_MS = 60_000;
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const built = path.join(root, 'build/Release/diffkeeper.node');
@@ -64,4 +65,12 @@ async function install() {
   } else giveUp(found ?? 'a local build that no longer loads', tried);
 }
 
+/** Starting the program is quicker with compiled code beside it. It works without, so a failure here is none. */
+function keepCode() {
+  if (fs.existsSync(path.join(root, 'src'))) return;
+  const program = path.join(root, 'scripts', 'code-cache.mjs');
+  spawnSync(process.execPath, [program], { stdio: 'ignore', timeout: CODE_LIMIT_MS });
+}
+
 await install();
+keepCode();

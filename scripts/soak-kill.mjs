@@ -23,7 +23,7 @@ import { seeded } from '../demo/seeded.mjs';
 import { applyOnDisk, Oracle, operations } from './soak-oracle.mjs';
 
 const self = fileURLToPath(import.meta.url);
-const cli = join(dirname(self), '..', 'dist', 'esm', 'cli', 'main.js');
+const cli = join(dirname(self), '..', 'dist', 'cli', 'main.js');
 /** What was done, for the last line. */
 const tally = { both: 0, acknowledged: 0, beyond: 0, partly: 0, empty: 0 };
 

@@ -20,7 +20,7 @@ import { seeded } from '../demo/seeded.mjs';
 import { openStore } from '../dist/esm/index.js';
 import { CountingProxy } from './counting-proxy.mjs';
 
-const cli = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'esm', 'cli', 'main.js');
+const cli = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'cli', 'main.js');
 const FILE_BYTES = 48 << 10;
 
 /** Content that does not compress and that no other file has. */

@@ -22,7 +22,7 @@ import { postgres } from './servers/postgres-server.mjs';
 import { redis } from './servers/redis-server.mjs';
 
 const SERVERS = { sqlite, leveldb, redis, postgres };
-const cli = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'esm', 'cli', 'main.js');
+const cli = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'cli', 'main.js');
 /** Longest time of load until the kill, ms. */
 const KILL_MS = 2000;
 /** A server that waits for the disk cannot be stopped in time: the sidecar tries again, and that is no failure. */

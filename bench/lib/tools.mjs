@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 /** The project's root. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The built program, as a user runs it. */
-export const CLI = join(ROOT, 'dist', 'esm', 'cli', 'main.js');
+export const CLI = join(ROOT, 'dist', 'cli', 'main.js');
 const GZIP_COPY = fileURLToPath(new URL('gzip-copy.mjs', import.meta.url));
 
 /**

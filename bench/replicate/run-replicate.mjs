@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { openStore, pushStore } from '../../dist/esm/index.js';
 import { CountingProxy } from '../../scripts/counting-proxy.mjs';
 
-const cli = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist', 'esm', 'cli', 'main.js');
+const cli = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist', 'cli', 'main.js');
 const PER_CHECKPOINT = 100_000;
 const PER_BATCH = 5000;
 const FACTS = { sequence: 0, type: 1, mode: 0o644, uid: 0, gid: 0, linkId: 0n, sparse: false };

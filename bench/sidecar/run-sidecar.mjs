@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { postgres } from '../../scripts/servers/postgres-server.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const cli = join(here, '..', '..', 'dist', 'esm', 'cli', 'main.js');
+const cli = join(here, '..', '..', 'dist', 'cli', 'main.js');
 const loads = join(here, 'sidecar-loads.mjs');
 const TICKS_PER_SECOND = 100;
 

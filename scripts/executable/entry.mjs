@@ -3,7 +3,7 @@
  * of zstd as assets beside it.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
@@ -30,10 +30,12 @@ export async function bundleExecutable(root) {
     const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
     return `loadEmbedded({ name: '${name}', bytes: new Uint8Array(getRawAsset('${name}')), sha256: '${sha256}' })`;
   };
+  const commands = join(root, 'dist', 'cli');
+  const program = readdirSync(commands).find((name) => /^program-\w+\.js$/.test(name)) ?? '';
   const imports = `import { loadEmbedded } from ${JSON.stringify(loader)};
 const { getRawAsset } = process.getBuiltinModule('node:sea');`;
   const { outputFiles } = await build({
-    entryPoints: [join(root, 'dist', 'esm', 'cli', 'main.js')],
+    stdin: { contents: `require(${JSON.stringify(join(commands, program))}).start();`, resolveDir: root },
     outfile: 'program.cjs',
     bundle: true,
     minifySyntax: true,
@@ -42,11 +44,6 @@ const { getRawAsset } = process.getBuiltinModule('node:sea');`;
     platform: 'node',
     target: 'node20',
     legalComments: 'none',
-    // Chunks of the bundled program are kept whole: what they do when they load is wanted.
-    ignoreAnnotations: true,
-    // The bundled program asks for Node's own modules by a `require` made of its place.
-    define: { 'import.meta.url': 'dkPlace' },
-    banner: { js: "'use strict';const dkPlace=require('node:url').pathToFileURL(process.execPath).href;" },
     plugins: [
       {
         name: 'embedded',

@@ -12,12 +12,13 @@ const ALLOWED = [
   /^docs\/images\/[\w-]+\.png$/,
   /^dist\/(esm|cjs)\/package\.json$/,
   /^dist\/(esm|cjs)\/([\w-]+\/)*[\w-]+\.(js|cjs|js\.map|d\.ts|d\.cts)$/,
+  /^dist\/cli\/(package\.json|main\.js|program-\w{16}\.js)$/,
   /^dist\/man\/diffkeeper\.1$/,
   /^prebuilds\/[a-z0-9]+-[a-z0-9+]+\/diffkeeper(\.glibc|\.musl)?\.node$/,
   /^native\/([\w-]+\/)*[\w-]+\.(cc|h|c|S)$/,
   /^native\/([\w-]+\/)*(README\.md|LICENSE\w*|COPYING)$/,
   /^native\/(exports\.map|sources\.json)$/,
-  /^scripts\/(install|build-addon)\.mjs$/,
+  /^scripts\/(install|build-addon|code-cache)\.mjs$/,
 ];
 
 /** Needed whatever else changes; the sources of the addon are added from their list. */
@@ -31,7 +32,7 @@ const REQUIRED = [
   'dist/esm/index.js',
   'dist/esm/index.d.ts',
   'dist/esm/addon.cjs',
-  'dist/esm/cli/main.js',
+  'dist/cli/main.js',
   'dist/cjs/index.js',
   'dist/cjs/index.d.ts',
   'dist/cjs/addon.cjs',
@@ -39,6 +40,7 @@ const REQUIRED = [
   'dist/man/diffkeeper.1',
   'scripts/install.mjs',
   'scripts/build-addon.mjs',
+  'scripts/code-cache.mjs',
   'native/sources.json',
   'native/exports.map',
   'native/common/glibc_floor.h',

@@ -1,24 +1,75 @@
 #!/usr/bin/env node
-/** Entry of the program. Loads the parser and nothing else: a command's code is loaded when it runs. */
-import { runProgram } from './program.js';
+/**
+ * Starts the program from the file beside this one, with the compiled code that V8 kept of it where there is some:
+ * compiling takes longer than most commands. CommonJS, as loading modules takes time too.
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Script } from 'node:vm';
+import { crc32 } from 'node:zlib';
 import { tuneRuntime } from './v8-settings.js';
 
-tuneRuntime();
+/** Name of the program's file, without its ending; it carries the digest of the content. Set when it is built. */
+declare const PROGRAM_NAME: string;
 
-/** 128 + SIGPIPE: the reader of our output has gone, which is its right. */
-const BROKEN_PIPE = 141;
-
-function leave(code: number): void {
-  process.exitCode = code;
-  // Output may still be on its way through a pipe; `exit` would cut it off.
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+export interface Program {
+  /** Runs the command that this process was started with, and ends the process. */
+  readonly start: () => void;
+  /** Runs one command; gives its exit code. */
+  readonly runProgram: (words: readonly string[]) => Promise<number>;
 }
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? BROKEN_PIPE : 1);
-});
+export interface LoadedProgram {
+  readonly program: Program;
+  readonly script: Script;
+  /** Keeps what is compiled by now for those who start the program later. Throws where that cannot be written. */
+  readonly keep: () => void;
+}
 
-runProgram(process.argv.slice(2)).then(leave, (error: unknown) => {
-  process.stderr.write(`diffkeeper: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  leave(1);
-});
+/** Bytes of the checksum behind kept code: V8 does not notice damage, and runs it or ends the process. */
+const CHECKSUM_BYTES = 4;
+
+function keptCode(file: string): Buffer | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch {
+    // Not kept: without it everything works, only later.
+    return undefined;
+  }
+  const length = bytes.length - CHECKSUM_BYTES;
+  if (length < 1) return undefined;
+  const code = bytes.subarray(0, length);
+  return crc32(code) === bytes.readUInt32LE(length) ? code : undefined;
+}
+
+function keepCode(file: string, code: Buffer): void {
+  const checksum = Buffer.alloc(CHECKSUM_BYTES);
+  checksum.writeUInt32LE(crc32(code));
+  // Whoever starts the program while this is written finds all of it or nothing.
+  const beside = `${file}.${process.pid}.tmp`;
+  writeFileSync(beside, Buffer.concat([code, checksum]));
+  renameSync(beside, file);
+}
+
+/** Loads the program. Compiled code that V8 does not want (another version, other settings) is compiled anew. */
+export function load(): LoadedProgram {
+  // Before anything is compiled: V8 takes kept code only under the settings it was made with.
+  tuneRuntime();
+  const file = join(__dirname, `${PROGRAM_NAME}.js`);
+  // V8 asks for its own version; bytes made on another processor could mislead it.
+  const codeFile = join(__dirname, `${PROGRAM_NAME}-${process.version}-${process.platform}-${process.arch}.cache`);
+  const kept = keptCode(codeFile);
+  const script = new Script(
+    `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`,
+    {
+      filename: file,
+      ...(kept && { cachedData: kept }),
+    },
+  );
+  const made: { exports: unknown } = { exports: {} };
+  script.runInThisContext()(made.exports, require, made, file, __dirname);
+  return { program: made.exports as Program, script, keep: () => keepCode(codeFile, script.createCachedData()) };
+}
+
+if (require.main === module) load().program.start();

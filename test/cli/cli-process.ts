@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The program as it was built. */
-const MAIN = path.join(ROOT, 'dist', 'esm', 'cli', 'main.js');
+const MAIN = path.join(ROOT, 'dist', 'cli', 'main.js');
 const SINGLE_FILE = process.env.DIFFKEEPER_TEST_PROGRAM;
 /** Command that runs it; `DIFFKEEPER_TEST_PROGRAM` names another program, such as the single-file executable. */
 export const PROGRAM: readonly [string, ...string[]] = SINGLE_FILE ? [SINGLE_FILE] : [process.execPath, MAIN];

@@ -17,7 +17,7 @@ async function peakOf(name: string, content: Buffer): Promise<number> {
   const deltas = new Map([['file', gzipped(content)]]);
   const hashes = new Map([['file', Buffer.from(sha256Hex(content))]]);
   const file = await older.write(`${name}/db.bolt`, writeBolt({ deltas, hashes, meta: new Map() }));
-  const program = join(projectRoot, 'dist', 'esm', 'cli', 'main.js');
+  const program = join(projectRoot, 'dist', 'cli', 'main.js');
   const words = ['-f', '%M', process.execPath, program, 'migrate', `--store=${file}`];
   const { status, stderr, stdout } = spawnSync('/usr/bin/time', words, { encoding: 'utf8' });
   expect(status, stderr).toBe(0);

@@ -66,7 +66,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffkeeper-readme-'));
   await mkdir(join(folder, 'node_modules'));
   await symlink(projectRoot, join(folder, 'node_modules', 'diffkeeper'));
-  const main = join(projectRoot, 'dist', 'esm', 'cli', 'main.js');
+  const main = join(projectRoot, 'dist', 'cli', 'main.js');
   await mkdir(join(folder, 'bin'));
   await writeFile(join(folder, 'bin', 'diffkeeper'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`);
   await chmod(join(folder, 'bin', 'diffkeeper'), 0o755);

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// Keeps what V8 compiles of the command line, so that starting it does not compile it again: runs the commands that are
+// wanted soonest in a directory of their own, then writes the compiled code beside the program.
+// Run by scripts/install.mjs and scripts/build-ts.mjs; what is printed is of no interest to anybody.
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const { load } = createRequire(import.meta.url)(
+  path.join(path.dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'cli', 'main.js'),
+);
+const { program, keep } = load();
+const place = fs.mkdtempSync(path.join(os.tmpdir(), 'diffkeeper-code-'));
+const at = (name) => path.join(place, name);
+const text = (lines) => Array.from({ length: lines }, (_, line) => `${line} line of text\n`).join('');
+
+try {
+  fs.mkdirSync(at('data/below'), { recursive: true });
+  for (let file = 0; file < 20; file += 1) fs.writeFileSync(at(`data/below/${file}`), text(100 + file));
+  const store = `--store=${at('keep')}`;
+  const data = `--state-dir=${at('data')}`;
+  await program.runProgram(['capture', data, store]);
+  fs.writeFileSync(at('data/below/3'), text(120));
+  fs.writeFileSync(at('data/large'), Buffer.alloc(3 << 20, 'page of a larger file'));
+  await program.runProgram(['capture', data, store]);
+  await program.runProgram(['recover', `--state-dir=${at('again')}`, store]);
+  await program.runProgram(['timeline', store]);
+  await program.runProgram(['delta', at('data/below/3'), at('data/large'), at('delta')]);
+  await program.runProgram(['patch', at('data/below/3'), at('delta'), at('large')]);
+  keep();
+} finally {
+  fs.rmSync(place, { recursive: true, force: true });
+}
+// Libraries may keep the process alive.
+process.exit(process.exitCode);

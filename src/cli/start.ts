@@ -1,0 +1,27 @@
+/** The program as a process. Loads the parser and nothing else: a command's code is loaded when it runs. */
+import { runProgram } from './program.js';
+import { tuneRuntime } from './v8-settings.js';
+
+export { runProgram } from './program.js';
+
+/** 128 + SIGPIPE: the reader of our output has gone, which is its right. */
+const BROKEN_PIPE = 141;
+
+function leave(code: number): void {
+  process.exitCode = code;
+  // Output may still be on its way through a pipe; `exit` would cut it off.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}
+
+/** Runs the command that this process was started with, and ends the process. */
+export function start(): void {
+  tuneRuntime();
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? BROKEN_PIPE : 1);
+  });
+
+  runProgram(process.argv.slice(2)).then(leave, (error: unknown) => {
+    process.stderr.write(`diffkeeper: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    leave(1);
+  });
+}
