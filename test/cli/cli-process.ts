@@ -133,12 +133,13 @@ export function runCli(words: readonly string[], options: CliOptions): Promise<C
   return startCli(words, options).ended;
 }
 
-/** JSON lines of an output. */
+/** JSON lines of an output, without those on progress: they come each second, so on a busy machine there are more. */
 export function jsonLines(text: string): Record<string, unknown>[] {
   return text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line): Record<string, unknown> => JSON.parse(line));
+    .map((line): Record<string, unknown> => JSON.parse(line))
+    .filter(({ type }) => type !== 'progress');
 }
 
 /** A directory of one test, and its removal. */
