@@ -48,6 +48,7 @@ class Pieces {
 constexpr uint8_t kGood = 0;
 constexpr uint8_t kUndecodable = 1;
 constexpr uint8_t kOtherBytes = 2;
+constexpr uint8_t kContextLost = 3;
 
 // Decoding of a batch: `data` and a status per item, items in parallel.
 class DecodingJob : public Worker {

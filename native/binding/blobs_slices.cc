@@ -1,12 +1,18 @@
 // decodeSlices: of each blob only the bytes that somebody asked for. The blob is decoded and verified whole in
 // memory that the thread keeps, which stays in the processor's cache; a few pages out of many blobs then cost no
-// fresh memory. Payloads and contexts are pieces of the caller's buffers, so that nothing is joined in JavaScript.
+// fresh memory. Payloads and contexts are pieces of the caller's buffers, so that nothing is joined in JavaScript;
+// contexts may also be pieces of earlier items of the batch, so that a chain of deltas is one crossing, and what lies
+// between its ends never leaves here.
+#include <atomic>
 #include <cstring>
+#include <memory>
+#include <mutex>
 
 #include "binding/args.h"
 #include "binding/blobs.h"
 #include "binding/digest_by.h"
 #include "binding/register.h"
+#include "common/task_graph.h"
 
 namespace dk {
 namespace {
@@ -19,6 +25,40 @@ constexpr uint64_t kContextBytesMax = 64u << 20;
 constexpr uint32_t kInData = 0xffffffff;
 // Buffer number of context bytes that are all zero.
 constexpr uint32_t kZeros = 0xffffffff;
+// From here on buffer numbers of context bytes mean items of the batch.
+constexpr uint32_t kItems = 0x80000000;
+
+// Memory of items that later ones need, used again when these are done.
+class Rooms {
+ public:
+  struct Room {
+    std::unique_ptr<uint8_t[]> bytes;
+    size_t length = 0;
+  };
+
+  // At least this long. Throws std::bad_alloc.
+  Room Take(size_t length) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      for (size_t i = free_.size(); i-- > 0;) {
+        if (free_[i].length < length) continue;
+        Room room = std::move(free_[i]);
+        free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
+        return room;
+      }
+    }
+    return {std::unique_ptr<uint8_t[]>(new uint8_t[length]), length};
+  }
+
+  void Give(Room room) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(std::move(room));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Room> free_;
+};
 
 class SlicesJob : public DecodingJob {
  public:
@@ -78,8 +118,17 @@ class SlicesJob : public DecodingJob {
     return starts;
   }
 
-  void CheckPiece(Napi::Env env, const uint32_t* piece, bool zeros_allowed) const {
-    if (piece[0] == kZeros && zeros_allowed) return;
+  // Notes what item `i` needs of earlier ones.
+  void CheckContext(Napi::Env env, const uint32_t* piece, size_t i) {
+    if (piece[0] == kZeros) return;
+    if (piece[0] < kItems) return CheckPiece(env, piece);
+    const uint32_t item = piece[0] - kItems;
+    if (item >= i || uint64_t{piece[1]} + piece[2] > decoded_[item]) ThrowRange(env, "a piece lies in no earlier item");
+    ++uses_[item];
+    graph_->Add(item, static_cast<uint32_t>(i));
+  }
+
+  void CheckPiece(Napi::Env env, const uint32_t* piece) const {
     if (piece[0] >= buffers_.size() || uint64_t{piece[1]} + piece[2] > buffers_[piece[0]].length) {
       ThrowRange(env, "a piece lies outside its buffer");
     }
@@ -89,11 +138,14 @@ class SlicesJob : public DecodingJob {
     if (contexts_.size() % 3 != 0 || slices_.size() != 2 * places_.size()) {
       ThrowRange(env, "contexts, slices or places are cut off");
     }
+    if (decoded_.size() >= kItems) throw MakeError(env, "DK_LIMIT", "too many items");
+    graph_ = std::make_unique<TaskGraph>(decoded_.size());
+    uses_ = std::vector<std::atomic<uint32_t>>(decoded_.size());
     for (size_t i = 0; i < decoded_.size(); ++i) {
-      CheckPiece(env, &payloads_[3 * i], false);
+      CheckPiece(env, &payloads_[3 * i]);
       uint64_t context = 0;
       for (size_t at = context_starts_[i]; at < context_starts_[i + 1]; ++at) {
-        CheckPiece(env, &contexts_[3 * at], true);
+        CheckContext(env, &contexts_[3 * at], i);
         context += contexts_[3 * at + 2];
       }
       if (decoded_[i] > kDecodedBytesMax || context > kContextBytesMax) {
@@ -112,6 +164,33 @@ class SlicesJob : public DecodingJob {
       }
       if (total_ > kSlicesBytesMax) throw MakeError(env, "DK_LIMIT", "the slices add up to more than 2 GiB");
     }
+  }
+
+  void Execute() override {
+    // What an item that is not decoded leaves is nobody's context.
+    status_.assign(decoded_.size(), kUndecodable);
+    if (graph_->empty()) return DecodingJob::Execute();
+    data_ = Output(total_);
+    items_ = std::vector<const uint8_t*>(decoded_.size());
+    kept_ = std::vector<Rooms::Room>(decoded_.size());
+    graph_->Run([this](size_t i) {
+      if (Cancelled()) return;
+      Decode(i);
+      for (size_t at = context_starts_[i]; at < context_starts_[i + 1]; ++at) {
+        const uint32_t buffer = contexts_[3 * at];
+        if (buffer < kItems || buffer == kZeros) continue;
+        Rooms::Room& room = kept_[buffer - kItems];
+        if (uses_[buffer - kItems].fetch_sub(1) == 1 && room.bytes) rooms_.Give(std::move(room));
+      }
+    });
+  }
+
+  bool ContextsGood(size_t i) const {
+    for (size_t at = context_starts_[i]; at < context_starts_[i + 1]; ++at) {
+      const uint32_t buffer = contexts_[3 * at];
+      if (buffer >= kItems && buffer != kZeros && status_[buffer - kItems] != kGood) return false;
+    }
+    return true;
   }
 
   // Where a slice goes.
@@ -137,7 +216,21 @@ class SlicesJob : public DecodingJob {
     return {joined->data(), joined->size()};
   }
 
-  zstd::Span Piece(const uint32_t* piece) const { return {buffers_[piece[0]].data + piece[1], piece[2]}; }
+  zstd::Span Piece(const uint32_t* piece) const {
+    const uint8_t* bytes = piece[0] < kItems ? buffers_[piece[0]].data : items_[piece[0] - kItems];
+    return {bytes + piece[1], piece[2]};
+  }
+
+  // Memory for the whole item: where it is wanted, or kept for later items, or the thread's.
+  uint8_t* Whole(size_t i, bool wanted, std::vector<uint8_t>* scratch) {
+    if (wanted) return Out(slice_starts_[i]);
+    if (uses_[i] > 0) {
+      kept_[i] = rooms_.Take(decoded_[i]);
+      return kept_[i].bytes.get();
+    }
+    if (scratch->size() < decoded_[i]) scratch->resize(decoded_[i]);
+    return scratch->data();
+  }
 
   void Decode(size_t i) override {
     static thread_local std::vector<uint8_t> joined;
@@ -145,10 +238,15 @@ class SlicesJob : public DecodingJob {
     const size_t first = slice_starts_[i];
     const size_t end = slice_starts_[i + 1];
     const bool whole = end - first == 1 && slices_[2 * first] == 0 && slices_[2 * first + 1] == decoded_[i];
-    if (!whole && scratch.size() < decoded_[i]) scratch.resize(decoded_[i]);
-    uint8_t* decoded = whole ? Out(first) : scratch.data();
-    const Coded coded{codecs_.data[i], Piece(&payloads_[3 * i]), Context(i, &joined), digests_.data + i * kDigestBytes};
-    status_[i] = DecodeVerified(coded, algo_, decoded, decoded_[i]);
+    uint8_t* decoded = Whole(i, whole, &scratch);
+    if (ContextsGood(i)) {
+      const zstd::Span payload = Piece(&payloads_[3 * i]);
+      const Coded coded{codecs_.data[i], payload, Context(i, &joined), digests_.data + i * kDigestBytes};
+      status_[i] = DecodeVerified(coded, algo_, decoded, decoded_[i]);
+    } else {
+      status_[i] = kContextLost;
+    }
+    if (uses_[i] > 0) items_[i] = decoded;
     for (size_t at = first; at < end; ++at) {
       const uint32_t length = slices_[2 * at + 1];
       if (length == 0) continue;
@@ -171,6 +269,13 @@ class SlicesJob : public DecodingJob {
   std::vector<uint64_t> out_starts_;
   uint8_t* target_ = nullptr;
   size_t target_length_ = 0;
+  // Who waits for whom, and how many pieces of each item later ones still need.
+  std::unique_ptr<TaskGraph> graph_;
+  std::vector<std::atomic<uint32_t>> uses_;
+  // Per item that later ones need: its bytes, and the memory when that is nobody else's.
+  std::vector<const uint8_t*> items_;
+  std::vector<Rooms::Room> kept_;
+  Rooms rooms_;
 };
 
 }  // namespace

@@ -12,7 +12,9 @@
 namespace dk::place {
 namespace {
 
-constexpr size_t kSlice = 32;
+// What one thread places before it asks for more.
+constexpr size_t kSliceEntries = 32;
+constexpr size_t kSliceBytes = 512 << 10;
 constexpr size_t kHoleBytes = 4096;
 constexpr size_t kLinkTextMax = 4095;
 
@@ -168,12 +170,19 @@ int PlaceEntries(const std::string& root, const std::vector<Entry>& entries, boo
       ++begin;
       continue;
     }
+    std::vector<size_t> starts;
     size_t end = begin;
-    while (end < entries.size() && !is_directory(end)) ++end;
-    ParallelFor((end - begin + kSlice - 1) / kSlice, [&](size_t slice) {
+    for (size_t bytes = 0; end < entries.size() && !is_directory(end); ++end) {
+      if (starts.empty() || end - starts.back() >= kSliceEntries || bytes >= kSliceBytes) {
+        starts.push_back(end);
+        bytes = 0;
+      }
+      bytes += entries[end].length;
+    }
+    starts.push_back(end);
+    ParallelFor(starts.size() - 1, [&](size_t slice) {
       ParentMaker parents(root_fd);
-      const size_t first = begin + slice * kSlice;
-      for (size_t i = first; i < std::min(first + kSlice, end); ++i) {
+      for (size_t i = starts[slice]; i < starts[slice + 1]; ++i) {
         (*status)[i] = PlaceOne(&parents, entries[i], owner);
       }
     });

@@ -31,12 +31,15 @@ export interface DecodeBatch {
 export interface DecodedBatch {
   /** Decoded bytes, concatenated by `decodedLengths` (failed items leave their room zeroed). */
   readonly data: Buffer;
-  /** 0 good; 1 the payload does not decode; 2 it decodes to other bytes than the digest says. */
+  /** 0 good; 1 the payload does not decode; 2 it decodes to other bytes than the digest says; 3 its context is not good. */
   readonly status: Uint8Array;
 }
 
 /** Buffer number of context bytes that are all zero. */
 export const ZERO_BYTES = 0xffffffff;
+
+/** From here on, up to ZERO_BYTES, buffer numbers of context bytes mean items of the batch: FROM_ITEMS + item. */
+export const FROM_ITEMS = 0x80000000;
 
 /** Place of a slice that goes to `data`. */
 export const IN_DATA = 0xffffffff;
@@ -49,7 +52,10 @@ export interface SliceBatch {
   readonly codecs: Uint8Array;
   /** At most 16 MiB each. */
   readonly decodedLengths: Uint32Array;
-  /** Context pieces per item, and all of them: triples (buffer or ZERO_BYTES, offset, length). */
+  /**
+   * Context pieces per item, and all of them: triples (buffer, offset, length), where the buffer may be ZERO_BYTES, or
+   * an earlier item of the batch, whose decoded bytes are meant: a chain of deltas is decoded in one call.
+   */
   readonly contextCounts: Uint32Array;
   readonly contexts: Uint32Array;
   /** Slices per item, and all of them: pairs (offset, length) within the decoded bytes. */

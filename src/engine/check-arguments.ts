@@ -8,6 +8,7 @@ import {
   type CutOptions,
   type DecodeBatch,
   type EncodeBatch,
+  FROM_ITEMS,
   IN_DATA,
   type PlaceBatch,
   type SliceBatch,
@@ -143,8 +144,8 @@ export function checkSliceBatch(batch: SliceBatch, bytesMax: number): void {
   checkCount(batch.slices.length, sum(batch.sliceCounts) * 2, 'slices');
   checkBytes(batch.target, 'target');
   checkCount(batch.places.length, batch.slices.length / 2, 'places');
-  checkTriples(batch.buffers, batch.payloads, false);
-  checkTriples(batch.buffers, batch.contexts, true);
+  for (let item = 0; item < count; item += 1) checkTriple(batch.buffers, batch.payloads, item);
+  checkContexts(batch);
   let bytes = 0;
   let slice = 0;
   for (const [item, slices] of batch.sliceCounts.entries()) {
@@ -163,13 +164,29 @@ export function checkSliceBatch(batch: SliceBatch, bytesMax: number): void {
   if (bytes > bytesMax) throw new RangeError(`the slices add up to ${bytes}, more than ${bytesMax}`);
 }
 
-function checkTriples(buffers: readonly Uint8Array[], triples: Uint32Array, zerosAllowed: boolean): void {
-  for (let at = 0; at < triples.length; at += 3) {
-    const buffer = triples[at] ?? 0;
-    if (zerosAllowed && buffer === ZERO_BYTES) continue;
-    if ((triples[at + 1] ?? 0) + (triples[at + 2] ?? 0) > (buffers[buffer]?.length ?? -1)) {
-      throw new RangeError(`piece ${at / 3} lies outside its buffer`);
+function checkContexts({ buffers, contexts, contextCounts, decodedLengths }: SliceBatch): void {
+  let piece = 0;
+  for (const [item, pieces] of contextCounts.entries()) {
+    for (const end = piece + pieces; piece < end; piece += 1) {
+      const buffer = contexts[3 * piece] ?? 0;
+      if (buffer === ZERO_BYTES) continue;
+      if (buffer < FROM_ITEMS) {
+        checkTriple(buffers, contexts, piece);
+        continue;
+      }
+      const earlier = buffer - FROM_ITEMS;
+      const last = (contexts[3 * piece + 1] ?? 0) + (contexts[3 * piece + 2] ?? 0);
+      if (earlier >= item || last > (decodedLengths[earlier] ?? 0)) {
+        throw new RangeError(`piece ${piece} lies in no earlier item`);
+      }
     }
+  }
+}
+
+function checkTriple(buffers: readonly Uint8Array[], triples: Uint32Array, index: number): void {
+  const length = buffers[triples[3 * index] ?? 0]?.length ?? -1;
+  if ((triples[3 * index + 1] ?? 0) + (triples[3 * index + 2] ?? 0) > length) {
+    throw new RangeError(`piece ${index} lies outside its buffer`);
   }
 }
 

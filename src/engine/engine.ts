@@ -19,6 +19,7 @@ export {
   type DecodedBatch,
   type EncodeBatch,
   type EncodedBatch,
+  FROM_ITEMS,
   IN_DATA,
   type SliceBatch,
   ZERO_BYTES,

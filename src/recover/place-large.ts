@@ -6,18 +6,18 @@
  */
 import { close, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
-import { type BytePath, isDiffKeeperError, LIMITS } from '../core/core.js';
+import { type BytePath, isDiffKeeperError } from '../core/core.js';
 import type { FileWriter } from '../engine/engine.js';
 import type { Extent, Version } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
+import { AtOnce } from './at-once.js';
 import { rowOf } from './attribute-rows.js';
+import { STEP_BYTES_MAX, type Step, stepsOf } from './large-steps.js';
 import { digestMismatch } from './place-small.js';
 import type { RecoverJob } from './recover-job.js';
 import { RootedDirectory } from './rooted-directory.js';
 import { DIRECT_FILE_BYTES_MIN, WriteWay } from './write-way.js';
 
-/** A whole window: neighbouring steps then need no blob of each other's. */
-const STEP_BYTES = LIMITS.windowBytes;
 const FILES_AT_ONCE = 2;
 /** So many steps behind the one being read, the disk is asked for the next already. */
 const AHEAD_STEPS = 2;
@@ -34,38 +34,25 @@ interface Piece {
 /** Writes large files, a few at a time. */
 export class LargeLane {
   readonly #job: RecoverJob;
-  readonly #running = new Set<Promise<void>>();
+  readonly #files = new AtOnce(FILES_AT_ONCE);
   readonly #way = new WriteWay();
-  #fatal: unknown;
 
   constructor(job: RecoverJob) {
     this.#job = job;
   }
 
   /** Starts a file as soon as there is room for it. Throws what ended an earlier one and the recover. */
-  async add(version: Version): Promise<void> {
-    while (this.#running.size >= FILES_AT_ONCE) await Promise.race(this.#running);
-    this.#throwFatal();
-    const run: Promise<void> = placeLarge(this.#job, version, this.#way)
-      .catch((error: unknown) => {
-        this.#fatal ??= error;
-      })
-      .finally(() => this.#running.delete(run));
-    this.#running.add(run);
+  add(version: Version): Promise<void> {
+    return this.#files.start(() => placeLarge(this.#job, version, this.#way));
   }
 
-  async drain(): Promise<void> {
-    await this.settle();
-    this.#throwFatal();
+  drain(): Promise<void> {
+    return this.#files.drain();
   }
 
   /** Waits until no file is being written, whatever came of it. */
-  async settle(): Promise<void> {
-    await Promise.all(this.#running);
-  }
-
-  #throwFatal(): void {
-    if (this.#fatal !== undefined) throw this.#fatal;
+  settle(): Promise<void> {
+    return this.#files.settle();
   }
 }
 
@@ -125,11 +112,6 @@ async function placeOnce(
   }
 }
 
-/** Bytes of the step that begins at `offset`. */
-function stepBytes(version: Version, offset: number): number {
-  return Math.min(STEP_BYTES, version.size - offset);
-}
-
 /** Writes the content step by step; yields the bytes of each. The next step is read while one is written. */
 async function* writeSteps(
   job: RecoverJob,
@@ -138,28 +120,30 @@ async function* writeSteps(
 ): AsyncGenerator<number> {
   const { writer, way } = how;
   const reader = job.store.reader(version);
-  const load = (offset: number, room: Buffer): Promise<Piece[]> => loadStep(reader, { offset, room, way: how.reading });
+  const steps = await stepsOf(reader);
+  const longest = steps.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+  const load = async (step: Step | undefined, room: Buffer): Promise<Piece[]> =>
+    step ? loadStep(reader, step, { room, way: how.reading }) : [];
   // The pieces of a sparse file begin anywhere.
   const direct = version.size >= DIRECT_FILE_BYTES_MIN && !version.sparse;
-  const room = () => (direct ? job.engine.alignedBuffer(STEP_BYTES) : Buffer.allocUnsafeSlow(stepBytes(version, 0)));
+  const room = () => (direct ? job.engine.alignedBuffer(STEP_BYTES_MAX) : Buffer.allocUnsafeSlow(longest));
   let [reading, writing] = [room(), room()];
-  let ahead = load(0, reading);
+  let ahead = load(steps[0], reading);
   let asked: Promise<unknown> = Promise.resolve();
   try {
-    for (let offset = 0; offset < version.size; offset += STEP_BYTES) {
+    for (const [index, step] of steps.entries()) {
       const pieces = await ahead;
       [reading, writing] = [writing, reading];
-      const next = offset + STEP_BYTES;
-      const later = next + STEP_BYTES * AHEAD_STEPS;
-      if (later < version.size) asked = Promise.all([asked, reader.prefetch(later, stepBytes(version, later))]);
-      ahead = next < version.size ? load(next, reading) : Promise.resolve([]);
+      const later = steps[index + 1 + AHEAD_STEPS];
+      if (later) asked = Promise.all([asked, reader.prefetch(later.offset, later.bytes)]);
+      ahead = load(steps[index + 1], reading);
       // When writing fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
       job.check();
       for (const { position, bytes } of pieces) {
         await (direct ? way.write(writer, position, bytes) : writer.write(position, bytes, false));
       }
-      yield stepBytes(version, offset);
+      yield step.bytes;
     }
   } finally {
     // The caller may close the store as soon as it hears of an error.
@@ -170,10 +154,10 @@ async function* writeSteps(
 /** Reads one step into `room`; of a sparse file only what is not a hole. */
 async function loadStep(
   reader: VersionReader,
-  { offset, room, way }: { readonly offset: number; readonly room: Buffer; readonly way: Reading },
+  { offset, bytes: length }: Step,
+  { room, way }: { readonly room: Buffer; readonly way: Reading },
 ): Promise<Piece[]> {
   const { version } = reader;
-  const length = stepBytes(version, offset);
   const readExactly = async (position: number, bytes: number, into: Buffer): Promise<Uint8Array> => {
     const read = await reader[way](position, bytes, into);
     if (read.length !== bytes) throw digestMismatch(version.path);

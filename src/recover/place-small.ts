@@ -1,12 +1,16 @@
 /**
- * Small lane: files of at most one blob's size and symbolic links. One batch is
- * read and verified while the batch before it is being placed.
+ * Small lane: files of at most one blob's size and symbolic links, in batches. While one is looked up, another is
+ * decoded, and a third is being placed.
  */
 import { type BytePath, DiffKeeperError, joinBytes, LIMITS, pathToText } from '../core/core.js';
 import { STAT_COLUMNS } from '../engine/engine.js';
 import { type Digest, VERSION_TYPE, type Version } from '../format/format.js';
+import { AtOnce } from './at-once.js';
 import { fillRow } from './attribute-rows.js';
 import type { RecoverJob } from './recover-job.js';
+
+/** One in each phase. */
+const BATCHES_AT_ONCE = 3;
 
 /** Entries with their verified content, ready to be placed. */
 interface Gathered {
@@ -25,7 +29,7 @@ export class SmallLane {
   readonly #job: RecoverJob;
   #waiting: Version[] = [];
   #waitingBytes = 0;
-  #placing: Promise<void> = Promise.resolve();
+  readonly #batches = new AtOnce(BATCHES_AT_ONCE);
 
   constructor(job: RecoverJob) {
     this.#job = job;
@@ -41,12 +45,12 @@ export class SmallLane {
   /** Resolves when everything taken so far is in place; throws what ended the recover. */
   async drain(): Promise<void> {
     await this.#flush();
-    await this.#placing;
+    await this.#batches.drain();
   }
 
   /** Waits for native work under way, whatever comes of it. */
-  async settle(): Promise<void> {
-    await this.#placing.catch(() => {});
+  settle(): Promise<void> {
+    return this.#batches.settle();
   }
 
   async #flush(): Promise<void> {
@@ -55,12 +59,11 @@ export class SmallLane {
     this.#waitingBytes = 0;
     if (versions.length === 0) return;
     this.#job.check();
-    const gathered = await gather(this.#job, versions);
-    await this.#placing;
-    this.#job.check();
-    this.#placing = place(this.#job, gathered);
-    // The next flush awaits it; until then a failure must not count as unhandled.
-    this.#placing.catch(() => {});
+    await this.#batches.start(async () => {
+      const gathered = await gather(this.#job, versions);
+      this.#job.check();
+      await place(this.#job, gathered);
+    });
   }
 }
 

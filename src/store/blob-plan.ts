@@ -1,118 +1,42 @@
 /**
  * What has to be decoded for some slices of blobs: the whole closure of contexts, found before anything is decoded.
- * Each blob is decoded once, lowest depth first, and only the slices that something needs are kept: following the
- * chains one by one would decode shared ancestors again and again, doubling with every layer.
+ * Each blob is decoded once: following the chains one by one would decode shared ancestors again and again, doubling
+ * with every layer.
  */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { type Digest, digestKey, type Extent } from '../format/format.js';
-import type { BlobFetch, CodedBlob } from './blob-fetch.js';
-import type { BlobInfo } from './types.js';
+import type { BlobFetch } from './blob-fetch.js';
+import { PlanNode } from './plan-node.js';
+import { type Stage, stagesOf } from './plan-stages.js';
 
-/** Bytes of a blob that are wanted; without a length the whole of it. */
+/** Bytes of a blob that are asked for. */
 export interface Demand {
   readonly digest: Digest;
   readonly offset: number;
+  /** Of a demand without length the whole blob is meant; such demands make up a target of their own. */
   readonly length?: number;
-  /** Where the bytes are wanted in the caller's target; of a blob that nothing else needs they go straight there. */
+  /** Where the bytes go in the caller's target. */
   readonly at?: number;
 }
 
-/** More than the longest slice: offset and length then fit one number. */
-const LENGTH_UNIT = 2 * LIMITS.blobBytes;
-
-/** One blob of a plan. */
-export class PlanNode {
+/** A piece of a context. */
+interface Need {
   readonly key: string;
-  readonly info: BlobInfo;
-  /** Read ahead for blobs with a context, because it names further blobs. */
-  coded: CodedBlob | undefined;
-  /** Decoded slices, from `dataAt` on, or why there are none. */
-  data: Buffer | Error | undefined;
-  dataAt = 0;
-  /** Blobs and results that still need the data. */
-  uses = 0;
-  /** Places in the caller's target, one per slice, when all uses have one; there is no `data` then. */
-  places: number[] | undefined = [];
-  /** Pairs (offset, length): as demanded first, ascending and apart once settled. */
-  #wants: number[] = [];
-  /** Where each settled slice begins among the slices. */
-  #starts: number[] = [];
-  #bytes = 0;
-
-  constructor(key: string, info: BlobInfo) {
-    this.key = key;
-    this.info = info;
-  }
-
-  /** Where the slices begin and how long they are; valid once settled. */
-  get slices(): readonly number[] {
-    return this.#wants;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  want(offset: number, length: number, at?: number): number {
-    const end = Math.min(offset + length, this.info.decodedBytes);
-    this.uses += 1;
-    if (at === undefined) this.places = undefined;
-    if (end <= offset) return 0;
-    // A dictionary is wanted by each blob that is coded with it, and always the same way.
-    const last = this.#wants.length - 2;
-    if (at === undefined && this.#wants[last] === offset && this.#wants[last + 1] === end - offset) return 0;
-    this.#wants.push(offset, end - offset);
-    if (at !== undefined) this.places?.push(at);
-    return end - offset;
-  }
-
-  /** Sorts and merges what is wanted, unless each slice has its own place. */
-  settle(): void {
-    if (this.places) return;
-    // One number per slice: typed arrays are sorted by value, and far faster than objects.
-    const order = new Float64Array(this.#wants.length / 2);
-    for (let i = 0; i < order.length; i += 1) {
-      order[i] = (this.#wants[2 * i] as number) * LENGTH_UNIT + (this.#wants[2 * i + 1] as number);
-    }
-    order.sort();
-    const slices: number[] = [];
-    let end = -1;
-    for (let index = 0; index < order.length; index += 1) {
-      const packed = order[index] as number;
-      const offset = Math.floor(packed / LENGTH_UNIT);
-      const sliceEnd = offset + (packed - offset * LENGTH_UNIT);
-      if (offset > end) slices.push(offset, sliceEnd - offset);
-      else if (sliceEnd > end) slices[slices.length - 1] = sliceEnd - (slices[slices.length - 2] as number);
-      end = Math.max(end, sliceEnd);
-    }
-    this.#wants = slices;
-    this.#bytes = 0;
-    this.#starts = [];
-    for (let i = 0; i < slices.length; i += 2) {
-      this.#starts.push(this.#bytes);
-      this.#bytes += slices[i + 1] as number;
-    }
-  }
-
-  /** Place of these bytes in `data`; they must have been wanted. */
-  place(offset: number): number {
-    let low = 0;
-    let high = this.#starts.length;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if ((this.#wants[2 * middle] as number) <= offset) low = middle;
-      else high = middle;
-    }
-    return this.dataAt + (this.#starts[low] as number) + offset - (this.#wants[2 * low] as number);
-  }
+  readonly digest: Digest;
+  readonly offset: number;
+  readonly length: number;
 }
 
 export class BlobPlan {
   readonly nodes = new Map<string, PlanNode>();
   /** Blobs whose records cannot be found or read. */
   readonly failed = new Map<string, Error>();
+  /** What is to be decoded, in this order. */
+  stages: readonly Stage[] = [];
+  /** Length of the target for demands without length. */
+  wholeBytes = 0;
   /** Bytes that carrying the plan out holds at most, roughly: coded records and slices. */
-  bytes = 0;
+  #bytes = 0;
   readonly #fetch: BlobFetch;
   readonly #bytesMax: number;
 
@@ -123,42 +47,65 @@ export class BlobPlan {
 
   /** False when it would hold more than allowed; it cannot be used then. */
   async build(demands: readonly Demand[]): Promise<boolean> {
-    let next: readonly Demand[] = demands;
-    while (next.length > 0) {
-      const fresh = await this.#locate(next);
-      for (let index = 0; index < next.length; index += 1) {
-        const { digest, offset, length, at } = next[index] as Demand;
-        const node = this.nodes.get(digestKey(digest));
-        if (node) this.bytes += node.want(offset, length ?? node.info.decodedBytes, at);
-      }
-      if (this.bytes > this.#bytesMax) return false;
-      const based = fresh.filter((node) => node.info.depth > 0);
-      const coded = await this.#fetch.fetch(
-        based.map((node) => node.info),
-        this.failed,
-      );
-      const needed: Demand[] = [];
-      for (const blob of coded) {
-        (this.nodes.get(blob.key) as PlanNode).coded = blob;
-        this.bytes += blob.record.payload.length;
-        for (let index = 0; index < blob.context.length; index += 1) {
-          const { digest, offset, length } = blob.context[index] as Extent;
-          if (digest) needed.push({ digest, offset, length });
-        }
-      }
-      next = needed;
+    const keys = demands.map(({ digest }) => digestKey(digest));
+    let fresh = await this.#locate(keys, demands);
+    for (let index = 0; index < demands.length; index += 1) this.#ask(keys[index] as string, demands[index] as Demand);
+    while (fresh.length > 0 && this.#bytes <= this.#bytesMax) fresh = await this.#follow(fresh);
+    if (this.#bytes > this.#bytesMax) return false;
+    const { stages, keptBytes } = stagesOf([...this.nodes.values()].filter((node) => !this.failed.has(node.key)));
+    this.stages = stages;
+    return this.#bytes + keptBytes <= this.#bytesMax;
+  }
+
+  #ask(key: string, { offset, length, at }: Demand): void {
+    const node = this.nodes.get(key);
+    if (!node) return;
+    if (length !== undefined) {
+      this.#bytes += node.ask(offset, length, at as number);
+    } else if (node.places.length === 0) {
+      this.#bytes += node.ask(0, node.info.decodedBytes, this.wholeBytes);
+      this.wholeBytes += node.info.decodedBytes;
     }
-    for (const node of this.nodes.values()) node.settle();
-    return true;
+  }
+
+  /** Reads the records of those of the blobs that have a context; gives what these contexts name for the first time. */
+  async #follow(nodes: readonly PlanNode[]): Promise<PlanNode[]> {
+    const based = nodes.filter((node) => node.info.depth > 0).map((node) => node.info);
+    const coded = await this.#fetch.fetch(based, this.failed);
+    const needs: Need[] = [];
+    for (const { context } of coded) {
+      for (let index = 0; index < context.length; index += 1) {
+        const { digest, offset, length } = context[index] as Extent;
+        if (digest) needs.push({ key: digestKey(digest), digest, offset, length });
+      }
+    }
+    const fresh = await this.#locate(
+      needs.map(({ key }) => key),
+      needs,
+    );
+    let next = 0;
+    for (const blob of coded) {
+      const node = this.nodes.get(blob.key) as PlanNode;
+      node.coded = blob;
+      this.#bytes += blob.record.payload.length + blob.record.contextList.length;
+      node.below = blob.context.map(({ digest }) => {
+        if (digest === null) return null;
+        const { key, offset, length } = needs[next] as Need;
+        next += 1;
+        const below = this.nodes.get(key);
+        below?.need(offset, length);
+        return below ?? this.failed.get(key) ?? notPlanned();
+      });
+    }
+    return fresh;
   }
 
   /** Nodes for blobs not met before. */
-  async #locate(demands: readonly Demand[]): Promise<PlanNode[]> {
+  async #locate(keys: readonly string[], named: readonly { readonly digest: Digest }[]): Promise<PlanNode[]> {
     const unknown = new Map<string, Digest>();
-    for (let index = 0; index < demands.length; index += 1) {
-      const { digest } = demands[index] as Demand;
-      const key = digestKey(digest);
-      if (!this.nodes.has(key) && !this.failed.has(key)) unknown.set(key, digest);
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as string;
+      if (!this.nodes.has(key) && !this.failed.has(key)) unknown.set(key, (named[index] as Need).digest);
     }
     const infos = await this.#fetch.locate([...unknown.values()], this.failed);
     return infos.map((info) => {
@@ -168,34 +115,26 @@ export class BlobPlan {
     });
   }
 
-  /** Nodes by depth, lowest first, in pack order within a depth. */
-  levels(): PlanNode[][] {
-    const levels: PlanNode[][] = [];
-    for (const node of this.nodes.values()) {
-      if (this.failed.has(node.key)) continue;
-      const level = levels[node.info.depth];
-      if (level) level.push(node);
-      else levels[node.info.depth] = [node];
-    }
-    return levels.filter((level) => level !== undefined).map((level) => level.sort(inPackOrder));
-  }
-
-  /** The blob with its data, or what keeps it away. */
+  /** The blob, or what keeps it away. */
   find(digest: Digest): PlanNode | Error {
     const key = digestKey(digest);
     const failure = this.failed.get(key);
     if (failure) return failure;
     const node = this.nodes.get(key);
-    if (node?.data instanceof Error) return node.data;
-    return node ?? new DiffKeeperError('DK_CORRUPT_RECORD', 'a blob was not planned');
+    return node?.failure ?? node ?? notPlanned();
+  }
+
+  /** What keeps a blob away that a context was to come from, as far as it is known by now. */
+  lost(below: PlanNode | Error): Error | undefined {
+    return below instanceof Error ? below : (this.failed.get(below.key) ?? below.failure);
   }
 }
 
-function inPackOrder(one: PlanNode, other: PlanNode): number {
-  return one.info.pack - other.info.pack || one.info.offset - other.info.offset;
+function notPlanned(): Error {
+  return new DiffKeeperError('DK_CORRUPT_RECORD', 'a blob was not planned');
 }
 
-/** Fails unless the context can be put together from what the plan has decoded so far. */
+/** Fails unless the context can be put together from blobs below, as far as is known by now. */
 export function checkContext(plan: BlobPlan, node: PlanNode, context: readonly Extent[]): Error | undefined {
   let total = 0;
   for (let index = 0; index < context.length; index += 1) {
@@ -203,8 +142,9 @@ export function checkContext(plan: BlobPlan, node: PlanNode, context: readonly E
     total += length;
     if (total > LIMITS.contextBytes) return new DiffKeeperError('DK_LIMIT', 'a context is too long', { actual: total });
     if (digest === null) continue;
-    const below = plan.find(digest);
-    if (below instanceof Error) return below;
+    const below = node.below[index] ?? notPlanned();
+    const lost = plan.lost(below);
+    if (lost || below instanceof Error) return lost;
     if (below.info.depth >= node.info.depth) {
       return new DiffKeeperError('DK_CORRUPT_RECORD', 'a context blob is not below the blob that needs it');
     }

@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest';
-import { type Engine, IN_DATA, type SliceBatch, TRY, ZERO_BYTES } from '../../src/engine/engine.js';
+import { type Engine, FROM_ITEMS, IN_DATA, type SliceBatch, TRY, ZERO_BYTES } from '../../src/engine/engine.js';
 import { editedBytes, lengthsOf, patternBytes, textBytes } from './samples.js';
+
+const CHAINS = 9;
+const LINKS = 6;
 
 /** Slices of blobs: part of the conformance suite. */
 export function describeSlices(engine: Engine): void {
@@ -32,6 +35,53 @@ export function describeSlices(engine: Engine): void {
       digests: Buffer.concat([engine.digest('blake3', target), engine.digest('blake3', text)]),
       algo: 'blake3',
     };
+  };
+
+  const coded = async (bytes: Buffer, context: Buffer) =>
+    engine.encodeBlobs({
+      targets: bytes,
+      targetLengths: lengthsOf([bytes]),
+      contexts: context,
+      contextLengths: Uint32Array.of(context.length),
+      tries: Uint8Array.of(TRY.xor | TRY.zstdContext),
+      level: 3,
+    });
+
+  /** Chains of deltas, link by link side by side, of which only the ends are wanted; and these ends. */
+  const chains = async (): Promise<{ readonly batch: SliceBatch; readonly last: Buffer[] }> => {
+    const last = Array.from({ length: CHAINS }, (_, chain) => patternBytes(20_000 + 7 * chain, chain));
+    const columns = { payloads: [] as Buffer[], codecs: [] as number[], lengths: [] as number[] };
+    const [contexts, digests]: [number[], Buffer[]] = [[], []];
+    for (let link = 0; link < LINKS; link += 1) {
+      for (let chain = 0; chain < CHAINS; chain += 1) {
+        const before = last[chain] as Buffer;
+        const bytes = link === 0 ? before : editedBytes(before, link);
+        const { payloads, codecs } = await coded(bytes, link === 0 ? Buffer.alloc(0) : before);
+        if (link > 0) contexts.push(FROM_ITEMS + columns.codecs.length - CHAINS, 0, before.length);
+        columns.payloads.push(payloads);
+        columns.codecs.push(codecs[0] ?? 0);
+        columns.lengths.push(bytes.length);
+        digests.push(engine.digest('blake3', bytes));
+        last[chain] = bytes;
+      }
+    }
+    const count = CHAINS * LINKS;
+    const atEnds = (value: number) => Uint32Array.from({ length: count }, (_, i) => (i < count - CHAINS ? 0 : value));
+    const batch: SliceBatch = {
+      buffers: columns.payloads,
+      payloads: Uint32Array.from(columns.payloads.flatMap((payload, index) => [index, 0, payload.length])),
+      codecs: Uint8Array.from(columns.codecs),
+      decodedLengths: Uint32Array.from(columns.lengths),
+      contextCounts: Uint32Array.from({ length: count }, (_, i) => (i < CHAINS ? 0 : 1)),
+      contexts: Uint32Array.from(contexts),
+      sliceCounts: atEnds(1),
+      slices: Uint32Array.from(last.flatMap((bytes) => [0, bytes.length])),
+      target: Buffer.alloc(0),
+      places: new Uint32Array(CHAINS).fill(IN_DATA),
+      digests: Buffer.concat(digests),
+      algo: 'blake3',
+    };
+    return { batch, last };
   };
 
   it('gives slices of blobs whose context is in pieces', async () => {
@@ -91,6 +141,74 @@ export function describeSlices(engine: Engine): void {
     });
     expect([...decoded.status]).toEqual([0]);
     expect(decoded.data.equals(edited)).toBe(true);
+  });
+
+  it('decodes chains in one call, of which only the ends are asked for', async () => {
+    const { batch, last } = await chains();
+    const decoded = await engine.decodeSlices(batch);
+    expect([...decoded.status]).toEqual(Array.from({ length: batch.codecs.length }, () => 0));
+    expect(decoded.data.equals(Buffer.concat(last))).toBe(true);
+  });
+
+  it('gives nothing that stands on what differs from its digest, and all the rest', async () => {
+    const { batch, last } = await chains();
+    const digests = Buffer.from(batch.digests);
+    // Of the second chain the second link.
+    const wrong = CHAINS + 1;
+    digests[32 * wrong] = (digests[32 * wrong] as number) ^ 1;
+    const { status, data } = await engine.decodeSlices({ ...batch, digests });
+    const expected = Array.from({ length: CHAINS * LINKS }, (_, item) => {
+      if (item % CHAINS !== 1 || item < wrong) return 0;
+      return item === wrong ? 2 : 3;
+    });
+    expect([...status]).toEqual(expected);
+    last[1] = Buffer.alloc(last[1]?.length ?? 0);
+    expect(data.equals(Buffer.concat(last))).toBe(true);
+  });
+
+  it('takes contexts from several items, and from buffers beside them', async () => {
+    const { batch, last } = await chains();
+    const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = last;
+    const context = Buffer.concat([first.subarray(100, 5000), text, Buffer.alloc(50), second, first.subarray(0, 10)]);
+    const edited = editedBytes(context, 3);
+    const { payloads, codecs } = await coded(edited, context);
+    const count = batch.codecs.length;
+    const ends = [FROM_ITEMS + count - CHAINS, FROM_ITEMS + count - CHAINS + 1];
+    const [one = 0, two = 0] = ends;
+    const longer: SliceBatch = {
+      ...batch,
+      buffers: [...batch.buffers, payloads, text],
+      payloads: Uint32Array.from([...batch.payloads, batch.buffers.length, 0, payloads.length]),
+      codecs: Uint8Array.from([...batch.codecs, ...codecs]),
+      decodedLengths: Uint32Array.from([...batch.decodedLengths, edited.length]),
+      contextCounts: Uint32Array.from([...batch.contextCounts, 5]),
+      contexts: Uint32Array.from([
+        ...[...batch.contexts, one, 100, 4900, batch.buffers.length + 1, 0, text.length, ZERO_BYTES, 0, 50],
+        ...[two, 0, second.length, one, 0, 10],
+      ]),
+      sliceCounts: Uint32Array.from([...batch.sliceCounts, 1]),
+      slices: Uint32Array.from([...batch.slices, 0, edited.length]),
+      places: Uint32Array.from([...batch.places, 0]),
+      target: Buffer.alloc(edited.length),
+      digests: Buffer.concat([batch.digests, engine.digest('blake3', edited)]),
+    };
+    const decoded = await engine.decodeSlices(longer);
+    expect(decoded.status.every((status) => status === 0)).toBe(true);
+    expect(decoded.data.equals(Buffer.concat(last))).toBe(true);
+    expect(Buffer.from(longer.target).equals(edited)).toBe(true);
+  });
+
+  it('refuses pieces of items that come later, or lie outside them', async () => {
+    const { batch } = await chains();
+    const first = 3 * batch.contextCounts.slice(0, 2 * CHAINS - 1).reduce((sum, count) => sum + count, 0);
+    for (const wrong of [2 * CHAINS - 1, 2 * CHAINS, batch.codecs.length, 0x7ffffffe]) {
+      const contexts = Uint32Array.from(batch.contexts);
+      contexts[first] = FROM_ITEMS + wrong;
+      await expect(engine.decodeSlices({ ...batch, contexts })).rejects.toThrow(RangeError);
+    }
+    const contexts = Uint32Array.from(batch.contexts);
+    contexts[first + 1] = 1;
+    await expect(engine.decodeSlices({ ...batch, contexts })).rejects.toThrow(RangeError);
   });
 
   it('refuses pieces and slices that lie elsewhere', async () => {
