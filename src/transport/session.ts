@@ -188,7 +188,8 @@ export class TransportSession implements Session {
     for (const link of this.#outbox.tend()) {
       link.destroy(new DiffKeeperError('DK_CONNECTION', 'a stream stood still while others went on'));
     }
-    const wanted = this.#count.look(links);
+    // Those that stand by tell nothing about the way.
+    const wanted = this.#count.look(links.slice(0, 1 + this.#streams.active));
     if (wanted === undefined) return;
     if (this.#parts.openStreams !== undefined) this.#parts.openStreams(wanted);
     else this.#control.send(FRAME.streams, encodeNumber(Math.min(wanted, LIMITS.streams)));

@@ -1,0 +1,156 @@
+/** The number of streams that a session settles at, on lines that are calculated. */
+import { availableParallelism } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import { SOCKET_FIGURES } from '../../src/engine/engine.js';
+import { sessionSettings } from '../../src/transport/session-settings.js';
+import { StreamCount } from '../../src/transport/stream-count.js';
+import type { StreamRules } from '../../src/transport/transport.js';
+import { PLAIN } from './session-fixture.js';
+
+const TICK_MS = 50;
+/** Opening a connection, TLS, joining. */
+const JOIN_RTTS = 5;
+
+interface Line {
+  readonly rttMs: number;
+  /** So many streams fill it: each gets at most that share of it. */
+  readonly fullAt: number;
+  /** What each stream more takes away from the whole, as a share. */
+  readonly cost?: number;
+  /** How much the rate of each moment is off, as a share. */
+  readonly noise?: number;
+  /** Whether the kernel tells of round trips. Default true. */
+  readonly told?: boolean;
+  /** Whether packets wait when the line is full. Default true; false: processors are what is full. */
+  readonly queues?: boolean;
+  readonly streams?: StreamRules;
+  readonly seed?: number;
+}
+
+/** Bytes a second of all streams together. */
+const CAPACITY = 300 * 125_000;
+
+/** What a number of streams brings when it is up to speed, as a share of the best that a number up to 64 does. */
+function share(line: Line, count: number): number {
+  const { fullAt, cost = 0 } = line;
+  const steady = (streams: number): number => Math.min(1, streams / fullAt) * (1 - cost * streams);
+  return steady(count) / Math.max(...Array.from({ length: 64 }, (_, index) => steady(index + 1)));
+}
+
+/** Numbers from 0 to 1 that are the same each time. */
+function seededNumbers(seed: number): () => number {
+  let state = seed * 7919;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Taken over in each tick: on a busy machine the rate is off for a second or two, and for a moment. */
+class Rate {
+  #share = 0;
+  #drift = 0;
+
+  bytes(goal: number, { rttMs, noise = 0 }: Line, random: () => number): number {
+    this.#share += (goal - this.#share) * (1 - Math.exp(-TICK_MS / (2 * rttMs)));
+    this.#drift = this.#drift * 0.95 + 0.31 * noise * (2 * random() - 1);
+    const factor = Math.max(0.1, 1 + this.#drift + noise * (2 * random() - 1));
+    return ((CAPACITY * TICK_MS) / 1000) * this.#share * factor;
+  }
+}
+
+/** A transfer over a line: the number of streams in the end, and the share of the best rate that those in use stood for. */
+function transfer(line: Line, seconds: number): { readonly count: number; readonly mean: (fromS: number) => number } {
+  const { rttMs, told = true, queues = true } = line;
+  let nowMs = 0;
+  const random = seededNumbers(line.seed ?? 1);
+  const settings = {
+    ...sessionSettings({ trust: PLAIN, ...(line.streams && { streams: line.streams }) }),
+    clock: { nowMs: () => nowMs, steadyMs: () => nowMs },
+  };
+  const { initial } = settings.streams;
+  const streams = { wanted: initial, active: initial };
+  const outbox = { takenBytes: 0, hungry: true, windowFull: false, hedge: { minRttMs: 0 } };
+  const count = new StreamCount({ settings, streams, outbox, maximum: 64 });
+  const joins: number[] = [];
+  let connected = initial;
+  const rate = new Rate();
+  const shares: number[] = [];
+  const figures = new Float64Array(8);
+  const links = [{ figures: () => (told ? figures : undefined) }];
+  for (; nowMs < seconds * 1000; nowMs += TICK_MS) {
+    for (; (joins[0] ?? Number.POSITIVE_INFINITY) <= nowMs; joins.shift()) connected += 1;
+    streams.active = Math.min(connected, streams.wanted);
+    shares.push(share(line, streams.active));
+    outbox.takenBytes += rate.bytes(shares.at(-1) ?? 0, line, random);
+    figures[SOCKET_FIGURES.minRttMs] = rttMs;
+    const waits = queues && streams.active >= line.fullAt;
+    figures[SOCKET_FIGURES.rttMs] = rttMs + (waits ? Math.max(20, rttMs) * 0.8 : rttMs * 0.1 * random());
+    figures[SOCKET_FIGURES.applicationLimited] = Number(!queues);
+    const wanted = count.look(links) ?? 0;
+    while (connected + joins.length < wanted) joins.push(nowMs + JOIN_RTTS * rttMs);
+  }
+  const mean = (fromS: number): number => {
+    const some = shares.slice((fromS * 1000) / TICK_MS);
+    return some.reduce((total, one) => total + one, 0) / some.length;
+  };
+  return { count: streams.wanted, mean };
+}
+
+const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1);
+const lines: Line[] = [20, 80, 200].flatMap((rttMs) => [1, 4, 16, 40, 100].map((fullAt) => ({ rttMs, fullAt })));
+
+describe('the number of streams', () => {
+  it.each(lines)('comes to within 5 % of the best fixed one: $rttMs ms, full at $fullAt', (line) => {
+    // Streams have to be opened, and need some round trips to get up to speed.
+    const fromS = 5 + line.rttMs / 50;
+    expect(transfer(line, 20).mean(fromS)).toBeGreaterThan(0.95);
+    for (const noise of [0.2, 0.4]) {
+      const means = SEEDS.map((seed) => transfer({ ...line, noise, seed }, 20).mean(fromS));
+      expect(Math.min(...means)).toBeGreaterThan(0.95);
+    }
+  });
+
+  it('stays low where a few fill the line', () => {
+    expect(transfer({ rttMs: 20, fullAt: 4 }, 20).count).toBe(8);
+    expect(transfer({ rttMs: 5, fullAt: 2 }, 20).count).toBe(4);
+    expect(transfer({ rttMs: 0.1, fullAt: 1, noise: 0.2 }, 20).count).toBeLessThanOrEqual(2 * availableParallelism());
+  });
+
+  it('does not grow where processors are what is full and more do harm', () => {
+    for (const seed of SEEDS) {
+      const line = { rttMs: 20, fullAt: 4, cost: 0.01, queues: false, noise: 0.1, seed };
+      expect(transfer(line, 30).mean(5)).toBeGreaterThan(0.9);
+    }
+  });
+
+  it('goes by what is taken over alone where the kernel tells nothing', () => {
+    for (const seed of SEEDS) {
+      const line = { rttMs: 80, fullAt: 40, told: false, noise: 0.1, seed };
+      expect(transfer(line, 20).mean(6)).toBeGreaterThan(0.9);
+    }
+  });
+
+  it('keeps to the numbers that it was given', () => {
+    const line = { rttMs: 200, fullAt: 100 };
+    expect(transfer({ ...line, streams: { minimum: 6, maximum: 6 } }, 10).count).toBe(6);
+    expect(transfer({ ...line, streams: { initial: 2, maximum: 24, scaling: 1.5 } }, 20).count).toBe(24);
+  });
+
+  it('says nothing while there is nothing to judge', () => {
+    const settings = sessionSettings({ trust: PLAIN });
+    let nowMs = 0;
+    const clock = { nowMs: () => nowMs, steadyMs: () => nowMs };
+    const streams = { wanted: 4, active: 4 };
+    for (const [hungry, windowFull, rateLimit] of [
+      [false, false, undefined],
+      [true, true, undefined],
+      [true, false, 1e6],
+    ] as const) {
+      const outbox = { takenBytes: 0, hungry, windowFull, hedge: { minRttMs: 0 } };
+      const count = new StreamCount({ settings: { ...settings, clock, rateLimit }, streams, outbox, maximum: 64 });
+      for (const endMs = nowMs + 10_000; nowMs < endMs; nowMs += TICK_MS) expect(count.look([])).toBeUndefined();
+    }
+    expect(streams.wanted).toBe(4);
+  });
+});
