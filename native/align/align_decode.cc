@@ -177,7 +177,7 @@ bool Decoder::Gather(const Window& window, const Cursors& cursors, size_t begin,
     before = copy.source + copy.length;
   }
   if (walker.left() > 0) gatherer.Add(walker.left(), before, ContextGatherer::kNone);
-  *context = gatherer.bytes();
+  *context = gatherer.TakeBytes();
   return true;
 }
 

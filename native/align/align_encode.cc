@@ -18,6 +18,11 @@ constexpr size_t kSmallSourceBytes = 1 << 20;
 constexpr size_t kWindowBytes = 32 << 20;
 // Up to this length the highest effort tries the source as prefix as well: a second of work.
 constexpr size_t kComparedBytes = 4 << 20;
+// Where more than so many bytes are no copies, coding them takes the longest: the quickest effort then makes the windows
+// shorter, and so many at a time.
+constexpr size_t kManyLiterals = 4 << 20;
+constexpr size_t kShortWindowBytes = 8 << 20;
+constexpr size_t kTogether = 2;
 constexpr size_t kJoinedBytes = 4096;
 // Up to so many bytes to be found again the quickest effort looks as closely as it can afford.
 constexpr size_t kFineBytes = 16 << 20;
@@ -112,6 +117,8 @@ class Encoder {
   Status Windows(const std::vector<Copy>& copies, Effort care, Bytes* payload) const;
 
  private:
+  size_t WindowBytes(const std::vector<Copy>& copies) const;
+  Status Window(const std::vector<Copy>& copies, size_t begin, size_t end, Effort care, Bytes* payload) const;
   Status PutWindow(const WindowParts& parts, size_t length, Effort care, Bytes* payload) const;
 
   const zstd::Span source_;
@@ -179,20 +186,41 @@ Status Encoder::Find(Kind kind, std::vector<Copy>* copies) const {
                     copies);
 }
 
-Status Encoder::Windows(const std::vector<Copy>& copies, Effort care, Bytes* payload) const {
+size_t Encoder::WindowBytes(const std::vector<Copy>& copies) const {
+  size_t literals = target_.length;
+  for (const Copy& copy : copies) literals -= copy.length;
+  return options_.effort == Effort::kFast && literals > kManyLiterals ? kShortWindowBytes : kWindowBytes;
+}
+
+Status Encoder::Window(const std::vector<Copy>& copies, size_t begin, size_t end, Effort care, Bytes* payload) const {
   const Kernels& kernels = KernelsFor(options_.simd);
+  const auto ends = [&](const Copy& copy) { return copy.target + copy.length <= begin; };
+  const auto found = std::partition_point(copies.begin(), copies.end(), ends);
+  WindowParts parts =
+      MakeWindow(source_, target_, kernels, copies, begin, end, static_cast<size_t>(found - copies.begin()));
+  if (parts.NumberBytes() > NumberBytesMax(end - begin)) {
+    parts = MakeWindow(source_, target_, kernels, copies, begin, end, copies.size());
+  }
+  return PutWindow(parts, end - begin, care, payload);
+}
+
+Status Encoder::Windows(const std::vector<Copy>& copies, Effort care, Bytes* payload) const {
   payload->assign(1, kFormWindows);
-  size_t first = 0;
-  for (size_t begin = 0; begin < target_.length;) {
-    const size_t end = std::min(target_.length, begin + kWindowBytes);
-    WindowParts parts = MakeWindow(source_, target_, kernels, copies, begin, end, &first);
-    if (parts.NumberBytes() > NumberBytesMax(end - begin)) {
-      size_t none = copies.size();
-      parts = MakeWindow(source_, target_, kernels, copies, begin, end, &none);
+  const size_t bytes = WindowBytes(copies);
+  // One at a time where they are long, for the memory they take.
+  const size_t together = bytes == kShortWindowBytes ? kTogether : 1;
+  for (size_t begin = 0; begin < target_.length; begin += together * bytes) {
+    Bytes coded[kTogether];
+    Status results[kTogether] = {Status::kOk, Status::kOk};
+    const size_t count = std::min(together, (target_.length - begin + bytes - 1) / bytes);
+    ParallelFor(count, [&](size_t i) {
+      const size_t from = begin + i * bytes;
+      results[i] = Window(copies, from, std::min(target_.length, from + bytes), care, &coded[i]);
+    });
+    for (size_t i = 0; i < count; ++i) {
+      if (results[i] != Status::kOk) return results[i];
+      payload->insert(payload->end(), coded[i].begin(), coded[i].end());
     }
-    const Status status = PutWindow(parts, end - begin, care, payload);
-    if (status != Status::kOk) return status;
-    begin = end;
   }
   return Status::kOk;
 }

@@ -1,6 +1,7 @@
 #include "align/align_format.h"
 
 #include <cstring>
+#include <memory>
 
 namespace dk::align {
 namespace {
@@ -46,11 +47,13 @@ Status PutFrame(zstd::Span data, zstd::Span context, int level, const std::funct
   settings.level = level;
   settings.context = context;
   settings.stop = stop;
-  std::vector<uint8_t> frame(zstd::Bound(data.length));
+  // Not a vector, which would touch all of it.
+  const size_t room = zstd::Bound(data.length);
+  const std::unique_ptr<uint8_t[]> frame(new uint8_t[room]);
   size_t written = 0;
-  const Status status = zstd::Compress(data, settings, frame.data(), frame.size(), &written);
+  const Status status = zstd::Compress(data, settings, frame.get(), room, &written);
   if (status != Status::kOk) return status;
-  out->insert(out->end(), frame.begin() + kMagicBytes, frame.begin() + static_cast<ptrdiff_t>(written));
+  out->insert(out->end(), frame.get() + kMagicBytes, frame.get() + written);
   return Status::kOk;
 }
 

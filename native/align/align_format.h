@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -60,14 +62,16 @@ class ContextGatherer {
  public:
   // `literal_length` is that of the whole window.
   ContextGatherer(zstd::Span source, uint64_t literal_length)
-      : source_(source), left_(std::min<uint64_t>(4 * literal_length + (64 << 10), 32 << 20)) {}
+      : source_(source), left_(std::min<uint64_t>(4 * literal_length + (64 << 10), 32 << 20)) {
+    bytes_.reserve(static_cast<size_t>(std::min<uint64_t>(left_, source.length)));
+  }
 
   // A gap of `length` > 0 literal bytes. `before` is the source position behind the copy in front of it and `after`
   // that of the copy behind it, or kNone.
   void Add(uint64_t length, uint64_t before, uint64_t after);
 
   static constexpr uint64_t kNone = ~uint64_t{0};
-  const std::vector<uint8_t>& bytes() const { return bytes_; }
+  std::vector<uint8_t> TakeBytes() { return std::move(bytes_); }
 
  private:
   void Append(uint64_t begin, uint64_t end);

@@ -1,6 +1,7 @@
 // The second pass of the matcher: an index of the source, and what it knows of the gaps.
 #include "align/align_improve.h"
 #include "align/align_matcher.h"
+#include "common/thread_pool.h"
 
 namespace dk::align {
 namespace {
@@ -12,6 +13,8 @@ constexpr size_t kStepMax = 15;
 constexpr size_t kSearchedSkip = 64;
 constexpr size_t kCoarseMin = 256;
 constexpr size_t kGapsWorthIndex = 256;
+// The target is searched in parts of this length side by side. Fixed, so that the copies do not depend on the threads.
+constexpr size_t kPartBytes = 4 << 20;
 
 }  // namespace
 
@@ -39,6 +42,49 @@ size_t Matcher::CoarseStep(size_t wanted) const {
   return step;
 }
 
+// Fills the gaps between the copies that lie in one part of the target.
+void Matcher::FillPart(const BlockIndex& index, const std::vector<Copy>& kept, size_t begin, size_t end) {
+  end_ = begin;
+  auto next = std::partition_point(kept.begin(), kept.end(),
+                                   [&](const Copy& copy) { return copy.target + copy.length <= begin; });
+  if (next != kept.begin()) diagonal_ = DiagonalOf(*std::prev(next));
+  for (; next != kept.end() && next->target < end; ++next) {
+    const size_t skipped = begin > next->target ? begin - next->target : 0;
+    const size_t target = next->target + skipped;
+    const size_t source = next->source + skipped;
+    const size_t length = std::min(next->target + next->length, end) - target;
+    ScanGap(index, target);
+    if (stopped_) return;
+    const size_t back = Behind(target, source, std::min(target - end_, source));
+    Push({target - back, source - back, length + back});
+  }
+  ScanGap(index, end);
+}
+
+// Adds what another matcher found in the part that begins at `begin`. What was cut off there goes on first.
+void Matcher::Append(const Matcher& part, size_t begin, size_t end) {
+  stopped_ = stopped_ || part.stopped_;
+  poor_.insert(poor_.end(), part.poor_.begin(), part.poor_.end());
+  if (!copies_.empty() && end_ == begin) {
+    Copy& last = copies_.back();
+    const size_t from = last.source + last.length;
+    const size_t until = part.copies_.empty() ? end : part.copies_.front().target;
+    const size_t room = std::min(until - begin, source_.length - from);
+    last.length += kernels_.equal_run(target_.data + begin, source_.data + from, room);
+    end_ = last.target + last.length;
+  }
+  for (const Copy& copy : part.copies_) Push(copy);
+}
+
+void Matcher::FillParts(const BlockIndex& index, const std::vector<Copy>& kept, size_t part_bytes) {
+  const size_t count = (target_.length + part_bytes - 1) / part_bytes;
+  const auto end_of = [&](size_t i) { return std::min(target_.length, (i + 1) * part_bytes); };
+  std::vector<Matcher> parts(count, Matcher(source_, target_, settings_, kernels_, stop_));
+  ParallelFor(count, [&](size_t i) { parts[i].FillPart(index, kept, i * part_bytes, end_of(i)); });
+  end_ = 0;
+  for (size_t i = 0; i < count; ++i) Append(parts[i], i * part_bytes, end_of(i));
+}
+
 Status Matcher::FillGaps() {
   JoinStretches(&poor_);
   size_t matched = 0;
@@ -53,16 +99,8 @@ Status Matcher::FillGaps() {
   AddSource(fine_step, coarse_step, &index);
   const std::vector<Copy> kept = std::move(copies_);
   copies_.clear();
-  end_ = 0;
-  diagonal_ = 0;
-  for (const Copy& copy : kept) {
-    ScanGap(index, copy.target);
-    if (stopped_) return Status::kCancelled;
-    const size_t room = std::min(copy.target - end_, copy.source);
-    const size_t back = Behind(copy.target, copy.source, room);
-    Push({copy.target - back, copy.source - back, copy.length + back});
-  }
-  ScanGap(index, target_.length);
+  FillParts(index, kept, target_.length - matched > kPartBytes ? kPartBytes : target_.length);
+  if (stopped_) return Status::kCancelled;
   JoinStretches(&poor_);
   if (!stopped_ && !poor_.empty()) {
     copies_ = ImproveCopies(source_, target_, kernels_, index, copies_, poor_,

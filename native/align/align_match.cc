@@ -57,7 +57,7 @@ bool ScanFor(const BlockIndex& index, zstd::Span bytes, size_t begin, size_t end
 
 void Matcher::Push(Copy copy) {
   end_ = copy.target + copy.length;
-  diagonal_ = static_cast<ptrdiff_t>(copy.source) - static_cast<ptrdiff_t>(copy.target);
+  diagonal_ = DiagonalOf(copy);
   if (!copies_.empty()) {
     Copy& last = copies_.back();
     if (last.target + last.length == copy.target && last.source + last.length == copy.source) {
@@ -211,6 +211,8 @@ bool Matcher::TakeLong(size_t target, size_t source) {
 // Looks for a longer insertion (the source's next bytes, further on in the target) and a longer removal (the other way
 // round), ever further.
 bool Matcher::ResyncWide(size_t at) {
+  const size_t in_vain_max = (source_.length + target_.length) / kWideShare;
+  if (in_vain_ + 2 * kWideFirst > in_vain_max) return false;
   const size_t expected = std::min(end_ + static_cast<size_t>(diagonal_), source_.length);
   BlockIndex of_source(settings_.window, kLocalStep, kWideIndexed / kLocalStep, settings_.ways);
   BlockIndex of_target(settings_.window, kLocalStep, kWideIndexed / kLocalStep, settings_.ways);
@@ -228,7 +230,7 @@ bool Matcher::ResyncWide(size_t at) {
   };
   for (size_t begin = 0, reach = kWideFirst; reach <= kWideMost; begin = reach, reach *= 4) {
     const size_t cost = 2 * (reach - begin);
-    if (in_vain_ + cost > (source_.length + target_.length) / kWideShare) return false;
+    if (in_vain_ + cost > in_vain_max) return false;
     in_vain_ += cost;
     if (ScanFor(of_source, target_, at + begin, std::min(target_.length, at + reach), inserted) ||
         ScanFor(of_target, source_, expected + begin, std::min(source_.length, expected + reach), removed)) {

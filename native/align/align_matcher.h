@@ -36,6 +36,9 @@ class Matcher {
   Status FillGaps();
   size_t CoarseStep(size_t wanted) const;
   void AddSource(size_t fine_step, size_t coarse_step, BlockIndex* index) const;
+  void FillParts(const BlockIndex& index, const std::vector<Copy>& kept, size_t part_bytes);
+  void FillPart(const BlockIndex& index, const std::vector<Copy>& kept, size_t begin, size_t end);
+  void Append(const Matcher& part, size_t begin, size_t end);
   void ScanGap(const BlockIndex& index, size_t limit);
   bool TakeNearSearched(const BlockIndex& index, size_t limit);
   bool TakeBest(const BlockIndex& index, uint64_t hash, size_t at, size_t limit);
@@ -52,6 +55,10 @@ class Matcher {
   size_t Room(size_t at, size_t limit) const {
     const size_t from = at + static_cast<size_t>(diagonal_);  // wraps below zero to a huge number
     return from < source_.length ? std::min(limit - at, source_.length - from) : 0;
+  }
+
+  static ptrdiff_t DiagonalOf(const Copy& copy) {
+    return static_cast<ptrdiff_t>(copy.source) - static_cast<ptrdiff_t>(copy.target);
   }
 
   bool Stopped(size_t bytes) {

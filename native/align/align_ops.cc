@@ -132,17 +132,17 @@ WindowParts WindowMaker::Finish(size_t end) {
   AddGap(end, ContextGatherer::kNone);
   ContextGatherer gatherer(source_, parts_.literals.size());
   for (const Gap& gap : gaps_) gatherer.Add(gap.length, gap.before, gap.after);
-  parts_.context = gatherer.bytes();
+  parts_.context = gatherer.TakeBytes();
   return std::move(parts_);
 }
 
 }  // namespace
 
 WindowParts MakeWindow(zstd::Span source, zstd::Span target, const Kernels& kernels, const std::vector<Copy>& copies,
-                       size_t begin, size_t end, size_t* first) {
+                       size_t begin, size_t end, size_t first) {
   WindowMaker maker(source, target, kernels, begin);
-  for (; *first < copies.size(); ++*first) {
-    Copy copy = copies[*first];
+  for (; first < copies.size(); ++first) {
+    Copy copy = copies[first];
     const size_t copy_end = copy.target + copy.length;
     if (copy.target >= end) break;
     if (copy.target < begin) {

@@ -31,9 +31,8 @@ struct WindowParts {
   }
 };
 
-// Columns of the target's bytes [begin, end). `first` is the first copy that reaches beyond `begin`; it is left at
-// the first that reaches beyond `end`.
+// Columns of the target's bytes [begin, end). `first` is the first copy that reaches beyond `begin`.
 WindowParts MakeWindow(zstd::Span source, zstd::Span target, const Kernels& kernels, const std::vector<Copy>& copies,
-                       size_t begin, size_t end, size_t* first);
+                       size_t begin, size_t end, size_t first);
 
 }  // namespace dk::align

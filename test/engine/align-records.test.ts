@@ -63,3 +63,14 @@ it('finds the way back behind long insertions and removals, where there are few 
   expect(await sizeOf(noise, longer, 'fast')).toBeLessThan(fresh.length + 100);
   expect(await sizeOf(noise, shorter, 'fast')).toBeLessThan(100);
 });
+
+it('searches long targets in parts that know of what the one before found', async () => {
+  const noise = patternBytes(12 << 20, 4);
+  const block = 1_000_003;
+  const moved = Array.from({ length: 11 }, (_, i) =>
+    noise.subarray(((i * 7) % 11) * block, ((i * 7) % 11) * block + block),
+  );
+  const fresh = patternBytes(5 << 20, 9);
+  const target = Buffer.concat([...moved, fresh, noise.subarray(0, block)]);
+  expect(await sizeOf(noise, target, 'fast')).toBeLessThan(fresh.length + 1000);
+});
