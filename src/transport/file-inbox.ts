@@ -21,6 +21,7 @@ import {
   writeFully,
 } from '../core/core.js';
 import type { BlobOffer, BlobSink } from './types.js';
+import { WriteOut } from './write-out.js';
 
 const PARTIAL = '.diffkeeper-partial';
 const ENTRY_BYTES = 16;
@@ -182,7 +183,9 @@ export class FileInbox {
       await data.close();
       throw error;
     }
+    const writeOut = new WriteOut(data);
     const end = async (): Promise<void> => {
+      await writeOut.settled();
       await data.close();
       await journal.close();
     };
@@ -192,11 +195,14 @@ export class FileInbox {
         // A short file is found by the digest.
         into.fill(0, await readFully(data, into, offset));
       },
-      write: (offset, bytes) => writePiece(data, journal, offset, bytes, dataPath),
+      write: async (offset, bytes) => {
+        await writePiece(data, journal, offset, bytes, dataPath);
+        writeOut.wrote(bytes.length);
+      },
       finish: async () => {
         try {
           await data.truncate(offer.size);
-          await data.sync();
+          await writeOut.finish();
           await end();
           const path = await makeParents(this.#directory, parts);
           await renameDurable(dataPath, path);
