@@ -24,11 +24,15 @@ type Batch = ReturnType<Level['batch']>;
 /** About 2 MiB. A commit with more changes takes several batches. */
 export const CHANGES_PER_BATCH = 16_384;
 
+/** Of so many lookups of a single key one goes to another thread: a loop of them must let others have their turn. */
+const SINGLES_HERE = 64;
+
 export class Meta implements MetaReader {
   readonly #directory: string;
   readonly #seal: MetaSeal;
   readonly #tables: MetaTables;
   #level: Level;
+  #single = 0;
 
   private constructor(directory: string, parts: { checksum: Checksum; tables: MetaTables; level: Level }) {
     this.#directory = directory;
@@ -134,7 +138,20 @@ export class Meta implements MetaReader {
 
   async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     const level = this.#level;
-    return this.#seal.values(keys, (stored) => level.getMany([...stored]).catch(this.#readFailed));
+    return this.#seal.values(keys, (stored) => {
+      const one = stored.length === 1 ? stored[0] : undefined;
+      if (one) this.#single = (this.#single + 1) % SINGLES_HERE;
+      return one && this.#single > 0 ? this.#getHere(level, one) : level.getMany([...stored]).catch(this.#readFailed);
+    });
+  }
+
+  /** On this thread: to tell another one and to hear of it takes several times as long as to look. */
+  async #getHere(level: Level, stored: Buffer): Promise<(Buffer | undefined)[]> {
+    try {
+      return [level.getSync(stored)];
+    } catch (error) {
+      return this.#readFailed(error);
+    }
   }
 
   /** Applies all changes at once; with `durable` it resolves when they are on disk. */
