@@ -22,10 +22,10 @@ const { values } = parseArgs({
 });
 /** @param {string} text */
 const numbers = (text) => text.split(',').map(Number);
-const megabytes = Number(values.megabytes ?? (values.smoke ? 4 : 96));
+const megabytes = Number(values.megabytes ?? (values.smoke ? 2 : 96));
 const mbit = Number(values.mbit);
-const rtts = numbers(values.rtt ?? (values.smoke ? '20' : '20,80,200'));
-const losses = numbers(values.loss ?? (values.smoke ? '1' : '0,0.1,1'));
+const rtts = numbers(values.rtt ?? '20,80,200');
+const losses = numbers(values.loss ?? '0,0.1,1');
 const packets = mayShapePackets();
 
 /** @param {import('./net/wan.mjs').Wan} wan */
