@@ -26,8 +26,8 @@ constexpr size_t kWideIndexed = 16 << 10;
 constexpr size_t kWideFirst = 64 << 10;
 constexpr size_t kWideMost = 1 << 20;
 constexpr size_t kWideEqual = 512;
-// Of all bytes so many may be searched for these in vain.
-constexpr size_t kWideShare = 64;
+// This share of all bytes may be searched for them: where there are many, an index of the whole source costs less.
+constexpr size_t kWideShare = 32;
 constexpr size_t kBucketBytes = 64 << 10;
 constexpr size_t kSureBytes = 2048;
 constexpr size_t kCompareBytes = 4096;
@@ -211,8 +211,8 @@ bool Matcher::TakeLong(size_t target, size_t source) {
 // Looks for a longer insertion (the source's next bytes, further on in the target) and a longer removal (the other way
 // round), ever further.
 bool Matcher::ResyncWide(size_t at) {
-  const size_t in_vain_max = (source_.length + target_.length) / kWideShare;
-  if (in_vain_ + 2 * kWideFirst > in_vain_max) return false;
+  const size_t wide_max = (source_.length + target_.length) / kWideShare;
+  if (wide_bytes_ + 2 * kWideFirst > wide_max) return false;
   const size_t expected = std::min(end_ + static_cast<size_t>(diagonal_), source_.length);
   BlockIndex of_source(settings_.window, kLocalStep, kWideIndexed / kLocalStep, settings_.ways);
   BlockIndex of_target(settings_.window, kLocalStep, kWideIndexed / kLocalStep, settings_.ways);
@@ -230,11 +230,10 @@ bool Matcher::ResyncWide(size_t at) {
   };
   for (size_t begin = 0, reach = kWideFirst; reach <= kWideMost; begin = reach, reach *= 4) {
     const size_t cost = 2 * (reach - begin);
-    if (in_vain_ + cost > in_vain_max) return false;
-    in_vain_ += cost;
+    if (wide_bytes_ + cost > wide_max) return false;
+    wide_bytes_ += cost;
     if (ScanFor(of_source, target_, at + begin, std::min(target_.length, at + reach), inserted) ||
         ScanFor(of_target, source_, expected + begin, std::min(source_.length, expected + reach), removed)) {
-      in_vain_ -= cost;
       return true;
     }
   }

@@ -80,7 +80,7 @@ class Matcher {
   size_t end_ = 0;          // of the last copy, in the target
   ptrdiff_t diagonal_ = 0;  // of the last copy: source position minus target position
   size_t resync_bytes_ = 0;
-  size_t in_vain_ = 0;  // bytes that ResyncWide searched without finding anything
+  size_t wide_bytes_ = 0;  // searched by ResyncWide
   size_t unpolled_ = 0;
   bool stopped_ = false;
 };
