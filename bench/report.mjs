@@ -9,10 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { deltaSection, keptSection } from './delta/delta-section.mjs';
 import { sectionOf } from './lib/marked-section.mjs';
-import { performanceDocument, shortTable } from './lib/report-text.mjs';
+import { performanceDocument, SCENARIO_ORDER, shortTable } from './lib/report-text.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const ORDER = ['small-files', 'sqlite', 'big-file', 'noop', 'durable'];
 const MARKS = { start: '<!-- numbers: made by bench/report.mjs -->', end: '<!-- end of numbers -->' };
 
 const { values: options } = parseArgs({
@@ -28,7 +27,7 @@ function readResults(folder) {
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
   /** @type {Map<string, import('./lib/bench-types.js').ScenarioResult>} */
   const results = new Map();
-  for (const scenario of ORDER) {
+  for (const scenario of SCENARIO_ORDER) {
     if (!names.includes(`${scenario}.json`)) continue;
     const result = JSON.parse(readFileSync(join(folder, `${scenario}.json`), 'utf8'));
     if (result.schema !== 1) throw new Error(`${scenario}.json has schema ${result.schema}, expected 1`);

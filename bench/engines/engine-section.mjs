@@ -28,12 +28,17 @@ function cells({ name, size, bytes, native, typescript }) {
   ];
 }
 
+/** The size that is drawn; a quick run has one only. @param {any} result @returns {string} */
+const drawnSize = ({ quick, rows }) => (quick ? rows[0]?.size : '4 MB');
+
 /**
  * Bars on a logarithmic scale, one pair for each job at the middle size.
  * @param {any} result
  */
-export function chart({ rows, machine, date }) {
-  const shown = rows.filter((/** @type {any} */ row) => row.size === '4 MB' && row.typescript);
+export function chart(result) {
+  const { rows, machine, date } = result;
+  const size = drawnSize(result);
+  const shown = rows.filter((/** @type {any} */ row) => row.size === size && row.typescript);
   const [left, width, line] = [120, 480, 26];
   const [low, high] = [0, 5];
   const x = (/** @type {number} */ value) =>
@@ -54,10 +59,10 @@ export function chart({ rows, machine, date }) {
       return `<text x="${left - 8}" y="${y + 13}" text-anchor="end">${svgText(row.name)}</text>${bar(y, megabytes(row.bytes, row.native.ms), 'a')}${bar(y + 11, megabytes(row.bytes, row.typescript.ms), 'b')}`;
     })
     .join('\n');
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 90} ${height}" role="img" aria-label="Throughput of the native and the TypeScript engine on 4 MB">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 90} ${height}" role="img" aria-label="Throughput of the native and the TypeScript engine on ${size}">
 <style>text{font:12px system-ui,sans-serif;fill:#1f2933}.n{font-size:9px;fill:#616e7c}.a{fill:#0b7285}.b{fill:#e8a33d}line{stroke:#cbd2d9;stroke-width:.6}rect.bg{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.n{fill:#9aa5b1}line{stroke:#3e4c59}rect.bg{fill:#12181f}}</style>
 <rect class="bg" width="100%" height="100%"/>
-<text x="12" y="20" font-weight="600">Native and TypeScript engine, 4 MB inputs</text>
+<text x="12" y="20" font-weight="600">Native and TypeScript engine, ${size} inputs</text>
 <rect class="a" x="420" y="11" width="10" height="9"/><text x="434" y="20">native</text><rect class="b" x="500" y="11" width="10" height="9"/><text x="514" y="20">TypeScript</text>
 ${marks}
 ${bars}
@@ -76,16 +81,19 @@ export function writeEngines(file, result) {
   mkdirSync(dirname(image), { recursive: true });
   writeFileSync(image, chart(result));
   const head = ['', 'input', 'native', 'TypeScript', 'native is faster', 'bytes: native / TypeScript'];
-  const { machine, date, trials } = result;
+  const { machine, date, trials, quick } = result;
+  const left = quick
+    ? '**Quick run: do not quote.** Left out: inputs of 64 KB, 4 MB and 64 MB (1 MB stands for them), all trials but one.\n\n'
+    : '';
   const text = `## Native and TypeScript engine
 
-Made by \`npm run bench:engines\` on ${date}, ${trials} trials, medians; ${machine.CPU}; ${machine.engine}; node ${machine.node}; commit ${machine.commit}.
+${left}Made by \`npm run bench:engines\` on ${date}, ${trials === 1 ? 'one trial' : `${trials} trials, medians`}; ${machine.CPU}; ${machine.engine}; node ${machine.node}; commit ${machine.commit}.
 
 Seeded inputs: words of which 1 % of the pages are rewritten and a line is inserted; for xor and tensor, 32-bit floats before and
 after a small step. Each trial is a process of its own, the engines alternate; what every patch makes and every hash is compared in the
 same run, between the engines, too. Rates are bytes of the target by wall time of the call, on all threads it uses.
 
-![Throughput on 4 MB](${join('images', basename(image))})
+![Throughput on ${drawnSize(result)}](${join('images', basename(image))})
 
 ${table(head, result.rows.map(cells), 2)}`;
   writeSection(file, { name: 'engines', program: 'bench/engines/run-engines.mjs', text });

@@ -97,6 +97,8 @@ export interface RunContext {
   readonly trials: number;
   /** 1 is the full size. */
   readonly scale: number;
+  /** Few versions and repetitions: to see that everything works. */
+  readonly quick: boolean;
   readonly workspace: Workspace;
   say(text: string): void;
 }
@@ -113,7 +115,9 @@ export interface Scenario {
   readonly title: string;
   /** What a later capture is, in the words of the report. */
   readonly laterName: string;
-  describe(scale: number): string;
+  describe(scale: number, quick: boolean): string;
+  /** Why it cannot run at once on this machine, if so; a quick run leaves it out then, others install what it lacks. */
+  lacks?(): string | undefined;
   /** Free space wanted for the tools asked for, bytes. */
   needsBytes(scale: number, trials: number): number;
   run(context: RunContext): Promise<ScenarioOutput>;
@@ -122,7 +126,7 @@ export interface Scenario {
 /** A scenario whose state goes through versions that every tool captures. */
 export interface VersionPlan {
   readonly name: string;
-  /** States in all, the first included. */
+  /** States in all, the first included; a quick run makes `QUICK_VERSIONS` at most. */
   readonly versions: number;
   make(state: string, scale: number): void | Promise<void>;
   /** Turns version `version - 1` into `version`, counted from 1. */

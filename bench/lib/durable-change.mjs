@@ -11,23 +11,31 @@ import { settleDisk } from './workspace.mjs';
  * @typedef {import('./bench-types.js').Tool} Tool
  */
 
-export const CHANGES_PER_TRIAL = 10;
+const CHANGES_PER_TRIAL = 10;
 const TRACED_CHANGES = 5;
 /** Between changes, so that each is one of its own. */
 const PAUSE_MS = 300;
+
+/**
+ * How often a change is made for each tool in a trial, and how often once more with its calls counted.
+ * @param {boolean} quick
+ */
+export const durableCounts = (quick) =>
+  quick ? { timed: 3, counted: 1 } : { timed: CHANGES_PER_TRIAL, counted: TRACED_CHANGES };
 
 /**
  * Changes under a running sidecar. It ends by SIGKILL right after the last acknowledgement: what was acknowledged must
  * be there.
  * @param {Place} place
  * @param {number} trial
+ * @param {number} count
  */
-export async function sidecarSamples(place, trial) {
+export async function sidecarSamples(place, trial, count) {
   const session = new WatchSession(place);
   await session.acknowledged();
   /** @type {Sample[]} */
   const samples = [];
-  for (let turn = 0; turn < CHANGES_PER_TRIAL; turn += 1) {
+  for (let turn = 0; turn < count; turn += 1) {
     await sleep(PAUSE_MS);
     settleDisk(place.state);
     const start = changeSmallState(place.state);
@@ -48,8 +56,11 @@ export async function sidecarSamples(place, trial) {
   return samples;
 }
 
-/** @param {Place} place */
-export async function sidecarSyncCalls(place) {
+/**
+ * @param {Place} place
+ * @param {number} count
+ */
+export async function sidecarSyncCalls(place, count) {
   const file = `${place.store}.calls`;
   const session = new WatchSession(place, file);
   // The sidecar found the state captured already: the first change says when it watches.
@@ -57,7 +68,7 @@ export async function sidecarSyncCalls(place) {
   changeSmallState(place.state);
   await session.acknowledged();
   const counts = [];
-  for (let turn = 0; turn < TRACED_CHANGES; turn += 1) {
+  for (let turn = 0; turn < count; turn += 1) {
     await sleep(PAUSE_MS);
     const before = syncCallsIn(file);
     changeSmallState(place.state);
@@ -73,12 +84,13 @@ export async function sidecarSyncCalls(place) {
  * @param {Tool} tool
  * @param {Place} place
  * @param {number} trial
+ * @param {number} count
  */
-export async function backupSamples(tool, place, trial) {
+export async function backupSamples(tool, place, trial, count) {
   for (const step of [...tool.prepare(place), ...tool.capture(place, 1)]) await runStep(step, place.env);
   /** @type {Sample[]} */
   const samples = [];
-  for (let turn = 0; turn < CHANGES_PER_TRIAL; turn += 1) {
+  for (let turn = 0; turn < count; turn += 1) {
     changeSmallState(place.state);
     settleDisk(place.state);
     const cost = await timeSteps(tool.capture(place, 2 + turn), place.env);
@@ -90,10 +102,11 @@ export async function backupSamples(tool, place, trial) {
 /**
  * @param {Tool} tool
  * @param {Place} place
+ * @param {number} count
  */
-export async function backupSyncCalls(tool, place) {
+export async function backupSyncCalls(tool, place, count) {
   const counts = [];
-  for (let turn = 0; turn < TRACED_CHANGES; turn += 1) {
+  for (let turn = 0; turn < count; turn += 1) {
     changeSmallState(place.state);
     const file = `${place.store}.calls-${turn}`;
     for (const step of tool.capture(place, 100 + turn)) await runStep(traced(step, file), place.env);

@@ -10,6 +10,9 @@ import { TOOLS } from './tools.mjs';
  * @typedef {import('./bench-types.js').ScenarioResult} ScenarioResult
  */
 
+/** Scenarios in the order of the report. */
+export const SCENARIO_ORDER = Object.freeze(['small-files', 'sqlite', 'big-file', 'noop', 'durable']);
+
 const METHOD = `Every trial runs each tool in a process of its own: first capture, one capture for each later version, full recover of the
 newest version into a fresh directory. Each version is made once, from a seed, and captured by every tool before the next
 one is made; the order of the tools turns with version and trial. Wall time includes starting the program. CPU is user and
@@ -51,6 +54,19 @@ function targetSection(results) {
   return `## Targets\n\n${table(['target', 'where', 'measured', 'verdict'], rows, 4)}`;
 }
 
+/** What a quick run does without, and which scenarios are not there at all. @param {Results} results */
+function quickNotes(results) {
+  const absent = SCENARIO_ORDER.filter((name) => !results.has(name));
+  const peers = TOOLS.filter(({ name }) => [...results.values()].every(({ tools }) => !(name in tools)));
+  return [
+    'Left out of this quick run: nineteen twentieths of the bytes and files, all versions behind the third, all trials but one, ' +
+      'and seven of ten durable changes of a tool.',
+    ...(peers.length === 0 ? [] : [`Tools left out: ${peers.map(({ name }) => name).join(', ')}.`]),
+    ...(absent.length === 0 ? [] : [`Not run at all: ${absent.join(', ')}.`]),
+    '`npm run bench` takes everything; the engines stand in engines.md.\n\n',
+  ].join(' ');
+}
+
 /** @param {Results} results */
 const isPartial = (results) => [...results.values()].some(({ scale }) => scale < 1);
 
@@ -63,8 +79,9 @@ export function performanceDocument(results) {
   const warning = isPartial(results)
     ? '**Taken at less than full size, to see that everything works. Do not quote these figures.**\n\n'
     : '';
+  const left = list.some(({ quick }) => quick) ? quickNotes(results) : '';
   return [
-    `# Performance\n\n${warning}Made by \`node bench/report.mjs\` from the results of \`node bench/run.mjs\`; \`npm run bench\` does both. No figure is\ncopied by hand.\n`,
+    `# Performance\n\n${warning}${left}Made by \`node bench/report.mjs\` from the results of \`node bench/run.mjs\`; \`npm run bench\` does both. No figure is\ncopied by hand.\n`,
     targetSection(results),
     ...list.map(scenarioSection),
     `## Method\n\n${METHOD}`,

@@ -68,23 +68,35 @@ export function runStep(step, env) {
 }
 
 /**
+ * Runs one step; says what it cost and what it wrote to stdout.
+ * @param {import('./bench-types.js').Step} step
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<{ cost: import('./bench-types.js').Cost, stdout: string }>}
+ */
+export async function timeStep({ command, args, cwd }, env) {
+  if (!existsSync(GNU_TIME)) throw new Error(`${GNU_TIME} is missing: install the package "time"`);
+  const file = join(env.TMPDIR ?? tmpdir(), 'step-cost');
+  const timed = ['-q', '-f', '%U %S %M', '-o', file, '--', command, ...args];
+  const start = performance.now();
+  const stdout = await runStep({ command: GNU_TIME, args: timed, ...(cwd === undefined ? {} : { cwd }) }, env);
+  const wallMs = performance.now() - start;
+  const [user = 0, system = 0, kilobytes = 0] = readFileSync(file, 'utf8').trim().split(' ').map(Number);
+  return { cost: { wallMs, cpuMs: (user + system) * 1000, rssBytes: kilobytes * 1024 }, stdout };
+}
+
+/**
  * Runs steps one after the other; costs are added up, memory is the largest.
  * @param {readonly import('./bench-types.js').Step[]} steps
  * @param {NodeJS.ProcessEnv} env
  * @returns {Promise<import('./bench-types.js').Cost>}
  */
 export async function timeSteps(steps, env) {
-  if (!existsSync(GNU_TIME)) throw new Error(`${GNU_TIME} is missing: install the package "time"`);
-  const file = join(env.TMPDIR ?? tmpdir(), 'step-cost');
-  const cost = { wallMs: 0, cpuMs: 0, rssBytes: 0 };
-  for (const { command, args, cwd } of steps) {
-    const timed = ['-q', '-f', '%U %S %M', '-o', file, '--', command, ...args];
-    const start = performance.now();
-    await runStep({ command: GNU_TIME, args: timed, ...(cwd === undefined ? {} : { cwd }) }, env);
-    cost.wallMs += performance.now() - start;
-    const [user = 0, system = 0, kilobytes = 0] = readFileSync(file, 'utf8').trim().split(' ').map(Number);
-    cost.cpuMs += (user + system) * 1000;
-    cost.rssBytes = Math.max(cost.rssBytes, kilobytes * 1024);
+  const sum = { wallMs: 0, cpuMs: 0, rssBytes: 0 };
+  for (const step of steps) {
+    const { cost } = await timeStep(step, env);
+    sum.wallMs += cost.wallMs;
+    sum.cpuMs += cost.cpuMs;
+    sum.rssBytes = Math.max(sum.rssBytes, cost.rssBytes);
   }
-  return cost;
+  return sum;
 }

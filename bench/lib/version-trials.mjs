@@ -17,6 +17,16 @@ import { settleDisk, toolEnvironment } from './workspace.mjs';
  * @typedef {import('./tree-manifest.mjs').Manifest} Manifest
  */
 
+/** States in all of a quick run, the first included: what takes its time is starting programs, for each of them. */
+const QUICK_VERSIONS = 3;
+
+/**
+ * States in all, the first included.
+ * @param {number} full
+ * @param {boolean} quick
+ */
+export const versionCount = (full, quick) => (quick ? Math.min(full, QUICK_VERSIONS) : full);
+
 /** One scenario with its trials, from the first version to the proof of the last. */
 export class VersionTrials {
   /** @type {Sample[]} */
@@ -51,7 +61,8 @@ export class VersionTrials {
   /** @param {number} trial */
   async #trial(trial) {
     const { say, scale } = this.#context;
-    const { name, versions, make, change, after, unchanging = false } = this.#plan;
+    const { name, make, change, after, unchanging = false } = this.#plan;
+    const versions = versionCount(this.#plan.versions, this.#context.quick);
     const state = join(this.#folder, 'state');
     mkdirSync(state);
     const places = await this.#openPlaces(state);

@@ -2,7 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { SeededRandom } from '../lib/seeded-data.mjs';
-import { VersionTrials } from '../lib/version-trials.mjs';
+import { VersionTrials, versionCount } from '../lib/version-trials.mjs';
 
 const BYTES = 1 << 30;
 const CHANGES = 5;
@@ -59,8 +59,8 @@ export const bigFile = {
   name: 'big-file',
   title: 'One large file',
   laterName: 'capture after 4 % of the bytes were changed in place',
-  describe: (scale) =>
-    `One file of ${Math.round(sizeOf(scale) / (1 << 20))} MiB, compressible to about three quarters; ${CHANGES} later versions, ` +
+  describe: (scale, quick) =>
+    `One file of ${Math.round(sizeOf(scale) / (1 << 20))} MiB, compressible to about three quarters; ${versionCount(CHANGES + 1, quick) - 1} later versions, ` +
     'each with 4 % of the bytes rewritten in place: 60 % of them in runs of 64 KiB to 4 MiB, the rest in scattered 4 KiB pages.',
   // Whole copies by two tools for each version, and what all bring back.
   needsBytes: (scale) => scale * BYTES * 22,

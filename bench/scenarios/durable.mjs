@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import {
   backupSamples,
   backupSyncCalls,
-  CHANGES_PER_TRIAL,
+  durableCounts,
   sidecarSamples,
   sidecarSyncCalls,
 } from '../lib/durable-change.mjs';
@@ -39,17 +39,22 @@ async function verify(tool, place) {
  * @param {Tool} tool
  * @param {Place} place
  * @param {number} trial
+ * @param {boolean} quick
  */
-async function oneTool(tool, place, trial) {
+async function oneTool(tool, place, trial, quick) {
+  const { timed, counted } = durableCounts(quick);
   const sidecar = tool.name === 'diffkeeper';
-  const samples = await (sidecar ? sidecarSamples(place, trial) : backupSamples(tool, place, trial));
+  const samples = await (sidecar ? sidecarSamples(place, trial, timed) : backupSamples(tool, place, trial, timed));
   await verify(tool, place);
   if (trial > 1 || !existsSync('/usr/bin/strace')) return { samples };
-  return { samples, syncCalls: await (sidecar ? sidecarSyncCalls(place) : backupSyncCalls(tool, place)) };
+  return {
+    samples,
+    syncCalls: await (sidecar ? sidecarSyncCalls(place, counted) : backupSyncCalls(tool, place, counted)),
+  };
 }
 
 /** @param {import('../lib/bench-types.js').RunContext} context */
-async function run({ tools, trials, workspace, say }) {
+async function run({ tools, trials, quick, workspace, say }) {
   const outcomes = openOutcomes(tools);
   /** @type {Sample[]} */
   const samples = [];
@@ -72,7 +77,7 @@ async function run({ tools, trials, workspace, say }) {
         makeSmallState(place.state);
         const { files, bytes, largestBytes } = usageOf(place.state);
         state = { files, bytes, largestBytes };
-        const { samples: found, syncCalls } = await oneTool(tool, place, trial);
+        const { samples: found, syncCalls } = await oneTool(tool, place, trial, quick);
         samples.push(...found);
         Object.assign(outcome ?? {}, { verifiedTrees: trial, ...(syncCalls ? { syncCalls } : {}) });
       });
@@ -86,8 +91,8 @@ export const durable = {
   name: 'durable',
   title: 'One durable change of 10 KB',
   laterName: 'one file of 10 KB rewritten',
-  describe: () =>
-    `${FILES} files of 10 KB, of which one is rewritten at a time, ${CHANGES_PER_TRIAL} times a trial: under a running \`diffkeeper watch\` ` +
+  describe: (_scale, quick) =>
+    `${FILES} files of 10 KB, of which one is rewritten at a time, ${durableCounts(quick).timed} times a trial: under a running \`diffkeeper watch\` ` +
     'until its acknowledgement arrives (it waits until a file was quiet for 50 ms), and by a whole backup for the others.',
   needsBytes: () => 1e8,
   run,

@@ -1,7 +1,7 @@
 /** A directory in which nothing changed: what does looking cost? */
 import { fileURLToPath } from 'node:url';
 import { runStep } from '../lib/timed-run.mjs';
-import { VersionTrials } from '../lib/version-trials.mjs';
+import { VersionTrials, versionCount } from '../lib/version-trials.mjs';
 import { makeSmallFiles } from './small-files.mjs';
 
 const FILES = 10_000;
@@ -31,8 +31,8 @@ export const noop = {
   name: 'noop',
   title: 'Nothing changed',
   laterName: 'capture of an unchanged directory',
-  describe: (scale) =>
-    `${fileCount(scale)} files as in "Many small files", captured once and then ${VERSIONS - 1} times without any change.`,
+  describe: (scale, quick) =>
+    `${fileCount(scale)} files as in "Many small files", captured once and then ${versionCount(VERSIONS, quick) - 1} times without any change.`,
   needsBytes: (scale, trials) => trials * scale * 3e9,
   run: (context) =>
     new VersionTrials(

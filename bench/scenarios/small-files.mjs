@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SeededRandom } from '../lib/seeded-data.mjs';
-import { VersionTrials } from '../lib/version-trials.mjs';
+import { VersionTrials, versionCount } from '../lib/version-trials.mjs';
 
 const FILES = 20_000;
 const VERSIONS = 5;
@@ -118,8 +118,8 @@ export const smallFiles = {
   name: 'small-files',
   title: 'Many small files',
   laterName: 'capture after 1 % of the files were edited',
-  describe: (scale) =>
-    `${fileCount(scale)} files of 1 to 50 KB (JSON, source text, logs, one in ten binary); ${VERSIONS} versions, each with ` +
+  describe: (scale, quick) =>
+    `${fileCount(scale)} files of 1 to 50 KB (JSON, source text, logs, one in ten binary); ${versionCount(VERSIONS, quick)} versions, each with ` +
     'small edits in 1 % of the files.',
   needsBytes: (scale, trials) => trials * scale * 4e9,
   run: (context) =>

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SeededRandom } from '../lib/seeded-data.mjs';
-import { VersionTrials } from '../lib/version-trials.mjs';
+import { VersionTrials, versionCount } from '../lib/version-trials.mjs';
 
 const BYTES = 256 << 20;
 const CHANGES = 10;
@@ -14,10 +14,11 @@ const UPDATES_PER_TRANSACTION = 50;
 const DEMO = fileURLToPath(new URL('../../demo/', import.meta.url));
 const requireDemo = createRequire(join(DEMO, 'app.mjs'));
 
+const loads = () =>
+  spawnSync(process.execPath, ['-e', "new (require('better-sqlite3'))(':memory:')"], { cwd: DEMO }).status === 0;
+
 /** Opens a database of the demo's SQLite package; installs it the first time, as the demo does. */
 function openDatabase() {
-  const loads = () =>
-    spawnSync(process.execPath, ['-e', "new (require('better-sqlite3'))(':memory:')"], { cwd: DEMO }).status === 0;
   if (!loads()) {
     console.error('installing SQLite for the benchmark (compiled from source, about a minute)');
     const prefix = resolve(dirname(process.execPath), '..');
@@ -113,9 +114,10 @@ export const sqlite = {
   name: 'sqlite',
   title: 'A SQLite database',
   laterName: 'capture after updates of random rows',
-  describe: (scale) =>
-    `A SQLite database of ${Math.round((BYTES * scale) / (1 << 20))} MiB (one table, one index); ${CHANGES} later versions, each after ` +
+  describe: (scale, quick) =>
+    `A SQLite database of ${Math.round((BYTES * scale) / (1 << 20))} MiB (one table, one index); ${versionCount(CHANGES + 1, quick) - 1} later versions, each after ` +
     `${updatesOf(scale)} updates of random rows in transactions of ${UPDATES_PER_TRANSACTION} and \`wal_checkpoint(TRUNCATE)\`.`,
+  lacks: () => (loads() ? undefined : 'SQLite for Node is not installed (`npm ci` in demo/, which compiles it)'),
   needsBytes: (scale) => scale * BYTES * 30,
   run: (context) => {
     const ledger = new Ledger();

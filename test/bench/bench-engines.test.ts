@@ -26,7 +26,7 @@ it('writes a table of both engines and a chart', { timeout: 120_000 }, () => {
   expect(run.stderr).not.toMatch(/Error/);
   expect(run.status).toBe(0);
   const text = readFileSync(join(results, 'engines.md'), 'utf8');
-  expect(text).toMatch(/\| xxh3 \| 4 MB \| [\d.]+ [MG]B\/s \| [\d.]+ [MG]B\/s \| [\d.]+× \|/);
-  expect(text).toMatch(/\| zstd -3 compress \| 64 KB \|/);
+  expect(text).toMatch(/\| xxh3 \| 1 MB \| [\d.]+ [MG]B\/s \| [\d.]+ [MG]B\/s \| [\d.]+× \|/);
+  expect(text).toMatch(/\| zstd -3 compress \| 1 MB \|/);
   expect(readFileSync(join(results, 'images', 'engines.svg'), 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
 });

@@ -1,9 +1,9 @@
-/** The benchmarks of recovers, of long histories, and of large states, tiny: they verify, report, and keep to their own sections. */
+/** The benchmarks of starts, recovers, long histories and large states, tiny: they verify, report, and keep to their own sections. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensureBuilt, scratch } from '../cli/cli-process.js';
+import { ensureBuilt, PROGRAM, scratch } from '../cli/cli-process.js';
 import { projectRoot } from '../project/source-tree.js';
 
 let directory = '';
@@ -46,6 +46,39 @@ describe('bench:recovery', () => {
       expect(ms).toBeGreaterThan(0);
     }
   }, 150_000);
+});
+
+describe('bench:startup', () => {
+  /** What stands in for the single-file executable, which this run of the tests does not build. */
+  function standIn(name: string, body: string): string {
+    writeFileSync(at(name), `#!/bin/sh\n${body}\n`);
+    chmodSync(at(name), 0o755);
+    return `--executable=${at(name)}`;
+  }
+  const started = PROGRAM.map((word) => `'${word}'`).join(' ');
+
+  it('measures both programs beside Node, and when the application runs', () => {
+    const { starts, trials } = bench('startup', 'startup/run-startup.mjs', standIn('one', `exec ${started} "$@"`));
+    expect(trials).toBe(2);
+    const kinds = ['executable', 'npm'].flatMap((who) => ['version', 'capture', 'run'].map((what) => `${who} ${what}`));
+    expect(Object.keys(starts).sort()).toEqual([...kinds, 'node'].sort());
+    for (const name of kinds) expect(starts[name].wallMs, name).toBeGreaterThan(starts[name].lowMs * 0.99);
+    for (const who of ['executable', 'npm']) {
+      expect(starts[`${who} run`].runsMs).toBeGreaterThan(0);
+      expect(starts[`${who} run`].runsMs).toBeLessThan(starts[`${who} run`].highMs);
+    }
+  }, 120_000);
+
+  it('takes no figures from a program that answers something else', () => {
+    const wrong = standIn('two', `case "$1" in --version) echo 9.9.9;; *) exec ${started} "$@";; esac`);
+    const words = [path.join(projectRoot, 'bench/startup/run-startup.mjs'), '--quick', wrong];
+    const places = [`--out=${at('never.md')}`, `--results=${at('never')}`];
+    const env = { ...process.env, TMPDIR: at('work') };
+    const run = spawnSync(process.execPath, [...words, ...places], { encoding: 'utf8', env });
+    expect(run.status).not.toBe(0);
+    expect(run.stderr).toContain('--version printed something else: "9.9.9');
+    expect(readdirSync(at('work'))).toEqual([]);
+  }, 60_000);
 });
 
 describe('bench:history', () => {
