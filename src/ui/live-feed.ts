@@ -67,7 +67,7 @@ export class LiveFeed {
     try {
       // A closed store is not opened for nothing: whoever wrote to it has changed its files.
       if (await this.#session.changed()) {
-        await this.#session.use((store) => this.#index.update(store));
+        await this.#session.ask((store) => this.#index.update(store));
       }
       news = this.#news();
     } catch (error) {

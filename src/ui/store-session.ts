@@ -39,14 +39,32 @@ export class StoreSession {
   async use<T>(task: (store: Store) => Promise<T>): Promise<T> {
     this.#uses += 1;
     clearTimeout(this.#timer);
+    let held = this.#store;
     try {
-      return await task(await this.#opened());
+      const store = await this.#opened();
+      held = this.#store;
+      return await task(store);
     } catch (error) {
-      if (isDiffKeeperError(error, 'DK_STORE_CLOSED') || isDiffKeeperError(error, 'DK_IO')) this.#stale = true;
+      if (isDiffKeeperError(error, 'DK_IO')) this.#stale = true;
+      // Nobody can read through a process that has ended: the next use opens the store, also while others fail with this one.
+      if (isDiffKeeperError(error, 'DK_STORE_CLOSED') && held === this.#store) void this.#close();
       throw error;
     } finally {
       this.#uses -= 1;
       if (this.#uses === 0) this.#rest();
+    }
+  }
+
+  /**
+   * As `use`, for a task that only asks: it runs once more when the process through which the store was read has ended.
+   * Throws what opening the store and the task throw.
+   */
+  async ask<T>(task: (store: Store) => Promise<T>): Promise<T> {
+    try {
+      return await this.use(task);
+    } catch (error) {
+      if (!isDiffKeeperError(error, 'DK_STORE_CLOSED') || this.#ended) throw error;
+      return this.use(task);
     }
   }
 

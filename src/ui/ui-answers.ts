@@ -66,7 +66,7 @@ export class UiAnswers {
     try {
       return await this.#turns.run(async () => {
         throwIfAborted(signal);
-        return this.#session.use(task);
+        return this.#session.ask(task);
       });
     } finally {
       this.#waiting -= 1;

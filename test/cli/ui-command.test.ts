@@ -56,6 +56,48 @@ describe('ui', () => {
     expect((await listening.catch(() => ({ text: '' }))).text).toContain(`"total":${total + 1}`);
   });
 
+  it('shows the store of an application that runs under the sidecar, checkpoint by checkpoint, and goes on when it has ended', async () => {
+    // The application takes its orders from files, and what it writes appears at once: one checkpoint for each.
+    const app = `const { existsSync, renameSync, writeFileSync } = require('node:fs');
+    for (const word of ['first', 'second']) {
+      const timer = setInterval(() => {
+        if (!existsSync('order-' + word)) return;
+        clearInterval(timer);
+        writeFileSync('made', word.repeat(5000));
+        renameSync('made', 'live/' + word);
+      }, 20);
+    }
+    setInterval(() => existsSync('order-end') && process.exit(7), 20);
+    console.log('application is up');`;
+    const order = (word: string) => writeFile(path.join(cwd, `order-${word}`), '');
+    await mkdir(path.join(cwd, 'live'));
+    const running = startCli(
+      ['--state-dir=live', '--store=live-keep', '--max-lag=100ms', '--', process.execPath, '-e', app],
+      { cwd },
+    );
+    await running.until(/application is up/);
+    const ui = startCli(['ui', '--store=live-keep', '--no-open', '--json'], { cwd });
+    const [, url = ''] = await ui.until(/"url":"([^"]+)"/);
+    const client = new Client(Number(new URL(url).port));
+    await client.enter(url);
+    const total = async () => (await client.json<{ total: number }>('/api/store')).total;
+    const before = await total();
+    const listening = client.ask('/api/events').catch(() => ({ text: '' }));
+    for (const [index, word] of ['first', 'second'].entries()) {
+      await order(word);
+      await expect.poll(total, { timeout: 20_000 }).toBe(before + index + 1);
+    }
+    // The page holds no lock that the end of the application would wait for, and shows the store when nobody has it.
+    await order('end');
+    expect((await running.ended).code).toBe(7);
+    expect(await total()).toBe(before + 2);
+    // News come at most every few seconds.
+    await new Promise((resolve) => setTimeout(resolve, 3500));
+    ui.process.kill('SIGTERM');
+    expect((await ui.ended).code).toBe(0);
+    expect((await listening).text).toContain(`"total":${before + 2}`);
+  }, 60_000);
+
   it('says what is wrong', async () => {
     expect((await cli('ui', '--store=nowhere', '--no-open')).stderr).toContain('DK_NO_STORE');
     const port = await cli('ui', '--store=keep', '--no-open', '--port=0.0.0.0:80');

@@ -104,4 +104,33 @@ describe('the session', () => {
     expect(opened).toBe(3);
     await session.end();
   });
+
+  it('asks again when the process through which it read has ended, many at once too, and no more than once', async () => {
+    const { DiffKeeperError } = await import('../../src/core/core.js');
+    let [opened, closed] = [0, 0];
+    const session = new StoreSession(async () => {
+      opened += 1;
+      const owner = opened;
+      return {
+        path: '/none',
+        cachePath: '/none/cache',
+        owner,
+        close: async () => void (closed += 1),
+      } as unknown as Store;
+    }, 10_000);
+    const ownerOf = (ended: number) => async (store: Store) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const { owner } = store as unknown as { owner: number };
+      if (owner <= ended) throw new DiffKeeperError('DK_STORE_CLOSED', `owner ${owner} ended`);
+      return owner;
+    };
+    expect(await session.ask(ownerOf(0))).toBe(1);
+    expect(await Promise.all([session.ask(ownerOf(1)), session.ask(ownerOf(1)), session.ask(ownerOf(1))])).toEqual([
+      2, 2, 2,
+    ]);
+    expect([opened, closed]).toEqual([2, 1]);
+    await expect(session.ask(ownerOf(9))).rejects.toThrow('owner 3 ended');
+    await session.end();
+    expect([opened, closed]).toEqual([3, 3]);
+  });
 });
