@@ -1,5 +1,5 @@
 /** The benchmarks of starts, recovers, long histories and large states, tiny: they verify, report, and keep to their own sections. */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,16 +17,23 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => remove());
 
+/** Runs a quick benchmark; not in step with it, as the runner of the tests wants to be answered meanwhile. */
+function started(program: string, ...words: string[]): Promise<{ status: number | null; stderr: string }> {
+  const all = [path.join(projectRoot, 'bench', program), '--quick', ...words];
+  return new Promise((resolve) => {
+    const env = { ...process.env, TMPDIR: at('work') };
+    const child = execFile(process.execPath, all, { timeout: 120_000, env }, (_error, _stdout, stderr) =>
+      resolve({ status: child.exitCode, stderr }),
+    );
+  });
+}
+
 /** Runs a benchmark into a document that has an older section of it; gives the section and the figures. */
-function bench(name: string, program: string, ...words: string[]) {
+async function bench(name: string, program: string, ...words: string[]) {
   const out = at(`${name}.md`);
   const [start, end] = [`<!-- ${name}: made by bench/${program} -->`, `<!-- end of ${name} -->`];
   writeFileSync(out, `# Performance\n\nbefore\n\n${start}\nold\n${end}\n\nbehind\n`);
-  const run = spawnSync(
-    process.execPath,
-    [path.join(projectRoot, 'bench', program), '--quick', `--out=${out}`, `--results=${directory}`, ...words],
-    { encoding: 'utf8', timeout: 120_000, env: { ...process.env, TMPDIR: at('work') } },
-  );
+  const run = await started(program, `--out=${out}`, `--results=${directory}`, ...words);
   expect(run.status, run.stderr).toBe(0);
   const text = readFileSync(out, 'utf8');
   expect(text.startsWith(`# Performance\n\nbefore\n\n${start}`)).toBe(true);
@@ -38,8 +45,8 @@ function bench(name: string, program: string, ...words: string[]) {
 }
 
 describe('bench:recovery', () => {
-  it('brings back what it captured, by program, library and through the owner', () => {
-    const { cases } = bench('recovery', 'recovery/run-recovery.mjs', '--only=ten-files');
+  it('brings back what it captured, by program, library and through the owner', async () => {
+    const { cases } = await bench('recovery', 'recovery/run-recovery.mjs', '--only=ten-files');
     expect(cases['ten-files'].facts).toMatchObject({ treeBytes: 102_400 });
     const { direct, shared, library, parts } = cases['ten-files'];
     for (const ms of [direct.wallMs, shared.wallMs, library.recoverMs, parts.rootMs, parts.lookupMs]) {
@@ -55,10 +62,14 @@ describe('bench:startup', () => {
     chmodSync(at(name), 0o755);
     return `--executable=${at(name)}`;
   }
-  const started = PROGRAM.map((word) => `'${word}'`).join(' ');
+  const program = PROGRAM.map((word) => `'${word}'`).join(' ');
 
-  it('measures both programs beside Node, and when the application runs', () => {
-    const { starts, trials } = bench('startup', 'startup/run-startup.mjs', standIn('one', `exec ${started} "$@"`));
+  it('measures both programs beside Node, and when the application runs', async () => {
+    const { starts, trials } = await bench(
+      'startup',
+      'startup/run-startup.mjs',
+      standIn('one', `exec ${program} "$@"`),
+    );
     expect(trials).toBe(2);
     const kinds = ['executable', 'npm'].flatMap((who) => ['version', 'capture', 'run'].map((what) => `${who} ${what}`));
     expect(Object.keys(starts).sort()).toEqual([...kinds, 'node'].sort());
@@ -69,12 +80,10 @@ describe('bench:startup', () => {
     }
   }, 120_000);
 
-  it('takes no figures from a program that answers something else', () => {
-    const wrong = standIn('two', `case "$1" in --version) echo 9.9.9;; *) exec ${started} "$@";; esac`);
-    const words = [path.join(projectRoot, 'bench/startup/run-startup.mjs'), '--quick', wrong];
+  it('takes no figures from a program that answers something else', async () => {
+    const wrong = standIn('two', `case "$1" in --version) echo 9.9.9;; *) exec ${program} "$@";; esac`);
     const places = [`--out=${at('never.md')}`, `--results=${at('never')}`];
-    const env = { ...process.env, TMPDIR: at('work') };
-    const run = spawnSync(process.execPath, [...words, ...places], { encoding: 'utf8', env });
+    const run = await started('startup/run-startup.mjs', wrong, ...places);
     expect(run.status).not.toBe(0);
     expect(run.stderr).toContain('--version printed something else: "9.9.9');
     expect(readdirSync(at('work'))).toEqual([]);
@@ -82,8 +91,8 @@ describe('bench:startup', () => {
 });
 
 describe('bench:history', () => {
-  it('brings versions back from a history, and counts what it stores', () => {
-    const { series } = bench('history', 'history/run-history.mjs', '--lengths=1,4', '--megabytes=1');
+  it('brings versions back from a history, and counts what it stores', async () => {
+    const { series } = await bench('history', 'history/run-history.mjs', '--lengths=1,4', '--megabytes=1');
     for (const rows of [series.pages, series.config]) {
       expect(rows.map(({ length }: { length: number }) => length)).toEqual([1, 4]);
       expect(rows[1].others.length).toBe(3);
@@ -95,8 +104,8 @@ describe('bench:history', () => {
 });
 
 describe('bench:large', () => {
-  it('captures, changes and brings back a large file and many small ones', () => {
-    const { parts } = bench('large', 'large/run-large.mjs', '--gigabytes=0.01', '--files=300');
+  it('captures, changes and brings back a large file and many small ones', async () => {
+    const { parts } = await bench('large', 'large/run-large.mjs', '--gigabytes=0.01', '--files=300');
     expect(parts.many.count).toBe(300);
     expect(parts.file.size).toBe(10_737_418);
     // Two blocks of ten were rewritten.
