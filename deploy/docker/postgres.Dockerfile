@@ -3,7 +3,7 @@ FROM diffkeeper AS keeper
 FROM postgres:15-bookworm
 COPY --from=keeper /usr/local/bin/node /usr/local/bin/node
 COPY --from=keeper /opt/diffkeeper /opt/diffkeeper
-RUN ln -s /opt/diffkeeper/dist/esm/cli/main.js /usr/local/bin/diffkeeper \
+RUN ln -s /opt/diffkeeper/dist/cli/main.js /usr/local/bin/diffkeeper \
  && install -d -o postgres -g postgres -m 0700 /deltas
 USER postgres
 ENV DIFFKEEPER_STATE_DIR=/var/lib/postgresql/data DIFFKEEPER_STORE=/deltas/store DIFFKEEPER_CONSISTENCY=freeze

@@ -99,6 +99,14 @@ describe('Dockerfiles', () => {
 });
 
 describe('compose and Kubernetes', () => {
+  it('images: the program is where the package has it', () => {
+    const { bin } = JSON.parse(readText('package.json'));
+    const images = projectFiles(/^deploy\/docker\/(.*\.)?Dockerfile$/);
+    const named = images.flatMap((name) => [...readText(name).matchAll(/\/opt\/diffkeeper\/(\S*main\.js)/g)]);
+    expect(named).toHaveLength(images.length);
+    expect(new Set(named.map(([, file]) => `./${file}`))).toEqual(new Set([bin.diffkeeper]));
+  });
+
   it('compose: services build from files that are there, volumes are declared', () => {
     const [file] = yaml(readText('deploy/docker/compose.yml'));
     for (const service of Object.values(file?.services ?? {}) as unknown as Json[]) {
