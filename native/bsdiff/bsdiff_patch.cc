@@ -2,7 +2,6 @@
 // before anything is allocated for what they promise, source positions against the source (bytes outside it count as
 // zero, as bspatch has it).
 #include <algorithm>
-#include <limits>
 
 #include "bsdiff/bsdiff.h"
 #include "bsdiff/bsdiff_file.h"
@@ -15,7 +14,8 @@ namespace {
 // Triples that make no bytes are of no use, but for one to begin with; a file of nothing else would keep a decoder
 // busy for hours.
 constexpr unsigned kIdleTriplesMax = 16;
-constexpr int64_t kPositionMax = std::numeric_limits<int64_t>::max() / 4;
+// Positions beyond this are nonsense; the TypeScript engine reckons exactly up to here.
+constexpr int64_t kPositionMax = int64_t{1} << 51;
 
 struct Header {
   ByteSpan control, differences, extra;

@@ -115,7 +115,9 @@ describe('the session', () => {
         path: '/none',
         cachePath: '/none/cache',
         owner,
-        close: async () => void (closed += 1),
+        close: async () => {
+          closed += 1;
+        },
       } as unknown as Store;
     }, 10_000);
     const ownerOf = (ended: number) => async (store: Store) => {
