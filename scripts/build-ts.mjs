@@ -1,13 +1,14 @@
 /**
  * Builds dist/esm and dist/cjs from src with the TypeScript compiler, both with
  * declarations, so that `import` and `require` get types of their own kind, and
- * bundles the command line's own modules.
+ * bundles the command line and the library.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleLibrary } from './bundle-library.mjs';
 import { bundleProgram } from './bundle-program.mjs';
 import { writePageTexts } from './page-texts.mjs';
 
@@ -40,6 +41,7 @@ for (const { folder, type, options } of builds) {
 }
 
 await bundleProgram(root);
+await bundleLibrary(root);
 writeManual();
 keepCode();
 

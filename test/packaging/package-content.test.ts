@@ -30,6 +30,12 @@ describe('the package', () => {
     expect(names).toContain('native/zstd/vendor/compress/zstd_compress.c');
   });
 
+  it('holds the library in few files, as finding and linking modules is most of an import', () => {
+    const scripts = names.filter((name) => /^dist\/(esm|cjs)\/.*\.c?js$/.test(name));
+    expect(scripts).toContain('dist/esm/index.js');
+    expect(scripts.length).toBeLessThan(60);
+  });
+
   it.each([
     'test/store/packs.test.ts',
     'src/index.ts',
