@@ -18,8 +18,8 @@ constexpr size_t kSmallSourceBytes = 1 << 20;
 constexpr size_t kWindowBytes = 32 << 20;
 // Up to this length the highest effort tries the source as prefix as well: a second of work.
 constexpr size_t kComparedBytes = 4 << 20;
-// Where more than so many bytes are no copies, coding them takes the longest: the quickest effort then makes the windows
-// shorter, and so many at a time.
+// Where more than so many bytes are no copies, coding them takes the longest: the quickest effort then makes the
+// windows shorter, and so many at a time.
 constexpr size_t kManyLiterals = 4 << 20;
 constexpr size_t kShortWindowBytes = 8 << 20;
 constexpr size_t kTogether = 2;
