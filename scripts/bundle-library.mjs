@@ -5,21 +5,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { BUNDLE } from './bundle-options.mjs';
 
 const COMMON = {
-  bundle: true,
-  minifySyntax: true,
-  minifyWhitespace: true,
+  ...BUNDLE,
   packages: 'external',
-  platform: 'node',
-  target: 'node20',
   sourcemap: 'linked',
   sourcesContent: false,
   chunkNames: 'part-[hash]',
   plugins: [{ name: 'addon', setup: leaveAddon }],
-  write: false,
   allowOverwrite: true,
-  logLevel: 'warning',
 };
 
 /**

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
+import { BUNDLE } from './bundle-options.mjs';
 
 /** Only some commands need these: they stay outside and are loaded then. */
 const OUTSIDE = [
@@ -21,16 +22,7 @@ const OUTSIDE = [
   'zod',
 ];
 
-const COMMON = {
-  bundle: true,
-  minifySyntax: true,
-  minifyWhitespace: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20',
-  write: false,
-  logLevel: 'warning',
-};
+const COMMON = { ...BUNDLE, format: 'cjs' };
 
 /**
  * One file is found and opened quicker than some hundred, and V8 can keep the compiled code of a whole file. Parts of it

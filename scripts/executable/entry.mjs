@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
+import { BUNDLE } from '../bundle-options.mjs';
 
 /** @typedef {{ name: string, file: string }} Asset */
 
@@ -37,12 +38,8 @@ const { getRawAsset } = process.getBuiltinModule('node:sea');`;
   const { outputFiles } = await build({
     stdin: { contents: `require(${JSON.stringify(join(commands, program))}).start();`, resolveDir: root },
     outfile: 'program.cjs',
-    bundle: true,
-    minifySyntax: true,
-    minifyWhitespace: true,
+    ...BUNDLE,
     format: 'cjs',
-    platform: 'node',
-    target: 'node20',
     legalComments: 'none',
     plugins: [
       {
@@ -75,8 +72,6 @@ export const loadAddon = () => (loaded ??= { addon: ${load('diffkeeper.node')}, 
         },
       },
     ],
-    write: false,
-    logLevel: 'warning',
   });
   return { code: outputFiles[0]?.text ?? '', assets };
 }

@@ -1,32 +1,18 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import * as path from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseTimeout } from '../../src/cli/command-ping.js';
-import { ensureBuilt, jsonLines, type RunningCli, runCli, scratch, startCli } from './cli-process.js';
+import { cliPlace } from './cli-place.js';
+import { jsonLines } from './cli-process.js';
 
-let place: Awaited<ReturnType<typeof scratch>>;
-const started: RunningCli[] = [];
-
-beforeAll(ensureBuilt, 120_000);
-beforeEach(async () => {
-  place = await scratch();
-});
-afterEach(async () => {
-  for (const { process: child, ended } of started.splice(0)) {
-    child.kill('SIGKILL');
-    await ended;
-  }
-  await place.remove();
-});
-
-const run = (...words: string[]) => runCli(words, { cwd: place.directory });
+const place = cliPlace();
+const { run } = place;
 
 /** Starts a listener with metrics; gives the ports of both. */
 async function start(...words: string[]): Promise<{ readonly port: string; readonly metrics: string }> {
   const listen = ['--listen=127.0.0.1:0', '--metrics-addr=127.0.0.1:0', '--plaintext'];
-  const cli = startCli([...words, ...listen], { cwd: place.directory });
-  started.push(cli);
+  const cli = place.start(...words, ...listen);
   const [, port = ''] = await cli.until(/ on 127\.0\.0\.1:(\d+); Ctrl-C ends/);
   const [, metrics = ''] = await cli.until(/metrics and health on 127\.0\.0\.1:(\d+)/);
   return { port, metrics };

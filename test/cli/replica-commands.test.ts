@@ -1,31 +1,18 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureBuilt, jsonLines, type RunningCli, runCli, scratch, startCli } from './cli-process.js';
+import { describe, expect, it } from 'vitest';
+import { cliPlace } from './cli-place.js';
+import { jsonLines, type RunningCli } from './cli-process.js';
 
-let place: Awaited<ReturnType<typeof scratch>>;
-const started: RunningCli[] = [];
-
-beforeAll(ensureBuilt, 120_000);
-beforeEach(async () => {
-  place = await scratch();
-  await mkdir(path.join(place.directory, 'data'));
-  await writeFile(path.join(place.directory, 'data', 'a.txt'), 'first');
+const place = cliPlace(async (directory) => {
+  await mkdir(path.join(directory, 'data'));
+  await writeFile(path.join(directory, 'data', 'a.txt'), 'first');
 });
-afterEach(async () => {
-  for (const { process: child, ended } of started.splice(0)) {
-    child.kill('SIGKILL');
-    await ended;
-  }
-  await place.remove();
-});
-
-const run = (...words: string[]) => runCli(words, { cwd: place.directory });
+const { run } = place;
 
 /** A served store; port 0 takes a free one. */
 async function serve(...words: string[]): Promise<{ readonly cli: RunningCli; readonly port: string }> {
-  const cli = startCli(['serve', '--store=replica', '--listen=127.0.0.1:0', ...words], { cwd: place.directory });
-  started.push(cli);
+  const cli = place.start('serve', '--store=replica', '--listen=127.0.0.1:0', ...words);
   const [, port = ''] = await cli.until(/serving .* on 127\.0\.0\.1:(\d+)/);
   return { cli, port };
 }

@@ -2,35 +2,21 @@ import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseStreams } from '../../src/cli/command-send.js';
 import { showPace } from '../../src/cli/progress.js';
 import { seededBytes } from '../transport/session-fixture.js';
-import { ensureBuilt, jsonLines, PROGRAM, type RunningCli, runCli, scratch, startCli } from './cli-process.js';
+import { cliPlace } from './cli-place.js';
+import { jsonLines, PROGRAM, type RunningCli, startCli } from './cli-process.js';
 
 const MIB = 1 << 20;
-let place: Awaited<ReturnType<typeof scratch>>;
-const started: RunningCli[] = [];
-
-beforeAll(ensureBuilt, 120_000);
-beforeEach(async () => {
-  place = await scratch();
-});
-afterEach(async () => {
-  for (const { process: child, ended } of started.splice(0)) {
-    child.kill('SIGKILL');
-    await ended;
-  }
-  await place.remove();
-});
-
-const run = (...words: string[]) => runCli(words, { cwd: place.directory });
+const place = cliPlace();
+const { run } = place;
 const file = (...parts: string[]): string => path.join(place.directory, ...parts);
 
 async function receive(...words: string[]): Promise<{ readonly cli: RunningCli; readonly port: string }> {
   const listen = words.some((word) => word.startsWith('--listen')) ? [] : ['--listen=127.0.0.1:0'];
-  const cli = startCli(['receive', '--out=out', ...listen, ...words], { cwd: place.directory });
-  started.push(cli);
+  const cli = place.start('receive', '--out=out', ...listen, ...words);
   const [, port = ''] = await cli.until(/receiving into out on 127\.0\.0\.1:(\d+)/);
   return { cli, port };
 }
@@ -77,7 +63,6 @@ describe('send and receive', () => {
     const sender = startCli(['send', 'big', '--plaintext', '--rate-limit=12', address, '--json'], {
       cwd: place.directory,
     });
-    started.push(sender);
     const partial = file('out', '.diffkeeper-partial');
     const received = async (): Promise<number> => {
       const names = await readdir(partial).catch(() => []);
