@@ -98,7 +98,7 @@ const stops = (entries) =>
 const checkpoints = (entries) => entries.filter(({ msg }) => msg === 'checkpoint');
 
 async function pause(place) {
-  const seconds = quick ? 10 : 40;
+  const seconds = quick ? 10 : 120;
   const command = [process.execPath, loads, 'dirty', join(place, 'state'), '50', String(seconds)];
   const run = await underSidecar(place, ['--consistency=freeze', '--checkpoint-interval=1s'], command);
   // The first ones find the file still growing.

@@ -101,7 +101,7 @@ class StepJob : public ScanJob {
   pages::PageStep step_;
 };
 
-// Takes the file as it is, in one of two ways; resolves to whether it did.
+// Takes the file as it is, or prepares that; resolves to whether it did.
 class TakeJob : public ScanJob {
  public:
   TakeJob(const Napi::CallbackInfo& info, const State& state) : ScanJob(info.Env(), state) {
@@ -137,17 +137,25 @@ class HoldJob : public TakeJob {
   int TakeFile() override { return state_->scan.Hold(into_, bytes_); }
 
   Napi::Value Resolve(Napi::Env env) override {
-    if (taken_) {
-      state_->held = std::move(memory_);
-      state_->held_bytes = bytes_;
-    }
-    return TakeJob::Resolve(env);
+    if (!taken_) return env.Undefined();
+    state_->held = std::move(memory_);
+    state_->held_bytes = bytes_;
+    return RowsToArray(env, &state_->scan.row(), 1);
   }
 
  private:
   uint8_t* into_ = nullptr;
   size_t bytes_ = 0;
   Napi::ObjectReference memory_;
+};
+
+// Resolves to whether the file is mapped.
+class MapJob : public TakeJob {
+ public:
+  using TakeJob::TakeJob;
+
+ protected:
+  int TakeFile() override { return state_->scan.Map() ? 1 : 0; }
 };
 
 class CloneJob : public TakeJob {
@@ -238,6 +246,7 @@ class OpenJob : public Worker {
     const State state = state_;
     Napi::Object handle = Napi::Object::New(env);
     handle.Set("row", RowsToArray(env, &state->scan.row(), 1));
+    Export(env, handle, "map", [state](Info info) { return Start<MapJob>(info, state); });
     Export(env, handle, "hold", [state](Info info) { return Start<HoldJob>(info, state); });
     Export(env, handle, "clone", [state](Info info) { return Start<CloneJob>(info, state); });
     Export(env, handle, "next", [state](Info info) { return Start<StepJob>(info, state); });

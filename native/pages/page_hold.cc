@@ -32,19 +32,34 @@ bool PageScan::KeepHeld(bool in_memory) {
   return true;
 }
 
+bool PageScan::Map() { return at_ == 0 && !held_ && file_.get() >= 0 && mapped_.Map(file_.get(), size()); }
+
 int PageScan::Hold(uint8_t* into, size_t bytes) {
   if (file_.get() < 0) return -EBADF;
-  if (at_ != 0 || held_ || size() == 0 || size() > bytes) return 0;
+  if (at_ != 0 || held_ || size() == 0) return 0;
+  struct stat status;
+  if (::fstat(file_.get(), &status) != 0) return -errno;
+  const StatRow opened = row_;
+  row_ = RowOf(status);
+  if (size() > 0 && size() <= bytes && CopyAll(into) && KeepHeld(true)) return 1;
+  row_ = opened;
+  return 0;
+}
+
+// Copies the file as it is; false when something of it could not be read.
+bool PageScan::CopyAll(uint8_t* into) {
   const size_t count = static_cast<size_t>((size() + kPieceBytes - 1) / kPieceBytes);
   std::atomic<bool> whole{true};
   ParallelFor(count, [&](size_t i) {
     const uint64_t offset = uint64_t{i} * kPieceBytes;
     const uint64_t length = std::min<uint64_t>(kPieceBytes, size() - offset);
-    const int64_t done = ReadRun(file_.get(), Run{offset, length}, into + offset);
+    const bool mapped = offset + length <= mapped_.length();
     // An error comes again, and is told, when the file is read in the usual way.
-    if (done != static_cast<int64_t>(length)) whole = false;
+    const bool done = mapped ? mapped_.Copy(offset, length, into + offset)
+                             : ReadRun(file_.get(), Run{offset, length}, into + offset) == static_cast<int64_t>(length);
+    if (!done) whole = false;
   });
-  return whole && KeepHeld(true) ? 1 : 0;
+  return whole;
 }
 
 int PageScan::Clone(const std::string& directory) {

@@ -62,6 +62,7 @@ int PageScan::Open(const std::string& root, const std::string& path) {
 
 void PageScan::Close() {
   file_.Reset();
+  mapped_.Unmap();
   held_.reset();
   std::vector<Block>().swap(blocks_);
   std::vector<std::vector<uint8_t>>().swap(buffers_);
@@ -71,6 +72,7 @@ int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* st
   if (file_.get() < 0) return -EBADF;
   if (held_ && held_->in_memory && source.held == nullptr) return -EINVAL;
   source_ = source;
+  mapped_.Unmap();
   const size_t room = std::max(data_bytes_max, kBlockBytes);
   const uint64_t end = std::min(size(), at_ + kStepBytes);
   while (at_ < end && !torn_ && step->data.size() + kBlockBytes <= room) {

@@ -17,6 +17,7 @@
 
 #include "pages/beneath.h"
 #include "pages/content_digest.h"
+#include "pages/mapped_file.h"
 #include "pages/stat_row.h"
 
 namespace dk::pages {
@@ -66,10 +67,13 @@ class PageScan {
   const StatRow& row() const { return row_; }
   bool IsOpen() const { return file_.get() >= 0; }
 
+  // Before Hold: has the bytes at hand, so that Hold is quicker. False when that cannot be.
+  bool Map();
   // Before the first step: takes the file as it is now, so that the steps are made from that, whatever becomes of the
-  // file. Hold copies it into `into` and Clone into a nameless file in `directory` that shares its blocks. 1 when that
-  // was done; 0 when not, and then nothing has changed: it does not fit, it moved since it was opened, the file system
-  // cannot share blocks; -EBADF when it is not open.
+  // file. Hold copies it into `into`, also when it moved since it was opened (row() tells), and Clone into a nameless
+  // file in `directory` that shares its blocks. 1 when that was done; 0 when not, and then nothing has changed: it does
+  // not fit, it is or was empty, it moves, for Clone also since it was opened, the file system cannot share blocks;
+  // -EBADF when it is not open.
   int Hold(uint8_t* into, size_t bytes);
   int Clone(const std::string& directory);
 
@@ -104,6 +108,7 @@ class PageScan {
   };
 
   uint64_t size() const { return static_cast<uint64_t>(row_[kSize]); }
+  bool CopyAll(uint8_t* into);
   bool KeepHeld(bool in_memory);
   size_t PlanWave(uint64_t end, size_t room);
   void ScanBlock(Block* block);
@@ -124,6 +129,7 @@ class PageScan {
   uint64_t at_ = 0;
   bool torn_ = false;
   bool done_ = false;
+  MappedFile mapped_;
   std::optional<Held> held_;
   std::vector<uint8_t> pages_;
   std::vector<uint8_t> groups_;

@@ -5,6 +5,7 @@ import { Ahead } from './ahead-work.js';
 import { type CaptureSetting, CaptureWork } from './capture-work.js';
 import { holdFindings, takeHeld } from './held-findings.js';
 import type { HoldMemory } from './hold-memory.js';
+import type { MappedAhead } from './mapped-ahead.js';
 import type { PageTables } from './page-tables.js';
 import type { SessionScan } from './session-scan.js';
 import type { StateMemory } from './state-memory.js';
@@ -41,6 +42,8 @@ export interface PassParts {
   readonly scan: SessionScan;
   /** Holds what a freeze point takes. */
   readonly hold: HoldMemory;
+  /** What is mapped before a freeze point. */
+  readonly mapped: MappedAhead;
   /** Told of each scan. */
   readonly scanned: (findings: ScanFindings) => void;
 }
@@ -83,6 +86,7 @@ export class CapturePass {
   /** Neither the application's standstill nor a half-made checkpoint may outlive the failure that is reported. */
   async giveUp(): Promise<void> {
     await this.#thaw().catch(() => {});
+    await this.#parts.mapped.end([]).catch(() => {});
     await this.#transaction?.abort().catch(() => {});
   }
 
@@ -101,10 +105,11 @@ export class CapturePass {
   }
 
   async #takeFrozen(freeze: NonNullable<CaptureRun['freeze']>): Promise<Taken> {
-    const { scan, scanned, memory, hold } = this.#parts;
+    const { scan, scanned, memory, hold, mapped } = this.#parts;
     const ahead = new Ahead();
     hold.prepare();
     const open = await this.#lookAhead(ahead);
+    await this.#mapAhead(open.paths);
     this.#frozen = await freeze();
     const startMs = systemClock.nowMs();
     const news = (await this.#run.hear?.(true)) ?? open;
@@ -114,12 +119,21 @@ export class CapturePass {
     const findings = ahead.complete(looked, (path) => memory.index.get(path) !== undefined);
     const work = new CaptureWork(this.#setting(startMs, findings));
     work.checkAborted();
-    const held = await holdFindings(work, findings, { candidates: ahead.candidates, memory: hold });
+    const held = await holdFindings(work, findings, { candidates: ahead.candidates, memory: hold, mapped });
     await this.#thaw();
+    await mapped.end(held.large.map(({ entry }) => entry.path));
     await scan.addDropped(findings);
     scanned(looked);
     await takeHeld(work, held);
     return { work, findings };
+  }
+
+  async #mapAhead(paths: readonly BytePath[]): Promise<void> {
+    const { memory, mapped } = this.#parts;
+    const nothing = { found: new Map<BytePath, BigInt64Array>() };
+    await mapped.open(new CaptureWork(this.#setting(systemClock.nowMs(), nothing)), paths, (path) =>
+      memory.index.get(path),
+    );
   }
 
   /** While the application runs: looks at what was heard, if that is much. Returns what is still to be looked at. */
@@ -140,7 +154,7 @@ export class CapturePass {
   }
 
   /** The kernel stamps files with the real clock, so `scanStartMs` is not of the clock that tests own. */
-  #setting(scanStartMs: number, findings: ScanFindings): CaptureSetting {
+  #setting(scanStartMs: number, { found }: Pick<ScanFindings, 'found'>): CaptureSetting {
     const { store, root, options, tables } = this.#parts;
     return {
       store,
@@ -151,7 +165,7 @@ export class CapturePass {
       signal: this.#run.signal ?? options.signal,
       takeUnsettled: this.#run.takeUnsettled ?? false,
       scanStartMs,
-      filesTotal: findings.found.size,
+      filesTotal: found.size,
     };
   }
 

@@ -9,6 +9,7 @@ import { rowSize, rowType } from './entry-version.js';
 import { HoldMemory } from './hold-memory.js';
 import { IgnoreRules } from './ignore-rules.js';
 import { type IndexScope, loadIndexFile, saveIndexFile } from './index-file.js';
+import { MappedAhead } from './mapped-ahead.js';
 import { PageTables } from './page-tables.js';
 import { SessionScan } from './session-scan.js';
 import {
@@ -42,6 +43,7 @@ export class StateSession implements CaptureSession {
   readonly #memory: StateMemory;
   readonly #scan: SessionScan;
   readonly #hold = new HoldMemory();
+  readonly #mapped = new MappedAhead();
   readonly #storeId: Identity;
   #scope: IndexScope;
   #queue: Promise<unknown> = Promise.resolve();
@@ -170,6 +172,7 @@ export class StateSession implements CaptureSession {
         memory: this.#memory,
         scan: this.#scan,
         hold: this.#hold,
+        mapped: this.#mapped,
         scanned: (findings) => this.#observer?.scanned(findings),
       },
       run,

@@ -5,12 +5,14 @@
  * shares blocks.
  */
 import { type BytePath, LIMITS } from '../core/core.js';
+import type { FileScan } from '../engine/engine.js';
 import type { AheadCandidate } from './ahead-work.js';
 import type { CaptureWork } from './capture-work.js';
 import { type Entry, rowSize, sameRow } from './entry-version.js';
 import { HeldScan } from './held-scan.js';
 import { HOLD_BYTES, type HoldMemory } from './hold-memory.js';
 import { type OpenedLarge, openLarge, takeLargeEntry } from './large-files.js';
+import type { MappedAhead } from './mapped-ahead.js';
 import { type ReadEntry, readSmallEntries, takeReadEntries, takeSmallEntries } from './small-files.js';
 import type { ScanFindings } from './state-scan.js';
 import { sortFindings, takeLeaves } from './take-findings.js';
@@ -37,13 +39,14 @@ export interface HoldParts {
   /** What was read before. */
   readonly candidates: ReadonlyMap<BytePath, AheadCandidate>;
   readonly memory: HoldMemory;
+  readonly mapped: MappedAhead;
 }
 
 /** Reads what was found. After it nothing in the state directory is asked for any more. */
 export async function holdFindings(
   work: CaptureWork,
   findings: ScanFindings,
-  { candidates, memory }: HoldParts,
+  { candidates, memory, mapped }: HoldParts,
 ): Promise<HeldFindings> {
   const sorted = sortFindings(work, findings);
   const unread = (entry: Entry): boolean => !takeCandidate(work, entry, candidates.get(entry.path));
@@ -62,21 +65,23 @@ export async function holdFindings(
   // Smallest first: most of them fit.
   large.sort((one, other) => rowSize(one.row) - rowSize(other.row));
   for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
-    const group = await openAll(work, large.slice(first, first + SIDE_BY_SIDE));
-    const rooms = group.map(({ opened }) => {
-      const size = rowSize(opened.scan.row);
+    const group = await openAll(work, mapped, large.slice(first, first + SIDE_BY_SIDE));
+    const rooms = group.map(({ entry }) => {
+      const size = rowSize(entry.row);
       if (size === 0 || size > room) return undefined;
       room -= size;
       return memory.take(size);
     });
     // At once: each is a way to another thread and back, and the application stands still.
     const copied = await Promise.all(group.map(({ opened }, i) => rooms[i] && opened.scan.hold(rooms[i])));
-    for (const [i, { entry, opened }] of group.entries()) {
+    for (const [i, one] of group.entries()) {
+      const { entry } = one;
       if (copied[i]) {
-        held.push({ entry, opened });
+        held.push(one);
         continue;
       }
-      const taken = await holdLarge(work, { entry, opened, room });
+      const opened = await reopen(work, one);
+      const taken = opened && (await holdLarge(work, { entry, opened, room }));
       if (!taken) continue;
       room -= taken.heldBytes;
       if (taken.complete) held.push({ entry, opened: taken.opened });
@@ -92,13 +97,28 @@ interface OpenedEntry {
 }
 
 /** Opens these at once: each asks the index and the kernel, one after the other. In order, without those that cannot be opened. */
-async function openAll(work: CaptureWork, entries: readonly Entry[]): Promise<OpenedEntry[]> {
-  const all = await Promise.all(entries.map(async (entry) => ({ entry, opened: await openLarge(work, entry) })));
+async function openAll(work: CaptureWork, mapped: MappedAhead, entries: readonly Entry[]): Promise<OpenedEntry[]> {
+  const all = await Promise.all(
+    entries.map(async (entry) => ({ entry, opened: mapped.take(entry) ?? (await openLarge(work, entry)) })),
+  );
   return all.flatMap(({ entry, opened }) => {
     if (!('skip' in opened)) return [{ entry, opened }];
     work.skip(entry.path, opened.skip);
     return [];
   });
+}
+
+/** The file as it is now: what was opened before the freeze point knows it as it was then. Undefined when it is gone. */
+async function reopen(work: CaptureWork, { entry, opened }: OpenedEntry): Promise<OpenedLarge | undefined> {
+  return sameRow(opened.scan.row, entry.row) ? opened : openAnew(work, entry, opened.scan);
+}
+
+async function openAnew(work: CaptureWork, entry: Entry, scan: FileScan): Promise<OpenedLarge | undefined> {
+  await scan.close();
+  const again = await openLarge(work, entry);
+  if (!('skip' in again)) return again;
+  work.skip(entry.path, again.skip);
+  return undefined;
 }
 
 /** Puts what is held into the transaction. */
@@ -140,12 +160,8 @@ async function holdLarge(
     const held = await HeldScan.record(opened.scan, room);
     const { complete, heldBytes } = held;
     if (!held.torn || attempt === ATTEMPTS) return { opened: { ...opened, scan: held }, complete, heldBytes };
-    await held.close();
-    const again = await openLarge(work, entry);
-    if ('skip' in again) {
-      work.skip(entry.path, again.skip);
-      return undefined;
-    }
+    const again = await openAnew(work, entry, held);
+    if (!again) return undefined;
     opened = again;
   }
 }

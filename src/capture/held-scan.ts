@@ -12,8 +12,12 @@ export class HeldScan implements FileScan {
   heldBytes = 0;
 
   /** It is taken already. */
-  hold(): Promise<boolean> {
+  map(): Promise<boolean> {
     return Promise.resolve(false);
+  }
+
+  hold(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   clone(): Promise<boolean> {

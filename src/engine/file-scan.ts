@@ -31,14 +31,18 @@ export interface ScanResult {
 
 /** Scans one large file against its page table; at most `dataBytesMax` of changed bytes are held at a time. */
 export interface FileScan {
+  /** Stat row of when it was opened. */
   readonly row: BigInt64Array;
+  /** Before `hold`, while the file may still change: has it at hand, so that `hold` is quicker. False when that cannot be. */
+  map(): Promise<boolean>;
   /**
    * Before the first step: takes the file as it is now, so that all steps and the result are of this moment, whatever
-   * becomes of the file. `hold` copies it into `into`, which must stay as it is until the scan is closed; `clone` into a
-   * nameless file in `directory` (absolute path) that shares its blocks, where the file system can. False when that was not
-   * done and nothing has changed: it does not fit, it moved since it was opened, blocks cannot be shared.
+   * becomes of the file. `hold` copies it into `into`, which must stay as it is until the scan is closed, also when it
+   * has moved since it was opened, and gives the row of this moment; `clone` into a nameless file in `directory` (absolute
+   * path) that shares its blocks, where the file system can. Undefined, or false, when that was not done and nothing has
+   * changed: it does not fit, it is or was empty, it moves, blocks cannot be shared; or, of `clone`, it moved since it was opened.
    */
-  hold(into: Uint8Array): Promise<boolean>;
+  hold(into: Uint8Array): Promise<BigInt64Array | undefined>;
   clone(directory: string): Promise<boolean>;
   /** Continues until at least `dataBytesMax - 256 KiB` changed bytes are gathered, 64 MiB of file went by, or the end. */
   next(dataBytesMax: number): Promise<ScanStep>;
@@ -51,6 +55,7 @@ export interface FileScan {
 export function guardScan(scan: FileScan): FileScan {
   return {
     row: scan.row,
+    map: () => scan.map(),
     async hold(into) {
       checkBytes(into, 'into');
       return scan.hold(into);

@@ -100,6 +100,7 @@ function wrapIndex(raw: RawStatIndex): StatIndex {
 function wrapScan(raw: FileScan): FileScan {
   return {
     row: raw.row,
+    map: () => crossing(() => raw.map()),
     hold: (into) => crossing(() => raw.hold(into)),
     clone: (directory) => crossing(() => raw.clone(directory)),
     next: (dataBytesMax) => crossing(() => raw.next(dataBytesMax)),

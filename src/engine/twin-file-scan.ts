@@ -59,13 +59,15 @@ class StepBuilder {
 
 class TwinFileScan implements FileScan {
   readonly #block = Buffer.alloc(BLOCK_BYTES);
-  readonly #size: number;
-  readonly #pages: Buffer;
-  readonly #groups: Buffer;
   readonly #sha: Hash | undefined;
+  /** The row that all this is made for: of when it was opened, or of the moment of `hold`. */
+  #taken: BigInt64Array;
+  #size = 0;
+  #pages = Buffer.alloc(0);
+  #groups = Buffer.alloc(0);
   /** The last group, full or not: alone or partial it cannot be told by its chaining value. */
-  readonly #tail: Buffer;
-  readonly #leadGroups: number;
+  #tail = Buffer.alloc(0);
+  #leadGroups = 0;
   #at = 0;
   #torn = false;
   /** What was taken by `hold`, and the row of that moment; or the row of a clone. */
@@ -77,19 +79,35 @@ class TwinFileScan implements FileScan {
     readonly options: Options,
     readonly hashPage: PageHash,
   ) {
+    this.#taken = row;
+    this.#sha = options.algo === 'sha256' ? createHash('sha256') : undefined;
+    this.#measure(row);
+  }
+
+  /** Makes room for a file as this row has it. */
+  #measure(row: BigInt64Array): void {
+    this.#taken = row;
     this.#size = Number(row[STAT.size]);
-    const fullGroups = options.algo === 'blake3' ? Math.floor(this.#size / GROUP_BYTES) : 0;
+    const fullGroups = this.options.algo === 'blake3' ? Math.floor(this.#size / GROUP_BYTES) : 0;
     this.#leadGroups = Math.max(0, Math.ceil(this.#size / GROUP_BYTES) - 1);
     this.#pages = Buffer.alloc(Math.ceil(this.#size / PAGE_BYTES) * PAGE_VALUE_BYTES);
     this.#groups = Buffer.alloc(fullGroups * 32);
     this.#tail = Buffer.alloc(this.#size - this.#leadGroups * GROUP_BYTES);
-    this.#sha = options.algo === 'sha256' ? createHash('sha256') : undefined;
   }
 
-  async hold(into: Uint8Array): Promise<boolean> {
-    if (this.#at > 0 || this.#held || this.#size === 0 || this.#size > into.length) return false;
-    const bytes = Buffer.from(into.buffer, into.byteOffset, this.#size);
-    return (await readFully(this.file, bytes, 0)) === this.#size && this.#keep(bytes);
+  async map(): Promise<boolean> {
+    return false;
+  }
+
+  async hold(into: Uint8Array): Promise<BigInt64Array | undefined> {
+    if (this.#at > 0 || this.#held || this.#size === 0) return undefined;
+    const row = statRow(await this.file.stat({ bigint: true }));
+    const size = Number(row[STAT.size]);
+    if (size === 0 || size > into.length) return undefined;
+    const bytes = Buffer.from(into.buffer, into.byteOffset, size);
+    if ((await readFully(this.file, bytes, 0)) !== size || !(await this.#keep(bytes, row))) return undefined;
+    this.#measure(row);
+    return row;
   }
 
   async clone(directory: string): Promise<boolean> {
@@ -104,16 +122,16 @@ class TwinFileScan implements FileScan {
     } finally {
       await unlink(path).catch(() => {});
     }
-    const kept = await this.#keep(undefined);
+    const kept = await this.#keep(undefined, this.row);
     await (kept ? this.file : clone).close();
     if (kept) this.file = clone;
     return kept;
   }
 
   /** False when what was read is not of one moment. */
-  async #keep(bytes: Buffer | undefined): Promise<boolean> {
+  async #keep(bytes: Buffer | undefined, before: BigInt64Array): Promise<boolean> {
     const row = statRow(await this.file.stat({ bigint: true }));
-    if (!sameContent(this.row, row)) return false;
+    if (!sameContent(before, row)) return false;
     this.#held = { bytes, row };
     return true;
   }
@@ -183,7 +201,7 @@ class TwinFileScan implements FileScan {
     const digest = this.#torn ? Buffer.alloc(32) : (this.#sha?.digest() ?? this.#contentDigest());
     return {
       row,
-      torn: this.#torn || !sameContent(this.row, row),
+      torn: this.#torn || !sameContent(this.#taken, row),
       pages: this.#pages,
       groups: this.#groups,
       digest,

@@ -1,6 +1,7 @@
 /** A freeze point with the user's commands around it. */
 import type { WatchOptions } from '../capture/capture.js';
 import type { Freezer } from './freeze.js';
+import { collectBefore } from './heap.js';
 import type { Hooks } from './hooks.js';
 
 /** What a watcher calls around each capture; `freezer` gives undefined while there is nobody to stop. */
@@ -8,7 +9,9 @@ export function freezePoint(hooks: Hooks, freezer: () => Freezer | undefined): N
   return async () => {
     try {
       await hooks.before();
-      const frozen = await freezer()?.freeze();
+      const target = freezer();
+      if (target) collectBefore();
+      const frozen = await target?.freeze();
       return {
         rescan: frozen?.rescan ?? [],
         thaw: async () => {

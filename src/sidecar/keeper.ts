@@ -3,6 +3,7 @@ import { type CaptureReport, capture, type StateWatcher, type WatchOptions, watc
 import { DiffKeeperError, type Logger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
+import { collectAfter } from './heap.js';
 
 /** Pause before watching is tried again after it could not start, ms. */
 const RETRY_MS = 5000;
@@ -71,6 +72,7 @@ export class Keeper {
       const { added, changed, removed, elapsedMs, lagMs, checkpoint } = report;
       const facts = { sequence: checkpoint?.sequence, added, changed, removed, pauseMs: checkpoint?.pauseMs, lagMs };
       this.#logger.debug({ ...facts, elapsedMs }, 'checkpoint');
+      if (checkpoint?.frozen) collectAfter(report.readBytes);
     });
     watcher.on('state', (state, reason) => {
       this.#figures.watching(state, reason);

@@ -1,0 +1,168 @@
+// Method: whoever touches a mapped page behind the end of its file gets SIGBUS. While a copy runs, a handler of ours
+// puts a page of zeros there and the copy goes on, to be called off at its end; every other SIGBUS goes to whom it went
+// before.
+#include "pages/mapped_file.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <mutex>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace dk::pages {
+namespace {
+
+#if defined(__linux__)
+
+// What this thread copies from; read by the handler, which runs on the same thread.
+struct Source {
+  uintptr_t begin = 0;
+  uintptr_t end = 0;
+  volatile sig_atomic_t cut = 0;
+};
+thread_local Source* t_source = nullptr;
+
+struct sigaction g_before;
+
+void OnBusError(int number, siginfo_t* info, void* context) {
+  Source* source = t_source;
+  const uintptr_t at = reinterpret_cast<uintptr_t>(info->si_addr);
+  if (source != nullptr && at >= source->begin && at < source->end) {
+    const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    void* const where = reinterpret_cast<void*>(at & ~(page - 1));
+    if (mmap(where, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == where) {
+      source->cut = 1;
+      return;
+    }
+  }
+  if ((g_before.sa_flags & SA_SIGINFO) != 0) {
+    g_before.sa_sigaction(number, info, context);
+  } else if (g_before.sa_handler != SIG_DFL && g_before.sa_handler != SIG_IGN) {
+    g_before.sa_handler(number);
+  } else {
+    // Nobody took care of it before: the instruction runs again and ends the process as it would have.
+    signal(number, SIG_DFL);
+  }
+}
+
+std::mutex g_mutex;
+size_t g_copies = 0;
+
+// Our handler is there only while somebody copies: the process belongs to others. A thread of the pool leaves signals
+// to other threads, but this one comes to the thread that caused it.
+struct BusErrors {
+  BusErrors() {
+    sigset_t bus;
+    sigemptyset(&bus);
+    sigaddset(&bus, SIGBUS);
+    const std::lock_guard<std::mutex> lock(g_mutex);
+    if (g_copies == 0) {
+      struct sigaction ours{};
+      ours.sa_sigaction = OnBusError;
+      ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+      sigemptyset(&ours.sa_mask);
+      if (sigaction(SIGBUS, &ours, &g_before) != 0) return;
+    }
+    ++g_copies;
+    good = pthread_sigmask(SIG_UNBLOCK, &bus, &mask) == 0;
+    if (!good) End();
+  }
+  ~BusErrors() {
+    if (!good) return;
+    pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+    const std::lock_guard<std::mutex> lock(g_mutex);
+    End();
+  }
+  BusErrors(const BusErrors&) = delete;
+  BusErrors& operator=(const BusErrors&) = delete;
+
+  static void End() {
+    if (--g_copies == 0) sigaction(SIGBUS, &g_before, nullptr);
+  }
+
+  sigset_t mask;
+  bool good = false;
+};
+
+#endif
+
+// Past the caches, which are smaller than what is copied: the target is not read before it is overwritten.
+void CopyPast(uint8_t* into, const uint8_t* from, size_t length) {
+#if defined(__SSE2__)
+  constexpr size_t kLine = 64;
+  const size_t head = std::min(length, (16 - (reinterpret_cast<uintptr_t>(into) & 15)) & 15);
+  std::memcpy(into, from, head);
+  size_t at = head;
+  for (; at + kLine <= length; at += kLine) {
+    const __m128i* source = reinterpret_cast<const __m128i*>(from + at);
+    __m128i* target = reinterpret_cast<__m128i*>(into + at);
+    const __m128i a = _mm_loadu_si128(source);
+    const __m128i b = _mm_loadu_si128(source + 1);
+    const __m128i c = _mm_loadu_si128(source + 2);
+    const __m128i d = _mm_loadu_si128(source + 3);
+    _mm_stream_si128(target, a);
+    _mm_stream_si128(target + 1, b);
+    _mm_stream_si128(target + 2, c);
+    _mm_stream_si128(target + 3, d);
+  }
+  std::memcpy(into + at, from + at, length - at);
+  _mm_sfence();
+#else
+  std::memcpy(into, from, length);
+#endif
+}
+
+}  // namespace
+
+bool MappedFile::Map(int fd, size_t length) {
+#if defined(__linux__)
+  if (bytes_ != nullptr || length == 0) return false;
+  void* const bytes = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, 0);
+  if (bytes == MAP_FAILED) return false;
+  bytes_ = static_cast<uint8_t*>(bytes);
+  length_ = length;
+#if defined(MADV_POPULATE_READ)
+  // An older kernel brings the pages in when they are copied.
+  (void)madvise(bytes, length, MADV_POPULATE_READ);
+#endif
+  return true;
+#else
+  (void)fd, (void)length;
+  return false;
+#endif
+}
+
+void MappedFile::Unmap() {
+  if (bytes_ != nullptr) munmap(bytes_, length_);
+  bytes_ = nullptr;
+  length_ = 0;
+}
+
+bool MappedFile::Copy(size_t offset, size_t length, uint8_t* into) const {
+#if defined(__linux__)
+  Source source;
+  source.begin = reinterpret_cast<uintptr_t>(bytes_);
+  source.end = source.begin + length_;
+  const BusErrors listening;
+  if (!listening.good) return false;
+  t_source = &source;
+  // The handler looks at it at any moment in between.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  CopyPast(into, bytes_ + offset, length);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  t_source = nullptr;
+  return source.cut == 0;
+#else
+  (void)offset, (void)length, (void)into;
+  return false;
+#endif
+}
+
+}  // namespace dk::pages
