@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { bundleExecutable } from './executable/entry.mjs';
+import { bundleExecutable, keepingScript, startingScript } from './executable/entry.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** What Node looks for to know that it carries a program (Node's documentation of single executable applications). */
@@ -39,15 +39,22 @@ const { values } = parseArgs({
 const work = mkdtempSync(join(tmpdir(), 'diffkeeper-executable-'));
 try {
   const { code, assets } = await bundleExecutable(root);
-  const main = join(work, 'program.cjs');
-  writeFileSync(main, code);
+  const at = (name) => join(work, name);
+  const main = at('main.cjs');
+  writeFileSync(main, await startingScript(root));
+  const program = { name: 'program.js', file: at('program.js') };
+  writeFileSync(program.file, code);
+  const kept = { name: 'program.code', file: at('program.code') };
+  const keeper = at('keeper.cjs');
+  writeFileSync(keeper, await keepingScript(root, { assets, program: program.file, out: kept.file }));
+  quietly(values.node, [join(root, 'scripts', 'code-cache.mjs'), keeper]);
   const blob = join(work, 'program.blob');
   const config = {
     main,
     output: blob,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
-    assets: Object.fromEntries(assets.map(({ name, file }) => [name, file])),
+    assets: Object.fromEntries([...assets, program, kept].map(({ name, file }) => [name, file])),
   };
   const configFile = join(work, 'sea.json');
   writeFileSync(configFile, JSON.stringify(config));

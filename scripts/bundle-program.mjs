@@ -12,12 +12,10 @@ import { BUNDLE } from './bundle-options.mjs';
 const OUTSIDE = [
   '../cjs/addon.cjs',
   '@bokuweb/zstd-wasm',
-  'chokidar',
   'classic-level/binding.js',
   'cli-progress',
   'cli-table3',
   'hash-wasm',
-  'pino',
   'prom-client',
   'zod',
 ];

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
 // Keeps what V8 compiles of the command line, so that starting it does not compile it again: runs the commands that are
 // wanted soonest in a directory of their own, then writes the compiled code beside the program.
-// Run by scripts/install.mjs and scripts/build-ts.mjs; what is printed is of no interest to anybody.
+// Run by scripts/install.mjs and scripts/build-ts.mjs; what is printed is of no interest to anybody. Building the single
+// file names a module to load the program by instead of dist/cli/main.js.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const { load } = createRequire(import.meta.url)(
-  path.join(path.dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'cli', 'main.js'),
-);
+const scripts = path.dirname(fileURLToPath(import.meta.url));
+const { load } = createRequire(import.meta.url)(process.argv[2] ?? path.join(scripts, '..', 'dist', 'cli', 'main.js'));
 const { program, keep } = load();
 const place = fs.mkdtempSync(path.join(os.tmpdir(), 'diffkeeper-code-'));
 const at = (name) => path.join(place, name);
@@ -26,6 +26,10 @@ try {
   fs.writeFileSync(at('data/large'), Buffer.alloc(3 << 20, 'page of a larger file'));
   await program.runProgram(['capture', data, store]);
   await program.runProgram(['recover', `--state-dir=${at('again')}`, store]);
+  const application = `require('fs').writeFileSync(${JSON.stringify(at('data/below/4'))}, 'new'); setTimeout(() => {}, 200)`;
+  const command = ['--', process.execPath, '-e', application];
+  await program.runProgram([data, store, ...command]);
+  await program.runProgram([data, store, '--log-format=json', ...command]);
   await program.runProgram(['timeline', store]);
   await program.runProgram(['delta', at('data/below/3'), at('data/large'), at('delta')]);
   await program.runProgram(['patch', at('data/below/3'), at('delta'), at('large')]);

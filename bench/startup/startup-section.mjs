@@ -33,7 +33,7 @@ function sectionText({ quick, trials, date, machine, starts }) {
     '## Start of the program',
     `${quick ? 'Quick run: **do not quote**. ' : ''}Made by \`npm run bench:startup\` on ${date}; ${machine.CPU}, ${machine.engine}, ` +
       `node ${machine.node}, commit ${machine.commit}. Medians of ${trials} trials, each a process of its own, the programs in turns; ` +
-      'exit code and output of each were checked; the files are in the page cache.',
+      'exit code and output of each were checked; the files are in the page cache; `NODE_EXTRA_CA_CERTS` and `NODE_OPTIONS` are not set.',
     `*one file*: \`out/diffkeeper\` of \`npm run build:executable\`; *npm*: \`node dist/cli/main.js\`, with the compiled code beside it that an installation keeps. ` +
       'The directory has 100 files of 10 KB and was captured before. *until it is there*: of `--version` the whole run, in run mode the time ' +
       `from starting DiffKeeper until the application (\`date\`) says the time, the directory recovered. Over ${LIMIT_MS} ms is bold.`,

@@ -1,6 +1,6 @@
 /**
- * Makes the one script of the single-file executable: the program with all its libraries, the addons and the WebAssembly
- * of zstd as assets beside it.
+ * Makes what the single-file executable consists of: the program with all its libraries in one script, the addons and the
+ * WebAssembly of zstd as assets beside it, and the few lines that start it.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ export async function bundleExecutable(root) {
   const imports = `import { loadEmbedded } from ${JSON.stringify(loader)};
 const { getRawAsset } = process.getBuiltinModule('node:sea');`;
   const { outputFiles } = await build({
-    stdin: { contents: `require(${JSON.stringify(join(commands, program))}).start();`, resolveDir: root },
+    entryPoints: [join(commands, program)],
     outfile: 'program.cjs',
     ...BUNDLE,
     format: 'cjs',
@@ -74,4 +74,54 @@ export const loadAddon = () => (loaded ??= { addon: ${load('diffkeeper.node')}, 
     ],
   });
   return { code: outputFiles[0]?.text ?? '', assets };
+}
+
+/**
+ * Starts the program, which is an asset, with the compiled code that is another: what Node keeps by itself of the script
+ * of an executable lacks all functions that are compiled when they are first called.
+ * @param {string} root of the checkout
+ */
+export function startingScript(root) {
+  return bundled(
+    root,
+    `const { getRawAsset } = process.getBuiltinModule('node:sea');
+const asset = (name) => Buffer.from(getRawAsset(name));
+const around = { require, file: process.execPath, directory: dirname(process.execPath) };
+evaluate(asset('program.js').toString('latin1'), around, asset('program.code')).program.start();`,
+  );
+}
+
+/**
+ * A module for scripts/code-cache.mjs that loads the program as the executable does, the assets from files.
+ * @param {string} root of the checkout
+ * @param {{ assets: Asset[], program: string, out: string }} files
+ */
+export function keepingScript(root, { assets, program, out }) {
+  const places = Object.fromEntries(assets.map(({ name, file }) => [name, file]));
+  return bundled(
+    root,
+    `import { readFileSync, writeFileSync } from 'node:fs';
+const places = ${JSON.stringify(places)};
+const asset = (name) => new Uint8Array(readFileSync(places[name])).buffer;
+const builtin = process.getBuiltinModule;
+process.getBuiltinModule = (name) => name === 'node:sea' ? { getAsset: asset, getRawAsset: asset } : builtin(name);
+export function load() {
+  const around = { require, file: process.execPath, directory: dirname(process.execPath) };
+  const { program, script } = evaluate(readFileSync(${JSON.stringify(program)}, 'latin1'), around);
+  return { program, keep: () => writeFileSync(${JSON.stringify(out)}, script.createCachedData()) };
+}`,
+  );
+}
+
+/** @param {string} root @param {string} contents */
+async function bundled(root, contents) {
+  const evaluating = join(root, 'src', 'cli', 'program-script.ts');
+  const imports = `import { dirname } from 'node:path';\nimport { evaluate } from ${JSON.stringify(evaluating)};\n`;
+  const { outputFiles } = await build({
+    ...BUNDLE,
+    stdin: { contents: imports + contents, resolveDir: root },
+    outfile: 'script.cjs',
+    format: 'cjs',
+  });
+  return outputFiles[0]?.text ?? '';
 }

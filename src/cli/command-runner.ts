@@ -12,6 +12,8 @@ export interface Invocation {
   readonly words: readonly (string | undefined)[];
   readonly flags: Readonly<Record<string, unknown>>;
   readonly command: readonly string[] | null;
+  /** Called when the command's code is loaded. */
+  readonly onLoaded: () => void;
 }
 
 /** First interruption: asks the command to end. Second: ends at once. */
@@ -36,7 +38,7 @@ class Interruption {
 
 /** Runs the command and gives the exit code; never throws. */
 export async function runCommand(invocation: Invocation): Promise<number> {
-  const { facts, words, flags, command } = invocation;
+  const { facts, words, flags, command, onLoaded } = invocation;
   const runMode = facts.startsCommand === true;
   const interruption = new Interruption();
   // In run mode signals belong to the child.
@@ -50,6 +52,7 @@ export async function runCommand(invocation: Invocation): Promise<number> {
     const level = debug ? 'debug' : facts.name === 'run' ? 'info' : 'warn';
     const logger = await createLogger({ level, form: settings.logFormat });
     const { run } = await facts.load();
+    onLoaded();
     const { signal } = interruption.controller;
     return await run({ settings, words, local: flags, command, output, logger, signal });
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Logs on stderr: pino where a log is wanted, and a few plain lines of warnings where it is not worth loading. */
+/** Logs on stderr: lines for people, which a program of short runs writes itself, and JSON by pino for machines. */
 import type { Logger } from '../index.js';
 
 export interface LogOptions {
@@ -9,7 +9,7 @@ export interface LogOptions {
 
 function showValue(value: unknown): string {
   if (typeof value === 'number' && !Number.isInteger(value)) return value.toFixed(1);
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const text = typeof value === 'string' || typeof value === 'bigint' ? `${value}` : JSON.stringify(value);
   return /[\s"]/.test(text) ? JSON.stringify(text) : text;
 }
 
@@ -20,35 +20,28 @@ function humanLine(level: string, facts: object, message: string): string {
   return `diffkeeper ${level}: ${message}${shown === '' ? '' : ` (${shown})`}\n`;
 }
 
-/** What pino adds to every line and people do not need. */
-const PINO_KEYS: readonly string[] = ['level', 'time', 'pid', 'hostname', 'msg', 'name'];
-
-function humanFromPino(line: string): string {
-  const entry: unknown = JSON.parse(line);
-  const all = Object.entries(typeof entry === 'object' && entry !== null ? entry : {});
-  const facts = Object.fromEntries(all.filter(([key]) => !PINO_KEYS.includes(key)));
-  const value = (key: string): string => String(all.find(([name]) => name === key)?.[1] ?? '');
-  return humanLine(value('level'), facts, value('msg'));
-}
-
 const drop = (): void => {};
 const writeError = (text: string): void => void process.stderr.write(text);
 
 /** Logger of a command. */
 export async function createLogger({ level, form }: LogOptions): Promise<Logger> {
-  if (level === 'warn' && form === 'human') {
+  if (form === 'human') {
     const plain =
       (name: string) =>
       (facts: object, message: string): void =>
         writeError(humanLine(name, facts, message));
-    return { debug: drop, info: drop, warn: plain('warn'), error: plain('error') };
+    return {
+      debug: level === 'debug' ? plain('debug') : drop,
+      info: level === 'warn' ? drop : plain('info'),
+      warn: plain('warn'),
+      error: plain('error'),
+    };
   }
   const { pino } = await import('pino');
-  const write = form === 'json' ? writeError : (line: string) => writeError(humanFromPino(line));
   // Narrowed before it is returned: a promise must not resolve to something that could have a `then`.
   const log: Logger = pino(
     { level, base: { name: 'diffkeeper', pid: process.pid }, formatters: { level: (label) => ({ level: label }) } },
-    { write },
+    { write: writeError },
   );
   return log;
 }

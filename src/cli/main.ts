@@ -5,19 +5,12 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Script } from 'node:vm';
+import type { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
-import { tuneRuntime } from './v8-settings.js';
+import { evaluate, type Program } from './program-script.js';
 
 /** Name of the program's file, without its ending; it carries the digest of the content. Set when it is built. */
 declare const PROGRAM_NAME: string;
-
-export interface Program {
-  /** Runs the command that this process was started with, and ends the process. */
-  readonly start: () => void;
-  /** Runs one command; gives its exit code. */
-  readonly runProgram: (words: readonly string[]) => Promise<number>;
-}
 
 export interface LoadedProgram {
   readonly program: Program;
@@ -52,24 +45,14 @@ function keepCode(file: string, code: Buffer): void {
   renameSync(beside, file);
 }
 
-/** Loads the program. Compiled code that V8 does not want (another version, other settings) is compiled anew. */
+/** Loads the program. */
 export function load(): LoadedProgram {
-  // Before anything is compiled: V8 takes kept code only under the settings it was made with.
-  tuneRuntime();
   const file = join(__dirname, `${PROGRAM_NAME}.js`);
   // V8 asks for its own version; bytes made on another processor could mislead it.
   const codeFile = join(__dirname, `${PROGRAM_NAME}-${process.version}-${process.platform}-${process.arch}.cache`);
-  const kept = keptCode(codeFile);
-  const script = new Script(
-    `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`,
-    {
-      filename: file,
-      ...(kept && { cachedData: kept }),
-    },
-  );
-  const made: { exports: unknown } = { exports: {} };
-  script.runInThisContext()(made.exports, require, made, file, __dirname);
-  return { program: made.exports as Program, script, keep: () => keepCode(codeFile, script.createCachedData()) };
+  const around = { require, file, directory: __dirname };
+  const { program, script } = evaluate(readFileSync(file, 'latin1'), around, keptCode(codeFile));
+  return { program, script, keep: () => keepCode(codeFile, script.createCachedData()) };
 }
 
 if (require.main === module) load().program.start();

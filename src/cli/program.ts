@@ -26,7 +26,14 @@ function addOption(command: Command, key: OptionKey, facts: CommandFacts): void 
   command.addOption(parsed);
 }
 
-function build(facts: CommandFacts, tail: readonly string[] | null, done: (code: number) => void): Command {
+interface Run {
+  /** What is behind `--`. */
+  readonly tail: readonly string[] | null;
+  readonly onLoaded: () => void;
+  readonly done: (code: number) => void;
+}
+
+function build(facts: CommandFacts, { tail, onLoaded, done }: Run): Command {
   const command = new Command(facts.name).description(facts.help);
   if (facts.arguments !== undefined) command.arguments(facts.arguments);
   if (facts.startsCommand) command.usage('[options] -- <command> [arguments...]');
@@ -42,7 +49,7 @@ function build(facts: CommandFacts, tail: readonly string[] | null, done: (code:
     if (tail !== null && !facts.startsCommand) command.error(`error: "${facts.name}" takes no command after "--"`);
     const { runCommand } = await import('./command-runner.js');
     const words = command.processedArgs.flat() as (string | undefined)[];
-    done(await runCommand({ facts, words, flags: command.opts(), command: tail }));
+    done(await runCommand({ facts, words, flags: command.opts(), command: tail, onLoaded }));
   });
   return command;
 }
@@ -59,10 +66,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 store in use by a
 5 key of an encrypted store missing or wrong;
 run, record: the command's own code, 128+N for signal N, 125 DiffKeeper failed, 126 cannot execute, 127 not found.`;
 
-/** Runs the program with these arguments and gives the exit code. */
-export async function runProgram(words: readonly string[]): Promise<number> {
+/**
+ * Runs the program with these arguments and gives the exit code.
+ *
+ * @param onLoaded called when the code of a command is loaded and its work has not begun
+ */
+export async function runProgram(words: readonly string[], onLoaded = (): void => {}): Promise<number> {
   const { head, command: tail } = splitArguments(words);
   let exitCode = 0;
+  const done = (code: number): void => {
+    exitCode = code;
+  };
   const program = new Command('diffkeeper')
     .description('Keeps every version of a state directory as verified binary deltas, and gets it back.')
     .version(VERSION, '-V, --version')
@@ -72,9 +86,7 @@ export async function runProgram(words: readonly string[]): Promise<number> {
   // The options of all commands take longer to declare than some commands to run.
   const named = COMMAND_TABLE.find(({ name }) => name === head[0]);
   for (const facts of named ? [named] : COMMAND_TABLE) {
-    const command = build(facts, tail, (code) => {
-      exitCode = code;
-    });
+    const command = build(facts, { tail, onLoaded, done });
     program.addCommand(command.copyInheritedSettings(program));
   }
   try {

@@ -15,12 +15,11 @@ function leave(code: number): void {
 
 /** Runs the command that this process was started with, and ends the process. */
 export function start(): void {
-  tuneRuntime();
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? BROKEN_PIPE : 1);
   });
 
-  runProgram(process.argv.slice(2)).then(leave, (error: unknown) => {
+  runProgram(process.argv.slice(2), tuneRuntime).then(leave, (error: unknown) => {
     process.stderr.write(`diffkeeper: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     leave(1);
   });

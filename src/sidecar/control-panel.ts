@@ -39,17 +39,17 @@ export class ControlPanel implements ControlSubject {
 
   /** Opens what was asked for. Throws DK_CONFIG, or DK_IO when it cannot listen where the user said it should. */
   async open(): Promise<void> {
+    const { control = 'auto', metricsAddress } = this.#parts.options;
+    if (control !== 'auto' && control !== 'off') await this.#listen(parseControl(control), false);
+    if (metricsAddress !== undefined) await this.#listen(parseMetricsAddress(metricsAddress), true);
+  }
+
+  /** Opens the socket in the store, unless another place or none was asked for. Where it cannot, a run goes on without. */
+  async openUsual(): Promise<void> {
     const { options, store, logger } = this.#parts;
-    const control = options.control ?? 'auto';
-    if (control === 'auto') {
-      // Nobody asked for it: where a store cannot hold a socket, the run goes on without.
-      const address = storeSocket(store.path);
-      if (address)
-        await this.#listen(address, false).catch((error) =>
-          logger.debug({ error: String(error) }, 'no control socket'),
-        );
-    } else if (control !== 'off') await this.#listen(parseControl(control), false);
-    if (options.metricsAddress !== undefined) await this.#listen(parseMetricsAddress(options.metricsAddress), true);
+    const address = (options.control ?? 'auto') === 'auto' ? storeSocket(store.path) : undefined;
+    if (!address) return;
+    await this.#listen(address, false).catch((error) => logger.debug({ error: String(error) }, 'no control socket'));
   }
 
   async #listen(address: ControlAddress, readOnly: boolean): Promise<void> {

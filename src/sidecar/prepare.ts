@@ -34,15 +34,27 @@ export interface PrepareOptions {
   readonly onRecovered: (report: RecoverReport) => void;
 }
 
+const MARKER_PREFIX = 'recovering-';
+
 /** File that stands in the store while a recover into this state directory is under way. */
 function markerPath(options: PrepareOptions): string {
   const about = options.store.guard.describe(Buffer.from(options.stateDir));
   const name = createHash('sha256').update(about).digest('hex').slice(0, 16);
-  return path.join(options.store.path, `recovering-${name}`);
+  return path.join(options.store.path, `${MARKER_PREFIX}${name}`);
+}
+
+/** Whether a recover into any state directory was interrupted: hardly ever, and to see that takes no digest. */
+async function hasMarkers({ store }: PrepareOptions): Promise<boolean> {
+  try {
+    return (await readdir(store.path)).some((name) => name.startsWith(MARKER_PREFIX));
+  } catch (error) {
+    throw fromSystemError(error, 'list', store.path);
+  }
 }
 
 /** Checkpoint that an interrupted recover was restoring; null when the last one ended well. */
 async function interruptedSequence(options: PrepareOptions): Promise<number | null> {
+  if (!(await hasMarkers(options))) return null;
   const marker = markerPath(options);
   try {
     const sequence = Number((await readFile(marker, 'utf8')).trim());
@@ -175,7 +187,7 @@ async function prepareLocked(options: PrepareOptions, empty: boolean): Promise<v
   if (newest === null || mode === 'never') {
     if (!empty) await captureFirst(options);
     // The user said that what is there counts: it is no longer a half-done recover.
-    await unlinkDurable(markerPath(options));
+    if (await hasMarkers(options)) await unlinkDurable(markerPath(options));
     return;
   }
   const half = await interruptedSequence(options);

@@ -5,8 +5,9 @@ import type { WatchOptions } from '../capture/capture.js';
 import { parseControl, parseMetricsAddress } from '../control/control.js';
 import { isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import { openStoreOrImport } from '../migrate/migrate.js';
-import { type Sharing, type Store, shareStore } from '../store/store.js';
+import type { Store } from '../store/store.js';
 import { ControlPanel } from './control-panel.js';
+import { Doors } from './doors.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Figures } from './figures.js';
 import { freezePoint } from './freeze-point.js';
@@ -41,6 +42,7 @@ interface Run {
   readonly stop: StopRequest;
   readonly figures: Figures;
   readonly panel: ControlPanel;
+  readonly doors: Doors;
 }
 
 /**
@@ -64,15 +66,14 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   let store: Store | undefined;
   let panel: ControlPanel | undefined;
   let lock: StateLock | undefined;
-  let sharing: Sharing | null = null;
+  let doors: Doors | undefined;
   let replicas: Replicas | undefined;
   try {
     await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
     store = await openStoreOf(options, logger);
-    const orders = new ControlPanel({ options, store, figures, logger });
-    panel = orders;
+    panel = new ControlPanel({ options, store, figures, logger });
     await panel.open();
-    sharing = await shareStore(store, { logger, tag: async (text) => (await orders.capture(text)).checkpoint });
+    doors = new Doors(store, panel, logger);
     const stateDir = path.resolve(options.stateDir);
     lock = await prepareState({
       store,
@@ -89,7 +90,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     });
     replicas = new Replicas(store, options.replicate ?? [], logger);
     panel.replicas = replicas;
-    const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop, figures, panel };
+    const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop, figures, panel, doors };
     return options.exec === false ? await runAlone(run) : await runWithChild(run);
   } catch (error) {
     if (isDiffKeeperError(error, 'DK_ABORTED') && stop.requested) return stop.exitCode;
@@ -100,8 +101,8 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     reaper?.stop();
     lock?.release();
     await replicas?.close();
+    await doors?.close();
     await panel?.close();
-    await sharing?.close();
     if (typeof options.store === 'string') {
       // The exit code is the application's: trouble at closing, when all is committed, must not replace it.
       await store?.close().catch((error: unknown) => logger.error({ error: String(error) }, 'cannot close the store'));
@@ -179,6 +180,7 @@ async function runAlone(run: Run): Promise<number> {
   const keeper = keeperOf(run, hooks.present ? freezePoint(hooks, () => undefined) : undefined);
   keeper.start();
   run.figures.phase = 'running';
+  await run.doors.open();
   run.logger.info({ stateDir: run.stateDir }, 'watching without a child');
   // A timer keeps the event loop alive: nothing else may be open while watching is being retried.
   const alive = setInterval(() => {}, 1 << 30);

@@ -27,6 +27,8 @@ export interface SupervisorParts {
   readonly relay: SignalRelay;
   readonly stop: StopRequest;
   readonly figures: Figures;
+  /** Opened when the application runs, and before that is said. */
+  readonly doors: { readonly open: () => Promise<void> };
 }
 
 /** One life of the application. */
@@ -91,17 +93,18 @@ export class Supervisor {
   }
 
   async #start(): Promise<Life> {
-    const { options, logger, figures, stop, relay } = this.#parts;
+    const { options, logger, figures, stop, relay, doors } = this.#parts;
     const freeze = options.consistency === 'freeze';
     // On a terminal the application shares our group, so that Ctrl-C, Ctrl-Z and shells of its own work as they do
     // without us. Never `process.stdin`: making that object sets the application's stdin to non-blocking.
     const ownGroup = freeze && !isatty(0);
     const group = freeze && options.freezeWith !== 'signals' ? FreezeGroup.make() : undefined;
-    const mark = randomUUID();
+    // Only what is stopped has to be found.
+    const mark = freeze ? randomUUID() : undefined;
     const child = await startChild({
       command: options.command ?? [],
       ownGroup,
-      env: { ...(options.env ?? process.env), [MARK_VARIABLE]: mark },
+      env: { ...(options.env ?? process.env), ...(mark !== undefined && { [MARK_VARIABLE]: mark }) },
       cwd: options.cwd,
       ...(group && { around: (start) => group.startInside(start) }),
     }).catch((error: unknown) => {
@@ -119,8 +122,9 @@ export class Supervisor {
     figures.freezing = freeze ? (group ? 'cgroup' : 'signals') : 'none';
     const by = freeze ? figures.freezing : undefined;
     const consistency = options.consistency ?? 'file';
+    await doors.open();
     logger.info({ childPid: child.pid, consistency, by }, `started ${options.command?.[0]}`);
-    if (freeze) await this.#arm(life, { mark, ownGroup });
+    if (mark !== undefined) await this.#arm(life, { mark, ownGroup });
     return life;
   }
 
