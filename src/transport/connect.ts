@@ -172,7 +172,7 @@ export async function connect(
         openStreams: (count) => keeper?.want(Math.min(count, streamsMax)),
       });
       keeper = new StreamKeeper(settings, target, session, { ...welcome, streamsMax });
-      keeper.want(settings.streams.initial);
+      keeper.want(session.streamsWanted);
       options.prepare?.(session);
     },
   );

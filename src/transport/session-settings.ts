@@ -13,7 +13,8 @@ export interface SessionSettings {
   readonly pool: FramePool;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly streams: Required<StreamRules>;
+  /** `initial` only where it was given: else it goes by the way's length. */
+  readonly streams: Required<Omit<StreamRules, 'initial'>> & Pick<StreamRules, 'initial'>;
   readonly rateLimit: number | undefined;
   readonly windowBytes: number;
   readonly handshakeMs: number;
@@ -28,13 +29,14 @@ function whole(value: number, name: string, low: number, high: number): number {
   return value;
 }
 
-function streamRules(rules: StreamRules = {}): Required<StreamRules> {
+function streamRules(rules: StreamRules = {}): SessionSettings['streams'] {
   const minimum = whole(rules.minimum ?? 1, 'streams.minimum', 1, LIMITS.streams);
   const maximum = whole(rules.maximum ?? Math.max(64, minimum), 'streams.maximum', minimum, LIMITS.streams);
   const scaling = rules.scaling ?? 2;
   if (!(scaling > 1 && scaling <= 16)) throw new RangeError(`streams.scaling must be above 1 and at most 16`);
-  const fallback = Math.min(maximum, Math.max(minimum, 4));
-  return { minimum, maximum, initial: whole(rules.initial ?? fallback, 'streams.initial', minimum, maximum), scaling };
+  const base = { minimum, maximum, scaling };
+  if (rules.initial === undefined) return base;
+  return { ...base, initial: whole(rules.initial, 'streams.initial', minimum, maximum) };
 }
 
 function checkTrust(trust: Trust): void {

@@ -13,7 +13,7 @@ import { RequestDesk, type RequestHandler } from './request-desk.js';
 import { routeFrame } from './route-frame.js';
 import { SessionMeter } from './session-meter.js';
 import type { SessionSettings } from './session-settings.js';
-import { StreamCount } from './stream-count.js';
+import { firstStreams, StreamCount } from './stream-count.js';
 import { StreamSet } from './stream-set.js';
 import type { BlobOffer, BlobSink, BlobSource, Peer, Rights, SendOptions, Session, SessionFigures } from './types.js';
 import { asSessionError } from './wire-error.js';
@@ -76,7 +76,7 @@ export class TransportSession implements Session {
     this.closed.catch(() => {});
     const send = (type: FrameType, payload?: Uint8Array, fields?: FrameFields): void =>
       control.send(type, payload, fields);
-    this.#streams = new StreamSet(control, settings.streams.initial);
+    this.#streams = new StreamSet(control, Math.min(parts.streamsMax, firstStreams(settings.streams, control)));
     const limit = new RateLimit(settings.rateLimit, settings.clock);
     const { engine, pool, clock, windowBytes } = settings;
     const { sendWindowBytes } = parts;

@@ -1,8 +1,9 @@
 /**
  * How many data streams are in use. More of them help where there is loss or a long way, and cost where there is
- * neither. Two signs tell: whether packets wait on the way (then it is full, however many streams there are), and whether
- * more was taken over since there are more. The number is multiplied while there is room on the way, or while that pays;
- * taken back when it does harm, or does not pay; and tried again later.
+ * neither: so the first number goes by the way's length, and it is multiplied at once only where the kernel says that it
+ * is the streams' own windows that hold things up: nothing waits on the way, and as much is taken over as those windows
+ * let through. Else, now and then, more are tried for a while, and kept when clearly more was taken over. A number that does harm is
+ * taken back.
  */
 import { availableParallelism } from 'node:os';
 import { SOCKET_FIGURES } from '../engine/engine.js';
@@ -15,23 +16,44 @@ const PERIOD_MS_MIN = 250;
 const PERIOD_RTTS = 2.5;
 /** New streams need so many round trips to get up to speed before they are judged. */
 const SETTLE_RTTS = 6;
-/** Where there is no other sign, rates are those of so many periods: one says little on a busy machine or a lossy way. */
+/** Where the kernel tells nothing, rates are those of so many periods: one says little on a busy machine or a lossy way. */
 const PERIODS = 2;
-/** Where the way is full already, more streams must bring at least so much more to be kept. */
+/** Where it tells, rates that decide alone are those of so long: for shorter times they go up and down with what is sent again. */
+const CAREFUL_MS_MIN = 1000;
+const CAREFUL_RTTS = 10;
+/** Streams that are not held up by their windows are given this long before more are tried. */
+const FIRST_TRIAL_MS = 3000;
+/** Without a sign that the streams are held up, more of them must bring at least so much more to be kept. */
 const GAIN = 1.08;
-/** Where there is room, they are kept unless they bring less than this, twice. */
+/** With it, they are kept unless they bring less than this, twice. */
 const HARM = 0.95;
 const PROBE_AGAIN_MS = 4000;
 const PROBE_AGAIN_MS_MAX = 60_000;
 /** Packets of a way with room arrive at most so much later than the quickest one, or this share of its round trip. */
 const QUEUE_MS = 8;
 const QUEUE_SHARE = 0.3;
+/**
+ * Windows that let through less than this many times what is taken over hold things up. BBR, which does not go by them, keeps them at
+ * twice what it sends and more.
+ */
+const SLACK = 1.5;
 /** Below this, the way is so short that only processors count. */
 const LAN_MS = 2;
-const WAN_MS = 20;
-const LONG_MS = 100;
+/** From these round trips on, there are 8 and 16 streams to begin with. */
+const WAN_MS = 40;
+const LONG_MS = 120;
 /** Unsent bytes per stream on a long way: what is not in the kernel yet can still go over another stream. */
 const UNSENT_BYTES = 128 << 10;
+
+/** Data streams to begin with: as many as was said, else by the way's length, as the first connection knows it. */
+export function firstStreams(
+  { initial, minimum, maximum }: SessionSettings['streams'],
+  control: Pick<Link, 'figures'>,
+): number {
+  const rttMs = control.figures()?.[SOCKET_FIGURES.minRttMs] ?? 0;
+  const count = initial ?? (rttMs >= LONG_MS ? 16 : rttMs >= WAN_MS ? 8 : 4);
+  return Math.min(maximum, Math.max(minimum, count));
+}
 
 export interface StreamCountParts {
   readonly settings: Pick<SessionSettings, 'clock' | 'congestion' | 'keepaliveMs' | 'rateLimit' | 'streams'>;
@@ -41,6 +63,16 @@ export interface StreamCountParts {
   readonly maximum: number;
 }
 
+/** More streams than proved themselves are in use. */
+interface Trial {
+  /** The number to go back to. */
+  readonly provenCount: number;
+  /** Whether there was a sign that the streams were held up. */
+  readonly signed: boolean;
+  /** Whether it seemed to harm once. */
+  readonly doubted: boolean;
+}
+
 export class StreamCount {
   readonly #parts: StreamCountParts;
   readonly #maximum: number;
@@ -48,21 +80,26 @@ export class StreamCount {
   #takenBytes = 0;
   /** What was taken over with this number of streams, in periods that had enough to send. */
   #bytes = 0;
+  /** What their windows would have let through in that time. */
+  #windowBytes = 0;
   #ms = 0;
   #periods = 0;
   /** Whether there was enough to send at the last look. */
   #wasHungry = false;
   /** Bytes a second with the number of streams that proved itself. */
   #bestRate = 0;
-  /** The number to go back to while a larger one is being tried. */
-  #trial: { readonly provenCount: number; readonly room: boolean; readonly doubted: boolean } | undefined;
+  #trial: Trial | undefined;
   #judgeMs = 0;
   #probeMs = 0;
   #probeAgainMs = PROBE_AGAIN_MS;
   #minRttMs = 0;
-  /** Whether nothing waits on the way; undefined where the kernel does not tell, the way is short, or processors are slow. */
+  /** Bytes a second that the streams' windows let through. */
+  #windowRate = 0;
+  /** Whether nothing waits on the way; undefined where the kernel does not tell, or it is us that the streams wait for. */
   #room: boolean | undefined;
-  #started = false;
+  /** When there was enough to send for the first time. */
+  #startMs: number | undefined;
+  #asked = false;
 
   constructor(parts: StreamCountParts) {
     this.#parts = parts;
@@ -95,19 +132,33 @@ export class StreamCount {
     this.#wasHungry = outbox.hungry;
     // Held up by the source, the other side's disk or a limit: says nothing about streams.
     if (!outbox.hungry || outbox.windowFull || settings.rateLimit !== undefined) return undefined;
-    if (streams.active < streams.wanted) return undefined;
+    if (streams.active < streams.wanted) return this.#askFirst();
+    if (this.#startMs === undefined) {
+      this.#startMs = nowMs;
+      this.#settle(nowMs);
+    }
     const before = streams.wanted;
-    if (!this.#begin(nowMs) && wasHungry && nowMs >= this.#judgeMs) this.#count(bytes, elapsedMs, nowMs);
+    if (wasHungry && nowMs >= this.#judgeMs) this.#count(bytes, elapsedMs, nowMs);
     return streams.wanted === before ? undefined : streams.wanted;
   }
 
+  /** The two sides may differ about the way's length, and so about the first number: the one that sends says it once. */
+  #askFirst(): number | undefined {
+    if (this.#asked) return undefined;
+    this.#asked = true;
+    return this.#parts.streams.wanted;
+  }
+
   #measure(links: readonly Pick<Link, 'figures'>[]): void {
-    const { rttMs, minRttMs, applicationLimited } = SOCKET_FIGURES;
+    const { rttMs, minRttMs, applicationLimited, windowBytes } = SOCKET_FIGURES;
     const told = links.map((link) => link.figures()).filter((figures) => (figures?.[minRttMs] ?? 0) > 0);
     const column = (index: number): number[] => told.map((figures) => figures?.[index] ?? 0);
     this.#minRttMs = told.length === 0 ? 0 : Math.min(...column(minRttMs));
     this.#parts.outbox.hedge.minRttMs = this.#minRttMs;
-    const trips = column(rttMs).sort((left, right) => left - right);
+    const trips = column(rttMs);
+    const windows = column(windowBytes);
+    this.#windowRate = trips.reduce((sum, ms, at) => sum + ((windows[at] ?? 0) / Math.max(ms, 1e-3)) * 1000, 0);
+    trips.sort((left, right) => left - right);
     const wait = (trips[trips.length >> 1] ?? 0) - this.#minRttMs;
     // Streams that wait for us tell nothing about the way.
     const waiting = column(applicationLimited).filter((limited) => limited === 1).length;
@@ -117,64 +168,65 @@ export class StreamCount {
 
   /** Most streams that can be any use on this way. */
   #useful(): number {
-    const { minimum, initial } = this.#parts.settings.streams;
+    const { minimum, initial = 0 } = this.#parts.settings.streams;
     if (this.#minRttMs === 0 || this.#minRttMs >= LAN_MS) return this.#maximum;
-    return Math.min(this.#maximum, Math.max(minimum, initial, 2 * availableParallelism()));
-  }
-
-  /** At the beginning a long way gets more streams at once; true when it did. */
-  #begin(nowMs: number): boolean {
-    if (this.#started) return false;
-    this.#started = true;
-    const first = this.#minRttMs >= LONG_MS ? 16 : this.#minRttMs >= WAN_MS ? 8 : 0;
-    const count = Math.min(first, this.#useful());
-    if (count <= this.#parts.streams.wanted) return false;
-    this.#want(count, nowMs);
-    return true;
+    return Math.min(this.#maximum, Math.max(minimum, initial, 4, 2 * availableParallelism()));
   }
 
   /** Adds a period, and judges when there are enough of them. */
   #count(bytes: number, elapsedMs: number, nowMs: number): void {
     this.#bytes += bytes;
+    this.#windowBytes += (this.#windowRate * elapsedMs) / 1000;
     this.#ms += elapsedMs;
     this.#periods += 1;
-    const sure = this.#room === true && this.#trial?.doubted !== true;
-    if (this.#periods < (sure ? 1 : PERIODS)) return;
+    const heldUp = this.#room === true && this.#windowBytes < SLACK * this.#bytes;
+    if (!this.#enough(heldUp)) return;
     const rate = (this.#bytes / this.#ms) * 1000;
     this.#forget();
-    this.#judge(rate, nowMs);
+    this.#judge(rate, heldUp, nowMs);
+  }
+
+  /** Whether what was counted is enough to judge by. */
+  #enough(heldUp: boolean): boolean {
+    const sure = heldUp && this.#trial?.doubted !== true && this.#trial?.signed !== false;
+    if (sure || this.#minRttMs < LAN_MS) return this.#periods >= (sure ? 1 : PERIODS);
+    return this.#ms >= Math.max(CAREFUL_MS_MIN, CAREFUL_RTTS * this.#minRttMs);
   }
 
   #forget(): void {
     this.#bytes = 0;
+    this.#windowBytes = 0;
     this.#ms = 0;
     this.#periods = 0;
   }
 
-  #judge(rate: number, nowMs: number): void {
+  #judge(rate: number, heldUp: boolean, nowMs: number): void {
     const { streams, settings } = this.#parts;
     const trial = this.#trial;
     this.#trial = undefined;
-    if (trial !== undefined && rate < this.#bestRate * (trial.room ? HARM : GAIN)) {
-      if (trial.room && !trial.doubted) {
+    if (trial !== undefined && rate < this.#bestRate * (trial.signed ? HARM : GAIN)) {
+      if (trial.signed && !trial.doubted) {
         this.#trial = { ...trial, doubted: true };
         return;
       }
       streams.wanted = trial.provenCount;
       this.#probeMs = nowMs + this.#probeAgainMs;
       this.#probeAgainMs = Math.min(PROBE_AGAIN_MS_MAX, 2 * this.#probeAgainMs);
+      this.#settle(nowMs);
       return;
     }
     this.#bestRate = trial === undefined ? rate : Math.max(rate, this.#bestRate);
-    if (nowMs < this.#probeMs) return;
+    const early = this.#minRttMs >= LAN_MS && nowMs < (this.#startMs ?? 0) + FIRST_TRIAL_MS;
+    if (nowMs < this.#probeMs || (early && !heldUp)) return;
     const more = Math.min(this.#useful(), Math.ceil(streams.wanted * settings.streams.scaling));
     if (more <= streams.wanted) return;
-    this.#trial = { provenCount: streams.wanted, room: this.#room === true, doubted: false };
-    this.#want(more, nowMs);
+    this.#trial = { provenCount: streams.wanted, signed: heldUp, doubted: false };
+    streams.wanted = more;
+    this.#settle(nowMs);
   }
 
-  #want(count: number, nowMs: number): void {
-    this.#parts.streams.wanted = count;
+  /** Another number is in use from now on. */
+  #settle(nowMs: number): void {
     this.#forget();
     this.#judgeMs = nowMs + Math.max(PERIOD_MS_MIN, SETTLE_RTTS * this.#minRttMs);
   }
