@@ -90,8 +90,10 @@ struct Coded {
   const uint8_t* digest;
 };
 
-// Decodes all `length` bytes of `out` and compares their digest: one of the values above. What `out` holds is
-// only to be used when it says kGood. Throws std::bad_alloc.
+// Decodes all `length` bytes of `out`, and nothing else: kGood or kUndecodable. Throws std::bad_alloc.
+uint8_t DecodeUnverified(const Coded& coded, uint8_t* out, size_t length);
+
+// As above, and compares the digest: any of the values above. What `out` holds is only to be used when it says kGood.
 uint8_t DecodeVerified(const Coded& coded, Algo algo, uint8_t* out, size_t length);
 
 }  // namespace dk

@@ -28,11 +28,15 @@ Status DecodeOne(uint8_t codec, zstd::Span payload, zstd::Span context, uint8_t*
 
 }  // namespace
 
-uint8_t DecodeVerified(const Coded& coded, Algo algo, uint8_t* out, size_t length) {
+uint8_t DecodeUnverified(const Coded& coded, uint8_t* out, size_t length) {
   const Status status = DecodeOne(coded.codec, coded.payload, coded.context, out, length);
   // A machine out of memory says nothing about the bytes: that fails the call, not the item.
   if (status == Status::kMemory) throw std::bad_alloc();
-  if (status != Status::kOk) return kUndecodable;
+  return status == Status::kOk ? kGood : kUndecodable;
+}
+
+uint8_t DecodeVerified(const Coded& coded, Algo algo, uint8_t* out, size_t length) {
+  if (DecodeUnverified(coded, out, length) != kGood) return kUndecodable;
   uint8_t digest[kDigestBytes];
   DigestBy(algo, out, length, digest);
   return memcmp(digest, coded.digest, kDigestBytes) == 0 ? kGood : kOtherBytes;

@@ -7,6 +7,12 @@
 
 namespace dk {
 namespace pages {
+namespace {
+
+// A disk reads so much more as soon as it begins anew.
+constexpr uint64_t kAdviseGapBytes = 32u << 10;
+
+}  // namespace
 
 int64_t ReadRun(int fd, const Run& run, uint8_t* into) {
   uint64_t done = 0;
@@ -24,9 +30,15 @@ int64_t ReadRun(int fd, const Run& run, uint8_t* into) {
 
 void AdviseRuns(int fd, const std::vector<Run>& runs) {
 #if defined(POSIX_FADV_WILLNEED)
-  // Advice: that it cannot be taken is no failure.
-  for (const Run& run : runs) {
-    (void)posix_fadvise(fd, static_cast<off_t>(run.offset), static_cast<off_t>(run.length), POSIX_FADV_WILLNEED);
+  // Advice: that it cannot be taken is no failure. Runs that are soon behind each other are one piece of advice: for
+  // thousands of pages a call for each costs a third of what reading them does.
+  for (size_t i = 0; i < runs.size();) {
+    const uint64_t begin = runs[i].offset;
+    uint64_t end = begin + runs[i].length;
+    for (i += 1; i < runs.size() && runs[i].offset >= end && runs[i].offset - end <= kAdviseGapBytes; ++i) {
+      end = runs[i].offset + runs[i].length;
+    }
+    (void)posix_fadvise(fd, static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_WILLNEED);
   }
 #else
   (void)fd, (void)runs;

@@ -67,5 +67,10 @@ export interface SliceBatch {
   readonly places: Uint32Array;
   /** 32 bytes per item: what the decoded bytes must digest to. */
   readonly digests: Uint8Array;
+  /**
+   * Whether items without slices are decoded only, not verified: then what is wrong with one of them shows in the digests
+   * of those that are made of it. Default false.
+   */
+  readonly endsOnly?: boolean;
   readonly algo: HashAlgo;
 }

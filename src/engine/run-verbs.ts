@@ -60,6 +60,13 @@ export const twinRuns: RunVerbs = {
   async prefetchRuns() {},
 };
 
+/** A function of its own, as thousands of places are common: short, it is soon compiled well. */
+function checkPlaces(runs: Float64Array, places: Float64Array, bytes: number): void {
+  for (let i = 0; i < places.length; i += 1) {
+    checkInteger(places[i], 'place of a run', 0, bytes - (runs[2 * i + 1] as number));
+  }
+}
+
 function checkRuns(fd: number, runs: unknown): number {
   checkInteger(fd, 'fd', 0, 2 ** 31 - 1);
   if (!(runs instanceof Float64Array)) throw new TypeError('runs must be a Float64Array');
@@ -87,9 +94,7 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       checkRuns(fd, runs);
       if (!(places instanceof Float64Array)) throw new TypeError('places must be a Float64Array');
       if (places.length !== runs.length / 2) throw new RangeError('places must be one for each run');
-      for (let i = 0; i < places.length; i += 1) {
-        checkInteger(places[i], 'place of a run', 0, into.length - (runs[2 * i + 1] as number));
-      }
+      checkPlaces(runs, places, into.length);
       return inner.readPieces(fd, { runs, places }, into);
     },
     async prefetchRuns(fd, runs) {

@@ -1,6 +1,6 @@
 /** Slices of blobs, in plain TypeScript: see `Engine.decodeSlices`. */
 import { type DecodedBatch, FROM_ITEMS, IN_DATA, type SliceBatch, ZERO_BYTES } from './engine.js';
-import { decodeVerified, TURN_BYTES } from './twin-blobs.js';
+import { decodeItem, TURN_BYTES } from './twin-blobs.js';
 import { warmHashes, yieldTurn } from './twin-hash.js';
 import { warmZstd } from './twin-zstd.js';
 
@@ -21,8 +21,9 @@ export async function decodeSlices(batch: SliceBatch): Promise<DecodedBatch> {
     const contextEnd = context + (batch.contextCounts[i] as number);
     const sliceEnd = slice + (batch.sliceCounts[i] as number);
     const joined = items.context(context, contextEnd);
+    const verify = batch.endsOnly !== true || slice < sliceEnd;
     const item = joined
-      ? decodeVerified(batch, i, piece(batch, batch.payloads, i), joined)
+      ? decodeItem(batch, i, { payload: piece(batch, batch.payloads, i), context: joined, verify })
       : { status: CONTEXT_LOST, decoded: undefined };
     status[i] = item.status;
     items.keep(i, item.decoded);

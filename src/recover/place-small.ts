@@ -11,6 +11,8 @@ import type { RecoverJob } from './recover-job.js';
 
 /** One in each phase. */
 const BATCHES_AT_ONCE = 3;
+/** The first batch is short and each one twice as long as the one before: decoding begins while the rest is looked up. */
+const FIRST_BATCH_BYTES = 1 << 20;
 
 /** Entries with their verified content, ready to be placed. */
 interface Gathered {
@@ -29,6 +31,7 @@ export class SmallLane {
   readonly #job: RecoverJob;
   #waiting: Version[] = [];
   #waitingBytes = 0;
+  #batchBytes = FIRST_BATCH_BYTES;
   readonly #batches = new AtOnce(BATCHES_AT_ONCE);
 
   constructor(job: RecoverJob) {
@@ -39,7 +42,7 @@ export class SmallLane {
   async add(version: Version): Promise<void> {
     this.#waiting.push(version);
     this.#waitingBytes += version.size;
-    if (this.#waitingBytes >= LIMITS.batchBytes || this.#waiting.length >= LIMITS.batchFiles) await this.#flush();
+    if (this.#waitingBytes >= this.#batchBytes || this.#waiting.length >= LIMITS.batchFiles) await this.#flush();
   }
 
   /** Resolves when everything taken so far is in place; throws what ended the recover. */
@@ -58,6 +61,7 @@ export class SmallLane {
     this.#waiting = [];
     this.#waitingBytes = 0;
     if (versions.length === 0) return;
+    this.#batchBytes = Math.min(2 * this.#batchBytes, LIMITS.batchBytes);
     this.#job.check();
     await this.#batches.start(async () => {
       const gathered = await gather(this.#job, versions);

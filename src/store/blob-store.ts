@@ -139,10 +139,21 @@ export class BlobStore {
   }
 
   /**
-   * A plan carried out, or 'cut' when it would hold too much and can be divided.
+   * A plan carried out, or 'cut' when it would hold too much and can be divided. Links between the ends of chains are not
+   * verified for themselves, as the ends are; when one of these is wrong everything is decoded again, and each link
+   * verified, which tells which of them is damaged.
    * @param given where the demands have their places; without it one is made for demands of whole blobs
    */
   async #plan(demands: readonly Demand[], given?: Buffer): Promise<Done | 'cut'> {
+    const done = await this.#carryOut(demands, given, true);
+    return done !== 'cut' && done.wrong ? this.#carryOut(demands, given, false) : done;
+  }
+
+  async #carryOut(
+    demands: readonly Demand[],
+    given: Buffer | undefined,
+    endsOnly: boolean,
+  ): Promise<(Done & { readonly wrong: boolean }) | 'cut'> {
     const single = demands.length <= 1;
     const plan = new BlobPlan(this.#fetch, single ? PLAN_BYTES_MAX : PLAN_BYTES);
     if (!(await plan.build(demands))) {
@@ -152,15 +163,16 @@ export class BlobStore {
     const target = given ?? Buffer.allocUnsafeSlow(plan.wholeBytes);
     // The next records are read while these are decoded.
     let ahead = this.#load(plan, plan.stages[0]);
+    let wrong = false;
     for (const [index, stage] of plan.stages.entries()) {
       await ahead;
       ahead = this.#load(plan, plan.stages[index + 1]);
       // When decoding fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
-      await this.#decode(plan, stage, target);
+      if (!(await this.#decode(plan, stage, { target, endsOnly }))) wrong = true;
     }
     await ahead;
-    return { plan, target };
+    return { plan, target, wrong };
   }
 
   /** Reads the records that planning had no need to look into. */
@@ -171,8 +183,13 @@ export class BlobStore {
     for (const blob of coded) (plan.nodes.get(blob.key) as PlanNode).coded = blob;
   }
 
-  async #decode(plan: BlobPlan, { nodes, keeps }: Stage, target: Buffer): Promise<void> {
-    const call = new SliceCall(target, keeps);
+  /** False when something did not come out as its digest says. */
+  async #decode(
+    plan: BlobPlan,
+    { nodes, keeps }: Stage,
+    { target, endsOnly }: { readonly target: Buffer; readonly endsOnly: boolean },
+  ): Promise<boolean> {
+    const call = new SliceCall(target, { keeps, endsOnly });
     for (const node of nodes) {
       const { coded } = node;
       if (!coded) continue;
@@ -180,10 +197,11 @@ export class BlobStore {
       node.failure = checkContext(plan, node, coded.context);
       if (!node.failure) call.add(node, coded);
     }
-    if (call.nodes.length === 0) return;
+    if (call.nodes.length === 0) return true;
     const { data, status } = await this.#engine.decodeSlices(call.batch(this.#algo));
     for (const run of call.runs) this.#pool.give(run);
     call.settle(data, status);
+    return status.every((one) => one === 0);
   }
 }
 

@@ -13,8 +13,8 @@ import type { Demand } from './blob-plan.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
-/** Blobs of which a larger share is wanted are checked as ever. */
-const SHARE_MAX = 0.75;
+/** Blobs of which a larger share is wanted are checked as ever: those of a file that was stored but once. */
+const SHARE_MAX = 0.98;
 const CALL_BYTES = 5 << 20;
 const CALLS_AT_ONCE = 2;
 

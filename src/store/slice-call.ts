@@ -9,6 +9,7 @@ export class SliceCall {
   readonly nodes: PlanNode[] = [];
   readonly runs = new Set<Buffer>();
   readonly #keeps: boolean;
+  readonly #endsOnly: boolean;
   readonly #items = new Map<PlanNode, number>();
   readonly #buffers = new Map<Uint8Array, number>();
   readonly #payloads: number[] = [];
@@ -20,10 +21,11 @@ export class SliceCall {
   readonly #places: number[] = [];
   readonly #target: Buffer;
 
-  /** @param keeps blobs of later calls need what the `needs` of these say */
-  constructor(target: Buffer, keeps: boolean) {
+  /** @param how `keeps`: blobs of later calls need what the `needs` of these say; `endsOnly`: see `SliceBatch` */
+  constructor(target: Buffer, { keeps, endsOnly }: { readonly keeps: boolean; readonly endsOnly: boolean }) {
     this.#target = target;
     this.#keeps = keeps;
+    this.#endsOnly = endsOnly;
   }
 
   /** What its context comes from must have been added, or decoded and kept. */
@@ -80,6 +82,7 @@ export class SliceCall {
       target: this.#target,
       places: Uint32Array.from(this.#places),
       digests: Buffer.concat(this.nodes.map((node) => node.info.digest)),
+      endsOnly: this.#endsOnly,
       algo,
     };
   }

@@ -22,19 +22,27 @@ function toRegion(extents: readonly Extent[]): Region {
   return { extents, starts };
 }
 
-/** The part of a region that covers these bytes; a binary search finds where to begin. */
-function sliceRegion(region: Region, offset: number, length: number): Extent[] {
+/** Number of the last extent that begins at `offset` or before; 0 when there is none. */
+function extentAt(starts: Float64Array, offset: number): number {
   let low = 0;
-  let high = region.starts.length;
+  let high = starts.length;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if ((region.starts[middle] as number) <= offset) low = middle;
+    if ((starts[middle] as number) <= offset) low = middle;
     else high = middle;
   }
-  let count = low;
-  while (count < region.extents.length && (region.starts[count] as number) < offset + length) count += 1;
-  const start = region.starts[low] ?? 0;
-  return sliceExtents(region.extents.slice(low, count), offset - start, length);
+  return low;
+}
+
+/** The part of a region that covers these bytes. Only its ends are looked at: a step of a file may have thousands. */
+function sliceRegion({ extents, starts }: Region, offset: number, length: number): Extent[] {
+  const first = extentAt(starts, offset);
+  const start = starts[first] ?? 0;
+  const last = length === 0 ? first : extentAt(starts, offset + length - 1);
+  if (last === first) return sliceExtents(extents.slice(first, last + 1), offset - start, length);
+  const head = sliceExtents(extents.slice(first, first + 1), offset - start, (starts[first + 1] as number) - offset);
+  const tail = sliceExtents(extents.slice(last, last + 1), 0, offset + length - (starts[last] as number));
+  return head.concat(extents.slice(first + 1, last), tail);
 }
 
 export class RecipeReader implements VersionReader {
@@ -54,19 +62,16 @@ export class RecipeReader implements VersionReader {
     }
     // Only regions are counted: an inline list is one whole, however long its runs of zeros make it.
     if (this.version.recipe.kind !== 'regions') return sliceRegion(await this.#region(0), offset, length);
-    const slices: Extent[] = [];
+    const parts: Extent[][] = [];
     let at = offset;
     while (at < offset + length) {
       const index = Math.floor(at / LIMITS.regionBytes);
       const inside = at - index * LIMITS.regionBytes;
       const take = Math.min(LIMITS.regionBytes - inside, offset + length - at);
-      const region = await this.#region(index);
-      const part = sliceRegion(region, inside, take);
-      if (part.length === 1) slices.push(part[0] as Extent);
-      else for (let k = 0; k < part.length; k += 1) slices.push(part[k] as Extent);
+      parts.push(sliceRegion(await this.#region(index), inside, take));
       at += take;
     }
-    return slices;
+    return parts.flat();
   }
 
   async #region(index: number): Promise<Region> {

@@ -166,6 +166,19 @@ export function describeSlices(engine: Engine): void {
     expect(data.equals(Buffer.concat(last))).toBe(true);
   });
 
+  it('does not look at what lies between the ends of chains when only these are to be verified', async () => {
+    const { batch, last } = await chains();
+    const digests = Buffer.from(batch.digests);
+    // Of the second chain a link, of the fourth the end.
+    for (const wrong of [CHAINS + 1, CHAINS * (LINKS - 1) + 3])
+      digests[32 * wrong] = (digests[32 * wrong] as number) ^ 1;
+    const { status, data } = await engine.decodeSlices({ ...batch, digests, endsOnly: true });
+    const expected = Array.from(status, (_, item) => (item === CHAINS * (LINKS - 1) + 3 ? 2 : 0));
+    expect([...status]).toEqual(expected);
+    last[3] = Buffer.alloc(last[3]?.length ?? 0);
+    expect(data.equals(Buffer.concat(last))).toBe(true);
+  });
+
   it('takes contexts from several items, and from buffers beside them', async () => {
     const { batch, last } = await chains();
     const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = last;

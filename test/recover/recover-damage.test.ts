@@ -203,10 +203,9 @@ test('a damaged snapshot of schema 1 is read from an equal file, and verify name
   expect(readFileSync(fixture.at('y')).equals(large)).toBe(true);
   expect((await fixture.store.verify()).damage.map(({ affected }) => affected[0]?.path)).toEqual(['a', 'y']);
   await damageContent(fixture, 'x', large);
-  expect((await recover(fixture.store, join(fixture.directory, 'again'))).damaged.map(({ path }) => path)).toEqual([
-    'x',
-    'y',
-  ]);
+  // Large files are brought back side by side: either may be the first to fail.
+  const { damaged } = await recover(fixture.store, join(fixture.directory, 'again'));
+  expect(damaged.map(({ path }) => path).sort()).toEqual(['x', 'y']);
   await fixture.remove();
 });
 
