@@ -48,6 +48,8 @@ try {
   const keeper = at('keeper.cjs');
   writeFileSync(keeper, await keepingScript(root, { assets, program: program.file, out: kept.file }));
   quietly(values.node, [join(root, 'scripts', 'code-cache.mjs'), keeper]);
+  // Refused, it would only be slow, and nobody would know.
+  quietly(values.node, ['-e', `require('node:assert')(require(${JSON.stringify(keeper)}).isTaken())`]);
   const blob = join(work, 'program.blob');
   const config = {
     main,

@@ -92,7 +92,8 @@ evaluate(asset('program.js').toString('latin1'), around, asset('program.code')).
 }
 
 /**
- * A module for scripts/code-cache.mjs that loads the program as the executable does, the assets from files.
+ * A module for scripts/code-cache.mjs that loads the program as the executable does, the assets from files; `isTaken` of it
+ * tells a later process whether V8 takes what was kept.
  * @param {string} root of the checkout
  * @param {{ assets: Asset[], program: string, out: string }} files
  */
@@ -105,11 +106,13 @@ const places = ${JSON.stringify(places)};
 const asset = (name) => new Uint8Array(readFileSync(places[name])).buffer;
 const builtin = process.getBuiltinModule;
 process.getBuiltinModule = (name) => name === 'node:sea' ? { getAsset: asset, getRawAsset: asset } : builtin(name);
+const around = { require, file: process.execPath, directory: dirname(process.execPath) };
+const evaluated = (kept) => evaluate(readFileSync(${JSON.stringify(program)}, 'latin1'), around, kept);
 export function load() {
-  const around = { require, file: process.execPath, directory: dirname(process.execPath) };
-  const { program, script } = evaluate(readFileSync(${JSON.stringify(program)}, 'latin1'), around);
+  const { program, script } = evaluated();
   return { program, keep: () => writeFileSync(${JSON.stringify(out)}, script.createCachedData()) };
-}`,
+}
+export const isTaken = () => evaluated(readFileSync(${JSON.stringify(out)})).script.cachedDataRejected === false;`,
   );
 }
 

@@ -12,6 +12,8 @@ export interface Child {
   readonly pid: number;
   /** Resolves when the process has ended; never rejects. */
   readonly ended: Promise<ChildEnd>;
+  /** Whether it has ended, as far as is known. */
+  readonly gone: boolean;
   /** Sends a signal to the process, or to its whole group when it leads one and `group` is set; false when it is gone. */
   signal(name: NodeJS.Signals, group?: boolean): boolean;
 }
@@ -64,7 +66,14 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       if (!group || !options.ownGroup || child.exitCode !== null) return child.kill(name);
       return signalGroup(pid, name);
     };
-    return { pid, ended, signal };
+    return {
+      pid,
+      ended,
+      signal,
+      get gone() {
+        return child.exitCode !== null || child.signalCode !== null;
+      },
+    };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DiffKeeperError('DK_SPAWN', `cannot start ${program}: ${reason}`, { name: program }, error);

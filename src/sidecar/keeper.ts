@@ -68,11 +68,8 @@ export class Keeper {
   #listen(watcher: StateWatcher): void {
     let degraded = false;
     watcher.on('checkpoint', (report) => {
-      this.#figures.captured(report);
-      const { added, changed, removed, elapsedMs, lagMs, checkpoint } = report;
-      const facts = { sequence: checkpoint?.sequence, added, changed, removed, pauseMs: checkpoint?.pauseMs, lagMs };
-      this.#logger.debug({ ...facts, elapsedMs }, 'checkpoint');
-      if (checkpoint?.frozen) collectAfter(report.readBytes);
+      this.#captured(report);
+      if (report.checkpoint?.frozen) collectAfter(report.readBytes);
     });
     watcher.on('state', (state, reason) => {
       this.#figures.watching(state, reason);
@@ -86,13 +83,25 @@ export class Keeper {
     });
   }
 
+  #captured(report: CaptureReport): void {
+    this.#figures.captured(report);
+    const { added, changed, removed, elapsedMs, lagMs, checkpoint } = report;
+    const facts = { sequence: checkpoint?.sequence, added, changed, removed, pauseMs: checkpoint?.pauseMs, lagMs };
+    this.#logger.debug({ ...facts, elapsedMs }, 'checkpoint');
+  }
+
+  async #captureUnwatched(): Promise<void> {
+    const report = await capture(this.#store, this.#stateDir, this.#options);
+    if (report.checkpoint) this.#captured(report);
+  }
+
   /** Takes the last changes and stops watching. Resolves to false, with the reason logged, when that failed. */
   async finish(): Promise<boolean> {
     this.#closing = true;
     clearTimeout(this.#retry);
     await this.#starting;
     try {
-      if (this.#watcher === undefined) await capture(this.#store, this.#stateDir, this.#options);
+      if (this.#watcher === undefined) await this.#captureUnwatched();
       else await this.#watcher.close({ finalCapture: true });
       const sequence = this.#store.newest?.sequence;
       this.#logger.info({ sequence, checkpoints: this.#figures.checkpoints }, 'final state is kept');

@@ -202,9 +202,10 @@ async function runWithChild(run: Run): Promise<number> {
   const freeze = stops || hooks.present ? freezePoint(hooks, () => supervisor.freezer) : undefined;
   const keeper = keeperOf(run, freeze);
   let started = false;
-  const exitCode = await supervisor.run(() => {
+  const exitCode = await supervisor.run((over) => {
     started = true;
-    keeper.start();
+    // What is over needs no watching: the final capture looks at everything.
+    if (!over) keeper.start();
   });
   relay.detach();
   if (!started) return exitCode;

@@ -55,8 +55,11 @@ export class Supervisor {
     return this.#life?.freezer;
   }
 
-  /** Runs it to its last end; gives the exit code. `onStarted` is called once, when it runs for the first time. */
-  async run(onStarted: () => void): Promise<number> {
+  /**
+   * Runs it to its last end; gives the exit code. `onStarted` is called once, when it has been started for the first time;
+   * `over`: that was its only run, and it has ended already.
+   */
+  async run(onStarted: (over: boolean) => void): Promise<number> {
     const { stop, logger, figures, options } = this.#parts;
     const limit = options.restartsMax ?? RESTARTS_MAX;
     let restarts = 0;
@@ -67,7 +70,7 @@ export class Supervisor {
         return spawnFailureCode(error);
       });
       if (typeof life === 'number') return life;
-      if (first) onStarted();
+      if (first) onStarted(life.child.gone && options.restart !== 'on-failure');
       const end = await life.child.ended;
       await this.#end(life);
       logger.info({ exitCode: end.exitCode, signal: end.signalName }, 'the application has ended');
