@@ -16,6 +16,7 @@ import {
 import { Follower } from './follow.js';
 import { StoreHost } from './host.js';
 import { pullOver, pushOver } from './push-pull.js';
+import type { Traffic } from './traffic.js';
 import type { SyncOptions, SyncReport } from './types.js';
 
 export interface RemoteOptions extends SyncOptions {
@@ -151,7 +152,20 @@ export function followStore(
   url: string,
   { link, logger }: { readonly link: LinkOptions; readonly logger?: Logger },
 ): Follower {
+  return followCounted(store, url, { link, ...(logger && { logger }) });
+}
+
+/** As `followStore`; `traffic` counts what its sessions do, beside those of other followers. */
+export function followCounted(
+  store: Store,
+  url: string,
+  { link, logger, traffic }: { readonly link: LinkOptions; readonly logger?: Logger; readonly traffic?: Traffic },
+): Follower {
   storeAddress(url);
   const connectTo = (signal: AbortSignal): Promise<Session> => reach(url, link, signal);
-  return new Follower(store, { name: url, connect: connectTo, ...(logger && { logger }) });
+  return new Follower(store, {
+    name: url,
+    connect: traffic?.counted(connectTo) ?? connectTo,
+    ...(logger && { logger }),
+  });
 }

@@ -9,7 +9,7 @@ import {
   storeSocket,
 } from '../control/control.js';
 import { DiffKeeperError, type Logger } from '../core/core.js';
-import type { FollowFigures } from '../replicate/replicate.js';
+import { type FollowFigures, Traffic } from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
 import type { Keeper } from './keeper.js';
@@ -112,7 +112,12 @@ export class ControlPanel implements ControlSubject {
     const consistency = options.consistency ?? 'file';
     const missedChanges = (): number => this.keeper?.missedChanges ?? 0;
     const replicas = (): readonly FollowFigures[] => this.replicas?.figures() ?? [];
-    return new Loaded({ store, figures, consistency, version: options.version ?? 'unknown', missedChanges, replicas });
+    const version = options.version ?? 'unknown';
+    const known = { store, figures, consistency, version, missedChanges, replicas };
+    // By what was asked for: somebody may look before the receivers are followed up.
+    if ((options.replicate ?? []).length === 0) return new Loaded(known);
+    const none = new Traffic().totals;
+    return new Loaded({ ...known, traffic: () => this.replicas?.traffic ?? none });
   }
 
   async checkpoint(tag: string | undefined): Promise<object> {

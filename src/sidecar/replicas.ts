@@ -1,6 +1,13 @@
 /** The receivers that each checkpoint of a run goes to. The application never waits for them. */
 import type { Logger } from '../core/core.js';
-import { type Follower, type FollowFigures, followStore, type LinkOptions } from '../replicate/replicate.js';
+import {
+  type Follower,
+  type FollowFigures,
+  followCounted,
+  type LinkOptions,
+  Traffic,
+  type TransportTotals,
+} from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
 
 /** A receiver of every checkpoint. */
@@ -15,14 +22,22 @@ const GRACE_MS = 5000;
 
 export class Replicas {
   readonly #followers: readonly Follower[];
+  readonly #traffic = new Traffic();
 
   /** @throws DK_CONFIG for a bad address */
   constructor(store: Store, targets: readonly ReplicaTarget[], logger: Logger) {
-    this.#followers = targets.map(({ url, link }) => followStore(store, url, { link, logger }));
+    this.#followers = targets.map(({ url, link }) =>
+      followCounted(store, url, { link, logger, traffic: this.#traffic }),
+    );
   }
 
   figures(): FollowFigures[] {
     return this.#followers.map((follower) => follower.figures());
+  }
+
+  /** What the sessions with all of them did. */
+  get traffic(): TransportTotals {
+    return this.#traffic.totals;
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The figures of a run as metrics; loaded when somebody asks for them. */
 import { MetricSet } from '../metrics/metrics.js';
-import type { FollowFigures } from '../replicate/replicate.js';
+import { defineTransportMetrics, type FollowFigures, type TransportTotals } from '../replicate/replicate.js';
 import type { Store, StoreStats } from '../store/store.js';
 import type { Figures, SeriesName } from './figures.js';
 
@@ -21,6 +21,8 @@ export interface MetricsParts {
   readonly missedChanges: () => number;
   /** Default none. */
   readonly replicas?: () => readonly FollowFigures[];
+  /** What the sessions with them did; default: there are none. */
+  readonly traffic?: () => TransportTotals;
 }
 
 /** Measures the store, seldom enough not to be felt. */
@@ -57,6 +59,7 @@ export class Metrics {
     this.#defineWork();
     this.#defineStore();
     this.#defineReplicas();
+    if (parts.traffic) defineTransportMetrics(this.#set, 'transport_', parts.traffic);
     this.#listen();
   }
 

@@ -19,15 +19,15 @@ const SETTLE_RTTS = 6;
 /** Where the kernel tells nothing, rates are those of so many periods: one says little on a busy machine or a lossy way. */
 const PERIODS = 2;
 /** Where it tells, rates that decide alone are those of so long: for shorter times they go up and down with what is sent again. */
-const CAREFUL_MS_MIN = 1000;
-const CAREFUL_RTTS = 10;
+const CAREFUL_MS_MIN = 2000;
+const CAREFUL_RTTS = 25;
 /** Streams that are not held up by their windows are given this long before more are tried. */
-const FIRST_TRIAL_MS = 3000;
+const FIRST_TRIAL_MS = 5000;
 /** Without a sign that the streams are held up, more of them must bring at least so much more to be kept. */
-const GAIN = 1.08;
+const GAIN = 1.1;
 /** With it, they are kept unless they bring less than this, twice. */
 const HARM = 0.95;
-const PROBE_AGAIN_MS = 4000;
+const PROBE_AGAIN_MS = 8000;
 const PROBE_AGAIN_MS_MAX = 60_000;
 /** Packets of a way with room arrive at most so much later than the quickest one, or this share of its round trip. */
 const QUEUE_MS = 8;

@@ -11,8 +11,8 @@ export { checkPeerTrust, type PeerAddress, parsePeerAddress } from './peer-addre
 export { type PingOptions, type PingReport, pingPeer } from './ping-peer.js';
 export { createReceiver, type Receiver, type ReceiverOptions } from './receiver.js';
 export { createSender, type Sender, type SenderOptions } from './sender.js';
-export type { TransportTotals } from './session-sums.js';
-export { registerTransportMetrics, type TransportMetricsOptions } from './transport-metrics.js';
+export { SessionSums, type TransportTotals } from './session-sums.js';
+export { defineTransportMetrics, registerTransportMetrics, type TransportMetricsOptions } from './transport-metrics.js';
 export type {
   BlobOffer,
   BlobSink,

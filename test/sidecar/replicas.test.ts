@@ -11,19 +11,23 @@ import { commitFiles, noise } from '../store/store-fixture.js';
 
 const fixture = new ReplicaFixture();
 
+/** Names and kinds of the metrics of the transport. */
+const namesOf = (text: string): string[] => text.match(/^# TYPE diffkeeper_transport_.*$/gm) ?? [];
+
 describe('receivers of each checkpoint', () => {
   it('stand in the status and in the metrics, each by its address', async () => {
     const store = await fixture.open('keep');
     const link = { trust: { plaintext: true } } as const;
-    const server = await serveStore(await fixture.open('replica'), { host: '127.0.0.1', port: 0, link });
+    const here = { host: '127.0.0.1', port: 0, metricsAddress: '127.0.0.1:0' };
+    const server = await serveStore(await fixture.open('replica'), { ...here, link });
     const near = `tcp://127.0.0.1:${server.port}`;
     const far = 'tcp://127.0.0.1:1';
-    const replicas = new Replicas(
-      store,
-      [near, far].map((url) => ({ url, link })),
-      logger,
-    );
-    const panel = new ControlPanel({ options: { stateDir: 'data', store }, store, figures: new Figures(), logger });
+    const replicate = [near, far].map((url) => ({ url, link }));
+    const options = { stateDir: 'data', store, replicate };
+    const panel = new ControlPanel({ options, store, figures: new Figures(), logger });
+    // Before they are followed up, too.
+    expect((await panel.metrics()).text).toContain('diffkeeper_transport_sessions_total 0');
+    const replicas = new Replicas(store, replicate, logger);
     panel.replicas = replicas;
     await commitFiles(store, { f: noise(5000, 1) });
     const status = () => (panel.status() as { replicas: ReturnType<Replicas['figures']> }).replicas;
@@ -38,7 +42,20 @@ describe('receivers of each checkpoint', () => {
     expect(text).toMatch(/diffkeeper_replica_lag_seconds\{replica="tcp:\/\/127\.0\.0\.1:1"\} 0\.\d/);
     expect(text).toMatch(/diffkeeper_replica_failures_total\{[^}]*:1"\} [1-9]/);
     expect(text).toMatch(/diffkeeper_replica_sent_bytes_total\{[^}]*\} 5[01]\d\d/);
+    expect(text).toContain('diffkeeper_transport_sessions_total 1');
+    expect(text).toContain('diffkeeper_transport_reconnects_total 0');
+    expect(text).toMatch(/diffkeeper_transport_bytes_transferred_total\{direction="sent"\} [5-9]\d{3}/);
+    expect(text).toMatch(/diffkeeper_transport_errors_total\{error_type="DK_CONNECTION"\} [1-9]/);
+    const listener = await fetch(`http://${server.metricsAddress}/metrics`);
+    expect(namesOf(text)).toEqual(namesOf(await listener.text()));
+    await expect.poll(() => replicas.traffic.openStreams, { timeout: 10_000 }).toBeGreaterThan(0);
     await replicas.close();
     await server.close();
+  });
+
+  it('have no such metrics where there are none', async () => {
+    const store = await fixture.open('alone');
+    const panel = new ControlPanel({ options: { stateDir: 'data', store }, store, figures: new Figures(), logger });
+    expect((await panel.metrics()).text).not.toContain('diffkeeper_transport_');
   });
 });
