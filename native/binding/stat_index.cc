@@ -11,6 +11,7 @@
 #include "binding/register.h"
 #include "binding/worker.h"
 #include "pages/beneath.h"
+#include "pages/mapped_file.h"
 #include "pages/stat_table.h"
 #include "pages/tree_scan.h"
 
@@ -179,6 +180,8 @@ void RegisterPages(Napi::Env env, Napi::Object exports) {
   // For tests: what happens on a kernel without openat2.
   Export(env, exports, "useComponentWalk",
          [](const Napi::CallbackInfo& info) { pages::UseComponentWalk(info[0].ToBoolean()); });
+  // For tests: a small file system on which reading a mapping fails.
+  Export(env, exports, "mapAnywhere", [](const Napi::CallbackInfo& info) { pages::MapAnywhere(info[0].ToBoolean()); });
 }
 
 }  // namespace dk

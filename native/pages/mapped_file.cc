@@ -5,6 +5,10 @@
 
 #include <sys/mman.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -30,11 +34,37 @@ struct Source {
 thread_local Source* t_source = nullptr;
 
 struct sigaction g_before;
+std::atomic<bool> g_anywhere{false};
+
+// On overlayfs a file that was opened to be read is another one than that which its first writer gets, and the mapping
+// stays with the old one; on tmpfs each page of a hole that is read takes room from then on.
+bool ShowsEveryWrite(int fd) {
+  struct statfs about;
+  if (g_anywhere) return true;
+  if (fstatfs(fd, &about) != 0) return false;
+  const auto type = static_cast<uint32_t>(about.f_type);
+  return type == EXT4_SUPER_MAGIC || type == XFS_SUPER_MAGIC || type == BTRFS_SUPER_MAGIC;
+}
+
+// Ends as it would have without us: what an instruction caused comes again when it runs again, what was sent does not.
+void PassOn(int number, siginfo_t* info, void* context) {
+  if ((g_before.sa_flags & SA_SIGINFO) != 0) {
+    g_before.sa_sigaction(number, info, context);
+  } else if (g_before.sa_handler == SIG_DFL) {
+    signal(number, SIG_DFL);
+    if (info->si_code <= 0) raise(number);
+  } else if (g_before.sa_handler != SIG_IGN) {
+    g_before.sa_handler(number);
+  } else if (info->si_code > 0) {
+    // The kernel lets nobody ignore what an instruction of theirs caused.
+    signal(number, SIG_DFL);
+  }
+}
 
 void OnBusError(int number, siginfo_t* info, void* context) {
   Source* source = t_source;
   const uintptr_t at = reinterpret_cast<uintptr_t>(info->si_addr);
-  if (source != nullptr && at >= source->begin && at < source->end) {
+  if (info->si_code > 0 && source != nullptr && at >= source->begin && at < source->end) {
     const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     void* const where = reinterpret_cast<void*>(at & ~(page - 1));
     if (mmap(where, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == where) {
@@ -42,21 +72,14 @@ void OnBusError(int number, siginfo_t* info, void* context) {
       return;
     }
   }
-  if ((g_before.sa_flags & SA_SIGINFO) != 0) {
-    g_before.sa_sigaction(number, info, context);
-  } else if (g_before.sa_handler != SIG_DFL && g_before.sa_handler != SIG_IGN) {
-    g_before.sa_handler(number);
-  } else {
-    // Nobody took care of it before: the instruction runs again and ends the process as it would have.
-    signal(number, SIG_DFL);
-  }
+  PassOn(number, info, context);
 }
-
-std::mutex g_mutex;
-size_t g_copies = 0;
 
 // Our handler is there only while somebody copies: the process belongs to others. A thread of the pool leaves signals
 // to other threads, but this one comes to the thread that caused it.
+std::mutex g_mutex;
+size_t g_copies = 0;
+
 struct BusErrors {
   BusErrors() {
     sigset_t bus;
@@ -121,9 +144,17 @@ void CopyPast(uint8_t* into, const uint8_t* from, size_t length) {
 
 }  // namespace
 
+void MapAnywhere(bool on) {
+#if defined(__linux__)
+  g_anywhere = on;
+#else
+  (void)on;
+#endif
+}
+
 bool MappedFile::Map(int fd, size_t length) {
 #if defined(__linux__)
-  if (bytes_ != nullptr || length == 0) return false;
+  if (bytes_ != nullptr || length == 0 || !ShowsEveryWrite(fd)) return false;
   void* const bytes = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, 0);
   if (bytes == MAP_FAILED) return false;
   bytes_ = static_cast<uint8_t*>(bytes);

@@ -15,7 +15,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  // Maps the first `length` bytes and has the kernel bring them in; false when it cannot.
+  // Maps the first `length` bytes and has the kernel bring them in; false when it cannot, or when the file system is
+  // none of those whose mappings show every write, and on which reading a hole takes no room: ext, XFS, btrfs.
   bool Map(int fd, size_t length);
   void Unmap();
   size_t length() const { return length_; }
@@ -28,5 +29,8 @@ class MappedFile {
   uint8_t* bytes_ = nullptr;
   size_t length_ = 0;
 };
+
+// For tests: maps files of every file system.
+void MapAnywhere(bool on);
 
 }  // namespace dk::pages

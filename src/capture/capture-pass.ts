@@ -1,5 +1,6 @@
 /** One capture in the making: looks, takes what differs, and for a freeze point keeps the standstill short. */
 import { type BytePath, systemClock } from '../core/core.js';
+import type { FileScan } from '../engine/engine.js';
 import type { Store, Transaction } from '../store/store.js';
 import { Ahead } from './ahead-work.js';
 import { type CaptureSetting, CaptureWork } from './capture-work.js';
@@ -60,6 +61,8 @@ export class CapturePass {
   #transaction: Transaction | undefined;
   #frozen: { readonly rescan: readonly string[]; thaw(): Promise<number | undefined> } | undefined;
   #pauseMs: number | undefined;
+  /** Open, or closed again, since the freeze point. */
+  readonly #scans: FileScan[] = [];
 
   constructor(parts: PassParts, run: SessionRun) {
     this.#parts = parts;
@@ -87,6 +90,7 @@ export class CapturePass {
   async giveUp(): Promise<void> {
     await this.#thaw().catch(() => {});
     await this.#parts.mapped.end([]).catch(() => {});
+    for (const scan of this.#scans) await scan.close().catch(() => {});
     await this.#transaction?.abort().catch(() => {});
   }
 
@@ -119,7 +123,12 @@ export class CapturePass {
     const findings = ahead.complete(looked, (path) => memory.index.get(path) !== undefined);
     const work = new CaptureWork(this.#setting(startMs, findings));
     work.checkAborted();
-    const held = await holdFindings(work, findings, { candidates: ahead.candidates, memory: hold, mapped });
+    const held = await holdFindings(work, findings, {
+      candidates: ahead.candidates,
+      memory: hold,
+      mapped,
+      scans: this.#scans,
+    });
     await this.#thaw();
     await mapped.end(held.large.map(({ entry }) => entry.path));
     await scan.addDropped(findings);

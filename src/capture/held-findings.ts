@@ -40,13 +40,15 @@ export interface HoldParts {
   readonly candidates: ReadonlyMap<BytePath, AheadCandidate>;
   readonly memory: HoldMemory;
   readonly mapped: MappedAhead;
+  /** Gets every scan that is opened: who gives up before they are worked up closes them. */
+  readonly scans: FileScan[];
 }
 
 /** Reads what was found. After it nothing in the state directory is asked for any more. */
 export async function holdFindings(
   work: CaptureWork,
   findings: ScanFindings,
-  { candidates, memory, mapped }: HoldParts,
+  { candidates, memory, mapped, scans }: HoldParts,
 ): Promise<HeldFindings> {
   const sorted = sortFindings(work, findings);
   const unread = (entry: Entry): boolean => !takeCandidate(work, entry, candidates.get(entry.path));
@@ -65,7 +67,7 @@ export async function holdFindings(
   // Smallest first: most of them fit.
   large.sort((one, other) => rowSize(one.row) - rowSize(other.row));
   for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
-    const group = await openAll(work, mapped, large.slice(first, first + SIDE_BY_SIDE));
+    const group = await openAll(work, { mapped, scans }, large.slice(first, first + SIDE_BY_SIDE));
     const rooms = group.map(({ entry }) => {
       const size = rowSize(entry.row);
       if (size === 0 || size > room) return undefined;
@@ -80,8 +82,8 @@ export async function holdFindings(
         held.push(one);
         continue;
       }
-      const opened = await reopen(work, one);
-      const taken = opened && (await holdLarge(work, { entry, opened, room }));
+      const opened = await reopen(work, one, scans);
+      const taken = opened && (await holdLarge(work, { entry, opened, room, scans }));
       if (!taken) continue;
       room -= taken.heldBytes;
       if (taken.complete) held.push({ entry, opened: taken.opened });
@@ -97,9 +99,17 @@ interface OpenedEntry {
 }
 
 /** Opens these at once: each asks the index and the kernel, one after the other. In order, without those that cannot be opened. */
-async function openAll(work: CaptureWork, mapped: MappedAhead, entries: readonly Entry[]): Promise<OpenedEntry[]> {
+async function openAll(
+  work: CaptureWork,
+  { mapped, scans }: Pick<HoldParts, 'mapped' | 'scans'>,
+  entries: readonly Entry[],
+): Promise<OpenedEntry[]> {
   const all = await Promise.all(
-    entries.map(async (entry) => ({ entry, opened: mapped.take(entry) ?? (await openLarge(work, entry)) })),
+    entries.map(async (entry) => {
+      const opened = mapped.take(entry) ?? (await openLarge(work, entry));
+      if ('scan' in opened) scans.push(opened.scan);
+      return { entry, opened };
+    }),
   );
   return all.flatMap(({ entry, opened }) => {
     if (!('skip' in opened)) return [{ entry, opened }];
@@ -109,16 +119,24 @@ async function openAll(work: CaptureWork, mapped: MappedAhead, entries: readonly
 }
 
 /** The file as it is now: what was opened before the freeze point knows it as it was then. Undefined when it is gone. */
-async function reopen(work: CaptureWork, { entry, opened }: OpenedEntry): Promise<OpenedLarge | undefined> {
-  return sameRow(opened.scan.row, entry.row) ? opened : openAnew(work, entry, opened.scan);
+async function reopen(work: CaptureWork, one: OpenedEntry, scans: FileScan[]): Promise<OpenedLarge | undefined> {
+  return sameRow(one.opened.scan.row, one.entry.row) ? one.opened : openAnew(work, one.entry, one.opened.scan, scans);
 }
 
-async function openAnew(work: CaptureWork, entry: Entry, scan: FileScan): Promise<OpenedLarge | undefined> {
+async function openAnew(
+  work: CaptureWork,
+  entry: Entry,
+  scan: FileScan,
+  scans: FileScan[],
+): Promise<OpenedLarge | undefined> {
   await scan.close();
   const again = await openLarge(work, entry);
-  if (!('skip' in again)) return again;
-  work.skip(entry.path, again.skip);
-  return undefined;
+  if ('skip' in again) {
+    work.skip(entry.path, again.skip);
+    return undefined;
+  }
+  scans.push(again.scan);
+  return again;
 }
 
 /** Puts what is held into the transaction. */
@@ -149,9 +167,9 @@ interface HeldLarge {
 /** Takes one large file that was not copied whole; undefined when it cannot be opened a second time. */
 async function holdLarge(
   work: CaptureWork,
-  from: OpenedEntry & { readonly room: number },
+  from: OpenedEntry & { readonly room: number; readonly scans: FileScan[] },
 ): Promise<HeldLarge | undefined> {
-  const { entry, room } = from;
+  const { entry, room, scans } = from;
   let { opened } = from;
   const { scan } = opened;
   const size = rowSize(scan.row);
@@ -160,7 +178,7 @@ async function holdLarge(
     const held = await HeldScan.record(opened.scan, room);
     const { complete, heldBytes } = held;
     if (!held.torn || attempt === ATTEMPTS) return { opened: { ...opened, scan: held }, complete, heldBytes };
-    const again = await openAnew(work, entry, held);
+    const again = await openAnew(work, entry, held, scans);
     if (!again) return undefined;
     opened = again;
   }

@@ -32,8 +32,10 @@ export class MappedAhead {
       if (size <= LIMITS.smallFileBytes || size > room) continue;
       const opened = await openLarge(work, { path, row });
       if ('skip' in opened) continue;
-      this.#opened.set(path, opened);
-      if (await opened.scan.map()) room -= size;
+      if (await opened.scan.map()) {
+        this.#opened.set(path, opened);
+        room -= size;
+      } else await opened.scan.close();
     }
   }
 

@@ -23,6 +23,7 @@ export async function run(context: CommandContext): Promise<number> {
       recover: 'never',
       maxLagMs: settings.maxLag,
       consistency: settings.consistency,
+      collectGarbage: true,
       freezeWith: settings.freezeWith,
       checkpointIntervalMs: settings.checkpointInterval,
       control: settings.control,

@@ -24,6 +24,7 @@ export async function run(context: CommandContext): Promise<number> {
     command: command ?? [],
     exec: settings.exec,
     consistency: settings.consistency,
+    collectGarbage: true,
     freezeWith: settings.freezeWith,
     checkpointIntervalMs: settings.checkpointInterval,
     maxLagMs: settings.maxLag,

@@ -9,8 +9,17 @@ export interface LogOptions {
 
 function showValue(value: unknown): string {
   if (typeof value === 'number' && !Number.isInteger(value)) return value.toFixed(1);
-  const text = typeof value === 'string' || typeof value === 'bigint' ? `${value}` : JSON.stringify(value);
+  const text = typeof value === 'object' && !(value instanceof Error) ? jsonOf(value) : String(value);
   return /[\s"]/.test(text) ? JSON.stringify(text) : text;
+}
+
+/** What JSON cannot say is no reason to lose a line. */
+function jsonOf(value: object | null): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return String(value);
+  }
 }
 
 /** `warn: message (key=value ...)`. */

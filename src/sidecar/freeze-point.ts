@@ -1,16 +1,20 @@
 /** A freeze point with the user's commands around it. */
 import type { WatchOptions } from '../capture/capture.js';
 import type { Freezer } from './freeze.js';
-import { collectBefore } from './heap.js';
+import type { Heap } from './heap.js';
 import type { Hooks } from './hooks.js';
 
 /** What a watcher calls around each capture; `freezer` gives undefined while there is nobody to stop. */
-export function freezePoint(hooks: Hooks, freezer: () => Freezer | undefined): NonNullable<WatchOptions['freeze']> {
+export function freezePoint(
+  hooks: Hooks,
+  heap: Heap,
+  freezer: () => Freezer | undefined,
+): NonNullable<WatchOptions['freeze']> {
   return async () => {
     try {
       await hooks.before();
       const target = freezer();
-      if (target) collectBefore();
+      if (target) heap.beforeFreeze();
       const frozen = await target?.freeze();
       return {
         rescan: frozen?.rescan ?? [],

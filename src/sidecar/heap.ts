@@ -8,12 +8,9 @@ import { runInNewContext } from 'node:vm';
 /** Less has hardly any share in when V8 collects by itself, bytes. */
 const WORTH_BYTES = 8 << 20;
 
-let collect: (() => void) | undefined;
-/** Memory outside of the heap after the last collection, bytes. */
-let left = 0;
-
-/** V8 gives its collector only to contexts made while the flag is set; one that was handed out stays usable. */
+/** Node's own, where the process was started with it; else V8 gives it to contexts made while the flag is set, for good. */
 function collector(): () => void {
+  if (globalThis.gc) return globalThis.gc;
   setFlagsFromString('--expose-gc');
   try {
     return runInNewContext('gc') as () => void;
@@ -22,19 +19,31 @@ function collector(): () => void {
   }
 }
 
-/** Collects all garbage now: about 10 ms for the heap of a sidecar. */
-export function collectGarbage(): void {
-  collect ??= collector();
-  collect();
-  left = process.memoryUsage().external;
-}
+export class Heap {
+  readonly #on: boolean;
+  #collector: (() => void) | undefined;
+  /** Memory outside of the heap after the last collection, bytes. */
+  #left = 0;
 
-/** After a freeze point that read so many bytes: the next one finds nothing to collect. */
-export function collectAfter(readBytes: number): void {
-  if (readBytes >= WORTH_BYTES) collectGarbage();
-}
+  /** `on`: false leaves everything to V8. */
+  constructor(on: boolean) {
+    this.#on = on;
+  }
 
-/** Before a freeze point: only if much was read since, for what is freed right now still keeps the processor busy. */
-export function collectBefore(): void {
-  if (process.memoryUsage().external - left >= WORTH_BYTES) collectGarbage();
+  /** Collects all garbage now: about 10 ms for the heap of a program that does nothing but this. */
+  collect(): void {
+    this.#collector ??= collector();
+    this.#collector();
+    this.#left = process.memoryUsage().external;
+  }
+
+  /** After a freeze point that read so many bytes: the next one finds nothing to collect. */
+  afterFreeze(readBytes: number): void {
+    if (this.#on && readBytes >= WORTH_BYTES) this.collect();
+  }
+
+  /** Before a freeze point: only if much was read since, for what is freed right now still keeps the processor busy. */
+  beforeFreeze(): void {
+    if (this.#on && process.memoryUsage().external - this.#left >= WORTH_BYTES) this.collect();
+  }
 }

@@ -3,7 +3,7 @@ import { type CaptureReport, capture, type StateWatcher, type WatchOptions, watc
 import { DiffKeeperError, type Logger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
-import { collectAfter } from './heap.js';
+import type { Heap } from './heap.js';
 
 /** Pause before watching is tried again after it could not start, ms. */
 const RETRY_MS = 5000;
@@ -13,6 +13,7 @@ export interface KeeperParts {
   readonly stateDir: string;
   readonly options: WatchOptions & { readonly logger: Logger };
   readonly figures: Figures;
+  readonly heap: Heap;
 }
 
 export class Keeper {
@@ -21,17 +22,19 @@ export class Keeper {
   readonly #options: WatchOptions;
   readonly #logger: Logger;
   readonly #figures: Figures;
+  readonly #heap: Heap;
   #watcher: StateWatcher | undefined;
   #starting: Promise<void> = Promise.resolve();
   #retry: NodeJS.Timeout | undefined;
   #closing = false;
 
-  constructor({ store, stateDir, options, figures }: KeeperParts) {
+  constructor({ store, stateDir, options, figures, heap }: KeeperParts) {
     this.#store = store;
     this.#stateDir = stateDir;
     this.#options = options;
     this.#logger = options.logger;
     this.#figures = figures;
+    this.#heap = heap;
   }
 
   /** Starts watching; returns at once. */
@@ -69,7 +72,7 @@ export class Keeper {
     let degraded = false;
     watcher.on('checkpoint', (report) => {
       this.#captured(report);
-      if (report.checkpoint?.frozen) collectAfter(report.readBytes);
+      if (report.checkpoint?.frozen) this.#heap.afterFreeze(report.readBytes);
     });
     watcher.on('state', (state, reason) => {
       this.#figures.watching(state, reason);

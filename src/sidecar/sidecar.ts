@@ -11,6 +11,7 @@ import { Doors } from './doors.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Figures } from './figures.js';
 import { freezePoint } from './freeze-point.js';
+import { Heap } from './heap.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
@@ -41,6 +42,7 @@ interface Run {
   /** Fires when we are asked to end. */
   readonly stop: StopRequest;
   readonly figures: Figures;
+  readonly heap: Heap;
   readonly panel: ControlPanel;
   readonly doors: Doors;
 }
@@ -90,7 +92,9 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     });
     replicas = new Replicas(store, options.replicate ?? [], logger);
     panel.replicas = replicas;
-    const run: Run = { options, store, stateDir: await realpath(stateDir), logger, relay, stop, figures, panel, doors };
+    const heap = new Heap(options.collectGarbage ?? false);
+    const place = { store, stateDir: await realpath(stateDir) };
+    const run: Run = { options, ...place, logger, relay, stop, figures, heap, panel, doors };
     return options.exec === false ? await runAlone(run) : await runWithChild(run);
   } catch (error) {
     if (isDiffKeeperError(error, 'DK_ABORTED') && stop.requested) return stop.exitCode;
@@ -153,13 +157,14 @@ function hooksOf({ options, store, stateDir, logger, figures }: Run): Hooks {
 
 /** @param freeze wraps each capture; absent when nothing has to be done around one */
 function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
-  const { options, logger, store, stateDir, figures, panel } = run;
+  const { options, logger, store, stateDir, figures, panel, heap } = run;
   const paced = options.consistency === 'freeze' && options.exec !== false;
   const interval = paced ? (options.checkpointIntervalMs ?? INTERVAL_MS) : (options.maxLagMs ?? LAG_MS);
   const keeper = new Keeper({
     store,
     stateDir,
     figures,
+    heap,
     options: {
       ...captureOptionsOf(options),
       // The watcher takes files that never hold still after half its lag.
@@ -177,7 +182,7 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
 
 async function runAlone(run: Run): Promise<number> {
   const hooks = hooksOf(run);
-  const keeper = keeperOf(run, hooks.present ? freezePoint(hooks, () => undefined) : undefined);
+  const keeper = keeperOf(run, hooks.present ? freezePoint(hooks, run.heap, () => undefined) : undefined);
   keeper.start();
   run.figures.phase = 'running';
   await run.doors.open();
@@ -199,7 +204,7 @@ async function runWithChild(run: Run): Promise<number> {
   const supervisor = new Supervisor(run);
   const hooks = hooksOf(run);
   const stops = options.consistency === 'freeze';
-  const freeze = stops || hooks.present ? freezePoint(hooks, () => supervisor.freezer) : undefined;
+  const freeze = stops || hooks.present ? freezePoint(hooks, run.heap, () => supervisor.freezer) : undefined;
   const keeper = keeperOf(run, freeze);
   let started = false;
   const exitCode = await supervisor.run((over) => {

@@ -40,6 +40,11 @@ export interface SidecarOptions {
   readonly allowDamaged?: boolean;
   /** As in `RecoverOptions`. Default false. */
   readonly setuid?: boolean;
+  /**
+   * Freeze mode: collect V8's garbage after each checkpoint that read much, so that this does not lengthen a pause of the
+   * application. For a process that does nothing else: it stands still for that time. Default false.
+   */
+  readonly collectGarbage?: boolean;
   /** False: keep the directory without a child until SIGINT or SIGTERM (or `signal`). Default true. */
   readonly exec?: boolean;
   /** Largest piece of a file handled at once, bytes. Default 4 MiB. */

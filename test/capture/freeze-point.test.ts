@@ -1,5 +1,5 @@
 /** What happens while the application stands still: everything up to that moment is taken, and nothing slow is done. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openCaptureSession, watch } from '../../src/capture/capture.js';
@@ -209,6 +209,41 @@ describe.each(SCHEMAS)('a freeze point of a session, schema %s', (schema) => {
       await fixture.expectKept();
     }
     await session.close();
+  });
+
+  it('leaves nothing open when it is given up after the pause', async () => {
+    fixture = await StateFixture.create(ENGINE, { schema });
+    const names = ['a', 'b', 'c', 'd'];
+    const change = (round: number): void => {
+      for (const [i, name] of names.entries()) fixture.write(name, noise(MIB, 40 + 4 * round + i));
+    };
+    const open = (): string[] =>
+      readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          const path = readlinkSync(`/proc/self/fd/${fd}`);
+          return path.startsWith(`${fixture.state}/`) ? [path] : [];
+        } catch {
+          return [];
+        }
+      });
+    const session = await openCaptureSession(fixture.store, fixture.state);
+    change(0);
+    await session.capture({ freeze: freezing() });
+    change(1);
+    const giveUp = new AbortController();
+    const freeze = async () => ({
+      rescan: [],
+      thaw: async () => {
+        expect(open().length).toBeGreaterThan(0);
+        giveUp.abort();
+        return 1;
+      },
+    });
+    await expect(session.capture({ freeze, signal: giveUp.signal })).rejects.toMatchObject({ code: 'DK_ABORTED' });
+    expect(open()).toEqual([]);
+    await session.capture();
+    await session.close();
+    await fixture.expectKept();
   });
 
   it('takes more than fits into memory, too', async () => {

@@ -1,29 +1,60 @@
-/** Copying out of a file mapping whose pages cannot be had: the kernel raises SIGBUS, and nobody may die of it. */
-import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+/** Where files are mapped, and copying out of a mapping whose pages cannot be had: the kernel raises SIGBUS, and nobody may die of it. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it } from 'vitest';
 import { mountSmallDisk } from '../sidecar/small-disk.js';
-import { openScan } from './tree-door.js';
+import { files, openScan } from './tree-door.js';
 
-const place = join(tmpdir(), `dk-mapped-${process.pid}`);
-// On a full tmpfs a mapped hole cannot be read: each page of it would take room.
-const disk = mountSmallDisk(place, 1 << 20);
+const place = mkdtempSync(join(tmpdir(), 'dk-mapped-'));
+const disk = mountSmallDisk(join(place, 'disk'), 1 << 20);
+const over = join(place, 'over');
+afterEach(() => files.mapAnywhere(false));
 afterAll(() => {
   disk?.unmount();
+  spawnSync('umount', ['-l', over]);
   rmSync(place, { recursive: true, force: true });
 });
 
 /** The signals that somebody in this process takes care of. */
 const caught = (): string | undefined => /SigCgt:\s+(\w+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
 
-if (disk) {
-  it('gives up the copy and leaves the file to be read as ever', async () => {
-    writeFileSync(join(disk.path, 'f'), 'at the start');
-    truncateSync(join(disk.path, 'f'), 8 << 20);
-    disk.fill();
+function withDisk(path: string): void {
+  it('maps nothing on tmpfs, where reading a hole would fill it', async () => {
+    writeFileSync(join(path, 'f'), 'at the start');
+    truncateSync(join(path, 'f'), 400_000);
+    const { blocks } = statSync(join(path, 'f'));
+    const scan = await openScan(path, 'f');
+    expect(await scan.map()).toBe(false);
+    expect((await scan.hold(Buffer.alloc(400_000)))?.length).toBe(scan.row.length);
+    await scan.close();
+    expect(statSync(join(path, 'f')).blocks).toBe(blocks);
+  });
+
+  it('maps nothing on overlayfs, where a mapping stays with the file below', async () => {
+    for (const name of ['low', 'up', 'work', 'over']) mkdirSync(join(place, name));
+    writeFileSync(join(place, 'low/f'), 'below'.repeat(1000));
+    const layers = `lowerdir=${join(place, 'low')},upperdir=${join(place, 'up')},workdir=${join(place, 'work')}`;
+    const mounted = spawnSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, over]).status === 0;
+    // Not on an overlay itself, where a second one cannot be mounted: then its own files tell.
+    const scan = await openScan(mounted ? over : join(place, 'low'), 'f');
+    const mapped = await scan.map();
+    if (mounted) expect(mapped).toBe(false);
+    writeFileSync(join(place, mounted ? 'over/f' : 'low/f'), 'above'.repeat(1000), { flag: 'r+' });
+    const into = Buffer.alloc(5000);
+    await scan.hold(into);
+    expect(into.toString('latin1', 0, 5)).toBe('above');
+    await scan.close();
+  });
+
+  it('gives up the copy where a page cannot be had, and leaves the file to be read as ever', async () => {
+    writeFileSync(join(path, 'f'), 'at the start');
+    truncateSync(join(path, 'f'), 8 << 20);
+    disk?.fill();
+    files.mapAnywhere(true);
     const before = caught();
-    const scan = await openScan(disk.path, 'f');
+    const scan = await openScan(path, 'f');
     expect(await scan.map()).toBe(true);
     expect(await scan.hold(Buffer.alloc(8 << 20))).toBeUndefined();
     expect(caught()).toBe(before);
@@ -33,4 +64,7 @@ if (disk) {
     expect((await scan.finish()).torn).toBe(false);
     await scan.close();
   });
-} else it('needs to mount a small disk, which is not allowed here', () => expect(disk).toBeUndefined());
+}
+
+if (disk) withDisk(disk.path);
+else it('needs to mount a small disk, which is not allowed here', () => expect(disk).toBeUndefined());

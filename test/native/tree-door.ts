@@ -7,8 +7,11 @@ import { CHANGE, type FileScan, type HashAlgo, STAT_COLUMNS } from '../../src/en
 import type { RawAddon, RawChanges, RawStatIndex } from '../../src/engine/raw-addon.js';
 import { addonPath } from './addon-door.js';
 
-/** The file side of the addon, and a switch that only tests use. */
-export const files = createRequire(import.meta.url)(addonPath) as RawAddon & { useComponentWalk(on: boolean): void };
+/** The file side of the addon, and switches that only tests use. */
+export const files = createRequire(import.meta.url)(addonPath) as RawAddon & {
+  useComponentWalk(on: boolean): void;
+  mapAnywhere(on: boolean): void;
+};
 
 export const NOTHING = Buffer.alloc(0);
 
