@@ -70,7 +70,7 @@ async function common(folder) {
 
 /**
  * A package of one long CommonJS file, taken in. Node reads such a file for what it exports before it runs it, when a module
- * imports it, and V8 takes 0.2 s of processor time to optimise that reading, beside whatever the process does by then.
+ * imports it, and V8 takes 0.1 s of processor time and more to optimise that reading, beside whatever the process does by then.
  */
 function takeIgnore({ onResolve }) {
   onResolve({ filter: /^ignore$/ }, () => ({ path: createRequire(import.meta.url).resolve('ignore') }));

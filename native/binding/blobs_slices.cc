@@ -1,8 +1,8 @@
-// decodeSlices: of each blob only the bytes that somebody asked for. The blob is decoded and verified whole in
-// memory that the thread keeps, which stays in the processor's cache; a few pages out of many blobs then cost no
-// fresh memory. Payloads and contexts are pieces of the caller's buffers, so that nothing is joined in JavaScript;
-// contexts may also be pieces of earlier items of the batch, so that a chain of deltas is one crossing, and what lies
-// between its ends never leaves here.
+// decodeSlices: of each blob only the bytes that somebody asked for. The blob is decoded whole (and verified, but
+// for links of chains where the caller asks for that) in memory that the thread keeps, which stays in the processor's
+// cache; a few pages out of many blobs then cost no fresh memory. Payloads and contexts are pieces of the caller's
+// buffers, so that nothing is joined in JavaScript; contexts may also be pieces of earlier items of the batch, so that
+// a chain of deltas is one crossing, and what lies between its ends never leaves here.
 #include <atomic>
 #include <cstring>
 #include <memory>

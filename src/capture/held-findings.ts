@@ -75,7 +75,7 @@ export async function holdFindings(
       return memory.take(size);
     });
     // At once: each is a way to another thread and back, and the application stands still.
-    const copied = await Promise.all(group.map(({ opened }, i) => rooms[i] && opened.scan.hold(rooms[i])));
+    const copied = await everyOne(group.map(async ({ opened }, i) => rooms[i] && (await opened.scan.hold(rooms[i]))));
     for (const [i, one] of group.entries()) {
       const { entry } = one;
       if (copied[i]) {
@@ -93,6 +93,12 @@ export async function holdFindings(
   return { small, large: held, special: sorted.special, removed: findings.removed };
 }
 
+/** As `Promise.all`, but none is left running when one fails: it would go on opening files, or writing to memory. */
+async function everyOne<T>(tasks: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(tasks);
+  return Promise.all(tasks);
+}
+
 interface OpenedEntry {
   readonly entry: Entry;
   readonly opened: OpenedLarge;
@@ -104,7 +110,7 @@ async function openAll(
   { mapped, scans }: Pick<HoldParts, 'mapped' | 'scans'>,
   entries: readonly Entry[],
 ): Promise<OpenedEntry[]> {
-  const all = await Promise.all(
+  const all = await everyOne(
     entries.map(async (entry) => {
       const opened = mapped.take(entry) ?? (await openLarge(work, entry));
       if ('scan' in opened) scans.push(opened.scan);

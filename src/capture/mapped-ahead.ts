@@ -9,7 +9,7 @@ import { type Entry, rowSize, rowType } from './entry-version.js';
 import { HOLD_BYTES } from './hold-memory.js';
 import { type OpenedLarge, openLarge } from './large-files.js';
 
-/** Files mapped at most. */
+/** Files opened at most. */
 const FILES_MAX = 16;
 
 export class MappedAhead {
@@ -24,18 +24,23 @@ export class MappedAhead {
     rowOf: (path: BytePath) => BigInt64Array | undefined,
   ): Promise<void> {
     let room = HOLD_BYTES;
+    let tries = 0;
     for (const path of new Set([...paths, ...this.#last])) {
-      if (this.#opened.size === FILES_MAX) break;
+      if (tries === FILES_MAX) break;
       const row = rowOf(path);
       if (!row || rowType(row) !== ENTRY.file) continue;
       const size = rowSize(row);
       if (size <= LIMITS.smallFileBytes || size > room) continue;
+      tries += 1;
       const opened = await openLarge(work, { path, row });
       if ('skip' in opened) continue;
-      if (await opened.scan.map()) {
-        this.#opened.set(path, opened);
-        room -= size;
-      } else await opened.scan.close();
+      if (!(await opened.scan.map())) {
+        await opened.scan.close();
+        // It is the file system that does not let it: the next file would be no better.
+        break;
+      }
+      this.#opened.set(path, opened);
+      room -= size;
     }
   }
 

@@ -218,7 +218,10 @@ export interface Engine extends LongFileVerbs, RunVerbs, StateVerbs, TensorVerbs
   cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
-  /** As `decodeBlobs`, but `data` is the slices in order, but for those that go to `target` (all zeroed where the item failed). Items are verified whole. */
+  /**
+   * As `decodeBlobs`, but `data` is the slices in order, but for those that go to `target` (all zeroed where the item failed).
+   * Items are verified whole; with `endsOnly`, those that slices are taken of.
+   */
   decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
   createStatIndex(): StatIndex;
   readFiles(options: {

@@ -1,0 +1,47 @@
+/** What keeps the state directory when there was no time, or no way, to watch it. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { silentLogger } from '../../src/core/core.js';
+import { Figures } from '../../src/sidecar/figures.js';
+import { Heap } from '../../src/sidecar/heap.js';
+import { Keeper } from '../../src/sidecar/keeper.js';
+import { openStore, type Store } from '../../src/store/store.js';
+
+let place = '';
+let store: Store;
+
+beforeEach(async () => {
+  place = mkdtempSync(join(tmpdir(), 'dk-keeper-'));
+  mkdirSync(join(place, 'data'));
+  store = await openStore(join(place, 'keep'), { create: true });
+});
+afterEach(async () => {
+  await store.close();
+  rmSync(place, { recursive: true, force: true });
+});
+
+function newKeeper(stateDir: string): { keeper: Keeper; figures: Figures; said: string[] } {
+  const figures = new Figures();
+  const said: string[] = [];
+  const logger = { ...silentLogger, debug: (_: object, line: string) => void said.push(line) };
+  const keeper = new Keeper({ store, stateDir, figures, heap: new Heap(false), options: { logger } });
+  return { keeper, figures, said };
+}
+
+it('takes the final state without having watched, counts it, and says so once there is something', async () => {
+  const { keeper, figures, said } = newKeeper(join(place, 'data'));
+  writeFileSync(join(place, 'data/f'), 'last words');
+  expect(await keeper.finish()).toBe(true);
+  expect([store.newest?.sequence, figures.checkpoints, said]).toEqual([1, 1, ['checkpoint']]);
+  const again = newKeeper(join(place, 'data'));
+  expect(await again.keeper.finish()).toBe(true);
+  expect([store.newest?.sequence, again.figures.checkpoints, again.said]).toEqual([1, 0, []]);
+});
+
+it('tells when the final state could not be taken', async () => {
+  const { keeper, figures } = newKeeper(join(place, 'gone'));
+  expect(await keeper.finish()).toBe(false);
+  expect([figures.checkpoints, figures.captureFailures, store.newest]).toEqual([0, 1, null]);
+});
