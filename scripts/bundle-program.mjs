@@ -17,7 +17,6 @@ const OUTSIDE = [
   'cli-table3',
   'hash-wasm',
   'prom-client',
-  'zod',
 ];
 
 const COMMON = { ...BUNDLE, format: 'cjs' };
