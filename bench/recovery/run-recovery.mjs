@@ -16,7 +16,7 @@ import { startProgram, timeSteps } from '../lib/timed-run.mjs';
 import { CLI, ROOT } from '../lib/tools.mjs';
 import { differences, manifestOf } from '../lib/tree-manifest.mjs';
 import { runTrial } from '../lib/trial-process.mjs';
-import { openWorkspace, settleDisk } from '../lib/workspace.mjs';
+import { inheritedEnvironment, openWorkspace, settleDisk } from '../lib/workspace.mjs';
 import { RECOVERY_CASES } from './recovery-cases.mjs';
 import { writeRecovery } from './recovery-section.mjs';
 
@@ -37,7 +37,7 @@ if (unknown.length > 0) {
 }
 const trials = options.quick ? 2 : 15;
 const workspace = openWorkspace(tmpdir());
-const environment = { ...process.env, TMPDIR: workspace.root };
+const environment = inheritedEnvironment(workspace);
 
 /** Medians of equally named numbers. @param {readonly Record<string, number>[]} all */
 const medians = (all) =>

@@ -15,7 +15,7 @@ import { makeSmallState } from '../lib/small-state.mjs';
 import { median, spread } from '../lib/statistics.mjs';
 import { runStep, timeStep } from '../lib/timed-run.mjs';
 import { CLI, ROOT } from '../lib/tools.mjs';
-import { openWorkspace } from '../lib/workspace.mjs';
+import { inheritedEnvironment, openWorkspace } from '../lib/workspace.mjs';
 import { writeStartup } from './startup-section.mjs';
 
 const TRIALS = 20;
@@ -33,9 +33,7 @@ const executable = resolve(options.executable);
 if (!existsSync(executable)) throw new Error('there is no executable: npm run build:executable makes out/diffkeeper');
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const workspace = openWorkspace(tmpdir());
-// With extra certificates Node takes 60 ms longer to start, whatever the program: it parses all it knows.
-const { NODE_EXTRA_CA_CERTS: _certificates, NODE_OPTIONS: _options, ...inherited } = process.env;
-const environment = { ...inherited, TMPDIR: workspace.root };
+const environment = inheritedEnvironment(workspace);
 
 /** @typedef {{ name: string, command: string, args: readonly string[] }} Program */
 /** @typedef {{ state: string, store: string }} Kept */
