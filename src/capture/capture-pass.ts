@@ -109,11 +109,11 @@ export class CapturePass {
   }
 
   async #takeFrozen(freeze: NonNullable<CaptureRun['freeze']>): Promise<Taken> {
-    const { scan, scanned, memory, hold, mapped } = this.#parts;
+    const { store, root, tables, scan, scanned, memory, hold, mapped } = this.#parts;
     const ahead = new Ahead();
     hold.prepare();
     const open = await this.#lookAhead(ahead);
-    await this.#mapAhead(open.paths);
+    await mapped.open({ store, root, tables, engine: store.engine }, open.paths, (path) => memory.index.get(path));
     this.#frozen = await freeze();
     const startMs = systemClock.nowMs();
     const news = (await this.#run.hear?.(true)) ?? open;
@@ -137,14 +137,6 @@ export class CapturePass {
     return { work, findings };
   }
 
-  async #mapAhead(paths: readonly BytePath[]): Promise<void> {
-    const { memory, mapped } = this.#parts;
-    const nothing = { found: new Map<BytePath, BigInt64Array>() };
-    await mapped.open(new CaptureWork(this.#setting(systemClock.nowMs(), nothing)), paths, (path) =>
-      memory.index.get(path),
-    );
-  }
-
   /** While the application runs: looks at what was heard, if that is much. Returns what is still to be looked at. */
   async #lookAhead(ahead: Ahead): Promise<Heard> {
     const { marks, hear } = this.#run;
@@ -163,7 +155,7 @@ export class CapturePass {
   }
 
   /** The kernel stamps files with the real clock, so `scanStartMs` is not of the clock that tests own. */
-  #setting(scanStartMs: number, { found }: Pick<ScanFindings, 'found'>): CaptureSetting {
+  #setting(scanStartMs: number, findings: ScanFindings): CaptureSetting {
     const { store, root, options, tables } = this.#parts;
     return {
       store,
@@ -174,7 +166,7 @@ export class CapturePass {
       signal: this.#run.signal ?? options.signal,
       takeUnsettled: this.#run.takeUnsettled ?? false,
       scanStartMs,
-      filesTotal: found.size,
+      filesTotal: findings.found.size,
     };
   }
 

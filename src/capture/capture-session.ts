@@ -1,11 +1,10 @@
 /** One state directory and one store: scan, take, commit, remember. */
 import { realpath } from 'node:fs/promises';
 import { type BytePath, DiffKeeperError, LIMITS, systemClock } from '../core/core.js';
-import { STAT } from '../engine/engine.js';
 import type { Checkpoint } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { CapturePass, type SessionRun, type Taken } from './capture-pass.js';
-import { rowSize, rowType } from './entry-version.js';
+import { rowSize, rowType, sameInode } from './entry-version.js';
 import { HoldMemory } from './hold-memory.js';
 import { IgnoreRules } from './ignore-rules.js';
 import { type IndexScope, loadIndexFile, saveIndexFile } from './index-file.js';
@@ -117,7 +116,7 @@ export class StateSession implements CaptureSession {
   tookPlaceOf(path: BytePath, row: BigInt64Array): boolean {
     const known = this.#memory.index.get(path);
     if (!known || rowType(known) !== rowType(row)) return false;
-    return known[STAT.ino] !== row[STAT.ino] || known[STAT.dev] !== row[STAT.dev];
+    return !sameInode(known, row);
   }
 
   /** Path of the store below the state directory, if it lies there. */

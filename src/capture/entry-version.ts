@@ -28,6 +28,11 @@ export function sameRow(one: BigInt64Array, other: BigInt64Array): boolean {
   return true;
 }
 
+/** Whether two stat rows are of one file or directory, whatever became of it. */
+export function sameInode(one: BigInt64Array, other: BigInt64Array): boolean {
+  return one[STAT.ino] === other[STAT.ino] && one[STAT.dev] === other[STAT.dev];
+}
+
 /** ENTRY type of a row, or a negative errno. */
 export function rowType(row: BigInt64Array): number {
   return Number(rowValue(row, STAT.type));

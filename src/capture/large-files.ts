@@ -46,16 +46,19 @@ export async function takeLargeEntry(work: CaptureWork, entry: Entry, held?: Ope
   work.skip(entry.path, UNSETTLED, true);
 }
 
+/** Where a large file is, and what is known of it. */
+export type LargePlace = Pick<CaptureWork, 'store' | 'engine' | 'root' | 'tables'>;
+
 /** Opens a large file for scanning, or says why it cannot be read. The caller closes the scan. */
 export async function openLarge(
-  work: CaptureWork,
+  place: LargePlace,
   entry: Entry,
 ): Promise<OpenedLarge | { readonly skip: SkipReason | null }> {
-  const [head] = await work.store.heads([entry.path]);
+  const [head] = await place.store.heads([entry.path]);
   const source = head?.type === VERSION_TYPE.file && head.size > 0 ? head : undefined;
-  const table = source && (await work.tables.find(source));
+  const table = source && (await place.tables.find(source));
   try {
-    return { head, source, table, scan: await openScan(work, entry, table) };
+    return { head, source, table, scan: await openScan(place, entry, table) };
   } catch (error) {
     return { skip: reasonOfError(error) };
   }
@@ -72,12 +75,12 @@ async function takeOpened(work: CaptureWork, entry: Entry, opened: OpenedLarge, 
   }
 }
 
-function openScan(work: CaptureWork, entry: Entry, table: PageTable | undefined): Promise<FileScan> {
-  return work.engine.openFileScan({
-    root: work.root,
+function openScan(place: LargePlace, entry: Entry, table: PageTable | undefined): Promise<FileScan> {
+  return place.engine.openFileScan({
+    root: place.root,
     path: entry.path,
-    algo: work.store.hashAlgo,
-    seed: work.store.seed,
+    algo: place.store.hashAlgo,
+    seed: place.store.seed,
     pages: table?.pages ?? NO_BYTES,
     groups: table?.groups ?? NO_BYTES,
     sourceBytes: table?.size ?? 0,

@@ -3,11 +3,10 @@
  * so that the standstill has only to copy them.
  */
 import { type BytePath, LIMITS } from '../core/core.js';
-import { ENTRY, STAT } from '../engine/engine.js';
-import type { CaptureWork } from './capture-work.js';
-import { type Entry, rowSize, rowType } from './entry-version.js';
+import { ENTRY } from '../engine/engine.js';
+import { type Entry, rowSize, rowType, sameInode } from './entry-version.js';
 import { HOLD_BYTES } from './hold-memory.js';
-import { type OpenedLarge, openLarge } from './large-files.js';
+import { type LargePlace, type OpenedLarge, openLarge } from './large-files.js';
 
 /** Files opened at most. */
 const FILES_MAX = 16;
@@ -19,7 +18,7 @@ export class MappedAhead {
 
   /** Opens what of these paths, and of those taken last, was a large file when it was looked at (`rowOf`). */
   async open(
-    work: CaptureWork,
+    place: LargePlace,
     paths: readonly BytePath[],
     rowOf: (path: BytePath) => BigInt64Array | undefined,
   ): Promise<void> {
@@ -29,11 +28,16 @@ export class MappedAhead {
       if (tries === FILES_MAX) break;
       const row = rowOf(path);
       if (!row || rowType(row) !== ENTRY.file) continue;
-      const size = rowSize(row);
-      if (size <= LIMITS.smallFileBytes || size > room) continue;
+      if (rowSize(row) <= LIMITS.smallFileBytes || rowSize(row) > room) continue;
       tries += 1;
-      const opened = await openLarge(work, { path, row });
+      const opened = await openLarge(place, { path, row });
       if ('skip' in opened) continue;
+      // It may have grown since that row was taken: all that is mapped is also read.
+      const size = rowSize(opened.scan.row);
+      if (size > room) {
+        await opened.scan.close();
+        continue;
+      }
       if (!(await opened.scan.map())) {
         await opened.scan.close();
         // It is the file system that does not let it: the next file would be no better.
@@ -47,9 +51,8 @@ export class MappedAhead {
   /** Hands over the file of this entry, if it is among them. The caller closes its scan. */
   take({ path, row }: Entry): OpenedLarge | undefined {
     const opened = this.#opened.get(path);
-    const known = opened?.scan.row;
     // Another file may have taken its place.
-    if (!known || known[STAT.ino] !== row[STAT.ino] || known[STAT.dev] !== row[STAT.dev]) return undefined;
+    if (!opened || !sameInode(opened.scan.row, row)) return undefined;
     this.#opened.delete(path);
     return opened;
   }

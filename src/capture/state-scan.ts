@@ -1,7 +1,7 @@
 /** Finds what changed in the state directory: stat against the index, never against file contents. */
 import { type BytePath, DiffKeeperError, isWithin, pathParent } from '../core/core.js';
 import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from '../engine/engine.js';
-import { rowAt, rowType, rowValue } from './entry-version.js';
+import { rowAt, rowType, rowValue, sameInode } from './entry-version.js';
 import type { IgnoreRules } from './ignore-rules.js';
 
 /** Paths looked at again in one call. */
@@ -194,10 +194,6 @@ export class StateScan {
       }
     }
   }
-}
-
-function sameInode(one: BigInt64Array, other: BigInt64Array): boolean {
-  return one[STAT.ino] === other[STAT.ino] && one[STAT.dev] === other[STAT.dev];
 }
 
 function joinRows(rows: readonly BigInt64Array[]): BigInt64Array {

@@ -60,8 +60,6 @@ class StepBuilder {
 class TwinFileScan implements FileScan {
   readonly #block = Buffer.alloc(BLOCK_BYTES);
   readonly #sha: Hash | undefined;
-  /** The row that all this is made for: of when it was opened, or of the moment of `hold`. */
-  #taken: BigInt64Array;
   #size = 0;
   #pages = Buffer.alloc(0);
   #groups = Buffer.alloc(0);
@@ -79,14 +77,12 @@ class TwinFileScan implements FileScan {
     readonly options: Options,
     readonly hashPage: PageHash,
   ) {
-    this.#taken = row;
     this.#sha = options.algo === 'sha256' ? createHash('sha256') : undefined;
     this.#measure(row);
   }
 
   /** Makes room for a file as this row has it. */
   #measure(row: BigInt64Array): void {
-    this.#taken = row;
     this.#size = Number(row[STAT.size]);
     const fullGroups = this.options.algo === 'blake3' ? Math.floor(this.#size / GROUP_BYTES) : 0;
     this.#leadGroups = Math.max(0, Math.ceil(this.#size / GROUP_BYTES) - 1);
@@ -197,11 +193,13 @@ class TwinFileScan implements FileScan {
 
   async finish(): Promise<ScanResult> {
     const row = this.#held?.row ?? statRow(await this.file.stat({ bigint: true }));
+    // What was taken is of one moment.
+    const moved = this.#held === undefined && !sameContent(this.row, row);
     // As the native scan: the digest of a file cut while it was read names nothing.
     const digest = this.#torn ? Buffer.alloc(32) : (this.#sha?.digest() ?? this.#contentDigest());
     return {
       row,
-      torn: this.#torn || !sameContent(this.#taken, row),
+      torn: this.#torn || moved,
       pages: this.#pages,
       groups: this.#groups,
       digest,
