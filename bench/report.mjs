@@ -1,5 +1,7 @@
 /**
- * Makes docs/performance.md, and the short table of the README, from the results of `node bench/run.mjs`.
+ * Makes docs/performance.md, and the short table of the README, from the results of `node bench/run.mjs`; the table beside all
+ * peers takes those of bench:delta and bench:transport as well. Sections of other programs stay as they are. From results of less
+ * than full size the README gets nothing.
  *
  *   node bench/report.mjs [--results bench/results] [--out docs/performance.md] [--no-readme]
  */
@@ -9,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { deltaSection, keptSection } from './delta/delta-section.mjs';
 import { sectionOf } from './lib/marked-section.mjs';
-import { performanceDocument, SCENARIO_ORDER, shortTable } from './lib/report-text.mjs';
+import { peersTable } from './lib/peers-table.mjs';
+import { isPartial, performanceDocument, SCENARIO_ORDER, shortTable } from './lib/report-text.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MARKS = { start: '<!-- numbers: made by bench/report.mjs -->', end: '<!-- end of numbers -->' };
@@ -61,6 +64,8 @@ const kept = [...before.matchAll(/^<!-- (\S+): made by /gm)]
   .map(([, name]) => name)
   .filter((name) => name !== 'deltas')
   .map((name) => sectionOf(before, name));
-const sections = [performanceDocument(results).trimEnd(), deltas(), ...kept].filter((section) => section !== '');
+const peers = peersTable(results, options.results, before);
+const sections = [performanceDocument(results, peers).trimEnd(), deltas(), ...kept].filter((section) => section !== '');
 writeFileSync(options.out, `${sections.join('\n\n')}\n`);
-if (!options['no-readme']) writeReadme(shortTable(results));
+if (isPartial(results)) console.error('less than full size: README.md stays as it is');
+else if (!options['no-readme']) writeReadme(shortTable(results));

@@ -98,7 +98,7 @@ function optionsOrEnd() {
     return readOptions();
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
-    process.exit(1);
+    process.exit(2);
   }
 }
 

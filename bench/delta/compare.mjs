@@ -8,7 +8,7 @@
  *   --trials N     how often each is measured (3; what takes over 3 s once)
  *   --quick        generated pairs at a twentieth of their size and one trial; no figures to quote
  *   --dir DIR      where the pairs are kept between runs (a folder of the system's temporary directory)
- *   --results DIR  where the figures go (bench/results); docs/performance.md takes them from there
+ *   --results DIR  where the figures go (bench/results), after each pair; docs/performance.md takes them from there
  *   --out FILE     document whose section is written anew (docs/performance.md)
  */
 import { createHash } from 'node:crypto';
@@ -21,7 +21,7 @@ import { machineFacts } from '../lib/machine.mjs';
 import { median } from '../lib/statistics.mjs';
 import { timeSteps } from '../lib/timed-run.mjs';
 import { openWorkspace, settleDisk } from '../lib/workspace.mjs';
-import { replaceDeltaSection } from './delta-section.mjs';
+import { deltaSection, replaceDeltaSection } from './delta-section.mjs';
 import { PEERS } from './delta-tools.mjs';
 import { madePair, PAIRS } from './pairs.mjs';
 
@@ -140,14 +140,13 @@ async function comparePair(folder) {
 }
 
 /**
- * New figures in place of the same pairs' older ones.
- * @param {string} file
+ * New figures in place of the same pairs' older ones, which stay as long as there are none: of this machine, and quick or not as now.
  * @param {readonly { name: string }[]} taken
  */
-function withOthers(file, taken) {
-  const older = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : { pairs: [] };
-  if ((older.quick ?? options.quick) !== options.quick) return taken;
-  const known = older.pairs.map((/** @type {any} */ pair) => ({ commit: older.machine?.commit, ...pair }));
+function withOthers(taken) {
+  const older = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : undefined;
+  if (older === undefined || older.quick !== options.quick || older.machine.CPU !== machine.CPU) return taken;
+  const known = older.pairs.map((/** @type {any} */ pair) => ({ commit: older.machine.commit, ...pair }));
   return PAIRS.flatMap(({ name }) => {
     const found = [...taken, ...known].find((pair) => pair.name === name);
     return found === undefined ? [] : [found];
@@ -156,15 +155,40 @@ function withOthers(file, taken) {
 
 const workspace = openWorkspace(tmpdir());
 env.TMPDIR = workspace.root;
+const machine = machineFacts(workspace.root);
+const file = join(options.results, 'deltas.json');
+const versions = Object.fromEntries(PEERS.map((peer) => [peer.name, peer.version()]));
+
+/** Results and report after each pair: a run that is stopped keeps what it had. @param {readonly { name: string }[]} taken */
+function save(taken) {
+  const result = {
+    schema: 1,
+    quick: options.quick,
+    trials,
+    date: new Date().toISOString(),
+    command: `node bench/delta/compare.mjs${options.quick ? ' --quick' : ''}`,
+    machine,
+    versions,
+    pairs: withOthers(taken),
+  };
+  fs.mkdirSync(options.results, { recursive: true });
+  fs.writeFileSync(`${file}.part`, `${JSON.stringify(result, null, 1)}\n`);
+  fs.renameSync(`${file}.part`, file);
+  if (!options.quick) replaceDeltaSection(options.out, result);
+  else fs.writeFileSync(join(options.results, 'deltas.md'), `${deltaSection(result)}\n`);
+}
+
 const wanted = options.pairs?.split(',');
 const pairs = [];
 let good = true;
 for (const pair of PAIRS.filter(({ name }) => wanted === undefined || wanted.includes(name))) {
   const begin = performance.now();
   const { folder, failed } = madePair(pair, options.dir, scale);
-  const facts = { name: pair.name, what: pair.what, change: pair.change };
+  const date = new Date().toISOString().slice(0, 10);
+  const facts = { name: pair.name, what: pair.what, change: pair.change, commit: machine.commit, date };
   if (failed !== undefined) pairs.push({ ...facts, failed });
   else pairs.push({ ...facts, ...(await comparePair(folder)) });
+  save(pairs);
   const ours = Object.entries(pairs.at(-1).tools ?? {}).filter(([name]) => name.startsWith('diffkeeper'));
   if (
     failed === undefined &&
@@ -173,24 +197,4 @@ for (const pair of PAIRS.filter(({ name }) => wanted === undefined || wanted.inc
     good = false;
   say(`${pair.name}: ${failed ?? 'measured'} in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
 }
-const machine = machineFacts(workspace.root);
-for (const pair of pairs) Object.assign(pair, { commit: machine.commit, date: new Date().toISOString().slice(0, 10) });
-const result = {
-  schema: 1,
-  quick: options.quick,
-  trials,
-  date: new Date().toISOString(),
-  command: `node bench/delta/compare.mjs${options.quick ? ' --quick' : ''}`,
-  machine,
-  versions: Object.fromEntries(PEERS.map((peer) => [peer.name, peer.version()])),
-  pairs: wanted === undefined ? pairs : withOthers(join(options.results, 'deltas.json'), pairs),
-};
-fs.mkdirSync(options.results, { recursive: true });
-fs.writeFileSync(join(options.results, 'deltas.json'), `${JSON.stringify(result, null, 1)}\n`);
-if (!options.quick) replaceDeltaSection(options.out, result);
-else
-  fs.writeFileSync(
-    join(options.results, 'deltas.md'),
-    `${(await import('./delta-section.mjs')).deltaSection(result)}\n`,
-  );
 process.exitCode = good ? 0 : 1;

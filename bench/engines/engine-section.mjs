@@ -3,6 +3,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { showTimes, svgText, table } from '../lib/figures.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
+import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
+
+/** @typedef {import('../lib/measured-parts.mjs').PartResults} PartResults */
+
+const HEAD = ['', 'input', 'native', 'TypeScript', 'native is faster', 'bytes: native / TypeScript'];
+const COMMAND = 'npm run bench:engines';
+
+/** All rows, in the order of the report. @param {PartResults} result @returns {any[]} */
+const rowsOf = ({ parts }) => Object.values(parts).flatMap(({ rows }) => rows);
 
 /** @param {number} bytes @param {number} ms */
 const megabytes = (bytes, ms) => bytes / ms / 1000;
@@ -28,17 +37,20 @@ function cells({ name, size, bytes, native, typescript }) {
   ];
 }
 
-/** The size that is drawn; a quick run has one only. @param {any} result @returns {string} */
-const drawnSize = ({ quick, rows }) => (quick ? rows[0]?.size : '4 MB');
+/** The size that is drawn; a quick run has one only. @param {PartResults} result @returns {string} */
+const drawnSize = (result) => (result.quick ? rowsOf(result)[0]?.size : '4 MB');
+
+/** One row for each engine or hash and size. @param {PartResults} result */
+export const engineTable = (result) => table(HEAD, rowsOf(result).map(cells), 2);
 
 /**
  * Bars on a logarithmic scale, one pair for each job at the middle size.
- * @param {any} result
+ * @param {PartResults} result
  */
 export function chart(result) {
-  const { rows, machine, date } = result;
+  const { machine, date } = result;
   const size = drawnSize(result);
-  const shown = rows.filter((/** @type {any} */ row) => row.size === size && row.typescript);
+  const shown = rowsOf(result).filter((/** @type {any} */ row) => row.size === size && row.typescript);
   const [left, width, line] = [120, 480, 26];
   const [low, high] = [0, 5];
   const x = (/** @type {number} */ value) =>
@@ -66,7 +78,7 @@ export function chart(result) {
 <rect class="a" x="420" y="11" width="10" height="9"/><text x="434" y="20">native</text><rect class="b" x="500" y="11" width="10" height="9"/><text x="514" y="20">TypeScript</text>
 ${marks}
 ${bars}
-<text class="n" x="12" y="${height - 10}">${svgText(`${date}; ${machine.CPU}; node ${machine.node}; commit ${machine.commit}`)}</text>
+<text class="n" x="12" y="${height - 10}">${svgText(`${COMMAND}; ${date}; ${machine.CPU}; ${machine.engine}; node ${machine.node}; commit ${machine.commit}`)}</text>
 </svg>
 `;
 }
@@ -74,20 +86,21 @@ ${bars}
 /**
  * Writes the section into a document, and the chart beside it.
  * @param {string} file
- * @param {any} result
+ * @param {PartResults} result
  */
 export function writeEngines(file, result) {
   const image = join(dirname(file), 'images', 'engines.svg');
   mkdirSync(dirname(image), { recursive: true });
   writeFileSync(image, chart(result));
-  const head = ['', 'input', 'native', 'TypeScript', 'native is faster', 'bytes: native / TypeScript'];
-  const { machine, date, trials, quick } = result;
+  const { parts, quick } = result;
   const left = quick
-    ? '**Quick run: do not quote.** Left out: inputs of 64 KB, 4 MB and 64 MB (1 MB stands for them), all trials but one.\n\n'
+    ? '\n\nLeft out of this quick run: inputs of 64 KB, 4 MB and 64 MB (1 MB stands for them), all trials but one.'
     : '';
+  const trials = [...new Set(Object.values(parts).map((one) => one.trials))].join(' or ');
+  const missing = notMeasured(result).map((line) => `\n\n${line}`);
   const text = `## Native and TypeScript engine
 
-${left}Made by \`npm run bench:engines\` on ${date}, ${trials === 1 ? 'one trial' : `${trials} trials, medians`}; ${machine.CPU}; ${machine.engine}; node ${machine.node}; commit ${machine.commit}.
+${madeBy(result, COMMAND)} Medians, trials: ${trials}.${left}
 
 Seeded inputs: words of which 1 % of the pages are rewritten and a line is inserted; for xor and tensor, 32-bit floats before and
 after a small step. Each trial is a process of its own, the engines alternate; what every patch makes and every hash is compared in the
@@ -95,6 +108,6 @@ same run, between the engines, too. Rates are bytes of the target by wall time o
 
 ![Throughput on ${drawnSize(result)}](${join('images', basename(image))})
 
-${table(head, result.rows.map(cells), 2)}`;
+${engineTable(result)}${missing.join('')}`;
   writeSection(file, { name: 'engines', program: 'bench/engines/run-engines.mjs', text });
 }

@@ -1,21 +1,22 @@
 #!/usr/bin/env node
 /**
  * Native against TypeScript: every engine and hash on seeded inputs of 64 KB, 4 MB and 64 MB, each trial in a process of
- * its own, alternating; what comes out is checked, and both engines must give the same target (or digest). --quick: one
- * trial at 1 MB.
+ * its own, alternating; what comes out is checked, and both engines must give the same target (or digest). Prints the table;
+ * writes bench/results/engines.json, the section of docs/performance.md and its chart after each engine or hash, so that a
+ * run that is stopped keeps what it had. --quick: one trial at 1 MB.
  *
  *   npm run bench:engines [-- --quick] [--only=align,blake3] [--out docs/performance.md] [--results bench/results]
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
+import { measuredParts } from '../lib/measured-parts.mjs';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
-import { writeEngines } from './engine-section.mjs';
+import { engineTable, writeEngines } from './engine-section.mjs';
 import { JOBS } from './jobs.mjs';
 
 const TRIAL = fileURLToPath(new URL('engine-trial.mjs', import.meta.url));
@@ -39,6 +40,8 @@ const trials = quick ? 1 : 3;
 const sizes = Object.entries(quick ? QUICK_SIZES : SIZES);
 const wanted = options.only?.split(',');
 const jobs = JOBS.filter(({ name }) => wanted === undefined || wanted.some((word) => name.startsWith(word)));
+if (jobs.length === 0)
+  throw new RangeError(`no "${options.only}"; there are: ${JOBS.map(({ name }) => name).join(', ')}`);
 
 /** @param {string} kind @param {object} task */
 function trial(kind, task) {
@@ -72,25 +75,30 @@ function compare(name, bytes, before) {
   return { native, typescript };
 }
 
-/** @type {any[]} */
-const rows = [];
-for (const { name } of jobs) {
-  /** @type {Record<string, number>} */
-  const before = {};
-  for (const [size, bytes] of sizes) {
-    const start = performance.now();
-    rows.push({ name, size, bytes, ...compare(name, bytes, before) });
-    process.stderr.write(`${name}, ${size}: ${((performance.now() - start) / 1000).toFixed(1)} s\n`);
-  }
-}
-const result = {
-  schema: 1,
+/** The last report, for stdout. */
+let text = '';
+const part = measuredParts({
+  file: join(options.results, 'engines.json'),
+  names: JOBS.map(({ name }) => name),
+  only: jobs.map(({ name }) => name).join(','),
   quick,
-  trials,
-  date: new Date().toISOString().slice(0, 10),
   machine: machineFacts(tmpdir()),
-  rows,
-};
-mkdirSync(options.results, { recursive: true });
-writeFileSync(join(options.results, 'engines.json'), `${JSON.stringify(result, null, 1)}\n`);
-writeEngines(quick ? join(options.results, 'engines.md') : options.out, result);
+  report: (result) => {
+    text = engineTable(result);
+    writeEngines(quick ? join(options.results, 'engines.md') : options.out, result);
+  },
+});
+const failed = new Set();
+for (const { name } of jobs) {
+  await part(name, () => {
+    /** @type {Record<string, number>} */
+    const before = {};
+    // A trial that fails, or engines that differ, fail the run: it goes on only to show what else there is.
+    failed.add(name);
+    const rows = sizes.map(([size, bytes]) => ({ name, size, bytes, ...compare(name, bytes, before) }));
+    failed.delete(name);
+    return { trials, rows };
+  });
+}
+process.stdout.write(`\n${text}`);
+process.exitCode = failed.size === 0 ? 0 : 1;

@@ -63,18 +63,19 @@ function quickNotes(results) {
       'and seven of ten durable changes of a tool.',
     ...(peers.length === 0 ? [] : [`Tools left out: ${peers.map(({ name }) => name).join(', ')}.`]),
     ...(absent.length === 0 ? [] : [`Not run at all: ${absent.join(', ')}.`]),
-    '`npm run bench` takes everything; the engines stand in engines.md.\n\n',
+    '`npm run bench` takes all of it; the engines stand in engines.md.\n\n',
   ].join(' ');
 }
 
-/** @param {Results} results */
-const isPartial = (results) => [...results.values()].some(({ scale }) => scale < 1);
+/** Some figures are of less than full size: no figures to quote. @param {Results} results */
+export const isPartial = (results) => [...results.values()].some(({ scale }) => scale < 1);
 
 /**
  * @param {Results} results
+ * @param {string} peers the table beside all peers
  * @returns {string}
  */
-export function performanceDocument(results) {
+export function performanceDocument(results, peers) {
   const list = [...results.values()];
   const warning = isPartial(results)
     ? '**Taken at less than full size, to see that everything works. Do not quote these figures.**\n\n'
@@ -83,6 +84,7 @@ export function performanceDocument(results) {
   return [
     `# Performance\n\n${warning}${left}Made by \`node bench/report.mjs\` from the results of \`node bench/run.mjs\`; \`npm run bench\` does both. No figure is\ncopied by hand.\n`,
     targetSection(results),
+    peers,
     ...list.map(scenarioSection),
     `## Method\n\n${METHOD}`,
     machineSection(list),

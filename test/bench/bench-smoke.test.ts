@@ -1,6 +1,6 @@
 /** The benchmark at a tiny size: it runs to the end, verifies what comes back, leaves nothing behind, and reports. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ScenarioResult } from '../../bench/lib/bench-types.js';
@@ -77,9 +77,42 @@ describe('benchmark', () => {
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
   });
 
+  it('has one table beside all peers, which keeps what was measured elsewhere', () => {
+    const side = (wallMs: number) => ({ wallMs, cpuMs: 1, rssBytes: 1e6 });
+    const tool = (deltaBytes: number, verified = true) => ({ deltaBytes, diff: side(7), patch: side(3), verified });
+    const tools = { 'diffkeeper fast': tool(90), 'zstd -3': tool(99), 'xdelta3 -1': tool(1, false), rdiff: tool(300) };
+    const pair = { name: 'pair', what: 'two files', change: 'other', sourceBytes: 1000, targetBytes: 2000, tools };
+    const machine = { CPU: 'one', commit: 'abc' };
+    const deltas = { quick: true, trials: 1, date: '2026-01-02', command: 'x', machine, versions: {}, pairs: [pair] };
+    const rows = { 'diffkeeper send': { seconds: 2 }, 'rsync -W': { seconds: 3 } };
+    mkdirSync(at('peers'));
+    for (const name of ['small-files', 'noop']) copyFileSync(at(`results/${name}.json`), at(`peers/${name}.json`));
+    writeFileSync(at('peers/deltas.json'), JSON.stringify(deltas));
+    writeFileSync(at('peers/transport.json'), JSON.stringify({ parts: { files: { bytes: 4e6, rows } } }));
+    const report = () => {
+      const run = bench('report.mjs', `--results=${at('peers')}`, `--out=${at('peers.md')}`);
+      expect(run.status, run.stderr).toBe(0);
+      // Nothing of this size goes into the README.
+      expect(run.stderr).toContain('README.md stays as it is');
+      const lines = readFileSync(at('peers.md'), 'utf8').split('\n');
+      return lines.filter((line) => / \| `npm run bench\S*` \|$/.test(line));
+    };
+    const first = report();
+    expect(first).toContain(
+      '| Delta of 2.00 KB, pair: two files | 7.00 ms, 90 B | – | – | 7.00 ms, 300 B | 7.00 ms, 99 B | – | – | `npm run bench:delta` |',
+    );
+    expect(first).toContain(
+      '| A file of 4.00 MB to another process | 2.00 s | – | – | 3.00 s | – | – | – | `npm run bench:transport` |',
+    );
+    expect(first.filter((line) => line.startsWith('| Many small files: later capture | '))).toHaveLength(1);
+    rmSync(at('peers/deltas.json'));
+    rmSync(at('peers/transport.json'));
+    expect(report()).toEqual(first);
+  });
+
   it('refuses scenarios and tools it does not know', () => {
     const run = bench('run.mjs', '--tools=tar', `--dir=${at('never')}`);
-    expect(run.status).toBe(1);
+    expect(run.status).toBe(2);
     expect(run.stderr).toContain('unknown "tar"; there are: diffkeeper');
     expect(existsSync(at('never'))).toBe(false);
   });
