@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Application } from 'typedoc';
+import { anchorsOf } from './anchors.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const target = join(root, 'docs', 'reference.md');
@@ -57,10 +58,20 @@ async function reference() {
     app.validate(project);
     if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('see above');
     await app.generateOutputs(project);
-    return `${HEAD}\n${readFileSync(join(folder, 'reference.md'), 'utf8').trim()}\n`;
+    return `${HEAD}\n${linked(readFileSync(join(folder, 'reference.md'), 'utf8')).trim()}\n`;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Members of a class count as headings for the generator (`Store.stats` as `storestats`), for readers only real ones do. */
+function linked(text) {
+  const headings = new Set(anchorsOf(text));
+  return text.replace(/\]\(#([^)]+?)(-\d+)?\)/g, (link, name, number = '') => {
+    if (headings.has(`${name}${number}`)) return link;
+    if (!headings.has(name)) throw new Error(`nothing has the anchor of ${link}`);
+    return `](#${name})`;
+  });
 }
 
 const ENGINE_TYPES = [

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { anchorsOf } from '../../scripts/reference/anchors.mjs';
 import { capture, openStore } from '../../src/index.js';
 import { ensureBuilt } from '../cli/cli-process.js';
 import { projectFiles, projectRoot, readText } from './source-tree.js';
@@ -137,6 +138,15 @@ describe('links', () => {
     const files = targets.filter((target) => !/^[a-z]+:/.test(target));
     const missing = files.filter((target) => !existsSync(join(projectRoot, dirname(document), target)));
     expect(missing).toEqual([]);
+  });
+
+  it.each(projectFiles(/\.md$/))('%s points at headings that are there', (document) => {
+    const links = [...readText(document).matchAll(/\]\(([^)#\s:]*)#([^)\s]+)\)/g)];
+    const dead = links.filter(([, file = '', anchor = '']) => {
+      const target = file === '' ? document : join(dirname(document), file);
+      return target.endsWith('.md') && !anchorsOf(readText(target)).includes(anchor);
+    });
+    expect(dead.map(([link]) => link)).toEqual([]);
   });
 });
 
