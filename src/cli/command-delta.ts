@@ -10,7 +10,7 @@ import {
   inspectDeltaFile,
 } from '../index.js';
 import type { CommandContext } from './context.js';
-import { diffChoices } from './delta-choices.js';
+import { diffChoices, paceOf } from './delta-choices.js';
 import { argumentError } from './failure.js';
 import { startProgress } from './progress.js';
 import { showBytes, showDuration } from './units.js';
@@ -57,8 +57,8 @@ function explain(context: CommandContext, report: DeltaReport, toStdout: boolean
 /** The bare format that `--format` asks for; undefined for our container. */
 function bareFormat(format: unknown): BareFormat | undefined {
   if (format === undefined || format === 'dkd') return undefined;
-  if (format === 'bsdiff' || format === 'vcdiff') return format;
-  throw argumentError('delta', `--format: got "${String(format)}"; allowed: dkd, bsdiff, vcdiff`);
+  if (format === 'bsdiff' || format === 'vcdiff' || format === 'zstd') return format;
+  throw argumentError('delta', `--format: got "${String(format)}"; allowed: dkd, bsdiff, vcdiff, zstd`);
 }
 
 async function inspect(context: CommandContext, file: string): Promise<number> {
@@ -76,8 +76,10 @@ interface Files {
 }
 
 async function writeBare(context: CommandContext, format: BareFormat, { source, target, file }: Files): Promise<void> {
-  const { local, signal } = context;
-  const delta = await diffBare(await readWhole(source, signal), await readWhole(target, signal), { format, signal });
+  const { settings, local, signal } = context;
+  const pace = paceOf(settings, local);
+  const bytes = [await readWhole(source, signal), await readWhole(target, signal)] as const;
+  const delta = await diffBare(...bytes, { format, signal, ...pace });
   await writeWhole(file, delta, local.force === true);
   showBare(context, format, delta.length, file === '-');
 }

@@ -204,7 +204,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
       { flags: '--element-bytes <n>', help: 'both files are floats of 2, 4 or 8 bytes; else headers and samples tell' },
       { flags: '--explain', help: 'say what was tried, what came of it, and why' },
       { flags: '--inspect <file>', help: 'say what a delta holds' },
-      { flags: '--format <name>', help: 'dkd (default), or bare for bspatch and xdelta3: bsdiff, vcdiff' },
+      { flags: '--format <name>', help: 'dkd (default), or bare for bspatch, xdelta3, zstd: bsdiff, vcdiff, zstd' },
       { flags: '--force', help: 'replace the output' },
     ],
     examples: [
@@ -217,7 +217,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   },
   {
     name: 'patch',
-    help: 'apply a delta to its source; bare bsdiff and vcdiff files, too',
+    help: 'apply a delta to its source; bare bsdiff, vcdiff and zstd files, too',
     arguments: '<source> <delta> <output>',
     options: GENERAL,
     local: [{ flags: '--force', help: 'replace the output' }],

@@ -20,15 +20,24 @@ function announced(value: unknown, bytes: number): DiffOptions {
   return { regions: [{ begin: 0, bytes, width: Number(text) as 2 | 4 | 8, source: 0 }] };
 }
 
-/** `--engine` goes before `--diff-library`, `--effort` before `--level`. Throws DK_ARGUMENT. */
+/** How much time a smaller delta may cost: `--effort` goes before `--level`. Throws DK_ARGUMENT. */
+export function paceOf(settings: Settings, local: Readonly<Record<string, unknown>>) {
+  const effort = oneOf('effort', local.effort, EFFORTS);
+  return effort === undefined ? { level: settings.level } : { effort };
+}
+
+/** `--engine` goes before `--diff-library`. Throws DK_ARGUMENT. */
 export function diffChoices(
   settings: Settings,
   local: Readonly<Record<string, unknown>>,
   targetBytes: number,
 ): DiffOptions {
-  const { diffLibrary, level, hashAlgo } = settings;
+  const { diffLibrary, hashAlgo } = settings;
   const engine = oneOf('engine', local.engine, OPTION_TABLE.diffLibrary.choices as readonly DeltaChoice[]);
-  const effort = oneOf('effort', local.effort, EFFORTS);
-  const pace = effort === undefined ? { level } : { effort };
-  return { engine: engine ?? diffLibrary, hashAlgo, ...pace, ...announced(local.elementBytes, targetBytes) };
+  return {
+    engine: engine ?? diffLibrary,
+    hashAlgo,
+    ...paceOf(settings, local),
+    ...announced(local.elementBytes, targetBytes),
+  };
 }

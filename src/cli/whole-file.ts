@@ -1,5 +1,5 @@
 /** Reads and writes the files of `delta` and `patch`. `-` is stdin or stdout. */
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { DiffKeeperError, isDiffKeeperError } from '../index.js';
@@ -24,18 +24,22 @@ export async function readWhole(file: string, signal: AbortSignal): Promise<Buff
   }
 }
 
-/** Writes a file that must not exist yet, unless `force` is set; a half-written one is removed. */
+/** Writes a file that must not exist yet, unless `force` is set. It appears whole or not at all. */
 export async function writeWhole(file: string, bytes: Uint8Array, force: boolean): Promise<void> {
   if (file === '-') {
     await new Promise<void>((resolve) => process.stdout.write(bytes, () => resolve()));
     return;
   }
+  const there = await stat(file).catch(() => undefined);
+  const temporary = `${file}.${process.pid}.tmp`;
   try {
-    await writeFile(file, bytes, { flag: force ? 'w' : 'wx' });
+    if (there !== undefined && !there.isFile()) return await writeFile(file, bytes);
+    if (there !== undefined && !force) throw Object.assign(new Error('it exists'), { code: 'EEXIST' });
+    await writeFile(temporary, bytes, { flag: 'wx' });
+    await rename(temporary, there === undefined ? file : await realpath(file));
   } catch (error) {
-    const refusal = failed(error, 'write', file);
-    if (refusal.code !== 'DK_ARGUMENT') await rm(file, { force: true }).catch(() => {});
-    throw refusal;
+    await rm(temporary, { force: true }).catch(() => {});
+    throw failed(error, 'write', file);
   }
 }
 

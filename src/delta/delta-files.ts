@@ -227,7 +227,7 @@ export async function inspectDeltaFile(delta: string | Readable): Promise<DeltaF
     if (isWindows(start)) return { format: 'dkd', ...(await inspectWindows(input, start)) };
     const whole = await readRest(input, start, TARGET_BYTES_MAX);
     const format = deltaFormat(whole);
-    if (format === 'bsdiff' || format === 'vcdiff') return { format, deltaBytes: whole.length };
+    if (format !== undefined && format !== 'dkd') return { format, deltaBytes: whole.length };
     return { format: 'dkd', ...(await inspectDelta(whole)) };
   });
 }

@@ -31,6 +31,7 @@ export type { SourceIndex, StreamDigest } from './source-index.js';
 export type { GroupDigest, SparseDelta, StateVerbs } from './state-verbs.js';
 export type { TensorRegion } from './tensor-region.js';
 export { SOCKET_FIGURES, type SocketTuning } from './transfer-verbs.js';
+export { frameContentBytes } from './zstd-frame.js';
 
 export type HashAlgo = 'blake3' | 'sha256';
 

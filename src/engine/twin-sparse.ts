@@ -13,7 +13,8 @@ import {
   SparseReader,
   writePositions,
 } from './twin-sparse-positions.js';
-import { compressNow, decompressNow, frameContentBytes } from './twin-zstd.js';
+import { compressNow, decompressNow } from './twin-zstd.js';
+import { frameContentBytes } from './zstd-frame.js';
 
 const PLAIN_VALUES = 1;
 const ZSTD_VALUES = 2;

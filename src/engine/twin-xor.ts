@@ -10,7 +10,8 @@
  * length of the target is given outside.
  */
 import { DiffKeeperError } from '../core/core.js';
-import { compressNow, decompressNow, frameContentBytes } from './twin-zstd.js';
+import { compressNow, decompressNow } from './twin-zstd.js';
+import { frameContentBytes } from './zstd-frame.js';
 
 const PAGE_BYTES = 4096;
 /** Runs closer than this become one: two varints would cost about as much. */

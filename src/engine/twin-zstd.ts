@@ -6,11 +6,9 @@
  * gains a byte in front, which moves no match: offsets count from its end.
  */
 import { DiffKeeperError } from '../core/core.js';
+import { frameContentBytes } from './zstd-frame.js';
 
-const FRAME_MAGIC = 0xfd2fb528;
 const DICTIONARY_MAGIC = 0xec30a437;
-/** Largest window of the 32-bit library. */
-const WINDOW_LOG_MAX = 30;
 /** Bytes of source, context and result together: the library's memory ends at 2 GiB. */
 const MEMORY_BYTES = 1 << 30;
 const NO_BYTES = new Uint8Array(0);
@@ -108,28 +106,4 @@ function lengthMismatch(expected: number, actual: number): DiffKeeperError {
     expected,
     actual,
   });
-}
-
-/**
- * Content size that the header of a frame announces; undefined when it announces
- * none. Throws DK_CORRUPT_DELTA for anything the library could not open either.
- */
-export function frameContentBytes(frame: Uint8Array): number | undefined {
-  const bad = (what: string): DiffKeeperError => new DiffKeeperError('DK_CORRUPT_DELTA', `not a zstd frame: ${what}`);
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (frame.length < 6) throw bad('too short');
-  if (view.getUint32(0, true) !== FRAME_MAGIC) throw bad('wrong magic');
-  const descriptor = view.getUint8(4);
-  if ((descriptor & 8) !== 0) throw bad('a reserved bit is set');
-  const single = (descriptor & 32) !== 0;
-  const sizeCode = descriptor >> 6;
-  const sizeBytes = sizeCode === 0 ? (single ? 1 : 0) : 1 << sizeCode;
-  const at = 5 + (single ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number);
-  if (frame.length < at + sizeBytes) throw bad('the header is cut off');
-  if (!single && 10 + (view.getUint8(5) >> 3) > WINDOW_LOG_MAX) throw bad('the window is too large');
-  if (sizeBytes === 0) return undefined;
-  if (sizeBytes === 1) return view.getUint8(at);
-  if (sizeBytes === 2) return view.getUint16(at, true) + 256;
-  if (sizeBytes === 4) return view.getUint32(at, true);
-  return Number(view.getBigUint64(at, true));
 }

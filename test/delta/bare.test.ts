@@ -7,7 +7,7 @@ import { editedBytes, patternBytes } from '../engine/samples.js';
 const source = patternBytes(50_000, 1);
 const target = editedBytes(source, 2);
 
-describe.each<BareFormat>(['bsdiff', 'vcdiff'])('bare %s', (format) => {
+describe.each<BareFormat>(['bsdiff', 'vcdiff', 'zstd'])('bare %s', (format) => {
   it('brings the target back and is known by its first bytes', async () => {
     const delta = await diffBare(source, target, { format });
     expect(deltaFormat(delta)).toBe(format);
@@ -26,7 +26,7 @@ describe.each<BareFormat>(['bsdiff', 'vcdiff'])('bare %s', (format) => {
 
   it('as a payload, must make what the container says', async () => {
     const engine = loadEngine();
-    const choice = format === 'bsdiff' ? 'bsdiff' : 'xdelta';
+    const choice = format === 'vcdiff' ? 'xdelta' : format;
     const parts = decodeContainer(engine, await diff(source, target, { engine: choice }));
     for (const targetBytes of [target.length - 1, target.length + 1]) {
       const forged = encodeContainer(engine, { ...parts, targetBytes });
@@ -44,6 +44,7 @@ describe('bare deltas', () => {
     await expect(patchBare(source, source)).rejects.toMatchObject({ code: 'DK_UNSUPPORTED' });
     expect(() => deltaFormat('x' as unknown as Buffer)).toThrow(TypeError);
     await expect(diffBare(source, target, { format: 'zip' as BareFormat })).rejects.toThrow(TypeError);
+    await expect(diffBare(source, target, { format: 'zstd', level: 20 })).rejects.toThrow(RangeError);
     await expect(diffBare('a' as unknown as Buffer, target, { format: 'vcdiff' })).rejects.toThrow(TypeError);
   });
 });

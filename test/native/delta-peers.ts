@@ -20,7 +20,8 @@ function inDirectory<T>(body: (file: (name: string, bytes?: Uint8Array) => strin
 
 function run(program: string, args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
-  if (error !== undefined) throw new Error(`${program} is needed here (Debian: bsdiff, xdelta3): ${error.message}`);
+  if (error !== undefined)
+    throw new Error(`${program} is needed here (Debian: bsdiff, xdelta3, zstd): ${error.message}`);
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr}`);
 }
 
@@ -52,6 +53,23 @@ export function realXdelta(source: Uint8Array, target: Uint8Array, options: read
 export function realXdeltaDecode(source: Uint8Array, delta: Uint8Array): Buffer {
   return inDirectory((file) => {
     run('xdelta3', ['-d', '-f', '-s', file('source', source), file('delta', delta), file('target')]);
+    return readFileSync(file('target'));
+  });
+}
+
+/** Frame made by the real zstd. @param options for example `-19` */
+export function realZstd(source: Uint8Array, target: Uint8Array, options: readonly string[]): Buffer {
+  return inDirectory((file) => {
+    const prefix = `--patch-from=${file('source', source)}`;
+    run('zstd', ['-q', ...options, prefix, file('target', target), '-o', file('delta')]);
+    return readFileSync(file('delta'));
+  });
+}
+
+/** Target made by the real zstd, with the window that its command line allows by itself. */
+export function realZstdDecode(source: Uint8Array, frame: Uint8Array): Buffer {
+  return inDirectory((file) => {
+    run('zstd', ['-q', '-d', `--patch-from=${file('source', source)}`, file('delta', frame), '-o', file('target')]);
     return readFileSync(file('target'));
   });
 }
