@@ -11,7 +11,7 @@ export type HookName = 'before-checkpoint' | 'after-checkpoint';
 export type HookOutcome = 'ok' | 'failed' | 'timeout';
 
 /** Durations that are drawn as histograms. */
-export const SERIES = ['pause', 'stop', 'lag', 'capture', 'recover', 'hook'] as const;
+export const SERIES = ['pause', 'stop', 'lag', 'capture', 'chunks', 'recover', 'hook'] as const;
 export type SeriesName = (typeof SERIES)[number];
 
 /** Samples kept for a listener that comes later. */
@@ -64,6 +64,7 @@ export class Figures {
 
   captured(report: CaptureReport): void {
     this.sample('capture', report.elapsedMs);
+    if (report.storedBytes > 0) this.sample('chunks', report.elapsedMs);
     if (report.lagMs !== undefined) this.sample('lag', report.lagMs);
     this.added += report.added;
     this.changed += report.changed;

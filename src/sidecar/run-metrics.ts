@@ -1,4 +1,5 @@
 /** The figures of a run as metrics; loaded when somebody asks for them. */
+import { LIMITS } from '../core/core.js';
 import { MetricSet } from '../metrics/metrics.js';
 import { defineTransportMetrics, type FollowFigures, type TransportTotals } from '../replicate/replicate.js';
 import type { Store, StoreStats } from '../store/store.js';
@@ -25,24 +26,38 @@ export interface MetricsParts {
   readonly traffic?: () => TransportTotals;
 }
 
+interface Measured extends StoreStats {
+  /** Files of the newest state of which a change takes pages, not the whole. */
+  readonly largeFiles: number;
+}
+
 /** Measures the store, seldom enough not to be felt. */
 class StoreMeter {
   readonly #store: Store;
-  #newest: StoreStats | undefined;
+  #newest: Measured | undefined;
   #nextMs = 0;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  async read(): Promise<StoreStats | undefined> {
+  async read(): Promise<Measured | undefined> {
     const startMs = performance.now();
     if (startMs < this.#nextMs) return this.#newest;
     // A store in trouble has no figures, but everything else has.
-    this.#newest = await this.#store.stats().catch(() => this.#newest);
+    this.#newest = await this.#measure().catch(() => this.#newest);
     const tookMs = performance.now() - startMs;
     this.#nextMs = startMs + Math.max(STATS_MS, STATS_SHARE * tookMs);
     return this.#newest;
+  }
+
+  async #measure(): Promise<Measured> {
+    const stats = await this.#store.stats();
+    let largeFiles = 0;
+    for await (const batch of this.#store.entries()) {
+      for (const { size } of batch) if (size > LIMITS.smallFileBytes) largeFiles += 1;
+    }
+    return { ...stats, largeFiles };
   }
 }
 
@@ -50,7 +65,7 @@ export class Metrics {
   readonly #parts: MetricsParts;
   readonly #set = new MetricSet('diffkeeper_');
   readonly #meter: StoreMeter;
-  #stats: StoreStats | undefined;
+  #stats: Measured | undefined;
 
   constructor(parts: MetricsParts) {
     this.#parts = parts;
@@ -130,13 +145,23 @@ export class Metrics {
   }
 
   /** A figure of the store; 0 until it was measured. */
-  #measured(name: string, help: string, read: (known: StoreStats) => number): void {
+  #measured(name: string, help: string, read: (known: Measured) => number): void {
     this.#set.gauge(name, help, () => (this.#stats ? read(this.#stats) : 0));
   }
 
   #defineStore(): void {
     const stored = ({ packBytes, metaBytes }: StoreStats): number => packBytes + metaBytes;
     this.#measured('files_tracked_total', 'Entries of the newest state.', (known) => known.entries);
+    this.#measured(
+      'large_file_tracked_total',
+      'Files of it above 256 KiB: changed pages alone are taken.',
+      (known) => known.largeFiles,
+    );
+    this.#measured(
+      'chunk_dedup_ratio',
+      'Content of all versions that took no blob, being there already, 0 to 1.',
+      (known) => (known.originalBytes > 0 ? (known.savings?.dedupBytes ?? 0) / known.originalBytes : 0),
+    );
     this.#measured('state_bytes', 'Bytes of the newest state.', (known) => known.treeBytes);
     this.#measured('versions', 'Versions kept.', (known) => known.versions);
     this.#measured('chunk_total', 'Blobs stored.', (known) => known.blobs);
@@ -191,6 +216,10 @@ export class Metrics {
       stop: seconds('stop_seconds', 'Of a pause: how long it took until every process stood still.', SHORT_BUCKETS),
       lag: seconds('lag_seconds', 'From the first event about a change to its being durable.', LONG_BUCKETS),
       capture: set.histogram({ name: 'capture_duration_ms', help: 'Duration of captures.' }, CAPTURE_BUCKETS, { type }),
+      chunks: set.histogram(
+        { name: 'chunk_capture_duration_ms', help: 'Duration of captures that stored something.' },
+        CAPTURE_BUCKETS,
+      ),
       recover: set.histogram({ name: 'recovery_duration_ms', help: 'Duration of recovers.' }, recoverBuckets, {
         reason: 'start',
       }),

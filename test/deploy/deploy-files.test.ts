@@ -76,6 +76,17 @@ describe('alert rules and dashboard', () => {
   });
 });
 
+it('every metric of the older system has its successor', async () => {
+  const older = [
+    'capture_duration_ms capture_total storage_saved_bytes_total storage_saved_ratio recovery_duration_ms recovery_total',
+    'store_size_bytes files_tracked_total chunk_total chunk_dedup_ratio chunk_capture_duration_ms large_file_tracked_total',
+    'deltas_total agent_info up',
+  ];
+  const wanted = older.flatMap((line) => line.split(' ')).map((name) => `diffkeeper_${name}`);
+  const names = await metricNames();
+  expect(wanted.filter((name) => !names.includes(name))).toEqual([]);
+});
+
 describe('Dockerfiles', () => {
   const KNOWN = /^(FROM|RUN|WORKDIR|COPY|LABEL|USER|ENV|VOLUME|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD)\b/;
 

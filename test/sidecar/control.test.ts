@@ -1,5 +1,6 @@
 /** The control interface, the commands around checkpoints, and the metrics. */
-import { chmodSync, statSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import * as path from 'node:path';
@@ -94,6 +95,20 @@ describe('over the socket in the store', () => {
     running?.process.kill('SIGTERM');
     await running?.ended;
     expect((await log()).map(({ tag }) => tag)).toContain('before the upgrade');
+  });
+
+  it('measures large files, what was there already, and captures that stored something', async () => {
+    const bytes = randomBytes(300_000);
+    mkdirSync(at('data'));
+    for (const name of ['one', 'two']) writeFileSync(at(`data/${name}`), bytes);
+    writeFileSync(at('data/small'), 'x');
+    await start().until(/started sh/);
+    await running?.until(/checkpoint \(sequence/);
+    const { text } = await ask('/metrics');
+    const figure = (name: string): number => Number(new RegExp(`^diffkeeper_${name} (\\S+)$`, 'm').exec(text)?.[1]);
+    expect(figure('large_file_tracked_total')).toBe(2);
+    expect(figure('chunk_dedup_ratio')).toBeCloseTo(0.5, 2);
+    expect(figure('chunk_capture_duration_ms_count')).toBeGreaterThan(0);
   });
 
   it('refuses what it does not know, other methods, long tags and web pages', async () => {
