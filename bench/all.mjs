@@ -12,7 +12,14 @@ import { parseArgs } from 'node:util';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const QUICK_RESULTS = 'bench/results/quick';
 /** Peers and scenarios of other programs, each with a section of its own in docs/performance.md. */
-const OTHERS = ['delta/compare', 'state/run-states', 'transport/run-transport', 'recovery/run-recovery'];
+const OTHERS = [
+  'delta/compare',
+  'state/run-states',
+  'transport/run-transport',
+  'recovery/run-recovery',
+  'sidecar/run-sidecar',
+  'startup/run-startup',
+];
 const HELP = `npm run bench [-- options]
 
   --quick        small sizes, few versions and one trial, in about a minute and a half, to see that everything works and how it

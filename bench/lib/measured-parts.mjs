@@ -23,7 +23,8 @@ import { dirname } from 'node:path';
 function earlier(file, quick, machine) {
   if (!existsSync(file)) return undefined;
   const older = JSON.parse(readFileSync(file, 'utf8'));
-  return older.quick === quick && older.machine.CPU === machine.CPU ? older : undefined;
+  // Files of before the parts have none of them.
+  return older.parts && older.quick === quick && older.machine?.CPU === machine.CPU ? older : undefined;
 }
 
 /** @param {Record<string, string>} missing @param {string} part */

@@ -2,18 +2,23 @@
  * What the sidecar costs its application: pauses, throughput of a database, CPU and memory; and how soon changes are
  * durable. Each trial is a process of its own on fresh directories.
  *
- *   npm run bench:sidecar [-- --quick --only=pause,lag,burst,postgres]
+ *   npm run bench:sidecar [-- --quick --only=pause,lag,burst,postgres --out=docs/performance.md --results=bench/results]
  *
- * Writes bench/results/sidecar.json and prints a table.
+ * Writes bench/results/sidecar.json and the section of docs/performance.md after each trial (with --quick the section goes beside
+ * the results); trials that are not chosen stay as they are. Prints what it measured.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { postgres } from '../../scripts/servers/postgres-server.mjs';
+import { machineFacts } from '../lib/machine.mjs';
+import { measuredParts } from '../lib/measured-parts.mjs';
+import { ROOT } from '../lib/tools.mjs';
+import { writeSidecar } from './sidecar-section.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const cli = join(here, '..', '..', 'dist', 'cli', 'main.js');
@@ -21,7 +26,12 @@ const loads = join(here, 'sidecar-loads.mjs');
 const TICKS_PER_SECOND = 100;
 
 const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    out: { type: 'string', default: join(ROOT, 'docs', 'performance.md') },
+    results: { type: 'string', default: join(ROOT, 'bench', 'results') },
+  },
 });
 const { quick } = options;
 
@@ -107,8 +117,8 @@ async function pause(place) {
     .filter((ms) => ms > 0)
     .slice(2);
   return {
-    'pause with 50 MB dirty, ms': spread(pauses),
-    'of it until everybody stood still, ms': spread(stops(run.entries).slice(2)),
+    pauses: spread(pauses),
+    stops: spread(stops(run.entries).slice(2)),
     cpuShare: run.cpuSeconds / run.seconds,
     peakBytes: run.peakBytes,
   };
@@ -132,7 +142,7 @@ async function lag(place) {
   }
   await store.close();
   return {
-    'lag at 1,000 changes/s, ms': spread(lags),
+    lags: spread(lags),
     cpuShare: run.cpuSeconds / run.seconds,
     peakBytes: run.peakBytes,
   };
@@ -149,8 +159,9 @@ async function burst(place) {
     files += added;
     return files >= count;
   });
-  const milliseconds = { writing: at('ended') - at('began'), complete: (last?.time ?? Number.NaN) - at('began') };
-  return { 'burst of 10,000 new files, ms': milliseconds, files, peakBytes: run.peakBytes };
+  const writingMs = at('ended') - at('began');
+  const completeMs = (last?.time ?? Number.NaN) - at('began');
+  return { count, files, writingMs, completeMs, cpuShare: run.cpuSeconds / run.seconds, peakBytes: run.peakBytes };
 }
 
 /** Each turn has its own part of the journal. */
@@ -202,9 +213,9 @@ async function database(place) {
     .map(({ pauseMs }) => pauseMs)
     .filter((ms) => ms > 0);
   return {
-    'pgbench, transactions/s': { ...median, lostShare: 1 - median.kept / median.alone, turns: results },
-    'pause, ms': spread(pauses),
-    'of it until everybody stood still, ms': spread(stops(cost.entries)),
+    transactions: { ...median, lostShare: 1 - median.kept / median.alone, turns: results },
+    pauses: spread(pauses),
+    stops: spread(stops(cost.entries)),
     cpuShare: cost.cpuSeconds / cost.seconds,
     peakBytes: cost.peakBytes,
   };
@@ -212,24 +223,26 @@ async function database(place) {
 
 const TRIALS = { pause, lag, burst, postgres: database };
 
-async function main() {
-  const only = options.only?.split(',') ?? Object.keys(TRIALS);
-  const report = { date: new Date().toISOString(), cpus: cpus().length, model: cpus()[0]?.model, quick, trials: {} };
-  for (const [name, trial] of Object.entries(TRIALS)) {
-    if (!only.includes(name)) continue;
+const part = measuredParts({
+  file: join(options.results, 'sidecar.json'),
+  names: Object.keys(TRIALS),
+  only: options.only ?? Object.keys(TRIALS).join(','),
+  quick,
+  machine: machineFacts(tmpdir()),
+  report: (result) => writeSidecar(quick ? join(options.results, 'sidecar.md') : options.out, result),
+});
+
+spawnSync('sync');
+for (const [name, trial] of Object.entries(TRIALS)) {
+  await part(name, async () => {
     const place = mkdtempSync(join(tmpdir(), 'dk-bench-sidecar-'));
     chmodSync(place, 0o755);
     try {
-      report.trials[name] = await trial(place);
-      console.log(`${name}: ${JSON.stringify(report.trials[name])}`);
+      const measured = await trial(place);
+      console.log(`${name}: ${JSON.stringify(measured)}`);
+      return measured;
     } finally {
       rmSync(place, { recursive: true, force: true });
     }
-  }
-  const results = join(here, '..', 'results');
-  mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, 'sidecar.json'), `${JSON.stringify(report, null, 2)}\n`);
+  });
 }
-
-spawnSync('sync');
-await main();

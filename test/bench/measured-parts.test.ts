@@ -1,5 +1,5 @@
 /** Results in parts: none is lost when a run is stopped, or when another part is measured anew. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { scratch } from '../cli/cli-process.js';
@@ -96,6 +96,13 @@ describe('results in parts', () => {
     await open(file, 'first').part('first', () => 1);
     await open(file, 'second', other).part('second', () => 2);
     expect(read(file).parts).toEqual({ second: 2 });
+  });
+
+  it('take the place of a file that has none', async () => {
+    const file = path.join(directory, 'older.json');
+    writeFileSync(file, JSON.stringify({ date: '2026-01-02', quick: false, trials: { first: 1 } }));
+    await open(file, 'second').part('second', () => 2);
+    expect(read(file)).toMatchObject({ parts: { second: 2 }, missing: {} });
   });
 
   it('are asked for by name', () => {

@@ -115,3 +115,51 @@ describe('a cluster', () => {
     expect(run('cluster.mjs', code)).toBe('0 opened\n1 DK_STORE_LOCKED\n2 DK_STORE_LOCKED\n');
   });
 });
+
+describe('worker threads', () => {
+  it('capture and recover at the same time; a store belongs to one thread, and is free when that is ended', () => {
+    const code = `
+      import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+      import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+      import { capture, isDiffKeeperError, openStore, recover } from ${JSON.stringify(esm)};
+      const started = (id) => {
+        const worker = new Worker(new URL(import.meta.url), { workerData: id });
+        const told = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+        return { worker, told };
+      };
+      if (isMainThread) {
+        const store = await openStore('shared', { create: true });
+        for (const { told } of [0, 1, 2].map(started)) console.log(await told);
+        await store.close();
+        const busy = started('busy');
+        await busy.told;
+        await busy.worker.terminate();
+        const again = await openStore('shared');
+        console.log((await again.verify()).damage.length);
+        await again.close();
+      } else if (workerData === 'busy') {
+        const store = await openStore('shared');
+        mkdirSync('many');
+        for (let at = 0; ; at += 1) {
+          writeFileSync('many/' + at, Buffer.alloc(300_000, String(at)));
+          await capture(store, 'many');
+          parentPort.postMessage('captured');
+        }
+      } else {
+        const state = 'state' + workerData;
+        mkdirSync(state);
+        for (let at = 0; at < 20; at += 1) writeFileSync(state + '/' + at, Buffer.alloc(20_000 + at, String(at)));
+        const store = await openStore('keep' + workerData, { create: true });
+        await capture(store, state);
+        writeFileSync(state + '/7', 'changed');
+        await capture(store, state);
+        const { written, rootVerified } = await recover(store, 'back' + workerData, { at: 1 });
+        await store.close();
+        const equal = readFileSync('back' + workerData + '/7').equals(Buffer.alloc(20_007, '7'));
+        const refused = await openStore('shared').catch((error) => error);
+        parentPort.postMessage([written, rootVerified, equal, isDiffKeeperError(refused) && refused.code].join(' '));
+      }`;
+    const each = '20 true true DK_STORE_LOCKED\n';
+    expect(run('workers.mjs', code)).toBe(`${each}${each}${each}0\n`);
+  });
+});

@@ -1,0 +1,86 @@
+/** The section of docs/performance.md about what the sidecar costs, between two marks. */
+import { showBytes, showMs, table } from '../lib/figures.mjs';
+import { writeSection } from '../lib/marked-section.mjs';
+import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
+
+/** What was aimed at: milliseconds at p99, milliseconds of the whole, a share. */
+const WANTED = { pauseMs: 20, lagMs: 500, burstMs: 5000, lostShare: 0.05 };
+const METHOD = `*Pause*: \`--consistency=freeze\` with a checkpoint each second, from the first process that is stopped to the last that goes on, while
+50 MB of one file are rewritten each second. *Lag*: from just before a file is written (it holds the moment) to the acknowledgement of
+its capture, file mode. *Burst*: until all of the files are durable. *pgbench*: alone and kept by turns, a checkpoint each second. What
+misses its aim is bold. CPU is that of the sidecar, 100 % is one thread; memory its peak.`;
+
+/** @param {string} text @param {boolean} isMissed */
+const bold = (text, isMissed) => (isMissed ? `**${text}**` : text);
+const percent = (/** @type {number} */ share) => `${(share * 100).toFixed(1)} %`;
+
+/** @typedef {{ count: number, p50: number, p99: number, max: number }} Spread */
+
+/** @param {Record<string, any>} parts */
+function spreads({ pause, lag, postgres }) {
+  const rows = /** @type {[string, Spread | undefined, number | undefined][]} */ ([
+    ['pause with 50 MB dirty', pause?.pauses, WANTED.pauseMs],
+    ['of it until everybody stood still', pause?.stops, undefined],
+    ['pause of PostgreSQL under pgbench', postgres?.pauses, undefined],
+    ['of it until everybody stood still', postgres?.stops, undefined],
+    ['lag at 1,000 changes/s', lag?.lags, WANTED.lagMs],
+  ]);
+  const body = rows.flatMap(([name, spread, wanted]) => {
+    if (spread === undefined) return [];
+    const p99 = bold(showMs(spread.p99), wanted !== undefined && !(spread.p99 <= wanted));
+    const aim = wanted === undefined ? '–' : `p99 below ${showMs(wanted)}`;
+    return [[name, showMs(spread.p50), p99, showMs(spread.max), String(spread.count), aim]];
+  });
+  return body.length === 0 ? [] : [table(['', 'p50', 'p99', 'longest', 'how many', 'aim'], body)];
+}
+
+/** @param {Record<string, any>} parts */
+function singles({ burst, postgres }) {
+  const rows = [];
+  if (burst) {
+    const { count, files, writingMs, completeMs } = burst;
+    const durable = bold(`${showMs(completeMs)} after the first`, !(completeMs <= WANTED.burstMs && files >= count));
+    rows.push([
+      `a burst of ${count} new files, written in ${showMs(writingMs)}: all durable`,
+      durable,
+      showMs(WANTED.burstMs),
+    ]);
+  }
+  if (postgres) {
+    const { alone, kept } = postgres.transactions;
+    const lost = 1 - kept / alone;
+    const text = `${alone.toFixed(0)} alone, ${kept.toFixed(0)} kept: ${percent(lost)} lost`;
+    const { turns } = postgres.transactions;
+    const name = `pgbench, transactions/s, medians of ${turns.kept.length}`;
+    rows.push([name, bold(text, !(lost <= WANTED.lostShare)), `at most ${percent(WANTED.lostShare)} lost`]);
+  }
+  return rows.length === 0 ? [] : [table(['', 'measured', 'aim'], rows)];
+}
+
+/** @param {Record<string, any>} parts */
+function costs(parts) {
+  const rows = Object.entries(parts).map(([name, { cpuShare, peakBytes }]) => [
+    name,
+    percent(cpuShare),
+    showBytes(peakBytes),
+  ]);
+  return rows.length === 0 ? [] : [table(['what the sidecar took', 'CPU', 'peak memory'], rows)];
+}
+
+/**
+ * @param {string} file
+ * @param {import('../lib/measured-parts.mjs').PartResults} result
+ */
+export function writeSidecar(file, result) {
+  const { parts } = result;
+  const text = [
+    '## Sidecar',
+    madeBy(result, 'npm run bench:sidecar'),
+    METHOD,
+    ...spreads(parts),
+    ...singles(parts),
+    ...costs(parts),
+    ...notMeasured(result),
+  ].join('\n\n');
+  writeSection(file, { name: 'sidecar', program: 'bench/sidecar/run-sidecar.mjs', text });
+}
