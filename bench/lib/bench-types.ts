@@ -44,7 +44,7 @@ export interface Sample extends Cost {
   readonly trial: number;
   /** Version counted from 1; 0 where versions mean nothing. */
   readonly version: number;
-  readonly step: 'first' | 'later' | 'recover' | 'warm-session' | 'warm-capture' | 'durable';
+  readonly step: 'first' | 'later' | 'recover' | 'warm-session' | 'warm-capture' | 'durable' | 'asked';
   /** Growth of the store, sum of file lengths. */
   readonly addedBytes?: number;
   /** Growth of the store, space allotted by the file system. */

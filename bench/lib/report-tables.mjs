@@ -118,6 +118,16 @@ function warmTable(rows) {
 }
 
 /** @param {readonly Row[]} rows */
+function askedTable(rows) {
+  const ours = verifiedRow(rows, 'diffkeeper');
+  if (ours === undefined || ours.asked.count === 0) return '';
+  return table(
+    ['under `diffkeeper -- command`', 'from close to durable (min – max)'],
+    [['`POST /checkpoint` on the control socket right after the write', ranged(ours.asked)]],
+  );
+}
+
+/** @param {readonly Row[]} rows */
 function failures(rows) {
   const lines = rows
     .filter(({ outcome }) => outcome?.status === 'failed')
@@ -137,7 +147,7 @@ export function scenarioSection(result) {
   const proved = rows.map(({ tool, outcome }) => `${tool} ${outcome?.verifiedTrees ?? 0}`).join(', ');
   const tables =
     result.scenario === 'durable'
-      ? [durableTable(rows)]
+      ? [durableTable(rows), askedTable(rows)]
       : [captureTable(rows), recoverTable(rows), ratioTable(rows), warmTable(rows)];
   const parts = [
     `## ${result.title}\n`,

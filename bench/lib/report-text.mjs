@@ -45,13 +45,14 @@ function machineSection(list) {
 
 /** @param {Results} results */
 function targetSection(results) {
-  const rows = judge(results).map(({ target, where, measured, verdict }) => [
+  const rows = judge(results).map(({ target, where, measured, verdict, why }) => [
     target,
     where,
     measured,
-    verdict === 'met' ? 'met' : `**${verdict}**`,
+    verdict === 'met' ? 'met' : `**${verdict}**${why === undefined ? '' : `: ${why}`}`,
   ]);
-  return `## Targets\n\n${table(['target', 'where', 'measured', 'verdict'], rows, 4)}`;
+  const more = 'What would close those that are missed: [notes](performance-notes.md).\n';
+  return `## Targets\n\n${table(['target', 'where', 'measured', 'verdict'], rows, 4)}\n${more}`;
 }
 
 /** What a quick run does without, and which scenarios are not there at all. @param {Results} results */

@@ -58,6 +58,7 @@ function rowOf(result, tool) {
     storeBytes: added([...of('first'), ...later]).reduce((sum, bytes) => sum + bytes, 0) / trials,
     warmSession: timing(of('warm-session')),
     warmCapture: timing(of('warm-capture')),
+    asked: timing(of('asked')),
     durable: {
       ...timing(durable),
       waitMs: median(durable.map(({ waitMs = 0 }) => waitMs)),

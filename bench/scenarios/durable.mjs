@@ -1,6 +1,7 @@
 /** One small change, until it is durable: through the running sidecar, and by a backup of each peer. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { askedSamples } from '../lib/asked-change.mjs';
 import {
   backupSamples,
   backupSyncCalls,
@@ -45,6 +46,7 @@ async function oneTool(tool, place, trial, quick) {
   const { timed, counted } = durableCounts(quick);
   const sidecar = tool.name === 'diffkeeper';
   const samples = await (sidecar ? sidecarSamples(place, trial, timed) : backupSamples(tool, place, trial, timed));
+  if (sidecar) samples.push(...(await askedSamples(place, trial, timed)));
   await verify(tool, place);
   if (trial > 1 || !existsSync('/usr/bin/strace')) return { samples };
   return {
@@ -93,7 +95,8 @@ export const durable = {
   laterName: 'one file of 10 KB rewritten',
   describe: (_scale, quick) =>
     `${FILES} files of 10 KB, of which one is rewritten at a time, ${durableCounts(quick).timed} times a trial: under a running \`diffkeeper watch\` ` +
-    'until its acknowledgement arrives (it waits until a file was quiet for 50 ms), and by a whole backup for the others.',
+    'until its acknowledgement arrives (it waits until a file was quiet for 50 ms), beside an application under `diffkeeper -- command` when a checkpoint is asked for ' +
+    'over the control socket right after the write, and by a whole backup for the others.',
   needsBytes: () => 1e8,
   run,
 };
