@@ -22,7 +22,7 @@ interface Pauses {
 
 async function pausesOf(store: Store): Promise<Pauses | null> {
   const sorted: number[] = [];
-  for await (const { pauseMs } of store.checkpoints()) if (pauseMs !== undefined) sorted.push(pauseMs);
+  for await (const { frozen, pauseMs } of store.checkpoints()) if (frozen) sorted.push(pauseMs);
   sorted.sort((one, other) => one - other);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return sorted.length === 0 ? null : { count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };

@@ -3,26 +3,9 @@
  * configuration file. Facts only, so that `--help` loads nothing else; checks are
  * in `option-check.ts`. Precedence: flag > environment > configuration > default.
  */
+import { type OptionFacts, SHAPES } from './option-shapes.js';
 
-/** How a value is read. */
-export type ValueKind = 'text' | 'list' | 'boolean' | 'integer' | 'megabytes' | 'duration' | 'choice';
-
-export interface OptionFacts {
-  readonly kind: ValueKind;
-  /** Flag without its dashes; also the name in the configuration file. */
-  readonly flag: string;
-  /** Name of the value in help; absent for switches. */
-  readonly value?: string;
-  readonly help: string;
-  readonly fallback: string | number | boolean | readonly string[] | undefined;
-  readonly choices?: readonly string[];
-  /** Choices that are known but not in this release: answered with DK_UNSUPPORTED. */
-  readonly later?: readonly string[];
-  readonly min?: number;
-  readonly max?: number;
-  /** Written as `--no-FLAG` on the command line. */
-  readonly negated?: boolean;
-}
+export type { OptionFacts, ValueKind } from './option-shapes.js';
 
 const facts = <T extends Record<string, OptionFacts>>(table: T): Readonly<Record<keyof T, OptionFacts>> => table;
 
@@ -172,6 +155,7 @@ export const OPTION_TABLE = facts({
     flag: 'control',
     value: 'address',
     help: 'control interface: unix:PATH, HOST:PORT on a loopback address, off; auto: control.sock in the store',
+    shape: SHAPES.control,
     fallback: 'auto',
   },
   metricsAddr: {
@@ -179,6 +163,7 @@ export const OPTION_TABLE = facts({
     flag: 'metrics-addr',
     value: 'address',
     help: 'HOST:PORT or unix:PATH for metrics, status and health alone',
+    shape: SHAPES.metricsAddr,
     fallback: undefined,
   },
   replicate: {
@@ -186,6 +171,7 @@ export const OPTION_TABLE = facts({
     flag: 'replicate',
     value: 'address',
     help: 'served store that each checkpoint goes to, tls://HOST:PORT; may be repeated',
+    shape: SHAPES.replicate,
     fallback: [],
   },
   tlsCert: { kind: 'text', flag: 'tls-cert', value: 'file', help: 'own certificate, PEM', fallback: undefined },
@@ -230,6 +216,7 @@ export const OPTION_TABLE = facts({
     flag: 'retention',
     value: 'rules',
     help: 'prune now and then; rules of the command prune, such as keep-last=100,keep-daily=7',
+    shape: SHAPES.retention,
     fallback: undefined,
   },
   retentionInterval: {
@@ -292,6 +279,6 @@ export function allowedText(option: OptionFacts): string {
     case 'duration':
       return `a time such as 500ms, 2s, 1m (a bare number is milliseconds), from ${option.min}ms to 24h`;
     default:
-      return 'text that is not empty';
+      return option.shape?.words ?? 'text that is not empty';
   }
 }

@@ -95,15 +95,21 @@ function refuse(option: OptionFacts, { raw, origin }: Given): DiffKeeperError {
   });
 }
 
+function checkedText(option: OptionFacts, value: Given): string {
+  const { raw } = value;
+  if (typeof raw === 'string' && raw !== '' && option.shape?.pattern.test(raw) !== false) return raw;
+  throw refuse(option, value);
+}
+
 async function checked(option: OptionFacts, value: Given): Promise<unknown> {
-  if (option.kind === 'text') {
-    if (typeof value.raw === 'string' && value.raw !== '') return value.raw;
-    throw refuse(option, value);
-  }
+  if (option.kind === 'text') return checkedText(option, value);
   if (typeof value.raw === 'boolean' && option.kind === 'boolean') return value.raw;
   const { checkValue } = await import('./option-check.js');
   const result = checkValue(option, value.raw);
   if (result === undefined) throw refuse(option, value);
+  if (option.shape && Array.isArray(result)) {
+    for (const part of result) checkedText(option, { raw: part, origin: value.origin });
+  }
   return result;
 }
 
@@ -130,10 +136,18 @@ async function readConfig(file: string): Promise<Record<string, Given>> {
   return values;
 }
 
+/** Read by the engine's loader, where anything but 1 would pass for "not required". */
+function checkNativeVariable({ DIFFKEEPER_REQUIRE_NATIVE: value }: NodeJS.ProcessEnv): void {
+  if (value === undefined || ['', '0', '1'].includes(value)) return;
+  const name = 'DIFFKEEPER_REQUIRE_NATIVE';
+  throw new DiffKeeperError('DK_CONFIG', `${name}: got "${value}"; allowed: 1, 0`, { name, actual: value });
+}
+
 /** Checked settings. Throws DK_CONFIG (bad value) or DK_UNSUPPORTED (known, but not in this release). */
 export async function resolveSettings(sources: SettingsSources): Promise<Settings> {
   const file = sources.flags.config ?? sources.env.DIFFKEEPER_CONFIG;
   const config = typeof file === 'string' && file !== '' ? await readConfig(file) : {};
+  checkNativeVariable(sources.env);
   const values: Record<string, unknown> = {};
   for (const key of Object.keys(OPTION_TABLE) as OptionKey[]) {
     const option = OPTION_TABLE[key];

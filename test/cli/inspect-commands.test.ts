@@ -54,10 +54,12 @@ describe('tag', () => {
 describe('stats', () => {
   it('says what saved how much, and what packs are needed for', async () => {
     const [stats] = jsonLines((await cli('stats', '--store=keep', '--packs', '--json')).stdout) as [
-      { savings: Record<string, number>; packs: { pack: number; bytes: number; liveBytes: number }[] },
+      { pauses: unknown; savings: Record<string, number>; packs: { pack: number; bytes: number; liveBytes: number }[] },
     ];
     expect(Object.keys(stats.savings)).toEqual(['dedupBytes', 'deltaBytes', 'compressionBytes', 'dictionaryBytes']);
     expect(stats.savings.compressionBytes).toBeGreaterThan(1000);
+    // None of its checkpoints was a freeze point: nothing stood still, not even for 0 ms.
+    expect(stats.pauses).toBeNull();
     expect(stats.packs.some(({ liveBytes }) => liveBytes > 0)).toBe(true);
     for (const { bytes, liveBytes } of stats.packs) expect(liveBytes).toBeLessThanOrEqual(bytes);
     expect((await cli('stats', '--store=keep', '--packs')).stdout).toMatch(/packs: still needed/);

@@ -76,6 +76,17 @@ describe('resolveSettings', () => {
     ['DIFFKEEPER_MAX_LAG', 'soon', /a time such as 500ms/],
     ['DIFFKEEPER_DEBUG', 'maybe', /true, false/],
     ['DIFFKEEPER_CONSISTENCY', 'strict', /file, freeze/],
+    [
+      'DIFFKEEPER_CONTROL',
+      '0.0.0.0:80',
+      /DIFFKEEPER_CONTROL: got "0.0.0.0:80"; allowed: auto, off, unix:PATH, HOST:PORT/,
+    ],
+    ['DIFFKEEPER_CONTROL', 'on', /DIFFKEEPER_CONTROL: got "on"/],
+    ['DIFFKEEPER_METRICS_ADDR', 'here', /DIFFKEEPER_METRICS_ADDR: got "here"; allowed: HOST:PORT, :PORT, unix:PATH/],
+    ['DIFFKEEPER_REPLICATE', 'tls://a:1,b', /DIFFKEEPER_REPLICATE: got "b"; allowed: tls:/],
+    ['DIFFKEEPER_RETENTION', 'keep-last', /DIFFKEEPER_RETENTION: got "keep-last"; allowed: keep-last, keep-hourly/],
+    ['DIFFKEEPER_RETENTION', 'keep-last=3,keep-within=4', /DIFFKEEPER_RETENTION: got "keep-last=3,keep-within=4"/],
+    ['DIFFKEEPER_REQUIRE_NATIVE', 'true', /DIFFKEEPER_REQUIRE_NATIVE: got "true"; allowed: 1, 0/],
   ])('refuses %s=%s', async (name, value, message) => {
     await expect(resolve({}, { [name]: value })).rejects.toMatchObject({
       code: 'DK_CONFIG',
@@ -112,6 +123,17 @@ describe('resolveSettings', () => {
       expect(error.message).toContain(`${origin}: got "${value}"; allowed: `);
       expect(error.message).toMatch(allowed);
     }
+  });
+
+  it('takes every form of addresses and rules', async () => {
+    for (const control of ['auto', 'off', 'unix:/run/c.sock', '127.0.0.1:0', 'localhost:80', '[::1]:9912'])
+      expect((await resolve({ control })).control).toBe(control);
+    for (const metricsAddr of ['unix:m.sock', ':9911', '0.0.0.0:9911', '[::]:9911', 'host.example:1'])
+      expect((await resolve({ metricsAddr })).metricsAddr).toBe(metricsAddr);
+    for (const retention of ['keep-last=100,keep-daily=7', 'keep-tag=a=b, keep-within=1.5h', 'keep-tag=*'])
+      expect((await resolve({ retention })).retention).toBe(retention);
+    const replicate = ['tls://backup.example:9912/app', 'tcp://127.0.0.1:1'];
+    expect((await resolve({ replicate })).replicate).toEqual(replicate);
   });
 
   it('names the flag when the flag is wrong', async () => {

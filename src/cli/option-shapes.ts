@@ -1,0 +1,54 @@
+/** What is said of each option, and what addresses and rules look like, so that a wrong one is told by the name it came under. */
+
+export interface TextShape {
+  readonly pattern: RegExp;
+  /** The same in words, as it stands behind "allowed:". */
+  readonly words: string;
+}
+
+/** How a value is read. */
+export type ValueKind = 'text' | 'list' | 'boolean' | 'integer' | 'megabytes' | 'duration' | 'choice';
+
+export interface OptionFacts {
+  readonly kind: ValueKind;
+  /** Flag without its dashes; also the name in the configuration file. */
+  readonly flag: string;
+  /** Name of the value in help; absent for switches. */
+  readonly value?: string;
+  readonly help: string;
+  readonly fallback: string | number | boolean | readonly string[] | undefined;
+  readonly choices?: readonly string[];
+  /** Of text and of each part of a list: what it must look like, and that in words. */
+  readonly shape?: TextShape;
+  /** Choices that are known but not in this release: answered with DK_UNSUPPORTED. */
+  readonly later?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+  /** Written as `--no-FLAG` on the command line. */
+  readonly negated?: boolean;
+}
+
+const PORT = String.raw`:\d{1,5}`;
+const LOOPBACK = String.raw`(localhost|127(\.\d{1,3}){3}|\[::1\])`;
+const COUNTED = String.raw`keep-(last|hourly|daily|weekly|monthly)=\d{1,9}`;
+const RULE = String.raw`\s*(${COUNTED}|keep-tag=[^,]+|keep-within=\d{1,9}(\.\d+)?[smhdw])\s*`;
+
+export const SHAPES = {
+  control: {
+    pattern: new RegExp(`^(auto|off|unix:.+|${LOOPBACK}${PORT})$`),
+    words: 'auto, off, unix:PATH, HOST:PORT on a loopback address (--metrics-addr can be reached from elsewhere)',
+  },
+  metricsAddr: {
+    pattern: new RegExp(String.raw`^(unix:.+|(\[[0-9a-fA-F:.]+\]|[\w.-]*)${PORT})$`),
+    words: 'HOST:PORT, :PORT, unix:PATH',
+  },
+  replicate: {
+    pattern: /^(tls|tcp):\/\/[^/]+/,
+    words: 'tls://HOST:PORT/NAME, tcp://HOST:PORT/NAME on this machine',
+  },
+  retention: {
+    pattern: new RegExp(`^${RULE}(,${RULE})*$`),
+    words:
+      'keep-last, keep-hourly, keep-daily, keep-weekly, keep-monthly (=NUMBER), keep-tag=TEXT, keep-within=30d, with commas between them',
+  },
+} as const satisfies Readonly<Record<string, TextShape>>;
