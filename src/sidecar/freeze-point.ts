@@ -14,7 +14,7 @@ export function freezePoint(
     try {
       await hooks.before();
       const target = freezer();
-      if (target) heap.beforeFreeze();
+      if (target) heap.tidy();
       const frozen = await target?.freeze();
       return {
         rescan: frozen?.rescan ?? [],

@@ -72,7 +72,7 @@ export class Keeper {
     let degraded = false;
     watcher.on('checkpoint', (report) => {
       this.#captured(report);
-      if (report.checkpoint?.frozen) this.#heap.afterFreeze(report.readBytes);
+      if (report.checkpoint?.frozen) this.#heap.tidy();
     });
     watcher.on('state', (state, reason) => {
       this.#figures.watching(state, reason);

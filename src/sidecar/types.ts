@@ -41,8 +41,9 @@ export interface SidecarOptions {
   /** As in `RecoverOptions`. Default false. */
   readonly setuid?: boolean;
   /**
-   * Freeze mode: collect V8's garbage after each checkpoint that read much, so that this does not lengthen a pause of the
-   * application. For a process that does nothing else: it stands still for that time. Default false.
+   * Freeze mode: collect V8's garbage between checkpoints, once 24 MB have piled up, so that this does not lengthen a pause
+   * of the application; V8 itself is given 64 MB of room. For a process that does nothing else: it stands still for that
+   * time, and V8's setting is the process's. Default false.
    */
   readonly collectGarbage?: boolean;
   /** False: keep the directory without a child until SIGINT or SIGTERM (or `signal`). Default true. */
