@@ -21,6 +21,7 @@ import {
 } from './state-location.js';
 import { StateMemory } from './state-memory.js';
 import type { ScanFindings } from './state-scan.js';
+import { takeRoot } from './take-root.js';
 import type { CaptureOptions, CaptureReport, CaptureSession } from './types.js';
 
 /** What a watcher wants to know about a capture while it runs. */
@@ -179,6 +180,7 @@ export class StateSession implements CaptureSession {
     try {
       const taken = await pass.take();
       const { work, findings } = taken;
+      await takeRoot(work, findings.full);
       const { transaction } = pass;
       const tag = run.tag ?? (transaction.changes > 0 ? this.#options.tag : undefined);
       const checkpoint = await transaction.commit({

@@ -53,7 +53,8 @@ export class SessionScan {
       const unreadable = [...found].filter(([, row]) => rowType(row) < 0).map(([path]) => path);
       for await (const batch of state.entries()) {
         for (const { path } of batch) {
-          if (!found.has(path) && !unreadable.some((above) => isWithin(path, above))) missing.push(path);
+          // The state directory itself is there, and no finding of a scan.
+          if (path !== '' && !found.has(path) && !unreadable.some((above) => isWithin(path, above))) missing.push(path);
         }
       }
     }

@@ -50,6 +50,8 @@ async function rowOf(
     const mark = gone ? '-' : alive.has(path) ? '~' : '+';
     if (gone) alive.delete(path);
     else alive.add(path);
+    // The state directory itself is no entry in it, and moves with each name made there.
+    if (path === '') continue;
     counts[mark] += 1;
     // A directory changes whenever something in it does: names of files say more.
     const list = type === VERSION_TYPE.directory ? directories : names;

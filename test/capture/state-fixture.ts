@@ -133,6 +133,8 @@ export class StateFixture {
       (path) => !ignored.some((gone) => path === gone || path.startsWith(`${gone}/`)),
     );
     if (this.schema === 1) return this.#expectContents(kept, onDisk);
+    this.#expectRoot(kept.get(''));
+    kept.delete('');
     expect([...kept.keys()].sort()).toEqual(onDisk.sort());
     for (const path of onDisk) await this.#expectSame(path, kept.get(path) as Version);
   }
@@ -153,6 +155,12 @@ export class StateFixture {
     // Directories are those above files, and none of them is a file.
     expect([...kept.values()].filter(({ type }) => type === 2).length).toBe(above.size);
     for (const path of above) expect(kept.get(path)?.type, path).toBe(2);
+  }
+
+  /** The state directory itself, but for its time, which is taken along with other changes only. */
+  #expectRoot(version: Version | undefined): void {
+    const facts = lstatSync(this.state);
+    expect(version).toMatchObject({ type: 2, mode: facts.mode & 0o7777, uid: facts.uid, gid: facts.gid });
   }
 
   #full(path: BytePath): Buffer {
