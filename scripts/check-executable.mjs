@@ -19,12 +19,11 @@ function run(args, env = process.env) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Test files that start the program by the helper which knows of other programs. */
+/** Test files that start the program by helpers and long runs which know of other programs. */
+const STARTS = /\b(startCli|runCli|PROGRAM|cliPlace|soak-kill|soak-servers)\b/;
 const files = ['cli', 'sidecar', 'packaging']
   .flatMap((room) => readdirSync(join(root, 'test', room)).map((name) => join('test', room, name)))
-  .filter(
-    (name) => name.endsWith('.test.ts') && /\b(startCli|runCli|PROGRAM)\b/.test(readFileSync(join(root, name), 'utf8')),
-  );
+  .filter((name) => name.endsWith('.test.ts') && STARTS.test(readFileSync(join(root, name), 'utf8')));
 
 if (!process.argv.includes('--keep')) run([join('scripts', 'build-executable.mjs'), `--out=${program}`]);
 run([join('node_modules', 'vitest', 'vitest.mjs'), 'run', ...files], {

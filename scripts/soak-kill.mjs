@@ -15,15 +15,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { seeded } from '../demo/seeded.mjs';
 import { applyOnDisk, Oracle, operations } from './soak-oracle.mjs';
+import { FIRST, PROGRAM } from './tested-program.mjs';
 
 const self = fileURLToPath(import.meta.url);
-const cli = join(dirname(self), '..', 'dist', 'cli', 'main.js');
 /** What was done, for the last line. */
 const tally = { both: 0, acknowledged: 0, beyond: 0, partly: 0, empty: 0 };
 
@@ -37,7 +37,7 @@ async function work(root) {
 }
 
 function run(...words) {
-  const result = spawnSync(process.execPath, [cli, ...words], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const result = spawnSync(PROGRAM, [...FIRST, ...words], { encoding: 'utf8', maxBuffer: 1 << 28 });
   if (result.status !== 0) throw new Error(`${words[0]} ended with ${result.status}: ${result.stdout}${result.stderr}`);
   return result.stdout;
 }
@@ -53,8 +53,8 @@ async function runAndKill({ place, random, appToo, killMs }) {
   const state = join(place, 'state');
   const flags = [`--state-dir=${state}`, `--store=${join(place, 'keep')}`, '--consistency=freeze', '--debug'];
   const command = [process.execPath, self, '--application', `--state-dir=${state}`];
-  const words = [cli, ...flags, '--checkpoint-interval=40ms', '--log-format=json', '--', ...command];
-  const sidecar = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'pipe'] });
+  const words = [...FIRST, ...flags, '--checkpoint-interval=40ms', '--log-format=json', '--', ...command];
+  const sidecar = spawn(PROGRAM, words, { stdio: ['ignore', 'inherit', 'pipe'] });
   let acknowledged = 0;
   let appPid = 0;
   let log = '';
@@ -124,7 +124,7 @@ function finishStep(state, { step, partly }) {
 
 /** Whether the sidecar was killed before it had made a store, or a checkpoint in it. */
 function isEmpty(store) {
-  const { stdout } = spawnSync(process.execPath, [cli, 'log', store, '--json'], { encoding: 'utf8' });
+  const { stdout } = spawnSync(PROGRAM, [...FIRST, 'log', store, '--json'], { encoding: 'utf8' });
   return /DK_NO_STORE/.test(stdout) || stdout.trim() === '';
 }
 

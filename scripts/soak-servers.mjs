@@ -12,17 +12,16 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { seeded } from '../demo/seeded.mjs';
 import { leveldb, sqlite } from './servers/embedded-servers.mjs';
 import { postgres } from './servers/postgres-server.mjs';
 import { redis } from './servers/redis-server.mjs';
+import { FIRST, PROGRAM } from './tested-program.mjs';
 
 const SERVERS = { sqlite, leveldb, redis, postgres };
-const cli = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'cli', 'main.js');
 /** Longest time of load until the kill, ms. */
 const KILL_MS = 2000;
 /** A server that waits for the disk cannot be stopped in time: the sidecar tries again, and that is no failure. */
@@ -44,7 +43,7 @@ const { values: options } = parseArgs({
 });
 
 function run(...words) {
-  const result = spawnSync(process.execPath, [cli, ...words], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const result = spawnSync(PROGRAM, [...FIRST, ...words], { encoding: 'utf8', maxBuffer: 1 << 28 });
   if (result.status !== 0) throw new Error(`${words[0]} ended with ${result.status}: ${result.stdout}${result.stderr}`);
   return result.stdout;
 }
@@ -137,8 +136,8 @@ function startSidecar(server, facts) {
   const flags = [`--state-dir=${facts.state}`, `--store=${facts.store}`, `--consistency=${options.consistency}`];
   flags.push('--checkpoint-interval=200ms', '--max-lag=200ms', '--debug', '--log-format=json');
   if (options.consistency === 'freeze') flags.push(`--freeze-with=${options['freeze-with']}`);
-  const words = [cli, ...flags, '--', ...server.command(facts)];
-  const sidecar = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' });
+  const words = [...FIRST, ...flags, '--', ...server.command(facts)];
+  const sidecar = spawn(PROGRAM, words, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' });
   const ears = new Ears();
   ears.listen(sidecar.stdout);
   ears.listen(sidecar.stderr);

@@ -95,6 +95,9 @@ describe('over the socket in the store', () => {
     running?.process.kill('SIGTERM');
     await running?.ended;
     expect((await log()).map(({ tag }) => tag)).toContain('before the upgrade');
+    const [{ pauses } = {}] = jsonLines((await runCli(['stats', '--store=keep', '--json'], { cwd })).stdout);
+    expect(pauses).toMatchObject({ count: expect.any(Number), maxMs: expect.any(Number) });
+    expect((pauses as { readonly maxMs: number }).maxMs).toBeGreaterThan(0);
   });
 
   it('measures large files, what was there already, and captures that stored something', async () => {
