@@ -53,7 +53,7 @@ function writeReadme(block) {
 /** The section about deltas: from its figures, or as the document has it when they were not taken here. */
 function deltas() {
   const file = join(options.results, 'deltas.json');
-  if (existsSync(file)) return deltaSection(JSON.parse(readFileSync(file, 'utf8')));
+  if (existsSync(file)) return deltaSection(JSON.parse(readFileSync(file, 'utf8')), options.results);
   return existsSync(options.out) ? keptSection(readFileSync(options.out, 'utf8')) : '';
 }
 

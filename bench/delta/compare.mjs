@@ -23,6 +23,7 @@ import { timeSteps } from '../lib/timed-run.mjs';
 import { openWorkspace, settleDisk } from '../lib/workspace.mjs';
 import { deltaSection, replaceDeltaSection } from './delta-section.mjs';
 import { PEERS } from './delta-tools.mjs';
+import { NPM_PEERS } from './npm-peers.mjs';
 import { madePair, PAIRS } from './pairs.mjs';
 
 const QUICK_SCALE = 0.05;
@@ -40,6 +41,8 @@ const { values: options } = parseArgs({
   },
 });
 const trials = Number(options.trials ?? (options.quick ? 1 : 3));
+// The packages are installed and one of them is built: not for a look.
+const peers = options.quick ? PEERS : [...PEERS, ...NPM_PEERS];
 const scale = options.quick ? QUICK_SCALE : 1;
 const env = { PATH: process.env.PATH, LANG: 'C.UTF-8', TMPDIR: '' };
 const say = (/** @type {string} */ text) => void process.stderr.write(`${text}\n`);
@@ -117,11 +120,11 @@ async function comparePair(folder) {
   const targetBytes = fs.statSync(places.target).size;
   const digest = await digestOf(places.target);
   /** @type {Map<string, Awaited<ReturnType<typeof trial>>[]>} */
-  const runs = new Map(PEERS.map(({ name }) => [name, []]));
+  const runs = new Map(peers.map(({ name }) => [name, []]));
   /** @type {Record<string, object>} */
   const tools = {};
   for (let round = 0; round < trials; round += 1) {
-    for (const peer of [...PEERS.slice(round % PEERS.length), ...PEERS.slice(0, round % PEERS.length)]) {
+    for (const peer of [...peers.slice(round % peers.length), ...peers.slice(0, round % peers.length)]) {
       const before = runs.get(peer.name) ?? [];
       if (tools[peer.name] !== undefined || (before[0]?.diff.wallMs ?? 0) > ONCE_FROM_MS) continue;
       if (targetBytes > peer.bytesMax * scale) tools[peer.name] = { skipped: 'too slow at this size' };
@@ -157,7 +160,7 @@ const workspace = openWorkspace(tmpdir());
 env.TMPDIR = workspace.root;
 const machine = machineFacts(workspace.root);
 const file = join(options.results, 'deltas.json');
-const versions = Object.fromEntries(PEERS.map((peer) => [peer.name, peer.version()]));
+const versions = Object.fromEntries(peers.map((peer) => [peer.name, peer.version()]));
 
 /** Results and report after each pair: a run that is stopped keeps what it had. @param {readonly { name: string }[]} taken */
 function save(taken) {
@@ -174,8 +177,8 @@ function save(taken) {
   fs.mkdirSync(options.results, { recursive: true });
   fs.writeFileSync(`${file}.part`, `${JSON.stringify(result, null, 1)}\n`);
   fs.renameSync(`${file}.part`, file);
-  if (!options.quick) replaceDeltaSection(options.out, result);
-  else fs.writeFileSync(join(options.results, 'deltas.md'), `${deltaSection(result)}\n`);
+  if (!options.quick) replaceDeltaSection(options.out, result, options.results);
+  else fs.writeFileSync(join(options.results, 'deltas.md'), `${deltaSection(result, options.results)}\n`);
 }
 
 const wanted = options.pairs?.split(',');

@@ -1,6 +1,8 @@
 // The section of docs/performance.md about deltas, made from bench/results/deltas.json, and its place in the document.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { showBytes, showMs, table } from '../lib/figures.mjs';
+import { reasonsOf } from './delta-reasons.mjs';
 import { judgeDeltas } from './delta-targets.mjs';
 
 const MARKS = { start: '<!-- deltas: made by bench/delta/compare.mjs -->', end: '<!-- end of deltas -->' };
@@ -16,6 +18,7 @@ const HEAD = [
   'CPU',
   'memory: diff',
   'patch',
+  'round trip',
 ];
 const METHOD = `Each trial runs each tool in a process of its own, one after the other, the order turning from trial to trial; figures are
 medians, and what takes longer than 3 s is measured once. Dirty pages are written out before each diff; the files are in the
@@ -23,7 +26,8 @@ page cache. *diff* and *patch* are the wall time of the whole process, its start
 *its call* is what the library's call takes in a process that runs, of ours alone: BLAKE3 of source and target included, start of
 Node and file access not. CPU is user and system time and memory the peak of the process, as GNU time has them. The result of
 every patch is compared by SHA-256. zstd runs with \`--patch-from --long=31\`, xdelta3 with \`-B 2000000000\`, rdiff with its defaults,
-its signature counted in. \`diffkeeper\` is \`diff\` and \`patch\` of the library with the named \`effort\` and the engine that \`auto\` took.`;
+its signature counted in. \`bsdiff-node\` and \`fossil-delta\` are the npm packages for deltas of any bytes both ways that were found
+to build; each runs in a process of Node. \`diffkeeper\` is \`diff\` and \`patch\` of the library with the named \`effort\` and the engine that \`auto\` took.`;
 
 /**
  * @typedef {object} Tool
@@ -68,29 +72,44 @@ function pairTable(pair) {
       showMs(cpuMs),
     ];
     const memory = [tool.diff.rssBytes, tool.patch.rssBytes].map(showBytes);
-    return [shown, String(tool.deltaBytes), share, ...side(tool.diff), ...side(tool.patch), ...memory];
+    return [shown, String(tool.deltaBytes), share, ...side(tool.diff), ...side(tool.patch), ...memory, 'verified'];
   });
   const commit = pair.commit === undefined ? '' : `; commit ${pair.commit}`;
   const sizes = `${showBytes(pair.sourceBytes)} to ${showBytes(pair.targetBytes)}, ${pair.change}${commit}`;
   return `### ${pair.name}: ${pair.what}\n\n${sizes}.\n\n${table(HEAD, rows)}`;
 }
 
-/** @param {DeltaResult} result */
-export function deltaSection(result) {
+/** A result that another program left in the folder. @param {string} folder @param {string} name */
+function leftBeside(folder, name) {
+  const file = join(folder, name);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+/**
+ * @param {DeltaResult} result
+ * @param {string} folder of the results: what `large-files.mjs` and `run-engines.mjs` measured is judged, too
+ */
+export function deltaSection(result, folder) {
   const warning = result.quick
     ? '**Taken at less than full size, to see that everything works. Do not quote these figures.**\n\n'
     : '';
   const made = `Made by \`${result.command}\` (\`npm run bench:delta\`) on ${result.date.slice(0, 10)}, at most ${result.trials} trials.`;
-  const judged = judgeDeltas(result.pairs).map(({ target, measured, verdict }) => [
+  const beside = { large: leftBeside(folder, 'large-pair.json'), engines: leftBeside(folder, 'engines.json') };
+  const judged = judgeDeltas(result.pairs, beside);
+  const rows = judged.map(({ target, measured, verdict }) => [
     target,
     measured,
     verdict === 'met' ? 'met' : `**${verdict}**`,
   ]);
+  const reasons = reasonsOf(judged);
   const facts = [...Object.entries(result.machine), ...Object.entries(result.versions)];
   return [
     MARKS.start,
     `## Deltas of two files\n\n${warning}${made}\n`,
-    table(['target', 'measured', 'verdict'], judged, 3),
+    table(['target', 'measured', 'verdict'], rows, 3),
+    ...(reasons.length === 0
+      ? []
+      : [`### Missed: by how much, why, and what would close it\n\n${reasons.join('\n')}\n`]),
     ...result.pairs.map(pairTable),
     `### How the deltas were measured\n\n${METHOD}\n`,
     `${facts.map(([name, value]) => `- ${name}: ${value}`).join('\n')}\n`,
@@ -112,10 +131,11 @@ export function keptSection(text) {
  * Writes the section into the document, in its old place, or at the end.
  * @param {string} file
  * @param {DeltaResult} result
+ * @param {string} folder of the results
  */
-export function replaceDeltaSection(file, result) {
+export function replaceDeltaSection(file, result, folder) {
   const text = readFileSync(file, 'utf8');
   const old = keptSection(text);
-  const section = deltaSection(result);
+  const section = deltaSection(result, folder);
   writeFileSync(file, old === '' ? `${text.trimEnd()}\n\n${section}\n` : text.replace(old, () => section));
 }

@@ -1,10 +1,14 @@
 // What the deltas have to reach, and whether they do. Times of ours are those of the library's call; a tool's are those
 // of its process, which is all that it offers.
 
+import { showBytes } from '../lib/figures.mjs';
+
 /**
  * @typedef {import('./delta-section.mjs').PairResult} PairResult
  * @typedef {import('./delta-section.mjs').Tool} Tool
  * @typedef {{ target: string, measured: string, verdict: string }} Judged
+ * @typedef {{ targetBytes: number, date: string, diff: { rssBytes: number }, patch: { rssBytes: number } }} LargeResult
+ * @typedef {{ rows: readonly { name: string, native?: object, typescript?: object }[] }} EnginesResult
  */
 
 const MIB = 2 ** 20;
@@ -112,6 +116,62 @@ const secondsPerGb = (part) => (/** @type {PairResult} */ pair) => {
   return tool === undefined ? undefined : (tool[part].callCpuMs ?? Number.NaN) / 1000 / (pair.targetBytes / GB);
 };
 
+/**
+ * How often `fast` is smaller than both quick peers.
+ * @param {readonly PairResult[]} pairs
+ * @returns {Judged}
+ */
+function smallerOnMost(pairs) {
+  const ratios = pairs.flatMap((pair) => ratioTo(FAST, QUICK_PEERS, bytes)(pair) ?? []);
+  const smaller = ratios.filter((ratio) => ratio < 1).length;
+  const target = '1: `fast` smaller than both on most pairs';
+  if (ratios.length === 0) return { target, measured: 'nothing measured', verdict: 'not measured' };
+  return {
+    target,
+    measured: `${smaller} of ${ratios.length}`,
+    verdict: 2 * smaller > ratios.length ? 'met' : 'missed',
+  };
+}
+
+/** MiB of the process at its peak, in diff or patch, above source and target, which both are in memory. */
+const memoryAbove = (/** @type {PairResult} */ pair) => {
+  const tool = toolOf(pair, FAST);
+  if (tool === undefined) return undefined;
+  return (Math.max(tool.diff.rssBytes, tool.patch.rssBytes) - pair.sourceBytes - pair.targetBytes) / MIB;
+};
+
+/**
+ * A long file from disk, where `large-files.mjs` has measured one.
+ * @param {LargeResult | undefined} large
+ * @returns {Judged}
+ */
+function fromDisk(large) {
+  const target = '6: 5 GB from disk, `delta` and `patch` at most 512 MB';
+  if (large === undefined) return { target, measured: 'nothing measured', verdict: 'not measured' };
+  const [diff, patch] = [large.diff.rssBytes, large.patch.rssBytes];
+  const measured = `${showBytes(large.targetBytes)}: ${showBytes(diff)} and ${showBytes(patch)} (${large.date})`;
+  if (large.targetBytes < 4.9 * GB) return { target, measured, verdict: 'not measured at this size' };
+  const most = Math.max(diff, patch);
+  return { target, measured, verdict: most <= 512 * MIB ? 'met' : `missed: ${showBytes(most)}` };
+}
+
+/**
+ * Whether the table of native and TypeScript holds every engine, both ways.
+ * @param {EnginesResult | undefined} engines
+ * @returns {Judged}
+ */
+function oneTable(engines) {
+  const target = '7: native beside TypeScript, one table, every engine both ways';
+  if (engines === undefined) return { target, measured: 'nothing measured', verdict: 'not measured' };
+  const wanted = ENGINES.flatMap((name) => [`${name} diff`, `${name} patch`]);
+  const both = (/** @type {string} */ name) =>
+    engines.rows.some((row) => row.name === name && row.native !== undefined && row.typescript !== undefined);
+  const missing = wanted.filter((name) => !both(name));
+  const measured = `${wanted.length - missing.length} of ${wanted.length}, in the section below`;
+  return { target, measured, verdict: missing.length === 0 ? 'met' : `missed: ${missing.join(', ')}` };
+}
+
+const ENGINES = ['align', 'bsdiff', 'xdelta', 'zstd prefix', 'xor', 'tensor'];
 const QUICK_PEERS = ['zstd -3', 'xdelta3 -1'];
 const [FAST, BALANCED, MOST] = ['diffkeeper fast', 'diffkeeper balanced', 'diffkeeper max'];
 const callCpu = (/** @type {Tool} */ tool) => tool.diff.callCpuMs;
@@ -133,7 +193,7 @@ const tiny = (/** @type {PairResult} */ { targetBytes }) => targetBytes < 65_536
 const fewBytes = (/** @type {PairResult} */ pair) => large(pair) && (share(pair) ?? 100) < 5;
 
 /**
- * Figures 1 and 2, 3 to 5: target, limit, which pairs, what of them.
+ * Figures 1 and 2, 3 to 5, 6: target, limit, which pairs, what of them.
  * @type {readonly (readonly [string, number, (pair: PairResult) => boolean, (pair: PairResult) => number | undefined])[]}
  */
 const UP_TO_2 = [
@@ -188,14 +248,28 @@ const FROM_3 = [
   ['5: weights at most 1 core second for each GB, digests included', 1, named(/^weights/), secondsPerGb('diff')],
 ];
 
+/** @type {typeof UP_TO_2} */
+const MEMORY = [['6: `fast` peak memory at most source + target + 64 MiB, whole process', 64, all, memoryAbove]];
+
 /**
- * Figures 1 to 5.
+ * Figures 1 to 7.
  * @param {readonly PairResult[]} measured
+ * @param {{ large?: LargeResult | undefined, engines?: EnginesResult | undefined }} [beside] figures that other programs took
  * @returns {Judged[]}
  */
-export function judgeDeltas(measured) {
+export function judgeDeltas(measured, { large, engines } = {}) {
   const pairs = measured.filter(({ failed }) => failed === undefined);
   const judge = (/** @type {typeof UP_TO_2} */ rules) =>
     rules.map(([target, limit, which, measure]) => everywhere(target, limit, pairs.filter(which), measure));
-  return [...judge(UP_TO_2), smallest(pairs), ...judge(FROM_3)];
+  const [first, ...others] = judge(UP_TO_2);
+  return [
+    ...(first === undefined ? [] : [first]),
+    smallerOnMost(pairs),
+    ...others,
+    smallest(pairs),
+    ...judge(FROM_3),
+    ...judge(MEMORY),
+    fromDisk(large),
+    oneTable(engines),
+  ];
 }

@@ -41,6 +41,8 @@ export interface BestPayload {
 const COMPARED_BYTES = 256 << 10;
 /** Floats of which a smaller share stayed as it was have all changed, as in a training step. */
 const ALL_CHANGED = 0.05;
+/** Where level 1 makes a snapshot so many times longer than what was reached, higher levels are not tried: none gains that much. */
+const SNAPSHOT_HOPELESS = 8;
 /** bsdiff sorts the whole source in memory. */
 const BSDIFF_BYTES_MAX = 64 << 20;
 
@@ -57,6 +59,8 @@ interface Step {
   readonly skipped?: true;
   /** Not where align leaves much. */
   readonly unlessNew?: true;
+  /** Not where a quick snapshot is much longer than what was reached: the highest level takes most of the time. */
+  readonly unlessHopeless?: true;
 }
 
 const skip = (engine: DeltaEngineName, reason: string): Step => ({ engine, reason, skipped: true });
@@ -70,12 +74,12 @@ function planTensor(layout: TensorLayout | undefined): Step {
 function planSmall(job: DeltaJob, { evidence, layout }: PairView): Step[] {
   const all = 'small enough to compare engines';
   const steps: Step[] = [
+    { engine: 'xor', reason: all },
     { engine: 'zstd-prefix', reason: all },
     { engine: 'align', reason: all },
-    { engine: 'zstd', reason: all },
-    { engine: 'xor', reason: all },
   ];
-  return [...steps, planTensor(layout), planBsdiff(job, evidence)];
+  const snapshot: Step = { engine: 'zstd', reason: all, unlessHopeless: true };
+  return [...steps, snapshot, planTensor(layout), planBsdiff(job, evidence)];
 }
 
 function planBsdiff({ source, target, effort }: DeltaJob, { executable }: PairEvidence): Step {
@@ -179,6 +183,13 @@ function whyNot(step: Step, overBudget: boolean, alignShare: number): string | u
   return overBudget ? 'over the time budget' : undefined;
 }
 
+/** Whether the snapshot of a high level would be for nothing. */
+async function snapshotHopeless(engine: Engine, { target, effort }: DeltaJob, reached: number): Promise<boolean> {
+  if (effort === 'fast') return false;
+  const quick = await engine.compress(target, { level: 1 });
+  return quick.length > SNAPSHOT_HOPELESS * reached;
+}
+
 async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise<PairEvidence> {
   const { source, target, effort } = job;
   const bytes = target.length;
@@ -193,6 +204,10 @@ async function runAuto(engine: Engine, job: DeltaJob, contest: Contest): Promise
     const refused = whyNot(step, cost > left, contest.bytesOf('align') / bytes);
     if (refused !== undefined) {
       contest.candidates.push({ engine: step.engine, reason: refused });
+      continue;
+    }
+    if (step.unlessHopeless && (await snapshotHopeless(engine, job, contest.best.bytes))) {
+      contest.candidates.push({ engine: step.engine, reason: 'a snapshot is much longer than what was reached' });
       continue;
     }
     await contest.run(byName(step.engine), step.reason);

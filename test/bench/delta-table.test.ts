@@ -59,6 +59,19 @@ describe('the table of deltas', () => {
     expect(section).toMatch(/not measured/);
   }, 120_000);
 
+  it('judges all seven figures, and says why one is missed and what would close it', () => {
+    const script = `
+      const { judgeDeltas } = await import('./bench/delta/delta-targets.mjs');
+      const { reasonsOf } = await import('./bench/delta/delta-reasons.mjs');
+      const judged = judgeDeltas([]);
+      console.log(JSON.stringify({ judged, reasons: reasonsOf(judged.map((one) => ({ ...one, verdict: 'missed' }))) }));`;
+    const run = node('--input-type=module', '-e', script);
+    const { judged, reasons } = JSON.parse(run.stdout) as { judged: { target: string }[]; reasons: string[] };
+    expect([...new Set(judged.map(({ target }) => target[0]))]).toEqual(['1', '2', '3', '4', '5', '6', '7']);
+    expect(reasons).toHaveLength(judged.length);
+    expect(reasons.filter((line) => line.includes('not looked into'))).toEqual([]);
+  });
+
   it('keeps its place in the document', () => {
     writeFileSync(at('document.md'), '# Title\n\ntext\n');
     const script = `
@@ -66,10 +79,10 @@ describe('the table of deltas', () => {
       const { readFileSync, appendFileSync } = await import('node:fs');
       const [file, results] = process.argv.slice(1);
       const result = JSON.parse(readFileSync(results, 'utf8'));
-      replaceDeltaSection(file, result);
+      replaceDeltaSection(file, result, '.');
       appendFileSync(file, 'behind\\n');
       const first = keptSection(readFileSync(file, 'utf8'));
-      replaceDeltaSection(file, { ...result, date: '2001-01-01' });
+      replaceDeltaSection(file, { ...result, date: '2001-01-01' }, '.');
       const text = readFileSync(file, 'utf8');
       console.log(JSON.stringify({ first, text, second: keptSection(text) }));`;
     const run = node('--input-type=module', '-e', script, at('document.md'), at('results/deltas.json'));

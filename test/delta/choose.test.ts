@@ -24,11 +24,20 @@ describe('auto', () => {
   it('compares engines on small inputs and takes the smallest', async () => {
     const source = textBytes(20_000, 1);
     const { delta, report } = await reported(source, editedBytes(source, 2));
-    expect(tried(report).map(({ engine }) => engine)).toEqual(['raw', 'zstd-prefix', 'align', 'zstd', 'xor']);
+    expect(tried(report).map(({ engine }) => engine)).toEqual(['raw', 'xor', 'zstd-prefix', 'align', 'zstd']);
     const taken = tried(report).find(({ engine }) => engine === report.engine);
     expect(taken?.bytes).toBe(Math.min(...tried(report).map(({ bytes }) => bytes ?? 0)));
     expect((await inspectDelta(delta)).engine).toBe(report.engine);
     expect(report.why).toContain(report.engine);
+  });
+
+  it('spares the snapshot of a high level where a quick one shows that it cannot win', async () => {
+    const source = textBytes(20_000, 1);
+    const engines = async (target: Buffer, effort: 'fast' | 'max') =>
+      tried((await reported(source, target, { effort })).report).map(({ engine }) => engine);
+    expect(await engines(editedBytes(source, 2), 'max')).not.toContain('zstd');
+    expect(await engines(textBytes(20_000, 9), 'max')).toContain('zstd');
+    expect(await engines(editedBytes(source, 2), 'fast')).toContain('zstd');
   });
 
   it('relies on align for large ones and says why the others are out', async () => {
