@@ -1,5 +1,5 @@
 /** Finds what changed in the state directory: stat against the index, never against file contents. */
-import { type BytePath, DiffKeeperError, isWithin, pathParent } from '../core/core.js';
+import { type BytePath, DiffKeeperError, errnoFacts, isWithin, pathParent } from '../core/core.js';
 import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from '../engine/engine.js';
 import { rowAt, rowType, rowValue, sameInode } from './entry-version.js';
 import type { IgnoreRules } from './ignore-rules.js';
@@ -144,7 +144,10 @@ export class StateScan {
     for (const [i, path] of changes.paths.entries()) {
       const row = rowAt(changes.rows, i);
       if (path === '') {
-        if (rowType(row) < 0) throw new DiffKeeperError('DK_STATE_DIR', `cannot list ${root}`, { path: root });
+        if (rowType(row) < 0) {
+          const { name, text } = errnoFacts(rowType(row));
+          throw new DiffKeeperError('DK_STATE_DIR', `cannot list ${root}: ${text} (${name})`, { path: root });
+        }
         continue;
       }
       const gone = changes.kinds[i] === CHANGE.removed;

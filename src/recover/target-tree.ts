@@ -1,7 +1,7 @@
 /** The directory that is recovered into: made when missing, and listed when something is in it already. */
 import { mkdir, opendir, realpath } from 'node:fs/promises';
 import { relative, resolve, sep } from 'node:path';
-import { type BytePath, DiffKeeperError, fromSystemError, pathFromText } from '../core/core.js';
+import { type BytePath, DiffKeeperError, fromSystemError, pathFromText, systemCode } from '../core/core.js';
 import { type Engine, STAT_COLUMNS } from '../engine/engine.js';
 import type { Store } from '../store/store.js';
 
@@ -62,7 +62,9 @@ async function locate(store: Store, stateDir: string): Promise<{ root: string; s
   } catch (error) {
     const ours = fromSystemError(error, 'use the state directory', wanted);
     if (ours.code === 'DK_DISK_FULL') throw ours;
-    throw new DiffKeeperError('DK_STATE_DIR', ours.message, { path: wanted }, error);
+    // Of a file, mkdir says that it exists, which is not what is wrong with it.
+    const message = systemCode(error) === 'EEXIST' ? `${wanted} is not a directory` : ours.message;
+    throw new DiffKeeperError('DK_STATE_DIR', message, { path: wanted }, error);
   }
   const storePath = await realpath(store.path).catch(() => resolve(store.path));
   const inside = relative(root, storePath);

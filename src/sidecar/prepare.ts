@@ -85,7 +85,9 @@ async function openStateDir(options: PrepareOptions): Promise<boolean> {
     // Both may be named through symbolic links: only the real paths tell whether one lies in the other.
     return await holdsNothing(await realpath(stateDir), await realpath(store.path));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    // Of a file, mkdir says that it exists, which is not what is wrong with it.
+    const noDirectory = systemCode(error) === 'EEXIST' && 'it is not a directory';
+    const reason = noDirectory || (error instanceof Error ? error.message : String(error));
     throw new DiffKeeperError(
       'DK_STATE_DIR',
       `cannot use the state directory ${stateDir}: ${reason}`,

@@ -2,11 +2,13 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { StateScan } from '../../src/capture/state-scan.js';
+import { CHANGE, STAT_COLUMNS, type StatIndex } from '../../src/engine/engine.js';
 import { recover } from '../../src/recover/recover.js';
 import { engines, letTheClockTick, StateFixture } from './state-fixture.js';
 
 let fixture: StateFixture;
-afterEach(() => fixture.close());
+afterEach(() => fixture?.close());
 
 const ROOT = process.getuid?.() === 0;
 
@@ -71,5 +73,17 @@ describe.each(engines())('the state directory itself (%s)', (name, engine) => {
     mkdirSync(target, { mode: 0o755 });
     await recover(fixture.store, target, { paths: ['db'] });
     expect(lstatSync(target).mode & 0o777).toBe(0o755);
+  });
+});
+
+it('says why the state directory cannot be listed', async () => {
+  const row = new BigInt64Array(STAT_COLUMNS);
+  row[0] = -13n;
+  const unreadable = async () => ({ paths: [''], kinds: Uint8Array.of(CHANGE.changed), rows: row, scanned: 1 });
+  const index = { scan: unreadable, scanPaths: unreadable } as unknown as StatIndex;
+  const scan = new StateScan({ index, root: '/state', rules: null, skip: [], store: { dev: 0n, ino: 0n } });
+  await expect(scan.full()).rejects.toMatchObject({
+    code: 'DK_STATE_DIR',
+    message: 'cannot list /state: permission denied (EACCES)',
   });
 });

@@ -178,6 +178,7 @@ describe.each(keepings())('recover (%s)', (_name, { engine, schema }) => {
     writeFileSync(join(fixture.directory, 'plain'), '');
     await expect(recover(fixture.store, join(fixture.directory, 'plain'))).rejects.toMatchObject({
       code: 'DK_STATE_DIR',
+      message: expect.stringMatching(/plain is not a directory$/),
     });
   });
 

@@ -175,6 +175,13 @@ describe.each(SCHEMAS)('state directory, schema %s', (schema) => {
     await expect(readdir(at('keep'))).rejects.toThrow(/ENOENT/);
   });
 
+  it('says that a state directory is none', async () => {
+    await writeFile(at('plain'), '');
+    const result = await runCli(['--state-dir=plain', '--store=keep', ...how, '--', 'echo', 'started'], { cwd });
+    expect(result).toMatchObject({ code: 125, stdout: '' });
+    expect(result.stderr).toMatch(/plain: it is not a directory.*DK_STATE_DIR/);
+  });
+
   it('keeps what was acknowledged when everything is killed', async () => {
     const running = start(['--debug', ...how], 'sh', '-c', 'echo kept > data/file; echo $$; exec sleep 30');
     await running.until(/checkpoint \(.*added=1|added=1 .*sequence=/);
