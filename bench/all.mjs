@@ -56,7 +56,7 @@ if (values.help) {
 }
 const { quick, all } = values;
 const results = String(values.results ?? (quick ? QUICK_RESULTS : 'bench/results'));
-const out = String(values.out ?? (quick ? `${QUICK_RESULTS}/performance.md` : 'docs/performance.md'));
+const out = String(values.out ?? (quick ? `${results}/performance.md` : 'docs/performance.md'));
 
 let stopped = 0;
 let worst = 0;
@@ -88,8 +88,8 @@ function run(program, args) {
 /** Unless the run was stopped. @param {string} program @param {readonly string[]} args */
 const measure = (program, args) => (stopped ? Promise.resolve(stopped) : run(program, args));
 
-// Figures of an earlier run are no part of a quick report.
-if (quick) rmSync(join(ROOT, results), { recursive: true, force: true });
+// Figures of an earlier run are no part of a quick report; a directory that somebody named is left alone.
+if (quick && values.results === undefined) rmSync(join(ROOT, results), { recursive: true, force: true });
 // Options that are no options: nothing was measured, and nothing is.
 if ((await measure('run.mjs', [...rest, `--results=${results}`])) === 2) process.exit(2);
 const engines = quick ? ['--quick'] : [`--out=${out}`];
