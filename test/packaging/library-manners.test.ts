@@ -1,6 +1,6 @@
 /** How the package behaves inside the programs of others: when it is imported, bundled, and run in several processes. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -15,10 +15,15 @@ const place = mkdtempSync(join(tmpdir(), 'dk-manners-'));
 beforeAll(() => ensureBuilt());
 afterAll(() => rmSync(place, { recursive: true }));
 
-function run(name: string, code: string): string {
+function run(name: string, code: string, ...flags: string[]): string {
   const file = join(place, name);
   writeFileSync(file, code);
-  return execFileSync(process.execPath, [file], { cwd: place, encoding: 'utf8', timeout: 30_000, stdio: 'pipe' });
+  return execFileSync(process.execPath, [...flags, file], {
+    cwd: place,
+    encoding: 'utf8',
+    timeout: 30_000,
+    stdio: 'pipe',
+  });
 }
 
 /** What an import could leave behind, before and after it. */
@@ -69,6 +74,20 @@ describe('a bundle', () => {
       expect(all.packages).toContain(name);
       expect(deltas.packages).not.toContain(name);
     }
+  });
+});
+
+describe('source maps', () => {
+  it.each([
+    ['ESM', `import { openStore } from ${JSON.stringify(esm)};`, 'mapped.mjs'],
+    ['CommonJS', `const { openStore } = require(${JSON.stringify(cjs)});`, 'mapped.cjs'],
+  ])('name the line of the source in a stack (%s)', (_, load, name) => {
+    const code = `${load} openStore('missing').catch((error) => console.log(error.stack));`;
+    const stack = run(name, code, '--enable-source-maps');
+    const [, file, line] = /\((?:\S*\/)?(src\/store\/[\w-]+\.ts):(\d+):\d+\)/.exec(stack) ?? [];
+    if (file === undefined) expect.fail(stack);
+    const source = readFileSync(join(projectRoot, file), 'utf8').split('\n');
+    expect(source[Number(line) - 1]).toMatch(/DiffKeeperError|throw|await|return/);
   });
 });
 
