@@ -82,19 +82,29 @@ export async function openInput(from: string | Readable, signal?: AbortSignal): 
   };
 }
 
-/** Everything that is left, up to `bytesMax`. Throws DK_LIMIT when there is more. */
+/** Why more bytes than this are not taken into memory. */
+export function tooLong(bytesMax: number): DiffKeeperError {
+  return new DiffKeeperError('DK_LIMIT', `more than ${bytesMax} bytes have to be held in memory`, {
+    expected: bytesMax,
+  });
+}
+
+/** Everything that is left, up to `bytesMax`. Throws DK_LIMIT when there is more: before any is read where the length is known. */
 export async function readRest(input: ByteInput, start: Uint8Array, bytesMax: number): Promise<Buffer> {
+  if (input.length !== undefined) {
+    if (input.length > bytesMax) throw tooLong(bytesMax);
+    const whole = Buffer.allocUnsafeSlow(Math.max(input.length, start.length));
+    whole.set(start);
+    const filled = await input.fill(whole.subarray(start.length));
+    return whole.subarray(0, start.length + filled);
+  }
   const parts: Uint8Array[] = [start];
   let total = start.length;
   for (let size = 1 << 16; ; size = Math.min(size * 2, 1 << 24)) {
     const part = Buffer.allocUnsafeSlow(size);
     const filled = await input.fill(part);
     total += filled;
-    if (total > bytesMax) {
-      throw new DiffKeeperError('DK_LIMIT', `more than ${bytesMax} bytes have to be held in memory`, {
-        expected: bytesMax,
-      });
-    }
+    if (total > bytesMax) throw tooLong(bytesMax);
     parts.push(part.subarray(0, filled));
     if (filled < size) return Buffer.concat(parts, total);
   }

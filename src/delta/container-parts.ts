@@ -61,3 +61,20 @@ export function readVarint(
   }
   throw corrupt('a length is too long', start);
 }
+
+/** The error for a source that a delta was not made from. @param actual its digest, where it was computed */
+export function sourceMismatch(
+  {
+    sourceBytes,
+    hashAlgo,
+    sourceDigest,
+  }: Readonly<Record<'hashAlgo' | 'sourceDigest', string> & { sourceBytes: number }>,
+  length: number,
+  actual?: Buffer,
+): DiffKeeperError {
+  return new DiffKeeperError(
+    'DK_SOURCE_MISMATCH',
+    `the source (${length} bytes) is not the one that the delta was made from (${sourceBytes} bytes, ${hashAlgo} ${sourceDigest})`,
+    { expected: sourceDigest, ...(actual === undefined ? {} : { actual: actual.toString('hex') }) },
+  );
+}

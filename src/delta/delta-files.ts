@@ -6,8 +6,9 @@ import type { Readable, Writable } from 'node:stream';
 import { LIMITS, throwIfAborted } from '../core/core.js';
 import { loadEngine } from '../engine/load.js';
 import { type BareFormat, deltaFormat, patchBare } from './bare.js';
-import { type ByteInput, openInput, readRest, readUpTo } from './byte-input.js';
+import { type ByteInput, openInput, readRest, readUpTo, tooLong } from './byte-input.js';
 import { type ByteOutput, openOutput } from './byte-output.js';
+import { sourceMismatch } from './container-parts.js';
 import { type DiffOptions, resolveDiffOptions } from './diff-options.js';
 import { checkTargetBytesMax, type DeltaInfo, diff, inspectDelta, patch, TARGET_BYTES_MAX } from './in-memory.js';
 import { openSource, type SourceBytes, sourceInMemory } from './source-bytes.js';
@@ -21,6 +22,9 @@ import { patchInWindows, WindowReader } from './window-patch.js';
 const START_BYTES = 8;
 /** A stream of unknown length is held in memory up to here before windows are used. */
 const STREAM_BYTES = 64 << 20;
+
+/** A source that has to be in memory as a whole; Node 20 has no longer buffers. */
+const SOURCE_BYTES_MAX = 2 ** 32;
 
 const NOTHING = { bytes: Buffer.alloc(0), ended: false };
 
@@ -101,6 +105,7 @@ async function withSource<T>(
 }
 
 async function readSource(source: SourceBytes): Promise<Buffer> {
+  if (source.length > SOURCE_BYTES_MAX) throw tooLong(SOURCE_BYTES_MAX);
   const bytes = Buffer.allocUnsafeSlow(source.length);
   await source.read(0, bytes);
   await source.checkUnchanged();
@@ -207,6 +212,11 @@ export async function patchFile(
       }
       const whole = await readRest(input, start, TARGET_BYTES_MAX);
       const format = deltaFormat(whole) ?? 'dkd';
+      if (format === 'dkd') {
+        // Before a source of any length is read for nothing.
+        const info = await inspectDelta(whole);
+        if (info.sourceBytes !== from.length) throw sourceMismatch(info, from.length);
+      }
       const apply = format === 'dkd' ? patch : patchBare;
       const limits = {
         ...(signal === undefined ? {} : { signal }),
@@ -225,9 +235,11 @@ export async function inspectDeltaFile(delta: string | Readable): Promise<DeltaF
   return withInput(delta, undefined, async (input) => {
     const { bytes: start } = await readUpTo(input, START_BYTES);
     if (isWindows(start)) return { format: 'dkd', ...(await inspectWindows(input, start)) };
+    const format = deltaFormat(start);
+    const bare = format !== undefined && format !== 'dkd';
+    if (bare && input.length !== undefined) return { format, deltaBytes: input.length };
     const whole = await readRest(input, start, TARGET_BYTES_MAX);
-    const format = deltaFormat(whole);
-    if (format !== undefined && format !== 'dkd') return { format, deltaBytes: whole.length };
+    if (bare) return { format, deltaBytes: whole.length };
     return { format: 'dkd', ...(await inspectDelta(whole)) };
   });
 }

@@ -5,7 +5,7 @@ import { loadEngine } from '../engine/load.js';
 import { inputInMemory } from './byte-input.js';
 import { encodeBest } from './choose.js';
 import { decodeContainer, encodeContainer } from './container.js';
-import type { DeltaParts } from './container-parts.js';
+import { type DeltaParts, sourceMismatch } from './container-parts.js';
 import { checkHashAlgo, type DiffOptions, resolveDiffOptions } from './diff-options.js';
 import { type DeltaEngineName, engineOfNumber } from './engines.js';
 import { isWindows } from './window-format.js';
@@ -101,12 +101,7 @@ function startsWith(whole: Buffer, kept: Buffer): boolean {
 async function checkSource(engine: Engine, parts: DeltaParts, source: Uint8Array): Promise<void> {
   const actual = await engine.digestAsync(parts.hashAlgo, source);
   if (source.length === parts.sourceBytes && startsWith(actual, parts.sourceDigest)) return;
-  const expected = parts.sourceDigest.toString('hex');
-  throw new DiffKeeperError(
-    'DK_SOURCE_MISMATCH',
-    `the source (${source.length} bytes) is not the one that the delta was made from (${parts.sourceBytes} bytes, ${parts.hashAlgo} ${expected})`,
-    { expected, actual: actual.toString('hex') },
-  );
+  throw sourceMismatch({ ...parts, sourceDigest: parts.sourceDigest.toString('hex') }, source.length, actual);
 }
 
 /**

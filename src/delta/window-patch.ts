@@ -3,7 +3,7 @@ import { DiffKeeperError, throwIfAborted } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import type { ByteInput } from './byte-input.js';
 import type { ByteOutput } from './byte-output.js';
-import { corrupt } from './container-parts.js';
+import { corrupt, sourceMismatch } from './container-parts.js';
 import { engineOfNumber } from './engines.js';
 import { inOrder } from './in-order.js';
 import type { SourceBytes } from './source-bytes.js';
@@ -159,12 +159,7 @@ async function checkSource(job: WindowPatchJob, onRead: (bytes: number) => void)
   const same = source.length === sourceBytes;
   const actual = same ? await walkSource({ engine, source, hashAlgo, signal, onRead }) : undefined;
   if (actual?.equals(sourceDigest)) return;
-  const expected = sourceDigest.toString('hex');
-  throw new DiffKeeperError(
-    'DK_SOURCE_MISMATCH',
-    `the source (${source.length} bytes) is not the one that the delta was made from (${sourceBytes} bytes, ${hashAlgo} ${expected})`,
-    { expected, ...(actual === undefined ? {} : { actual: actual.toString('hex') }) },
-  );
+  throw sourceMismatch({ sourceBytes, hashAlgo, sourceDigest: sourceDigest.toString('hex') }, source.length, actual);
 }
 
 /** Writes the whole target, verified, to the output, which the caller commits. @returns bytes of the target */

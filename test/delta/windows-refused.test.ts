@@ -1,11 +1,11 @@
 /** Deltas in windows that are damaged, hostile, interrupted or out of room: a typed error, and nothing left behind. */
 import { mkdtempSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { diffFile, patch, patchFile } from '../../src/delta/delta.js';
+import { diff, diffBare, diffFile, inspectDeltaFile, patch, patchFile } from '../../src/delta/delta.js';
 import { diffFileTuned } from '../../src/delta/delta-files.js';
 import { encodeHeader, encodeRecord, type WindowRecord } from '../../src/delta/window-format.js';
 import { loadEngine } from '../../src/engine/load.js';
@@ -224,6 +224,26 @@ describe('interruption', () => {
       expect(await diffFile(room.at('s'), room.at('t'), '/dev/full').then(() => 'written', codeOf)).toBe(
         'DK_DISK_FULL',
       );
+    });
+  });
+
+  it('gigabytes that cannot be right are refused before they are read', async () => {
+    await inRoom(async (room) => {
+      const [small, bare] = [
+        await diff(source, source.subarray(9)),
+        await diffBare(source, source, { format: 'bsdiff' }),
+      ];
+      await writeFile(room.at('d'), small);
+      await writeFile(room.at('t'), bare);
+      for (const gigabytes of [3, 5]) {
+        await writeFile(room.at('s'), '');
+        await truncate(room.at('s'), gigabytes * 2 ** 30);
+        expect(await patchFile(room.at('s'), room.at('d'), room.at('out')).catch(codeOf)).toBe('DK_SOURCE_MISMATCH');
+        expect(await patchFile(room.at('d'), room.at('s'), room.at('out')).catch(codeOf)).toBe('DK_LIMIT');
+        expect(await inspectDeltaFile(room.at('s')).catch(codeOf)).toBe('DK_LIMIT');
+      }
+      expect(await patchFile(room.at('s'), room.at('t'), room.at('out')).catch(codeOf)).toBe('DK_LIMIT');
+      await nothingLeft(room);
     });
   });
 
