@@ -20,7 +20,8 @@ export interface DeltaCandidate {
 
 /** What was tried for a delta, and what was taken. */
 export interface DeltaReport {
-  readonly engine: DeltaEngineName;
+  /** `windows` for a long file, whose windows have engines of their own: then candidates are sums over its windows. */
+  readonly engine: DeltaEngineName | 'windows';
   readonly effort: Effort;
   /** In words. */
   readonly why: string;

@@ -17,6 +17,7 @@ import { isWindows } from './window-format.js';
 import { type DeltaProgress, WINDOW_TUNING, type WindowTuning } from './window-job.js';
 import { inspectWindows } from './window-memory.js';
 import { patchInWindows, WindowReader } from './window-patch.js';
+import { WindowReports } from './window-report.js';
 
 /** Enough of a delta to tell its format. */
 const START_BYTES = 8;
@@ -142,6 +143,7 @@ export async function diffFileTuned({ source: from, target: to, delta, options, 
         return inspectDelta(made);
       }
       const engine = loadEngine();
+      const reports = new WindowReports();
       const made = await withOutput(delta, options, (output) =>
         diffInWindows({
           engine,
@@ -153,8 +155,10 @@ export async function diffFileTuned({ source: from, target: to, delta, options, 
           tuning,
           signal,
           onProgress,
+          reports,
         }),
       );
+      options.onReport?.(reports.report(choices.effort));
       return {
         engine: 'windows',
         hashAlgo: choices.hashAlgo,

@@ -1,14 +1,15 @@
 /** The smallest payload that a choice allows: of a whole target, or of one window of it. */
 import type { Engine } from '../engine/engine.js';
-import { encodeBest } from './choose.js';
+import { type DeltaReport, encodeBest } from './choose.js';
 import type { DeltaChoice, DeltaEngine, DeltaJob } from './engines.js';
 
 export interface ChosenPayload {
   readonly engine: DeltaEngine;
   readonly payload: Uint8Array;
+  readonly report: DeltaReport;
 }
 
-/** As `encodeBest`, for those who need no report. Throws DK_ABORTED between two engines. */
+/** As `encodeBest`, for those who wait for nothing else. Throws DK_ABORTED between two engines. */
 export async function smallestPayload(
   engine: Engine,
   job: DeltaJob,

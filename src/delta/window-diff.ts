@@ -15,6 +15,7 @@ import type { SourceBytes } from './source-bytes.js';
 import { SpareBuffers } from './spare-buffers.js';
 import { encodeHeader, encodeRecord, type SourceRange, type WindowRecord } from './window-format.js';
 import { type DeltaProgress, gatherRanges, type WindowTuning, walkSource } from './window-job.js';
+import type { WindowReports } from './window-report.js';
 
 /** Engines whose payloads decode without the source: their windows need name no ranges. */
 const WITHOUT_SOURCE: ReadonlySet<string> = new Set(['raw', 'zstd'] satisfies DeltaEngineName[]);
@@ -30,6 +31,8 @@ export interface WindowDiffJob {
   readonly tuning: WindowTuning;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: DeltaProgress | undefined;
+  /** Told of every window. */
+  readonly reports: WindowReports;
 }
 
 /** Facts about the delta that was written. */
@@ -128,7 +131,10 @@ async function codeWindow({ job, index, places, gathered }: Coding, window: Targ
     const { bytes, offset } = window;
     const inPlace = place.subarray(0, Math.max(0, Math.min(bytes.length, source.length - offset)));
     if (inPlace.length > 0) await source.read(offset, inPlace);
-    if (inPlace.length === bytes.length && inPlace.equals(bytes)) return { kind: 'copy', offset, length: bytes.length };
+    if (inPlace.length === bytes.length && inPlace.equals(bytes)) {
+      job.reports.addCopy();
+      return { kind: 'copy', offset, length: bytes.length };
+    }
     throwIfAborted(signal);
     const pairs = await index.find(bytes, offset, inPlace, job.tuning.gatherBytes);
     const ranges: SourceRange[] = [];
@@ -138,6 +144,7 @@ async function codeWindow({ job, index, places, gathered }: Coding, window: Targ
     const there = only !== undefined && only.offset === offset && only.length === inPlace.length;
     const context = there ? inPlace : await gatherRanges(source, ranges, memory);
     const chosen = await smallestPayload(engine, { source: context, target: bytes, level, effort }, choice, signal);
+    job.reports.add(chosen.report);
     // The raw engine hands out the target itself, whose memory is used again.
     const payload = chosen.engine.name === 'raw' ? Buffer.from(chosen.payload) : chosen.payload;
     const used = WITHOUT_SOURCE.has(chosen.engine.name) ? [] : ranges;

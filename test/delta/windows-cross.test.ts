@@ -6,6 +6,7 @@ import { resolveDiffOptions } from '../../src/delta/diff-options.js';
 import { sourceInMemory } from '../../src/delta/source-bytes.js';
 import { diffInWindows } from '../../src/delta/window-diff.js';
 import { patchInWindows, WindowReader } from '../../src/delta/window-patch.js';
+import { WindowReports } from '../../src/delta/window-report.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import { patternBytes, textBytes } from '../engine/samples.js';
@@ -31,6 +32,7 @@ async function crossing(from: Engine, to: Engine): Promise<void> {
     output: made.output,
     choices: resolveDiffOptions({}),
     tuning,
+    reports: new WindowReports(),
     ...rest,
   });
   expect(made.bytes().length).toBeLessThan(target.length / 10);

@@ -2,7 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { Readable, Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { diffFile, inspectDelta, inspectDeltaFile, patch, patchFile } from '../../src/delta/delta.js';
+import { type DeltaReport, diffFile, inspectDelta, inspectDeltaFile, patch, patchFile } from '../../src/delta/delta.js';
 import { diffFileTuned } from '../../src/delta/delta-files.js';
 import { patternBytes, RUNS, textBytes } from '../engine/samples.js';
 import { inRoom, SMALL } from './window-fixture.js';
@@ -87,6 +87,24 @@ describe('files in windows', () => {
       expect(info).toMatchObject({ format: 'dkd', engine: 'windows', windows: 3, targetBytes: noise.length });
       expect(info).toEqual({ format: 'dkd', ...(await inspectDelta(await readFile(room.at('d')))) });
       expect((await room.patch()).equals(target)).toBe(true);
+    });
+  });
+
+  it('are reported together: what was tried on how many windows, and what was taken', async () => {
+    await inRoom(async (room) => {
+      const target = Buffer.concat([
+        noise.subarray(0, 64 << 10),
+        noise.subarray(200_000, 220_000),
+        textBytes(20_000, 3),
+      ]);
+      const reports: DeltaReport[] = [];
+      await room.diff(noise, target, SMALL, { onReport: (report) => void reports.push(report) });
+      expect(reports).toHaveLength(1);
+      expect(reports[0]).toMatchObject({ engine: 'windows', effort: 'fast' });
+      expect(reports[0]?.why).toMatch(/^7 windows: 4 equal in place, \d by /);
+      const tried = reports[0]?.candidates.filter(({ bytes }) => bytes !== undefined) ?? [];
+      expect(tried.map(({ engine }) => engine)).toEqual(expect.arrayContaining(['raw', 'align', 'zstd-prefix']));
+      expect(tried.every(({ reason }) => /^tried on [123] windows?, taken for \d$/.test(reason))).toBe(true);
     });
   });
 
