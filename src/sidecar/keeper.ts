@@ -47,8 +47,13 @@ export class Keeper {
     return this.#watcher?.missedChanges ?? 0;
   }
 
-  /** Takes a checkpoint now. Throws DK_STORE_CLOSED when nothing is watched (yet, or any more), and what captures throw. */
+  /**
+   * Takes a checkpoint now; while watching is being started, when it has. Throws DK_STORE_CLOSED when nothing is watched (not
+   * yet, because that failed, or not any more), and what captures throw.
+   */
   async checkpoint(tag?: string): Promise<CaptureReport> {
+    // Whoever asks right after the start is early, not wrong.
+    await this.#starting;
     if (this.#watcher === undefined || this.#closing) {
       throw new DiffKeeperError('DK_STORE_CLOSED', 'the state directory is not being watched at the moment');
     }

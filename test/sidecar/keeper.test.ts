@@ -45,3 +45,21 @@ it('tells when the final state could not be taken', async () => {
   expect(await keeper.finish()).toBe(false);
   expect([figures.checkpoints, figures.captureFailures, store.newest]).toEqual([0, 1, null]);
 });
+
+it('makes whoever asks for a checkpoint right after the start wait until watching has begun', async () => {
+  const { keeper } = newKeeper(join(place, 'data'));
+  writeFileSync(join(place, 'data/f'), 'early');
+  keeper.start();
+  const report = await keeper.checkpoint('first');
+  expect(report.checkpoint).toMatchObject({ tag: 'first' });
+  expect((await store.heads(['f']))[0]?.size).toBe(5);
+  await keeper.finish();
+  await expect(keeper.checkpoint()).rejects.toMatchObject({ code: 'DK_STORE_CLOSED' });
+});
+
+it('says that nothing is watched when watching could not start', async () => {
+  const { keeper } = newKeeper(join(place, 'gone'));
+  keeper.start();
+  await expect(keeper.checkpoint()).rejects.toMatchObject({ code: 'DK_STORE_CLOSED' });
+  await keeper.finish();
+});
