@@ -25,6 +25,11 @@ export class Keeper {
   readonly #heap: Heap;
   #watcher: StateWatcher | undefined;
   #starting: Promise<void> = Promise.resolve();
+  #begin: () => void = () => {};
+  /** Resolved once watching is being started, or will not be any more. */
+  readonly #begun = new Promise<void>((resolve) => {
+    this.#begin = resolve;
+  });
   #retry: NodeJS.Timeout | undefined;
   #closing = false;
 
@@ -40,6 +45,7 @@ export class Keeper {
   /** Starts watching; returns at once. */
   start(): void {
     this.#starting = this.#open();
+    this.#begin();
   }
 
   /** Changes that no event announced. */
@@ -48,11 +54,12 @@ export class Keeper {
   }
 
   /**
-   * Takes a checkpoint now; while watching is being started, when it has. Throws DK_STORE_CLOSED when nothing is watched (not
+   * Takes a checkpoint now; before watching has begun, once it has. Throws DK_STORE_CLOSED when nothing is watched (not
    * yet, because that failed, or not any more), and what captures throw.
    */
   async checkpoint(tag?: string): Promise<CaptureReport> {
-    // Whoever asks right after the start is early, not wrong.
+    // The control socket opens while the application is being started: whoever asks then is early, not wrong.
+    await this.#begun;
     await this.#starting;
     if (this.#watcher === undefined || this.#closing) {
       throw new DiffKeeperError('DK_STORE_CLOSED', 'the state directory is not being watched at the moment');
@@ -106,6 +113,7 @@ export class Keeper {
   /** Takes the last changes and stops watching. Resolves to false, with the reason logged, when that failed. */
   async finish(): Promise<boolean> {
     this.#closing = true;
+    this.#begin();
     clearTimeout(this.#retry);
     await this.#starting;
     try {

@@ -49,15 +49,22 @@ it('tells when the final state could not be taken', async () => {
 it('makes whoever asks for a checkpoint right after the start wait until watching has begun', async () => {
   const { keeper } = newKeeper(join(place, 'data'));
   writeFileSync(join(place, 'data/f'), 'early');
+  // The control socket is open a little before.
+  const asked = keeper.checkpoint('first');
   keeper.start();
-  const report = await keeper.checkpoint('first');
+  const report = await asked;
   expect(report.checkpoint).toMatchObject({ tag: 'first' });
   expect((await store.heads(['f']))[0]?.size).toBe(5);
   await keeper.finish();
   await expect(keeper.checkpoint()).rejects.toMatchObject({ code: 'DK_STORE_CLOSED' });
 });
 
-it('says that nothing is watched when watching could not start', async () => {
+it('says that nothing is watched when watching could not start, or will not', async () => {
+  const { keeper: never } = newKeeper(join(place, 'data'));
+  const early = never.checkpoint();
+  const refused = expect(early).rejects.toMatchObject({ code: 'DK_STORE_CLOSED' });
+  await never.finish();
+  await refused;
   const { keeper } = newKeeper(join(place, 'gone'));
   keeper.start();
   await expect(keeper.checkpoint()).rejects.toMatchObject({ code: 'DK_STORE_CLOSED' });
