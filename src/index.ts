@@ -47,6 +47,7 @@ export {
   pathToText,
 } from './core/core.js';
 export type {
+  BareDiffFileOptions,
   BareDiffOptions,
   BareFileInfo,
   BareFormat,
@@ -71,6 +72,7 @@ export {
   deltaFormat,
   diff,
   diffBare,
+  diffBareFile,
   diffFile,
   digest,
   inspectDelta,

@@ -17,11 +17,10 @@ import { parseArgs } from 'node:util';
 import { postgres } from '../../scripts/servers/postgres-server.mjs';
 import { machineFacts } from '../lib/machine.mjs';
 import { measuredParts } from '../lib/measured-parts.mjs';
-import { ROOT } from '../lib/tools.mjs';
+import { CLI, ROOT } from '../lib/tools.mjs';
 import { writeSidecar } from './sidecar-section.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const cli = join(here, '..', '..', 'dist', 'cli', 'main.js');
 const loads = join(here, 'sidecar-loads.mjs');
 const TICKS_PER_SECOND = 100;
 
@@ -61,7 +60,7 @@ function costOf(pid) {
 /** Runs an application under the sidecar to its end (or until `enough`); gives log entries and what the sidecar cost. */
 async function underSidecar(place, flags, command, enough = () => false) {
   const base = [
-    cli,
+    CLI,
     `--state-dir=${join(place, 'state')}`,
     `--store=${join(place, 'keep')}`,
     '--debug',

@@ -57,6 +57,17 @@ export async function readSmallEntries(
   return large;
 }
 
+/** As many of these entries as fit, with what belongs to each. */
+export function readBatch({ engine, root, store }: CaptureWork, paths: readonly BytePath[]): Promise<FileBatch> {
+  return engine.readFiles({
+    root,
+    paths,
+    fileBytesMax: LIMITS.smallFileBytes,
+    totalBytesMax: LIMITS.batchBytes,
+    algo: store.hashAlgo,
+  });
+}
+
 /** One pass over the paths; returns the torn ones. */
 async function readAll(
   work: CaptureWork,
@@ -67,13 +78,7 @@ async function readAll(
   for (let first = 0; first < paths.length; ) {
     work.checkAborted();
     const asked = paths.slice(first, first + LIMITS.batchFiles);
-    const batch = await work.engine.readFiles({
-      root: work.root,
-      paths: asked,
-      fileBytesMax: LIMITS.smallFileBytes,
-      totalBytesMax: LIMITS.batchBytes,
-      algo: work.store.hashAlgo,
-    });
+    const batch = await readBatch(work, asked);
     await out.take(sortBatch(work, asked, batch, { torn, large: out.large }));
     first += Math.max(1, batch.done);
   }
@@ -132,7 +137,7 @@ function contentVersion(entry: ReadEntry): Version | undefined {
 }
 
 /** Written out, because a spread object takes a kilobyte. */
-function smallVersion(entry: ReadEntry, type: VersionType, linkText: Buffer): Version {
+export function smallVersion(entry: ReadEntry, type: VersionType, linkText: Buffer): Version {
   const directory = type === VERSION_TYPE.directory;
   return versionOf(entry, {
     type,

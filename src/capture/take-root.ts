@@ -1,8 +1,8 @@
 /** The state directory itself: an entry with an empty name. */
-import { LIMITS } from '../core/core.js';
 import { VERSION_TYPE } from '../format/format.js';
 import type { CaptureWork } from './capture-work.js';
-import { EMPTY_RECIPE, NO_BYTES, rowAt, sameVersion, versionOf } from './entry-version.js';
+import { NO_BYTES, rowAt, sameVersion } from './entry-version.js';
+import { readBatch, smallVersion } from './small-files.js';
 
 /**
  * Puts mode, owner, group, time and extended attributes of the state directory into the transaction when they differ
@@ -12,28 +12,14 @@ import { EMPTY_RECIPE, NO_BYTES, rowAt, sameVersion, versionOf } from './entry-v
 export async function takeRoot(work: CaptureWork, full: boolean): Promise<void> {
   const changes = work.written.length > 0;
   if (!full && !changes) return;
-  const { store, engine, root } = work;
-  const batch = await engine.readFiles({
-    root,
-    paths: [''],
-    fileBytesMax: LIMITS.smallFileBytes,
-    totalBytesMax: LIMITS.batchBytes,
-    algo: store.hashAlgo,
-  });
+  const batch = await readBatch(work, ['']);
   // It went away, or may not be read any more: the scan of the next capture says so.
   if (batch.status[0] !== 0) return;
-  const [head] = await store.heads(['']);
+  const [head] = await work.store.heads(['']);
   if (!changes && head === undefined) return;
-  const entry = { path: '', row: rowAt(batch.rows, 0) };
-  const taken = versionOf(entry, {
-    type: VERSION_TYPE.directory,
-    size: 0,
-    digest: null,
-    linkText: NO_BYTES,
-    xattrs: batch.xattrs.length === 0 ? NO_BYTES : batch.xattrs,
-    sparse: false,
-    recipe: EMPTY_RECIPE,
-  });
+  const xattrs = batch.xattrs.length === 0 ? NO_BYTES : batch.xattrs;
+  const read = { path: '', row: rowAt(batch.rows, 0), bytes: NO_BYTES, xattrs, digest: batch.digests };
+  const taken = smallVersion(read, VERSION_TYPE.directory, NO_BYTES);
   const same = sameVersion(head, !changes && head ? { ...taken, mtimeNs: head.mtimeNs } : taken);
   if (!same) work.tx.put(taken);
 }

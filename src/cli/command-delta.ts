@@ -4,7 +4,7 @@ import {
   type BareFormat,
   type DeltaFileInfo,
   type DeltaReport,
-  diffBare,
+  diffBareFile,
   diffFile,
   EXIT_CODES,
   inspectDeltaFile,
@@ -14,7 +14,7 @@ import { diffChoices, paceOf } from './delta-choices.js';
 import { argumentError } from './failure.js';
 import { startProgress } from './progress.js';
 import { showBytes, showDuration } from './units.js';
-import { explainRefusal, input, readWhole, writeWhole } from './whole-file.js';
+import { explainRefusal, input } from './whole-file.js';
 
 function say({ output }: CommandContext, facts: object, text: string, toStdout: boolean): void {
   // The delta itself may be going to stdout: then nothing else may.
@@ -77,11 +77,13 @@ interface Files {
 
 async function writeBare(context: CommandContext, format: BareFormat, { source, target, file }: Files): Promise<void> {
   const { settings, local, signal } = context;
-  const pace = paceOf(settings, local);
-  const bytes = [await readWhole(source, signal), await readWhole(target, signal)] as const;
-  const delta = await diffBare(...bytes, { format, signal, ...pace });
-  await writeWhole(file, delta, local.force === true);
-  showBare(context, format, delta.length, file === '-');
+  const { deltaBytes } = await diffBareFile(input(source), input(target), file === '-' ? process.stdout : file, {
+    format,
+    ...paceOf(settings, local),
+    overwrite: local.force === true,
+    signal,
+  }).catch(explainRefusal);
+  showBare(context, format, deltaBytes, file === '-');
 }
 
 /** Length of the target, where floats of a width were announced for all of it. */

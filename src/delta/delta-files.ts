@@ -5,7 +5,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { LIMITS, throwIfAborted } from '../core/core.js';
 import { loadEngine } from '../engine/load.js';
-import { type BareFormat, deltaFormat, patchBare } from './bare.js';
+import { type BareDiffOptions, type BareFormat, deltaFormat, diffBare, patchBare } from './bare.js';
 import { type ByteInput, openInput, readRest, readUpTo, tooLong } from './byte-input.js';
 import { type ByteOutput, openOutput } from './byte-output.js';
 import { sourceMismatch } from './container-parts.js';
@@ -36,6 +36,8 @@ interface FileOptions {
 }
 
 export interface DiffFileOptions extends DiffOptions, FileOptions {}
+
+export interface BareDiffFileOptions extends BareDiffOptions, Pick<FileOptions, 'overwrite'> {}
 
 export interface PatchFileOptions extends FileOptions {
   readonly signal?: AbortSignal;
@@ -87,15 +89,19 @@ async function withInput<T>(
   }
 }
 
-/** A source is read at many places: a stream is held in memory, at most 2 GiB of it. */
+/** All of it in memory, at most 2 GiB. */
+function readAll(from: string | Readable, signal: AbortSignal | undefined): Promise<Buffer> {
+  return withInput(from, signal, (input) => readRest(input, Buffer.alloc(0), TARGET_BYTES_MAX));
+}
+
+/** A source is read at many places: a stream is held in memory. */
 async function withSource<T>(
   from: string | Readable,
   signal: AbortSignal | undefined,
   use: (source: SourceBytes) => Promise<T>,
 ): Promise<T> {
   if (typeof from !== 'string') {
-    const bytes = await withInput(from, signal, (input) => readRest(input, Buffer.alloc(0), TARGET_BYTES_MAX));
-    return use(sourceInMemory(bytes));
+    return use(sourceInMemory(await readAll(from, signal)));
   }
   const source = await openSource(from);
   try {
@@ -186,6 +192,22 @@ export async function diffFile(
   options: DiffFileOptions = {},
 ): Promise<DeltaInfo> {
   return diffFileTuned({ source, target, delta, options, tuning: WINDOW_TUNING });
+}
+
+/**
+ * Writes a bare delta of two files, or streams, each at most 2 GiB, which are held in memory. A file appears whole or not at
+ * all. Throws as `diffBare`; DK_NOT_FOUND, DK_LIMIT, DK_ARGUMENT (the file exists and `overwrite` is false), DK_DISK_FULL, DK_IO.
+ */
+export async function diffBareFile(
+  source: string | Readable,
+  target: string | Readable,
+  delta: string | Writable,
+  options: BareDiffFileOptions,
+): Promise<BareFileInfo> {
+  const { format, signal } = options;
+  const made = await diffBare(await readAll(source, signal), await readAll(target, signal), options);
+  await withOutput(delta, options, (output) => output.write(made));
+  return { format, deltaBytes: made.length };
 }
 
 /**

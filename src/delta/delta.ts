@@ -3,13 +3,14 @@ export type { BareDiffOptions, BareFormat, BarePatchOptions } from './bare.js';
 export { deltaFormat, diffBare, patchBare } from './bare.js';
 export type { DeltaCandidate, DeltaReport } from './choose.js';
 export type {
+  BareDiffFileOptions,
   BareFileInfo,
   DeltaFileInfo,
   DiffFileOptions,
   PatchFileOptions,
   PatchFileReport,
 } from './delta-files.js';
-export { diffFile, inspectDeltaFile, patchFile } from './delta-files.js';
+export { diffBareFile, diffFile, inspectDeltaFile, patchFile } from './delta-files.js';
 export type { DiffOptions } from './diff-options.js';
 export type { DeltaChoice, DeltaEngineName } from './engines.js';
 export type { DeltaInfo, DigestOptions, PatchOptions } from './in-memory.js';
