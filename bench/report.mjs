@@ -1,7 +1,7 @@
 /**
  * Makes docs/performance.md, and the short table of the README, from the results of `node bench/run.mjs`; the table beside all
- * peers takes those of bench:delta and bench:transport as well. Sections of other programs stay as they are. From results of less
- * than full size the README gets nothing.
+ * peers takes those of bench:delta and bench:transport as well. Sections of other programs stay as they are, and what `run.mjs` measured
+ * does where its results are not here. From results of less than full size the README gets nothing.
  *
  *   node bench/report.mjs [--results bench/results] [--out docs/performance.md] [--no-readme]
  */
@@ -9,9 +9,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { deltaSection, keptSection } from './delta/delta-section.mjs';
+import { deltaSection, keptSection, replaceDeltaSection } from './delta/delta-section.mjs';
 import { sectionOf } from './lib/marked-section.mjs';
-import { peersTable } from './lib/peers-table.mjs';
+import { peersTable, withPeersTable } from './lib/peers-table.mjs';
 import { isPartial, performanceDocument, SCENARIO_ORDER, shortTable } from './lib/report-text.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -36,7 +36,6 @@ function readResults(folder) {
     if (result.schema !== 1) throw new Error(`${scenario}.json has schema ${result.schema}, expected 1`);
     results.set(scenario, result);
   }
-  if (results.size === 0) throw new Error(`no results in ${folder}: run node bench/run.mjs first`);
   return results;
 }
 
@@ -50,22 +49,34 @@ function writeReadme(block) {
   writeFileSync(file, text.slice(0, start + MARKS.start.length) + block + text.slice(end));
 }
 
-/** The section about deltas: from its figures, or as the document has it when they were not taken here. */
-function deltas() {
+/** Figures of `bench:delta`, if it was run here. */
+function deltaResult() {
   const file = join(options.results, 'deltas.json');
-  if (existsSync(file)) return deltaSection(JSON.parse(readFileSync(file, 'utf8')), options.results);
-  return existsSync(options.out) ? keptSection(readFileSync(options.out, 'utf8')) : '';
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+/** Of what was measured here, everything, beside sections that programs of their own make. @param {string} before */
+function wholeDocument(before) {
+  const kept = [...before.matchAll(/^<!-- (\S+): made by /gm)]
+    .map(([, name]) => name)
+    .filter((name) => name !== 'deltas')
+    .map((name) => sectionOf(before, name));
+  const measured = deltaResult();
+  const deltas = measured ? deltaSection(measured, options.results) : keptSection(before);
+  const main = performanceDocument(results, peersTable(results, options.results, before));
+  return `${[main.trimEnd(), deltas, ...kept].filter((section) => section !== '').join('\n\n')}\n`;
 }
 
 const results = readResults(options.results);
-// Sections that programs of their own make stay as they are.
 const before = existsSync(options.out) ? readFileSync(options.out, 'utf8') : '';
-const kept = [...before.matchAll(/^<!-- (\S+): made by /gm)]
-  .map(([, name]) => name)
-  .filter((name) => name !== 'deltas')
-  .map((name) => sectionOf(before, name));
-const peers = peersTable(results, options.results, before);
-const sections = [performanceDocument(results, peers).trimEnd(), deltas(), ...kept].filter((section) => section !== '');
-writeFileSync(options.out, `${sections.join('\n\n')}\n`);
-if (isPartial(results)) console.error('less than full size: README.md stays as it is');
-else if (!options['no-readme']) writeReadme(shortTable(results));
+if (results.size > 0) {
+  writeFileSync(options.out, wholeDocument(before));
+  if (isPartial(results)) console.error('less than full size: README.md stays as it is');
+  else if (!options['no-readme']) writeReadme(shortTable(results));
+} else {
+  if (before === '') throw new Error(`no results in ${options.results}: run node bench/run.mjs first`);
+  writeFileSync(options.out, withPeersTable(before, peersTable(results, options.results, before)));
+  const deltas = deltaResult();
+  if (deltas) replaceDeltaSection(options.out, deltas, options.results);
+  console.error('the main job was not measured here: its sections stay as they are, README.md stays as it is');
+}

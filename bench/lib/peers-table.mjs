@@ -119,6 +119,19 @@ export function peersTable(results, folder, before) {
     const file = join(folder, `${name}.json`);
     return existsSync(file) ? rowsOf(JSON.parse(readFileSync(file, 'utf8'))) : keptRows(before, COMMANDS[name]);
   };
-  const rows = [...mainRows(results), ...from('deltas', deltaRows), ...from('transport', transportRows)];
+  const main = results.size > 0 ? mainRows(results) : keptRows(before, COMMANDS.main);
+  const rows = [...main, ...from('deltas', deltaRows), ...from('transport', transportRows)];
   return `${TITLE}\n\n${INTRODUCTION}\n\n${table(HEAD, rows)}`;
+}
+
+/**
+ * The document with this table in place of the one it has. Throws when it has none.
+ * @param {string} text
+ * @param {string} peers
+ */
+export function withPeersTable(text, peers) {
+  const start = text.indexOf(TITLE);
+  const end = text.indexOf('\n## ', start);
+  if (start < 0 || end < 0) throw new Error(`the document has no "${TITLE}"`);
+  return `${text.slice(0, start)}${peers.trimEnd()}\n${text.slice(end)}`;
 }

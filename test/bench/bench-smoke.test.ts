@@ -108,6 +108,11 @@ describe('benchmark', () => {
     rmSync(at('peers/deltas.json'));
     rmSync(at('peers/transport.json'));
     expect(report()).toEqual(first);
+    // Nor need those of the main job be here.
+    for (const name of ['small-files', 'noop']) rmSync(at(`peers/${name}.json`));
+    const document = readFileSync(at('peers.md'), 'utf8');
+    expect(report()).toEqual(first);
+    expect(readFileSync(at('peers.md'), 'utf8')).toBe(document);
   });
 
   it('refuses scenarios and tools it does not know', () => {
