@@ -20,7 +20,7 @@ import { count, showBytes } from './units.js';
 const FORMATS = ['tar', 'dir', 'v1'];
 
 export async function run(context: CommandContext): Promise<number> {
-  const { local, output, signal, words } = context;
+  const { local, output, settings, signal, words } = context;
   const format = local.format ?? 'tar';
   if (typeof format !== 'string' || !FORMATS.includes(format)) {
     throw argumentError('--format', `got "${String(format)}"; allowed: ${FORMATS.join(', ')}`);
@@ -33,6 +33,7 @@ export async function run(context: CommandContext): Promise<number> {
     const progress = await startProgress(output, 'exporting');
     const options: ExportOptions = {
       signal,
+      setuid: settings.setuid,
       onProgress: progress.update,
       ...(at !== undefined && { at }),
       ...(paths.length > 0 && { paths }),
@@ -41,6 +42,10 @@ export async function run(context: CommandContext): Promise<number> {
   });
   const { leftOut, ...facts } = report;
   for (const { path, reason } of leftOut) output.note(`left out: ${path}: ${reason}`);
+  const { identityDropped } = facts;
+  if (identityDropped > 0) {
+    output.note(`without setuid, setgid or capabilities: ${count(identityDropped, 'file')} (--setuid keeps them)`);
+  }
   // On stdout stands the archive itself.
   if (target !== '-') {
     output.record('export', { format, target, ...facts, leftOut });
@@ -74,8 +79,8 @@ async function exportDirectory(store: Store, target: string, options: ExportOpti
   if ((await readdir(target)).length > 0) throw argumentError('target', `${target} is not empty`);
   const report = await recover(store, target, options);
   const leftOut = report.damaged.map(({ path, message }) => ({ path, reason: message }));
-  const { checkpoint, entries, bytes } = report;
-  return { sequence: checkpoint.sequence, entries, bytes, writtenBytes: bytes, leftOut };
+  const { checkpoint, entries, bytes, identityDropped } = report;
+  return { sequence: checkpoint.sequence, entries, bytes, writtenBytes: bytes, identityDropped, leftOut };
 }
 
 async function toStdout(bytes: Buffer): Promise<void> {

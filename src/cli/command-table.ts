@@ -242,7 +242,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     name: 'export',
     help: 'write a checkpoint for other programs: tar archive, directory, or file of the older system',
     arguments: '[target] [paths...]',
-    options: STORE,
+    options: [...STORE, 'setuid'],
     local: [{ flags: '--format <name>', help: 'tar (default), dir, or v1: BoltDB file of schema 1' }, AT],
     examples: [
       'diffkeeper export --store=./keep state.tar',

@@ -65,7 +65,7 @@ export const OPTION_TABLE = facts({
   setuid: {
     kind: 'boolean',
     flag: 'setuid',
-    help: 'give setuid and setgid bits and capabilities of files back (as root)',
+    help: 'give setuid and setgid bits and capabilities of files back (as root), or keep them in an archive',
     fallback: false,
   },
   encrypt: { kind: 'boolean', flag: 'encrypt', help: 'encrypt a new store; needs a key', fallback: false },

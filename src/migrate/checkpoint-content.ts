@@ -1,8 +1,9 @@
 /** A checkpoint's entries and their bytes, verified on the way out, for exports. */
 import { type BytePath, DiffKeeperError, isWithin, LIMITS, pathFromText, pathToText } from '../core/core.js';
 import { startDigest } from '../engine/load.js';
-import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
+import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version, versionTrouble } from '../format/format.js';
 import type { Store } from '../store/store.js';
+import { EntryAncestors } from './entry-ancestors.js';
 
 const STEP_BYTES = LIMITS.windowBytes;
 
@@ -13,6 +14,12 @@ export interface ExportChoice {
   readonly paths?: readonly string[];
 }
 
+/** An entry that an export does not have. */
+export interface LeftOut {
+  readonly path: string;
+  readonly reason: string;
+}
+
 /** @throws DK_NOT_FOUND */
 export async function chosenCheckpoint(store: Store, at: number | Date | undefined): Promise<Checkpoint> {
   if (at !== undefined) return store.checkpointAt(at);
@@ -20,24 +27,33 @@ export async function chosenCheckpoint(store: Store, at: number | Date | undefin
   throw new DiffKeeperError('DK_NOT_FOUND', `the store ${store.path} has no checkpoint`, { path: store.path });
 }
 
-/** Live entries of a checkpoint, parents before what is in them. Unsafe paths are refused. @throws DK_UNSAFE_PATH */
+/**
+ * Live entries of a checkpoint, parents before what is in them. Those that must not leave the store, because they lead
+ * out of the directory or contradict themselves, go to `leftOut` instead.
+ */
 export async function* chosenEntries(
   store: Store,
   checkpoint: Checkpoint,
   choice: ExportChoice,
+  leftOut: LeftOut[],
 ): AsyncGenerator<Version> {
+  const ancestors = new EntryAncestors(store, checkpoint);
   const under: BytePath[] | undefined = choice.paths?.map((path) => pathFromText(path));
   for await (const batch of store.entries({ at: checkpoint.sequence })) {
     for (const version of batch) {
       if (version.type === VERSION_TYPE.removed || version.path === '') continue;
       if (under && !under.some((path) => isWithin(version.path, path))) continue;
-      if (hasSafePath(version)) yield version;
-      else
-        throw new DiffKeeperError('DK_UNSAFE_PATH', 'the checkpoint holds an unsafe path', {
-          path: pathToText(version.path),
-        });
+      const reason = await refusal(version, ancestors);
+      if (reason === null) yield version;
+      else leftOut.push({ path: pathToText(version.path), reason });
     }
   }
+}
+
+async function refusal(version: Version, ancestors: EntryAncestors): Promise<string | null> {
+  if (!hasSafePath(version)) return 'its path leads out of the directory';
+  const trouble = versionTrouble(version);
+  return trouble === null ? ancestors.trouble(version) : `the entry ${trouble}`;
 }
 
 /** A file's bytes in pieces. Every blob is verified, the whole at the end. @throws DK_CORRUPT_..., DK_DIGEST_MISMATCH */

@@ -11,7 +11,7 @@ import {
 import { VERSION_TYPE, type Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { BoltOutput, BucketOutput } from './bolt-output.js';
-import { chosenCheckpoint, chosenEntries, contentOf, type ExportChoice } from './checkpoint-content.js';
+import { chosenCheckpoint, chosenEntries, contentOf, type ExportChoice, type LeftOut } from './checkpoint-content.js';
 
 /** A value is compressed in memory before it is written. */
 const CONTENT_BYTES_MAX = 1 << 30;
@@ -19,6 +19,8 @@ const AT_ONCE = 4;
 const GROUP_BYTES = 8 << 20;
 
 export interface ExportOptions extends ExportChoice {
+  /** Files keep setuid, setgid and capabilities where the format has them. Default false: a stranger's store lends nobody's rights. */
+  readonly setuid?: boolean;
   readonly signal?: AbortSignal;
   /** Content bytes written and in all. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -32,7 +34,9 @@ export interface ExportReport {
   readonly bytes: number;
   /** Bytes of what was written. */
   readonly writtenBytes: number;
-  /** Entries that the format cannot hold. */
+  /** Files without the setuid or setgid bit, or the capabilities, that they have in the checkpoint. */
+  readonly identityDropped: number;
+  /** Entries that the format cannot hold, or that would lead whoever unpacks them out of the directory. */
   readonly leftOut: readonly { readonly path: string; readonly reason: string }[];
 }
 
@@ -40,8 +44,8 @@ export interface ExportReport {
 export async function exportBolt(store: Store, file: string, options: ExportOptions = {}): Promise<ExportReport> {
   const checkpoint = await chosenCheckpoint(store, options.at);
   const files: Version[] = [];
-  const leftOut: { path: string; reason: string }[] = [];
-  for await (const version of chosenEntries(store, checkpoint, options)) {
+  const leftOut: LeftOut[] = [];
+  for await (const version of chosenEntries(store, checkpoint, options, leftOut)) {
     if (version.type === VERSION_TYPE.file) files.push(version);
     else if (version.type === VERSION_TYPE.symlink) {
       leftOut.push({ path: pathToText(version.path), reason: 'the format has no symbolic links' });
@@ -52,7 +56,7 @@ export async function exportBolt(store: Store, file: string, options: ExportOpti
   const output = await BoltOutput.create(file);
   try {
     const counts = await writeFiles(store, output, files, options);
-    return { sequence: checkpoint.sequence, entries: files.length, ...counts, leftOut };
+    return { sequence: checkpoint.sequence, entries: files.length, ...counts, identityDropped: 0, leftOut };
   } catch (error) {
     await output.discard();
     throw error;

@@ -1,8 +1,8 @@
 /** A checkpoint as a tar archive, streamed: content, modes, owners, times, links, extended attributes. */
-import { type BytePath, DiffKeeperError, pathToText, throwIfAborted } from '../core/core.js';
-import { ByteReader, VERSION_TYPE, type Version } from '../format/format.js';
+import { type BytePath, pathToText, throwIfAborted } from '../core/core.js';
+import { ByteReader, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
 import type { Store } from '../store/store.js';
-import { chosenCheckpoint, chosenEntries, contentOf } from './checkpoint-content.js';
+import { chosenCheckpoint, chosenEntries, contentOf, type LeftOut } from './checkpoint-content.js';
 import type { ExportOptions, ExportReport } from './export-bolt.js';
 import { encodeTarEntry, TAR_END, TAR_TYPE, type TarEntry, tarPadding } from './tar-header.js';
 
@@ -17,8 +17,10 @@ export type ExportSink = (bytes: Buffer) => Promise<void>;
  */
 export async function exportTar(store: Store, sink: ExportSink, options: ExportOptions = {}): Promise<ExportReport> {
   const checkpoint = await chosenCheckpoint(store, options.at);
-  const links = new Map<bigint, BytePath>();
-  const directories: Version[] = [];
+  const links = new TarLinks();
+  const directories: TarEntry[] = [];
+  const leftOut: LeftOut[] = [];
+  let identityDropped = 0;
   let entries = 0;
   let bytes = 0;
   let writtenBytes = 0;
@@ -26,15 +28,19 @@ export async function exportTar(store: Store, sink: ExportSink, options: ExportO
     writtenBytes += part.length;
     if (part.length > 0) await sink(part);
   };
-  for await (const version of chosenEntries(store, checkpoint, options)) {
+  for await (const stored of chosenEntries(store, checkpoint, options, leftOut)) {
     throwIfAborted(options.signal);
-    if (version.type === VERSION_TYPE.directory) {
-      directories.push(version);
+    const version = options.setuid ? stored : withoutLentIdentity(stored);
+    const entry = tarEntry(version, links);
+    if (entry === null) {
+      leftOut.push({ path: pathToText(version.path), reason: 'its extended attributes are damaged' });
       continue;
     }
-    const linked = version.linkId === 0n ? undefined : links.get(version.linkId);
-    if (version.linkId !== 0n && linked === undefined) links.set(version.linkId, version.path);
-    const entry = tarEntry(version, linked);
+    if (version !== stored) identityDropped += 1;
+    if (entry.type === TAR_TYPE.directory) {
+      directories.push(entry);
+      continue;
+    }
     await write(encodeTarEntry(entry));
     entries += 1;
     if (entry.type !== TAR_TYPE.file) continue;
@@ -45,14 +51,34 @@ export async function exportTar(store: Store, sink: ExportSink, options: ExportO
     }
     await write(tarPadding(version.size));
   }
-  for (const version of directories.reverse()) await write(encodeTarEntry(tarEntry(version, undefined)));
+  entries += directories.length;
+  for (const entry of directories.reverse()) await write(encodeTarEntry(entry));
   await write(TAR_END);
-  return { sequence: checkpoint.sequence, entries: entries + directories.length, bytes, writtenBytes, leftOut: [] };
+  return { sequence: checkpoint.sequence, entries, bytes, writtenBytes, identityDropped, leftOut };
 }
 
-function tarEntry(version: Version, linked: BytePath | undefined): TarEntry {
+/** Which entry of the archive has a file's content already. */
+class TarLinks {
+  readonly #first = new Map<string, BytePath>();
+
+  /** Name to link to; undefined for the first name of a file, which later ones will get. */
+  firstOf({ type, linkId, size, digest, path }: Version): BytePath | undefined {
+    if (type !== VERSION_TYPE.file || linkId === 0n || digest === null) return undefined;
+    // As in a recover: names that were captured at different moments of a changing file have different content.
+    const key = `${linkId} ${size} ${digest.toString('latin1')}`;
+    const first = this.#first.get(key);
+    if (first === undefined) this.#first.set(key, path);
+    return first;
+  }
+}
+
+/** Null when the attributes are no list. */
+function tarEntry(version: Version, links: TarLinks): TarEntry | null {
   const { mode, uid, gid, mtimeNs, path } = version;
-  const facts = { mode, uid, gid, mtimeNs, name: path, linkName: '', size: 0, xattrs: attributesOf(version) };
+  const xattrs = attributesOf(version);
+  if (xattrs === null) return null;
+  const linked = links.firstOf(version);
+  const facts = { mode, uid, gid, mtimeNs, name: path, linkName: '', size: 0, xattrs };
   if (linked !== undefined) return { ...facts, type: TAR_TYPE.link, linkName: linked };
   if (version.type === VERSION_TYPE.directory) return { ...facts, type: TAR_TYPE.directory, name: `${path}/` };
   if (version.type === VERSION_TYPE.symlink) {
@@ -61,18 +87,18 @@ function tarEntry(version: Version, linked: BytePath | undefined): TarEntry {
   return { ...facts, type: TAR_TYPE.file, size: version.size };
 }
 
-/** Name and value of each extended attribute. */
-function attributesOf({ xattrs, path }: Version): [string, Buffer][] {
+/** Name and value of each extended attribute; null when the list is damaged, or has a name that none can have. */
+function attributesOf({ xattrs }: Version): [string, Buffer][] | null {
   const found: [string, Buffer][] = [];
   const reader = new ByteReader(xattrs, 'DK_CORRUPT_RECORD', 'xattr list');
   try {
     while (reader.left > 0) {
       const name = Buffer.from(reader.bytes(reader.varint(xattrs.length))).toString('latin1');
+      if (name === '' || name.includes('\0')) return null;
       found.push([name, Buffer.from(reader.bytes(reader.varint(xattrs.length)))]);
     }
-  } catch (error) {
-    const shown = pathToText(path);
-    throw new DiffKeeperError('DK_CORRUPT_RECORD', `the attributes of ${shown} are damaged`, { path: shown }, error);
+  } catch {
+    return null;
   }
   return found;
 }

@@ -44,7 +44,7 @@ export function encodeTarEntry(entry: TarEntry): Buffer {
   if (uid > OCTAL_8_MAX) records.push(paxRecord('uid', latin1(String(uid))));
   if (gid > OCTAL_8_MAX) records.push(paxRecord('gid', latin1(String(gid))));
   records.push(paxRecord('mtime', latin1(paxTime(entry.mtimeNs))));
-  for (const [key, value] of entry.xattrs) records.push(paxRecord(`SCHILY.xattr.${key}`, value));
+  for (const [name, value] of entry.xattrs) records.push(paxRecord(`SCHILY.xattr.${attributeKey(name)}`, value));
   const pax = Buffer.concat(records);
   const plain = header(entry, entry.type, size);
   const extended = header({ ...entry, name: `PaxHeaders/${name.slice(-60)}`, linkName: '' }, 'x', pax.length);
@@ -57,6 +57,11 @@ function latin1(text: string): Buffer {
 
 function fitsName(name: string): boolean {
   return name.length <= 100 && /^[\x01-\x7f]*$/.test(name);
+}
+
+/** A key ends at its first `=`, so that one in a name would make another name of it; written as GNU tar does. */
+function attributeKey(name: string): string {
+  return name.replaceAll('%', '%25').replaceAll('=', '%3D');
 }
 
 /** `LENGTH KEY=VALUE\n`, where the length counts its own digits. */

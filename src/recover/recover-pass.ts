@@ -8,12 +8,11 @@
  * an entry whose key was lost would look like an extra file.
  */
 import { type BytePath, pathParent } from '../core/core.js';
-import { type Checkpoint, VERSION_TYPE, type Version } from '../format/format.js';
+import { type Checkpoint, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
 import { computeTreeRoot } from '../store/store.js';
 import { isDirectoryRow } from './attribute-rows.js';
 import { BatchRelay } from './batch-relay.js';
 import { findRight } from './compare-target.js';
-import { withoutLentIdentity } from './lent-identity.js';
 import { NameCollisions } from './odd-names.js';
 import { ClosedDirectories, closeDirectories } from './place-directories.js';
 import { LargeLane } from './place-large.js';

@@ -4,12 +4,11 @@ import {
   DiffKeeperError,
   isSafePath,
   isWithin,
-  LIMITS,
   pathFromText,
   pathParent,
   pathToText,
 } from '../core/core.js';
-import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
+import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version, versionTrouble } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { oddName } from './odd-names.js';
 
@@ -78,26 +77,10 @@ export function refusal(version: Version, storeInside: BytePath | null): DiffKee
   if (storeInside !== null && isWithin(version.path, storeInside)) {
     return new DiffKeeperError('DK_UNSAFE_PATH', `${path} would be written into the store itself`, { path });
   }
-  const trouble = inconsistency(version);
+  const trouble = versionTrouble(version);
   return trouble === null
     ? undefined
     : new DiffKeeperError('DK_CORRUPT_RECORD', `the entry ${path} ${trouble}`, {
         path,
       });
-}
-
-function inconsistency(version: Version): string | null {
-  const { type, size, digest, recipe } = version;
-  if (version.xattrs.length > LIMITS.xattrBytes) return 'has too many extended attributes';
-  if (type === VERSION_TYPE.directory) return null;
-  if (type !== VERSION_TYPE.file && type !== VERSION_TYPE.symlink) return `has the unknown type ${type}`;
-  if (!Number.isSafeInteger(size) || size < 0 || size > LIMITS.fileBytes) return `has the impossible size ${size}`;
-  if (digest === null || digest.length !== 32) return 'has no digest';
-  if (type === VERSION_TYPE.symlink) {
-    if (version.linkText.length === 0 || version.linkText.length > LIMITS.pathBytes) return 'has no usable link text';
-    return version.linkText.length === size ? null : 'has a link text of another length';
-  }
-  if (recipe.kind === 'empty' && size !== 0) return `has ${size} bytes but no content`;
-  if (recipe.kind === 'whole' && size > LIMITS.blobBytes) return 'is too large for one blob';
-  return null;
 }

@@ -96,6 +96,7 @@ describe('tar', () => {
     const store = await keepState((state) => {
       writeFileSync(path.join(state, 'a'), 'a');
       run(['setfattr', '-n', 'user.note', '-v', 'kept with the file', path.join(state, 'a')]);
+      run(['setfattr', '-n', 'user.x=1%3D', '-v', 'y=2', path.join(state, 'a')]);
     });
     const parts: Buffer[] = [];
     await exportTar(store, async (bytes) => void parts.push(Buffer.from(bytes)));
@@ -106,6 +107,7 @@ describe('tar', () => {
     mkdirSync(unpacked);
     run(['tar', '-x', '--xattrs', '-f', archive, '-C', unpacked]);
     expect(run(['getfattr', '--only-values', '-n', 'user.note', path.join(unpacked, 'a')])).toBe('kept with the file');
+    expect(run(['getfattr', '--only-values', '-n', 'user.x=1%3D', path.join(unpacked, 'a')])).toBe('y=2');
   });
 
   it('takes some paths, of any checkpoint', async () => {

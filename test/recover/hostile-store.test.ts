@@ -3,8 +3,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Engine, STAT, STAT_COLUMNS, type StatIndex } from '../../src/engine/engine.js';
-import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
-import { withoutLentIdentity } from '../../src/recover/lent-identity.js';
+import { removedVersion, VERSION_TYPE, withoutLentIdentity } from '../../src/format/format.js';
 import { NameCollisions, oddName } from '../../src/recover/odd-names.js';
 import { recover } from '../../src/recover/recover.js';
 import { engines, Fixture, keepings, listTree } from './tree-fixture.js';

@@ -1,5 +1,6 @@
 /** Files that run as somebody else than who starts them: a store that was tampered with must not make one in passing. */
-import { ByteReader, ByteWriter, VERSION_TYPE, type Version } from '../format/format.js';
+import { ByteReader, ByteWriter } from './bytes.js';
+import { VERSION_TYPE, type Version } from './types.js';
 
 const SET_ID_BITS = 0o6000;
 /** Holds what `setcap` gives to a program. */
