@@ -41,7 +41,7 @@ export class ReferenceTable {
     return this.#evicted;
   }
 
-  /** References of a key, newest id first, without counting as a use. */
+  /** References of a key, the one that came last first, without counting as a use. */
   peek(key: string): readonly HeldReference[] {
     return this.#keys.get(key) ?? [];
   }
@@ -64,13 +64,16 @@ export class ReferenceTable {
     held[0] = { ...newest, createdMs: chain.createdMs, deltas: chain.deltas + 1 };
   }
 
-  /** Adds a reference as the newest use; one of the same id is replaced. False when it alone is too large. */
+  /**
+   * Adds a reference as the newest use; one of the same id is replaced. False when it alone is too large. The key keeps
+   * those that came last, whatever their ids: after a restart an encoder may count from below those of its former life.
+   */
   put(key: string, reference: Reference, nowMs: number): boolean {
     const others = this.peek(key).filter((one) => one.reference.id !== reference.id);
     this.remove(key);
     const fits = reference.memoryBytes + ENTRY_BYTES <= this.#memoryBytesMax;
     const fresh: HeldReference[] = fits ? [{ key, reference, createdMs: nowMs, usedMs: nowMs, deltas: 0 }] : [];
-    const held = [...others, ...fresh].sort((a, b) => b.reference.id - a.reference.id).slice(0, this.#perKey);
+    const held = [...fresh, ...others].slice(0, this.#perKey);
     for (const one of held) this.#add(one);
     this.#shrink(key);
     return fits;
