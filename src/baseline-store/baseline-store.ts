@@ -1,10 +1,10 @@
 /**
  * Door of the room `baseline-store`: baselines of a state encoder or decoder inside a DiffKeeper store, so that they
- * survive a restart. One file per key, `state-baselines/<SHA-256 of the key>/<id>-<segment log>-<digest>`; putting a
- * new one and removing the old one is one checkpoint.
+ * survive a restart. One file per key, `state-baselines/<SHA-256 of the key>/<id>-<segment log>-<digest>`, whose mtime is
+ * when it was made; putting a new one and removing the old one is one checkpoint.
  */
 import type { BaselineStore, BaselineWriter, StoredBaseline } from '../baseline/baseline.js';
-import { createHash, DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
+import { createHash, DiffKeeperError, isDiffKeeperError, LIMITS, randomBytes, Semaphore } from '../core/core.js';
 import { startDigest } from '../engine/load.js';
 import { type Digest, type Extent, VERSION_TYPE, type Version } from '../format/format.js';
 import type { BlobInput, Store, Transaction, VersionReader } from '../store/store.js';
@@ -12,9 +12,15 @@ import type { BlobInput, Store, Transaction, VersionReader } from '../store/stor
 const ROOT = 'state-baselines';
 const NAME = /^(\d{1,16})-(\d{1,2})-([0-9a-f]{64})$/;
 const MODE = 0o600;
+const NS_PER_MS = 1_000_000n;
 
 function folderOf(key: string): string {
   return `${ROOT}/${createHash('sha256').update(key).digest('hex')}`;
+}
+
+/** Whether stored bytes are at fault, not the machine. */
+function isDamage(error: unknown): boolean {
+  return isDiffKeeperError(error) && /^DK_(CORRUPT_|DIGEST_MISMATCH|NOT_FOUND)/.test(error.code);
 }
 
 interface Found {
@@ -34,6 +40,8 @@ function parsed(store: Store, version: Version): Found | undefined {
       segmentBytes: 2 ** Number(match[2]),
       digest: Buffer.from(match[3] as string, 'hex'),
       stateBytes: version.size,
+      // Earlier releases wrote no time.
+      ...(version.mtimeNs > 0n ? { madeMs: Number(version.mtimeNs / NS_PER_MS) } : {}),
       read: (offset, length) => reader.read(offset, length),
     },
   };
@@ -59,6 +67,8 @@ class StoreWriter implements BaselineWriter {
   readonly #release: () => void;
   readonly #extents: Extent[] = [];
   readonly #source: VersionReader | undefined;
+  /** Of the baseline before. */
+  #damaged = false;
   #bytes = 0;
 
   constructor(options: {
@@ -82,7 +92,7 @@ class StoreWriter implements BaselineWriter {
     const inputs: BlobInput[] = [];
     for (let at = 0; at < bytes.length; at += LIMITS.blobBytes) {
       const piece = bytes.subarray(at, at + LIMITS.blobBytes);
-      inputs.push(await this.#input(piece, this.#bytes + at));
+      inputs.push(...(await this.#inputs(piece, this.#bytes + at)));
     }
     const digests = await this.#transaction.storeBlobs(inputs);
     for (const [i, digest] of digests.entries()) {
@@ -92,27 +102,44 @@ class StoreWriter implements BaselineWriter {
   }
 
   /** A piece of the state, coded against the same place of the baseline before where there is one. */
-  async #input(bytes: Uint8Array, offset: number): Promise<BlobInput> {
+  async #inputs(bytes: Uint8Array, offset: number): Promise<BlobInput[]> {
     const source = this.#source;
-    if (source === undefined || offset + bytes.length > source.version.size) return { bytes, kind: 'blob' };
-    const extents = await source.extents(offset, bytes.length);
-    if (extents.some(({ digest }) => digest === null)) return { bytes, kind: 'blob' };
-    const context = { bytes: await source.read(offset, bytes.length), extents, aligned: true };
-    return { bytes, kind: 'blob', context };
+    if (source === undefined || offset + bytes.length > source.version.size) return [{ bytes, kind: 'blob' }];
+    try {
+      const extents = await source.extents(offset, bytes.length);
+      if (extents.some(({ digest }) => digest === null)) return [{ bytes, kind: 'blob' }];
+      const context = { bytes: await source.read(offset, bytes.length), extents, aligned: true };
+      return [{ bytes, kind: 'blob', context }];
+    } catch (error) {
+      // A damaged baseline must not keep the one away that replaces it; nor may its damaged blob stand for the same bytes
+      // that come again, which is why they are cut at another place.
+      if (!isDamage(error)) throw error;
+      this.#damaged = true;
+      const cut = 1 + (randomBytes(4).readUInt32LE(0) % bytes.length);
+      return [bytes.subarray(0, cut), bytes.subarray(cut)]
+        .filter(({ length }) => length > 0)
+        .map((piece) => ({ bytes: piece, kind: 'blob' }));
+    }
   }
 
-  async commit(facts: { readonly id: number; readonly digest: Buffer; readonly segmentBytes: number }): Promise<void> {
+  async #recipe(size: number, digest: Digest): Promise<Version['recipe']> {
+    const facts = { extents: this.#extents, size, digest };
+    const source = this.#source?.version;
+    if (source === undefined || this.#damaged) return this.#transaction.storeRecipe(facts);
+    try {
+      return await this.#transaction.storeRecipe({ ...facts, source });
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return this.#transaction.storeRecipe(facts);
+    }
+  }
+
+  async commit(facts: Parameters<BaselineWriter['commit']>[0]): Promise<void> {
     try {
       const digest: Digest = this.#digest.digest();
       const size = this.#bytes;
       const path = `${folderOf(this.#key)}/${facts.id}-${Math.log2(facts.segmentBytes)}-${facts.digest.toString('hex')}`;
-      const source = this.#before[0]?.version;
-      const recipe = await this.#transaction.storeRecipe({
-        extents: this.#extents,
-        size,
-        digest,
-        ...(source === undefined ? {} : { source }),
-      });
+      const recipe = await this.#recipe(size, digest);
       for (const { version } of this.#before) if (version.path !== path) this.#transaction.remove(version.path);
       this.#transaction.put({
         path,
@@ -121,7 +148,7 @@ class StoreWriter implements BaselineWriter {
         mode: MODE,
         uid: 0,
         gid: 0,
-        mtimeNs: 0n,
+        mtimeNs: BigInt(facts.madeMs) * NS_PER_MS,
         size,
         linkId: 0n,
         sparse: false,

@@ -4,7 +4,8 @@ import { type MemoryReference, type Reference, ReferenceCopy } from './reference
 import { ReferenceTable } from './reference-table.js';
 import type { StateHead } from './state-message.js';
 import type { DecoderSettings } from './state-settings.js';
-import { storedReference } from './stored-reference.js';
+import { StoredBaselines } from './stored-baselines.js';
+import { type KeptBaseline, storedReference } from './stored-reference.js';
 
 /** Takes the segments of a state that becomes a baseline. */
 export interface StateTaker {
@@ -19,12 +20,14 @@ const DICTIONARIES_MAX = 64;
 export class DecoderBaselines {
   readonly #settings: DecoderSettings;
   readonly #table: ReferenceTable;
+  readonly #kept: StoredBaselines;
   readonly #dictionaries = new Map<string, Buffer>();
 
   constructor(settings: DecoderSettings) {
     this.#settings = settings;
-    const { memoryBytesMax, baselinesPerKey } = settings;
-    this.#table = new ReferenceTable({ memoryBytesMax, perKey: baselinesPerKey });
+    const { memoryBytesMax, baselinesPerKey, store, logger } = settings;
+    this.#table = new ReferenceTable({ memoryBytesMax, perKey: baselinesPerKey, logger });
+    this.#kept = new StoredBaselines(store, logger);
   }
 
   metrics(): {
@@ -36,54 +39,58 @@ export class DecoderBaselines {
     return { baselineCount: count, baselineMemoryBytes: memoryBytes, baselinesEvicted: evicted };
   }
 
-  /** The reference with this digest. Throws DK_BASELINE_MISSING, DK_BASELINE_MISMATCH. */
-  async find(key: string, wanted: { readonly id: number; readonly digest: Buffer }): Promise<Reference> {
-    const held = this.#table.use(key, this.#settings.clock.steadyMs()).map(({ reference }) => reference);
+  /**
+   * The reference with this digest. Throws DK_BASELINE_MISSING, also for one in the store whose bytes cannot be read, now or
+   * when they are asked for; DK_BASELINE_MISMATCH; DK_STORE_CLOSED.
+   */
+  async find(key: string, wanted: Wanted): Promise<Reference> {
+    const held = this.#table
+      .use(key, this.#settings.clock.steadyMs())
+      .map(({ reference }) => reference)
+      .filter(({ digest }) => !this.#kept.damaged(key, digest));
     const known = held.find(({ digest }) => digest.equals(wanted.digest));
     if (known !== undefined) return known;
-    const stored = await this.#settings.store?.load(key);
+    const stored = await this.#kept.load(key);
     if (stored?.digest.equals(wanted.digest)) {
-      const reference = storedReference(stored);
-      this.#table.put(key, reference, this.#settings.clock.steadyMs());
+      const reference = readable(key, stored);
+      this.#table.put(key, reference, { nowMs: this.#settings.clock.steadyMs() });
       return reference;
     }
     const other = held[0]?.digest ?? stored?.digest;
+    if (other === undefined) throw missing(key, wanted);
     const expected = wanted.digest.toString('hex');
-    const facts = { key, baselineId: wanted.id, expected };
-    if (other === undefined) {
-      throw new DiffKeeperError('DK_BASELINE_MISSING', `no baseline of ${key} is here; ${wanted.id} is needed`, facts);
-    }
     throw new DiffKeeperError(
       'DK_BASELINE_MISMATCH',
       `the baseline of ${key} is another one than the delta was made against (${wanted.id}, ${expected})`,
-      { ...facts, actual: other.toString('hex') },
+      { key, baselineId: wanted.id, expected, actual: other.toString('hex') },
     );
   }
 
   async take(head: StateHead): Promise<StateTaker> {
     const { key, baselineId: id = 0, segmentBytes, stateBytes } = head;
-    const { memoryBytesMax, store, clock } = this.#settings;
+    const { memoryBytesMax, clock } = this.#settings;
     const copy = new ReferenceCopy({ segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Only full states go to the store: every state of a `previous` chain would be a commit of its own.
-    const writer = head.source === undefined ? await store?.begin(key) : undefined;
+    const writer = head.source === undefined ? await this.#kept.begin(key) : undefined;
     return {
       append: async (segment, groups) => {
         await copy.append(segment, groups, false);
         await writer?.write(segment);
       },
       finish: async (digest) => {
-        await writer?.commit({ id, digest, segmentBytes });
+        await writer?.commit({ id, digest, segmentBytes, madeMs: Math.max(0, Math.floor(clock.nowMs())) });
         const reference: MemoryReference | Reference | undefined =
           copy.finish(id, digest) ?? (await this.#stored(key, digest));
-        if (reference !== undefined) this.#table.put(key, reference, clock.steadyMs());
+        if (reference === undefined) this.#table.notKept(key, stateBytes ?? 0);
+        else this.#table.put(key, reference, { nowMs: clock.steadyMs() });
       },
       abandon: async () => writer?.abort(),
     };
   }
 
   async #stored(key: string, digest: Buffer): Promise<Reference | undefined> {
-    const stored = await this.#settings.store?.load(key);
-    return stored?.digest.equals(digest) ? storedReference(stored) : undefined;
+    const stored = await this.#kept.load(key);
+    return stored?.digest.equals(digest) ? readable(key, stored) : undefined;
   }
 
   learn(keyClass: string, id: number, bytes: Uint8Array): void {
@@ -120,4 +127,29 @@ export class DecoderBaselines {
     this.#table.removeWhere(() => true);
     this.#dictionaries.clear();
   }
+}
+
+interface Wanted {
+  readonly id: number;
+  readonly digest: Buffer;
+}
+
+function missing(key: string, { id, digest }: Wanted): DiffKeeperError {
+  return new DiffKeeperError('DK_BASELINE_MISSING', `no baseline of ${key} is here; ${id} is needed`, {
+    key,
+    baselineId: id,
+    expected: digest.toString('hex'),
+  });
+}
+
+/** Bytes that turn out damaged when they are read are missing like a baseline that was never here. */
+function readable(key: string, stored: KeptBaseline): Reference {
+  return {
+    ...storedReference(stored),
+    read: async (offset, length) => {
+      const bytes = await stored.read(offset, length);
+      if (bytes === undefined) throw missing(key, stored);
+      return bytes;
+    },
+  };
 }

@@ -1,10 +1,12 @@
 /** The baselines of an encoder: rules of age, memory and use, and what is kept of a state that becomes one. */
 
 import { randomBytes } from '../core/core.js';
+import { BaselineLives } from './baseline-lives.js';
 import { MemoryReference, pageReference, type Reference, ReferenceCopy } from './reference.js';
-import { type HeldReference, ReferenceTable } from './reference-table.js';
+import { type BaselineLife, type HeldReference, ReferenceTable } from './reference-table.js';
 import type { EncoderSettings } from './state-settings.js';
-import { type BaselineWriter, type StoredBaseline, storedReference } from './stored-reference.js';
+import { StoredBaselines } from './stored-baselines.js';
+import { type KeptBaseline, storedReference } from './stored-reference.js';
 
 /** Takes the segments of a state that becomes a baseline. */
 export interface BaselineTaker {
@@ -17,6 +19,8 @@ export interface BaselineTaker {
 export class EncoderBaselines {
   readonly #settings: EncoderSettings;
   readonly #table: ReferenceTable;
+  readonly #stored: StoredBaselines;
+  readonly #lives: BaselineLives;
   /** Nobody outside can prepare two pages that hash alike. */
   readonly pageSeed = randomBytes(16);
   #lastId: number;
@@ -24,8 +28,11 @@ export class EncoderBaselines {
 
   constructor(settings: EncoderSettings) {
     this.#settings = settings;
-    this.#table = new ReferenceTable({ memoryBytesMax: settings.memoryBytesMax, perKey: 1 });
-    // Seconds: a restarted encoder goes on above the ids of its former life.
+    const { memoryBytesMax, store, logger, clock } = settings;
+    this.#table = new ReferenceTable({ memoryBytesMax, perKey: 1, logger });
+    this.#stored = new StoredBaselines(store, logger);
+    this.#lives = new BaselineLives(clock);
+    // Seconds: a restarted encoder goes on above the ids of its former life, unless its clock was set back.
     this.#lastId = Math.floor(settings.clock.nowMs() / 1000);
     this.#prunedMs = settings.clock.steadyMs();
   }
@@ -39,19 +46,25 @@ export class EncoderBaselines {
     return this.#lastId;
   }
 
-  /** The baseline of a key, from the store after a restart; its age counts from when it was loaded. */
+  /** The baseline of a key, from the store after a restart. One that cannot be read is none. Throws DK_STORE_CLOSED. */
   async find(key: string): Promise<HeldReference | undefined> {
-    const now = this.#settings.clock.steadyMs();
-    const held = this.#table.use(key, now)[0];
-    if (held !== undefined) return held;
-    const stored = await this.#settings.store?.load(key);
-    if (stored === undefined) return undefined;
+    const held = this.#table.use(key, this.#settings.clock.steadyMs())[0];
+    if (held !== undefined && !this.#stored.damaged(key, held.reference.digest)) return held;
+    this.#table.remove(key);
+    const stored = await this.#stored.load(key);
+    const reference = stored && (await this.#loaded(stored));
+    if (stored === undefined || reference === undefined) return undefined;
     this.#lastId = Math.max(this.#lastId, stored.id);
-    this.#table.put(key, await this.#loaded(stored), now);
+    this.#put(key, reference, this.#lives.of(key, stored));
     return this.#table.peek(key)[0];
   }
 
-  async #loaded(stored: StoredBaseline): Promise<Reference> {
+  #put(key: string, reference: Reference, life: BaselineLife): void {
+    if (this.#settings.store !== undefined) this.#lives.remember(key, life);
+    this.#table.put(key, reference, { nowMs: this.#settings.clock.steadyMs(), life });
+  }
+
+  async #loaded(stored: KeptBaseline): Promise<Reference | undefined> {
     const { segmentBytes, stateBytes } = stored;
     const { keep, memoryBytesMax, engine } = this.#settings;
     const whole = keep === 'copy' && stateBytes <= memoryBytesMax / 2;
@@ -59,6 +72,7 @@ export class EncoderBaselines {
     const hashes: Buffer[] = [];
     for (let at = 0; at < stateBytes && (whole || keep === 'pages'); at += segmentBytes) {
       const piece = await stored.read(at, Math.min(segmentBytes, stateBytes - at));
+      if (piece === undefined) return undefined;
       if (whole) pieces.push(piece);
       else hashes.push(await engine.pageHashes(piece, this.pageSeed));
     }
@@ -69,8 +83,8 @@ export class EncoderBaselines {
   /** Whether the rules ask for a new baseline. In `previous` mode only the age of the chain's start counts. */
   refreshDue(held: HeldReference): boolean {
     const { baselineIntervalMs, baselineAgeMaxMs, deltasMax, clock } = this.#settings;
-    const age = clock.steadyMs() - held.createdMs;
-    return age >= Math.min(baselineIntervalMs, baselineAgeMaxMs) || held.deltas >= deltasMax;
+    const age = clock.steadyMs() - held.life.createdMs;
+    return age >= Math.min(baselineIntervalMs, baselineAgeMaxMs) || held.life.deltas >= deltasMax;
   }
 
   /** Drops what was not used for the interval, and what is too old to be used. Returns how many keys went. */
@@ -79,7 +93,7 @@ export class EncoderBaselines {
     this.#prunedMs = now;
     const { pruneIntervalMs, baselineAgeMaxMs } = this.#settings;
     return this.#table.removeWhere(
-      ({ usedMs, createdMs }) => now - usedMs >= pruneIntervalMs || now - createdMs >= baselineAgeMaxMs,
+      ({ usedMs, life }) => now - usedMs >= pruneIntervalMs || now - life.createdMs >= baselineAgeMaxMs,
     );
   }
 
@@ -87,14 +101,19 @@ export class EncoderBaselines {
     return this.#settings.clock.steadyMs() - this.#prunedMs >= this.#settings.pruneIntervalMs;
   }
 
+  clear(): void {
+    this.#table.removeWhere(() => true);
+    this.#lives.clear();
+  }
+
   /** Collects a state for `finish`. A state too long for the memory bound is kept in the store alone, or not at all. */
   async take(key: string, stateBytes: number | undefined, chain?: HeldReference): Promise<BaselineTaker> {
-    const { segmentBytes, memoryBytesMax, store, clock, keep, engine } = this.#settings;
+    const { segmentBytes, memoryBytesMax, clock, keep, engine } = this.#settings;
     const hashes: Buffer[] = [];
     let bytes = 0;
     const copy = new ReferenceCopy({ segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Every state of a `previous` chain would be a commit of its own: only its start goes to the store.
-    const writer: BaselineWriter | undefined = chain === undefined ? await store?.begin(key) : undefined;
+    const writer = chain === undefined ? await this.#stored.begin(key) : undefined;
     return {
       append: async (segment, groups, owned) => {
         if (keep === 'copy') await copy.append(segment, groups, owned);
@@ -103,17 +122,17 @@ export class EncoderBaselines {
         await writer?.write(segment);
       },
       finish: async (id, digest) => {
-        await writer?.commit({ id, digest, segmentBytes });
-        const stored = writer === undefined ? undefined : await store?.load(key);
+        await writer?.commit({ id, digest, segmentBytes, madeMs: Math.max(0, Math.floor(clock.nowMs())) });
+        const stored = writer && (await this.#stored.load(key));
         const facts = { id, digest, stateBytes: bytes, segmentBytes };
         const reference =
           keep === 'pages'
             ? pageReference(facts, Buffer.concat(hashes), async (at, length) => stored?.read(at, length))
             : (copy.finish(id, digest) ?? (stored && storedReference(stored)));
         this.#table.remove(key);
-        if (reference === undefined) return;
-        this.#table.put(key, reference, clock.steadyMs());
-        if (chain) this.#table.follow(key, chain);
+        if (chain) chain.life.deltas += 1;
+        if (reference === undefined) this.#table.notKept(key, bytes);
+        else this.#put(key, reference, chain?.life ?? { digest, createdMs: clock.steadyMs(), deltas: 0 });
       },
       abandon: async () => writer?.abort(),
     };

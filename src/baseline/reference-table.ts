@@ -1,14 +1,23 @@
 /** Which references there are: bounded in memory, least recently used first to go. Touches no clock of its own. */
+import type { Logger } from '../core/core.js';
 import type { Reference } from './reference.js';
+
+/** What the rules of age and count go by. In a chain of previous states it is the life of the whole chain. */
+export interface BaselineLife {
+  /** Of the baseline, or of the start of its chain. */
+  readonly digest: Buffer;
+  /** Steady milliseconds. */
+  readonly createdMs: number;
+  /** Deltas made against it, or in its chain. */
+  deltas: number;
+}
 
 export interface HeldReference {
   readonly key: string;
   readonly reference: Reference;
+  readonly life: BaselineLife;
   /** Steady milliseconds. */
-  readonly createdMs: number;
   usedMs: number;
-  /** Deltas made against it. */
-  deltas: number;
 }
 
 /** Book-keeping per entry beside the bytes of the reference itself: keys, digests, maps. */
@@ -19,13 +28,15 @@ export class ReferenceTable {
   readonly #keys = new Map<string, HeldReference[]>();
   readonly #memoryBytesMax: number;
   readonly #perKey: number;
+  readonly #logger: Logger;
   #memoryBytes = 0;
   #count = 0;
   #evicted = 0;
 
-  constructor(options: { readonly memoryBytesMax: number; readonly perKey: number }) {
+  constructor(options: { readonly memoryBytesMax: number; readonly perKey: number; readonly logger: Logger }) {
     this.#memoryBytesMax = options.memoryBytesMax;
     this.#perKey = options.perKey;
+    this.#logger = options.logger;
   }
 
   get memoryBytes(): number {
@@ -56,27 +67,34 @@ export class ReferenceTable {
     return held;
   }
 
-  /** The key's reference goes on counting age and deltas where `chain` was: it is the next state of the same chain. */
-  follow(key: string, chain: HeldReference): void {
-    const held = this.#keys.get(key);
-    const [newest] = held ?? [];
-    if (held === undefined || newest === undefined) return;
-    held[0] = { ...newest, createdMs: chain.createdMs, deltas: chain.deltas + 1 };
-  }
-
   /**
    * Adds a reference as the newest use; one of the same id is replaced. False when it alone is too large. The key keeps
    * those that came last, whatever their ids: after a restart an encoder may count from below those of its former life.
+   * @param use `life`: default one that begins now
    */
-  put(key: string, reference: Reference, nowMs: number): boolean {
+  put(key: string, reference: Reference, use: { readonly nowMs: number; readonly life?: BaselineLife }): boolean {
+    const { nowMs, life = { digest: reference.digest, createdMs: nowMs, deltas: 0 } } = use;
     const others = this.peek(key).filter((one) => one.reference.id !== reference.id);
     this.remove(key);
     const fits = reference.memoryBytes + ENTRY_BYTES <= this.#memoryBytesMax;
-    const fresh: HeldReference[] = fits ? [{ key, reference, createdMs: nowMs, usedMs: nowMs, deltas: 0 }] : [];
+    if (!fits) this.notKept(key, reference.stateBytes);
+    const fresh: HeldReference[] = fits ? [{ key, reference, life, usedMs: nowMs }] : [];
     const held = [...fresh, ...others].slice(0, this.#perKey);
     for (const one of held) this.#add(one);
+    const evicted = this.#evicted;
     this.#shrink(key);
+    if (this.#evicted > evicted) {
+      this.#logger.debug({ key, count: this.#evicted - evicted }, 'baselines were evicted for a newer one');
+    }
     return fits;
+  }
+
+  /** Says that a state is too large to be a baseline. */
+  notKept(key: string, stateBytes: number): void {
+    this.#logger.warn(
+      { key, stateBytes, memoryBytesMax: this.#memoryBytesMax },
+      'a state is too large to be kept as a baseline',
+    );
   }
 
   remove(key: string): boolean {

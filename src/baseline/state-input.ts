@@ -10,6 +10,8 @@ export interface StateSegments {
   readonly owned: boolean;
   /** Not empty, but for the empty state, which is one empty segment. */
   readonly segments: AsyncIterable<Uint8Array>;
+  /** Gives back what was opened, whether or not the segments were begun. */
+  close(): Promise<void>;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -45,7 +47,7 @@ function ofMemory(bytes: Uint8Array, segmentBytes: number, shared: boolean): Sta
       yield shared ? Buffer.from(segment) : segment;
     }
   }
-  return { stateBytes: bytes.length, owned: shared, segments: segments() };
+  return { stateBytes: bytes.length, owned: shared, segments: segments(), close: async () => {} };
 }
 
 /** A file is read once, from start to end; what grows behind the length it had at the start is not seen. */
@@ -73,11 +75,9 @@ async function ofFile(path: string, segmentBytes: number): Promise<StateSegments
       }
     } catch (error) {
       throw system(error);
-    } finally {
-      await file.close();
     }
   }
-  return { stateBytes, owned: true, segments: segments() };
+  return { stateBytes, owned: true, segments: segments(), close: () => file.close() };
 }
 
 /** The first segment is gathered before anything is said: most states end in it, and then their length is known. */
@@ -95,7 +95,10 @@ async function ofChunks(
     yield second.value;
     yield* all;
   }
-  return { stateBytes: second.done ? head.length : undefined, owned: true, segments: segments() };
+  const close = async (): Promise<void> => {
+    await all.return();
+  };
+  return { stateBytes: second.done ? head.length : undefined, owned: true, segments: segments(), close };
 }
 
 async function* gatherSegments(

@@ -1,5 +1,5 @@
 /** Options with their defaults filled in and their values checked. */
-import { type Clock, systemClock } from '../core/core.js';
+import { type Clock, type Logger, silentLogger, systemClock } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import { classOfKey } from './key-class.js';
@@ -62,6 +62,7 @@ export interface EncoderSettings {
   readonly store: BaselineStore | undefined;
   readonly engine: Engine;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** Throws TypeError or RangeError naming the option. */
@@ -91,6 +92,7 @@ export function encoderSettings(options: StateEncoderOptions): EncoderSettings {
     store: options.store,
     engine: options.nativeEngine ?? loadEngine(),
     clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
   };
 }
 
@@ -102,6 +104,7 @@ export interface DecoderSettings {
   readonly store: BaselineStore | undefined;
   readonly engine: Engine;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** Throws TypeError or RangeError naming the option. */
@@ -114,6 +117,7 @@ export function decoderSettings(options: StateDecoderOptions): DecoderSettings {
     store: options.store,
     engine: options.nativeEngine ?? loadEngine(),
     clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
   };
 }
 

@@ -76,6 +76,7 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly store?: BaselineStore;
   readonly nativeEngine?: Engine;
   readonly clock?: Clock;
+  /** Told of stored baselines that cannot be read, states too large to be kept, and (debug) evictions. Default silent. */
   readonly logger?: Logger;
 }
 
@@ -91,6 +92,8 @@ export interface StateDecoderOptions {
   readonly store?: BaselineStore;
   readonly nativeEngine?: Engine;
   readonly clock?: Clock;
+  /** As that of the encoder. */
+  readonly logger?: Logger;
 }
 
 /** What a message says about itself. */

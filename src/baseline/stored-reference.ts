@@ -8,7 +8,13 @@ import type { Reference } from './reference.js';
 export interface BaselineWriter {
   /** The next bytes of the state, in order. They may be changed once it resolves. */
   write(bytes: Uint8Array): Promise<void>;
-  commit(facts: { readonly id: number; readonly digest: Buffer; readonly segmentBytes: number }): Promise<void>;
+  /** @param facts `madeMs`: milliseconds since 1970, for `StoredBaseline` */
+  commit(facts: {
+    readonly id: number;
+    readonly digest: Buffer;
+    readonly segmentBytes: number;
+    readonly madeMs: number;
+  }): Promise<void>;
   abort(): Promise<void>;
 }
 
@@ -18,7 +24,14 @@ export interface StoredBaseline {
   readonly digest: Buffer;
   readonly stateBytes: number;
   readonly segmentBytes: number;
+  /** When it was made, milliseconds since 1970; undefined: its age counts from when it is loaded. */
+  readonly madeMs?: number | undefined;
   read(offset: number, length: number): Promise<Buffer>;
+}
+
+/** As it is used here: bytes that cannot be read are undefined. */
+export interface KeptBaseline extends Omit<StoredBaseline, 'read'> {
+  read(offset: number, length: number): Promise<Buffer | undefined>;
 }
 
 export interface BaselineStore {
@@ -33,7 +46,7 @@ export interface BaselineStore {
 const STORED_BYTES = 256;
 
 /** A reference that reads from the store what it is asked for. @param pages hashes of its pages, when they are kept */
-export function storedReference(stored: StoredBaseline, pages?: Buffer): Reference {
+export function storedReference(stored: KeptBaseline, pages?: Buffer): Reference {
   return {
     id: stored.id,
     digest: stored.digest,

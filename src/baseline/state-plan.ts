@@ -1,0 +1,85 @@
+/** What was decided about one state, and its segments made ready accordingly. */
+import type { ClassDictionaries } from './class-dictionary.js';
+import type { EffortControl } from './effort-control.js';
+import type { EncoderBaselines } from './encoder-baselines.js';
+import type { HeldReference } from './reference-table.js';
+import type { StateSegments } from './state-input.js';
+import type { StateHead } from './state-message.js';
+import type { StateCounters } from './state-metrics.js';
+import type { EncoderSettings } from './state-settings.js';
+import { prepareSegment, type ReadySegment } from './state-writer.js';
+
+/** What a coder consists of. */
+export interface CoderParts {
+  readonly settings: EncoderSettings;
+  readonly baselines: EncoderBaselines;
+  readonly effort: EffortControl;
+  readonly counters: StateCounters;
+  readonly dictionaries: ClassDictionaries;
+}
+
+export interface Plan {
+  readonly key: string;
+  readonly keyClass: string;
+  readonly level: number;
+  /** What the delta is made against; undefined for a full state. */
+  readonly source: HeldReference | undefined;
+  readonly input: StateSegments;
+  /** The decoder may lack dictionaries that went out before. */
+  readonly carries: boolean;
+  /** Time that the segments took so far, milliseconds: neither waiting for bytes of the state nor for whoever takes the message. */
+  codingMs: number;
+}
+
+/** Head of a message; the facts that differ are given. */
+export function headOf(settings: EncoderSettings, plan: Plan, facts: Partial<StateHead>): StateHead {
+  const { hashAlgo, segmentBytes, clock } = settings;
+  const { stateBytes } = plan.input;
+  return {
+    key: plan.key,
+    keyClass: plan.keyClass,
+    hashAlgo,
+    plain: false,
+    timestampMs: Math.max(0, Math.floor(clock.nowMs())),
+    baselineId: undefined,
+    source: undefined,
+    segmentBytes,
+    stateBytes,
+    digests: stateBytes === undefined || stateBytes > segmentBytes,
+    ...facts,
+  };
+}
+
+/** Segments made ready in order. */
+export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenerator<ReadySegment> {
+  const { settings, dictionaries, baselines, counters } = parts;
+  const { engine, hashAlgo, segmentBytes, choice, minCompressionRatio, enabled, clock } = settings;
+  let offset = 0;
+  for await (const target of plan.input.segments) {
+    const started = clock.steadyMs();
+    const segment = await prepareSegment(engine, hashAlgo, {
+      target,
+      offset,
+      segmentBytes,
+      source: plan.source?.reference,
+      choice,
+      level: plan.level,
+      minRatio: minCompressionRatio,
+      dictionary: dictionaries.current(plan.keyClass),
+      pageSeed: baselines.pageSeed,
+      digested:
+        hashAlgo === 'blake3' &&
+        plan.source !== undefined &&
+        plan.source.reference.pages === undefined &&
+        (choice === 'auto' || choice === 'sparse'),
+      plain: !enabled,
+    });
+    plan.codingMs += clock.steadyMs() - started;
+    offset += target.length;
+    counters.segment(segment.coded.engine.name, {
+      skipped: segment.coded.skipped,
+      dictionary: segment.coded.dictionaryId !== 0,
+    });
+    yield segment;
+  }
+}
