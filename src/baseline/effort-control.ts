@@ -4,7 +4,8 @@
  *
  * Without a link rate: one step down while a state takes longer than the budget;
  * one step up while it takes less than a quarter of it and the ratio is below the
- * threshold; above the threshold, one step towards the default.
+ * threshold, unless it is known that the next step takes too long (now and then it
+ * is tried nevertheless); above the threshold, one step towards the default.
  * With a link rate: the level with the least time for encoding plus sending, as far
  * as measured, and now and then its neighbours, so that the measure stays fresh.
  */
@@ -13,7 +14,7 @@ const LEVELS = [1, 3, 6, 9, 12, 15, 19] as const;
 const DEFAULT_STEP = 1;
 /** Weight of the newest measure. */
 const NEWEST = 0.3;
-/** With a link rate every so manieth state tries a neighbour. */
+/** Every so manieth state tries a neighbour that was not the better one. */
 const EXPLORE_EVERY = 8;
 /** Classes remembered; the least recently used goes. */
 const CLASSES_MAX = 1024;
@@ -92,7 +93,11 @@ export class EffortControl {
     if (facts.ms > timeBudgetMs) return Math.max(0, state.step - 1);
     const ratio = facts.inBytes / Math.max(1, facts.outBytes);
     if (ratio >= adaptiveThreshold) return state.step + Math.sign(DEFAULT_STEP - state.step);
-    return facts.ms * 4 < timeBudgetMs ? Math.min(LEVELS.length - 1, state.step + 1) : state.step;
+    if (facts.ms * 4 >= timeBudgetMs) return state.step;
+    const next = Math.min(LEVELS.length - 1, state.step + 1);
+    const known = state.measures[next];
+    const fits = known === undefined || known.msPerByte * facts.inBytes <= timeBudgetMs;
+    return fits || state.observed % EXPLORE_EVERY === 0 ? next : state.step;
   }
 
   #byLink(state: ClassState): number {

@@ -51,6 +51,38 @@ describe('dictionaries', () => {
     await both.encoder.close();
   });
 
+  it('are carried again by the state that follows a question without an answer, whoever has had them', async () => {
+    const both = pair();
+    for (let i = 0; i < 32; i += 1) await both.encoder.encode(`session-${i}-data`, record(i));
+    await until(() => both.encoder.metrics().dictionariesTrained === 1);
+    await both.encoder.encode('session-100-data', record(100));
+    const lost = await both.encoder.encode('session-101-data', record(101));
+    both.clock.pass(60 * 60_000);
+    both.encoder.prune();
+    for (let round = 0; round < 2; round += 1) {
+      await expect(both.decoder.decode(lost.parts)).rejects.toMatchObject({ code: 'DK_DICTIONARY_MISSING' });
+      expect(await both.encoder.resync('session-101-data')).toBeUndefined();
+      // Another key of the class goes elsewhere, and has nothing to do with it.
+      await both.encoder.encode('session-102-data', record(102));
+      if (round === 0) both.encoder.prune();
+    }
+    const { message, same } = await trip(both, 'session-101-data', record(103));
+    expect([same, message.kind, message.dictionaryId]).toEqual([true, 'full', lost.dictionaryId]);
+    expect((await both.decoder.decode(lost.parts)).bytes.equals(record(101))).toBe(true);
+    await both.encoder.close();
+  });
+
+  it('travel once in a message of several segments that use them', async () => {
+    const both = pair({ segmentBytes: 1 << 16 });
+    for (let i = 0; i < 32; i += 1) await both.encoder.encode(`session-${i}-data`, record(i));
+    await until(() => both.encoder.metrics().dictionariesTrained === 1);
+    const state = Buffer.concat(Array.from({ length: 2000 }, (_, i) => record(i)));
+    const { message, same } = await trip(both, 'session-101-data', state);
+    const dictionaries = message.parts.filter((part) => part.length < 64 && part[0] === 2);
+    expect([same, message.dictionaryId > 0, dictionaries.length]).toEqual([true, true, 1]);
+    await both.encoder.close();
+  });
+
   it('are not used where they win nothing', async () => {
     const both = pair();
     for (let i = 0; i < 40; i += 1) await trip(both, `noise-${i}`, patternBytes(500, i + 1));
@@ -99,6 +131,37 @@ describe('levels', () => {
     };
     expect(run(1e6)).toBe(6);
     expect(run(1e9)).toBe(1);
+  });
+
+  it('are not tried again and again where the next one took too long', () => {
+    const control = new EffortControl(options);
+    // Up to 9 a state takes 10 ms, beyond that 80.
+    const seen: number[] = [];
+    for (let i = 0; i < 40; i += 1) {
+      const level = control.level('c');
+      seen.push(level);
+      control.observe('c', { level, inBytes: 1e6, outBytes: 8e5, ms: level > 9 ? 80 : 10 });
+    }
+    const late = seen.slice(5);
+    expect(late.filter((level) => level === 12).length).toBeGreaterThan(2);
+    expect(late.filter((level) => level === 12).length).toBeLessThan(6);
+    expect(late.filter((level) => level < 9)).toEqual([]);
+  });
+
+  it('follow the time that coding takes, not that of a slow producer or consumer', async () => {
+    const both = pair({ segmentBytes: 1 << 16, level: 'adaptive' });
+    const state = patternBytes(200_000, 4);
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < state.length; at += 50_000) {
+        both.clock.pass(1000);
+        yield state.subarray(at, at + 50_000);
+      }
+    }
+    for (let i = 0; i < 3; i += 1) {
+      for await (const _part of both.encoder.encodeStream('k', slow())) both.clock.pass(1000);
+    }
+    expect(both.encoder.metrics()).toMatchObject({ operations: 3, encodeMs: 0, encodeMsMax: 0 });
+    await both.encoder.close();
   });
 
   it('stay where they are told to', () => {
