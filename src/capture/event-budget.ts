@@ -10,8 +10,10 @@ const TURN_MS = 10;
 const DIRECTORY_EVENTS = 10_000;
 /** An event costs us as much as listing this many names: a directory that has more events than that is listed instead. */
 const EVENT_NAMES = 8;
-/** Fewer events of one directory are always taken. */
+/** Fewer events of one directory are always taken: what is quiet again soon is captured sooner when all of it was heard. */
 const EVENTS_MIN = 256;
+/** The same where the next capture has its time whatever is heard. */
+const EVENTS_MIN_TIMED = 16;
 /** Events that the kernel keeps for us before it drops some (default of fs.inotify.max_queued_events). */
 const QUEUE_EVENTS_DEFAULT = 16_384;
 /** Events between two looks at the clock. */
@@ -43,9 +45,15 @@ function queueEvents(): number {
 }
 
 export class EventBudget {
+  readonly #eventsMin: number;
   #turnEvents = 0;
   #turnStartMs = 0;
   #spent = false;
+
+  /** @param timed whether captures come at their time, however soon it is quiet */
+  constructor(timed: boolean) {
+    this.#eventsMin = timed ? EVENTS_MIN_TIMED : EVENTS_MIN;
+  }
 
   /** Counts one event. */
   judge(count: EventCount): EventVerdict {
@@ -65,6 +73,6 @@ export class EventBudget {
       this.#spent = performance.now() - this.#turnStartMs > TURN_MS;
     }
     if (this.#spent || count.events > DIRECTORY_EVENTS) return 'spent';
-    return count.events > Math.max(EVENTS_MIN, count.names / EVENT_NAMES) ? 'busy' : 'take';
+    return count.events > Math.max(this.#eventsMin, count.names / EVENT_NAMES) ? 'busy' : 'take';
   }
 }

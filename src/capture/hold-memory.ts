@@ -6,12 +6,15 @@
 /** Bytes of changed content held at most. */
 export const HOLD_BYTES = 64 << 20;
 const HOLD_BYTES_MIN = 4 << 20;
+/** Fresh memory touched at once: the event loop stands still meanwhile, for a millisecond per MB on some machines. */
+const TOUCH_BYTES = 8 << 20;
 /** How much of what was needed once is still expected one freeze point later. */
 const FADING = 0.9;
 const NOTHING = Buffer.alloc(0);
 
 export class HoldMemory {
   #bytes = NOTHING;
+  #touched = 0;
   #used = 0;
   #wanted = 0;
   #expected = 0;
@@ -23,9 +26,12 @@ export class HoldMemory {
     let bytes = this.#expected > 0 ? HOLD_BYTES_MIN : 0;
     while (bytes > 0 && bytes < Math.min(this.#expected, HOLD_BYTES)) bytes *= 2;
     if (bytes > this.#bytes.length || 4 * bytes < this.#bytes.length) {
-      this.#bytes = NOTHING;
-      if (bytes > 0) this.#bytes = Buffer.alloc(bytes).fill(0);
+      this.#bytes = bytes > 0 ? Buffer.allocUnsafeSlow(bytes) : NOTHING;
+      this.#touched = 0;
     }
+    const end = Math.min(this.#bytes.length, this.#touched + TOUCH_BYTES);
+    this.#bytes.fill(0, this.#touched, end);
+    this.#touched = end;
     this.#used = 0;
     this.#wanted = 0;
   }

@@ -33,12 +33,17 @@ export class WatchCoverage {
   #arming: Promise<void> = Promise.resolve();
   #identity: string;
 
-  constructor(session: StateSession, clock: Clock, events: CoverageEvents) {
+  constructor(
+    session: StateSession,
+    timing: { readonly clock: Clock; readonly timed: boolean },
+    events: CoverageEvents,
+  ) {
+    const { clock, timed } = timing;
     this.#session = session;
     this.#clock = clock;
     this.#events = events;
     this.#identity = session.identity;
-    this.#watcher = new DirectoryWatcher(session.root, {
+    this.#watcher = new DirectoryWatcher(session.root, timed, {
       changed: (path, renamed) => this.#changed(path, renamed),
       unnamed: (directory) => this.#mark(directory),
       calmed: (directory, lossy) => this.#calmed(directory, lossy),

@@ -22,7 +22,7 @@ import { WatchCoverage } from './watch-coverage.js';
 import type { FlushRequest, WatchEvents } from './watch-events.js';
 import { WatchHealth } from './watch-health.js';
 import { hearing } from './watch-hearing.js';
-import { checkWatchOptions, type WatchTimes } from './watch-settings.js';
+import { checkWatchOptions, isTimed, type WatchTimes } from './watch-settings.js';
 
 /** Full scans wait at least this many times as long as one takes. */
 const SCAN_SHARE = 10;
@@ -65,7 +65,8 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       taken: (written, again, full) => loop.#taken(written, again, full),
     });
     loop.#session = session;
-    loop.#coverage = new WatchCoverage(session, loop.#clock, {
+    const timing = { clock: loop.#clock, timed: isTimed(loop.#times) };
+    loop.#coverage = new WatchCoverage(session, timing, {
       marked: () => loop.#wake(),
       overrun: () => loop.#overrun(),
       troubled: (reason) => loop.#watchFailed(reason),

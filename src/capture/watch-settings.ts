@@ -23,6 +23,11 @@ export function checkWatchOptions(options: WatchOptions): WatchTimes {
   return { maxLagMs, settleMs, rescanMs };
 }
 
+/** Whether what keeps changing is captured no later than what is quiet at once. */
+export function isTimed({ maxLagMs, settleMs }: WatchTimes): boolean {
+  return settleMs >= maxLagMs / 2;
+}
+
 /** Why the watcher no longer sees everything, and what to do about it. */
 export function describeTrouble(error: Error): string {
   switch (systemCode(error)) {

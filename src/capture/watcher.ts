@@ -73,15 +73,17 @@ export class DirectoryWatcher {
   #calmed = new Set<BytePath>();
   /** Those that will be at the end of this turn. */
   readonly #busy = new Set<Watched>();
-  readonly #budget = new EventBudget();
+  readonly #budget: EventBudget;
   /** Names in each, when it was listed. */
   readonly #names = new Map<BytePath, number>();
   /** Directories whose names are not text: chokidar cannot watch them. */
   readonly #unwatchable = new Set<BytePath>();
   #watcher: QuietWatcher;
 
-  constructor(root: string, events: DirectoryEvents) {
+  /** @param timed whether captures come at their time, however soon it is quiet */
+  constructor(root: string, timed: boolean, events: DirectoryEvents) {
     this.#root = root;
+    this.#budget = new EventBudget(timed);
     this.#events = events;
     this.#watcher = this.#create();
   }
