@@ -1,5 +1,6 @@
 /** The baselines and dictionaries of a decoder. */
 import { DiffKeeperError } from '../core/core.js';
+import type { MessageDictionaries } from './message-bounds.js';
 import { type MemoryReference, type Reference, ReferenceCopy } from './reference.js';
 import { ReferenceTable } from './reference-table.js';
 import type { StateHead } from './state-message.js';
@@ -93,12 +94,15 @@ export class DecoderBaselines {
     return stored?.digest.equals(digest) ? readable(key, stored) : undefined;
   }
 
-  learn(keyClass: string, id: number, bytes: Uint8Array): void {
-    const name = `${id} ${keyClass}`;
-    this.#dictionaries.delete(name);
-    this.#dictionaries.set(name, Buffer.from(bytes));
-    if (this.#dictionaries.size > DICTIONARIES_MAX) {
-      this.#dictionaries.delete(this.#dictionaries.keys().next().value as string);
+  /** The dictionaries of a message that is verified. */
+  learn(keyClass: string, dictionaries: MessageDictionaries): void {
+    for (const [id, bytes] of dictionaries.entries()) {
+      const name = `${id} ${keyClass}`;
+      this.#dictionaries.delete(name);
+      this.#dictionaries.set(name, bytes);
+      if (this.#dictionaries.size > DICTIONARIES_MAX) {
+        this.#dictionaries.delete(this.#dictionaries.keys().next().value as string);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 /** Takes a message apart, whole or as it arrives, and checks that it arrived as it was sent. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import type { MessageBounds } from './message-bounds.js';
 import {
   corruptState,
   decodeDictionaryHeader,
@@ -89,8 +90,12 @@ async function takeLength(reader: ChunkReader, max: number): Promise<{ value: nu
   throw corruptState('a length is too long');
 }
 
-/** Parts of a message in order. The last one is the end, and it is only given when the check is right. */
-export async function* messageParts(engine: Engine, input: MessageInput): AsyncGenerator<StatePart, void, undefined> {
+/** Parts of a message in order, as far as `bounds` allows. The last one is the end, and it is only given when the check is right. */
+export async function* messageParts(
+  engine: Engine,
+  input: MessageInput,
+  bounds: MessageBounds,
+): AsyncGenerator<StatePart, void, undefined> {
   const reader = new ChunkReader(input instanceof Uint8Array ? [input] : input);
   try {
     const magic = await reader.take(STATE_MAGIC.length + 1);
@@ -106,6 +111,7 @@ export async function* messageParts(engine: Engine, input: MessageInput): AsyncG
     const body = await reader.take(length.value);
     let check = engine.xxh3(Buffer.concat([magic, length.written, body]), 0n);
     const head = decodeHead(body);
+    bounds.head(head);
     yield { type: 'head', head };
     for (;;) {
       const tag = await reader.take(1);
@@ -120,7 +126,7 @@ export async function* messageParts(engine: Engine, input: MessageInput): AsyncG
         return;
       }
       check = engine.xxh3(Buffer.concat([tag, size.written, header]), check);
-      const { part, payload } = await takePart(reader, head, tag[0] as number, header);
+      const { part, payload } = await takePart(reader, { head, bounds, tag: tag[0] as number, header });
       if (payload.length > 0) check = engine.xxh3(payload, check);
       yield part;
     }
@@ -129,14 +135,20 @@ export async function* messageParts(engine: Engine, input: MessageInput): AsyncG
   }
 }
 
+interface PartFacts {
+  readonly head: StateHead;
+  readonly bounds: MessageBounds;
+  readonly tag: number;
+  readonly header: Buffer;
+}
+
 async function takePart(
   reader: ChunkReader,
-  head: StateHead,
-  tag: number,
-  header: Buffer,
+  { head, bounds, tag, header }: PartFacts,
 ): Promise<{ readonly part: StatePart; readonly payload: Buffer }> {
   if (tag === PART.segment) {
     const { payloadBytes, ...segment } = decodeSegmentHeader(header, head);
+    bounds.segment(segment);
     const payload = await reader.take(payloadBytes);
     return { part: { type: 'segment', segment: { ...segment, payload } }, payload };
   }

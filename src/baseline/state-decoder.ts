@@ -3,6 +3,7 @@ import { constants } from 'node:buffer';
 import { DiffKeeperError } from '../core/core.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { KeyedQueue } from './keyed-queue.js';
+import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
 import type { Reference } from './reference.js';
 import { decodeSegment } from './segment-decode.js';
@@ -33,17 +34,16 @@ export class StateDecoder {
    * DK_UNSUPPORTED. After a failure the baselines are what they were.
    */
   async decode(message: MessageInput): Promise<DecodedState> {
-    const parts: StatePart[] = [];
-    // The check is at the end: nothing is done about a message before it was seen whole.
-    for await (const part of messageParts(this.#settings.engine, message)) parts.push(part);
-    const head = headOf(parts[0]);
     const limit = Math.min(this.#settings.stateBytesMax, constants.MAX_LENGTH);
-    const stateBytes = parts.reduce((sum, part) => sum + (part.type === 'segment' ? part.segment.targetBytes : 0), 0);
-    checkLength(stateBytes, limit);
+    const dictionaries = new MessageDictionaries();
+    const parts = await allParts(messageParts(this.#settings.engine, message, new MessageBounds(limit)), dictionaries);
+    const head = headOf(parts[0]);
+    // The check was right: messages that are decoded meanwhile may use them.
+    this.#baselines.learn(head.keyClass, dictionaries);
     const leave = await this.#queue.enter(head.key);
     try {
       const pieces: Uint8Array[] = [];
-      const states = this.#states(inOrder(parts));
+      const states = this.#states(inOrder(parts), dictionaries);
       for (;;) {
         const { value, done } = await states.next();
         if (done) return { ...value, bytes: oneBuffer(pieces) };
@@ -55,17 +55,18 @@ export class StateDecoder {
   }
 
   /**
-   * As `decode`, for states of any length: verified segments as they come. Only a stream that ends without an error was
-   * the whole state.
+   * As `decode`, for states of any length: verified segments as they come; a state of one segment when all of it is
+   * verified. Only a stream that ends without an error was the whole state.
    */
   async *decodeStream(message: MessageInput): AsyncGenerator<Uint8Array, StateFacts, undefined> {
-    const parts = messageParts(this.#settings.engine, message);
+    const { engine, stateBytesMax } = this.#settings;
+    const parts = messageParts(engine, message, new MessageBounds(stateBytesMax));
     const first = await parts.next();
     if (first.done) throw corruptState('it is empty');
     const head = headOf(first.value);
     const leave = await this.#queue.enter(head.key);
     try {
-      return yield* this.#states(startingWith(first.value, parts));
+      return yield* this.#states(startingWith(first.value, parts), new MessageDictionaries());
     } finally {
       await parts.return(undefined);
       leave();
@@ -93,12 +94,16 @@ export class StateDecoder {
     this.#baselines.clear();
   }
 
-  async *#states(parts: AsyncIterable<StatePart>): AsyncGenerator<Uint8Array, StateFacts, undefined> {
+  async *#states(
+    parts: AsyncIterable<StatePart>,
+    dictionaries: MessageDictionaries,
+  ): AsyncGenerator<Uint8Array, StateFacts, undefined> {
     if (this.#closed) throw new DiffKeeperError('DK_STORE_CLOSED', 'the state decoder is closed');
-    const { engine, stateBytesMax } = this.#settings;
+    const { engine } = this.#settings;
     let head: StateHead | undefined;
     let source: Reference | undefined;
     let taker: StateTaker | undefined;
+    let unverified: Uint8Array | undefined;
     const digests: Buffer[] = [];
     const engines = new Map<StateEngineName, number>();
     let stateBytes = 0;
@@ -107,17 +112,14 @@ export class StateDecoder {
       for await (const part of parts) {
         if (part.type === 'head') {
           head = part.head;
-          checkLength(head.stateBytes ?? 0, stateBytesMax);
           source = head.source && (await this.#baselines.find(head.key, head.source));
           if (head.baselineId !== undefined) taker = await this.#baselines.take(head);
         } else if (head === undefined) throw corruptState('it has no head');
-        else if (part.type === 'dictionary') this.#baselines.learn(head.keyClass, part.id, part.bytes);
+        else if (part.type === 'dictionary') dictionaries.add(part.id, part.bytes);
         else if (part.type === 'segment') {
           const { segment } = part;
-          checkOrder(head, digests.length, stateBytes);
-          checkLength(stateBytes + segment.targetBytes, stateBytesMax);
-          const dictionary =
-            segment.dictionaryId === 0 ? undefined : this.#baselines.dictionary(head, segment.dictionaryId);
+          const { dictionaryId: id } = segment;
+          const dictionary = id === 0 ? undefined : (dictionaries.get(id) ?? this.#baselines.dictionary(head, id));
           const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo: head.hashAlgo });
           const { digest } = made;
           if (segment.digest && !segment.digest.equals(digest)) throw otherBytes(head.key, segment.digest, digest);
@@ -126,11 +128,15 @@ export class StateDecoder {
           engines.set(made.name, (engines.get(made.name) ?? 0) + made.target.length);
           dictionaryId ||= segment.dictionaryId;
           await taker?.append(made.target, made.groups);
-          yield made.target;
+          // The digest of the only segment is that of the state, at the end.
+          if (segment.digest) yield made.target;
+          else unverified = made.target;
         } else {
           const digest = checkEnd(head, part.end, digests, stateBytes, stateDigest(engine, head.hashAlgo, digests));
           await taker?.finish(digest);
           taker = undefined;
+          this.#baselines.learn(head.keyClass, dictionaries);
+          if (unverified) yield unverified;
           return {
             ...factsOfHead(head),
             targetDigest: digest.toString('hex'),
@@ -153,6 +159,22 @@ function headOf(part: StatePart | undefined): StateHead {
   return part.head;
 }
 
+/**
+ * The check is at the end: nothing is done about a message before it was seen whole.
+ * @param dictionaries gets those of the message
+ */
+async function allParts(
+  parts: AsyncIterable<StatePart>,
+  dictionaries: MessageDictionaries,
+): Promise<readonly StatePart[]> {
+  const all: StatePart[] = [];
+  for await (const part of parts) {
+    if (part.type === 'dictionary') dictionaries.add(part.id, part.bytes);
+    else all.push(part);
+  }
+  return all;
+}
+
 async function* inOrder(parts: readonly StatePart[]): AsyncGenerator<StatePart> {
   yield* parts;
 }
@@ -160,20 +182,6 @@ async function* inOrder(parts: readonly StatePart[]): AsyncGenerator<StatePart> 
 async function* startingWith(first: StatePart, rest: AsyncIterable<StatePart>): AsyncGenerator<StatePart> {
   yield first;
   yield* rest;
-}
-
-function checkLength(stateBytes: number, limit: number): void {
-  if (stateBytes <= limit) return;
-  throw new DiffKeeperError('DK_LIMIT', `the message makes ${stateBytes} bytes; at most ${limit} are allowed`, {
-    expected: limit,
-    actual: stateBytes,
-  });
-}
-
-/** All segments but the last are full. */
-function checkOrder(head: StateHead, segments: number, stateBytes: number): void {
-  if (stateBytes !== segments * head.segmentBytes) throw corruptState('a segment follows a short one');
-  if (segments > 0 && !head.digests) throw corruptState('it has more than one segment');
 }
 
 function checkEnd(

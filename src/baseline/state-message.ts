@@ -208,6 +208,7 @@ export function decodeSegmentHeader(
 export function decodeDictionaryHeader(bytes: Buffer): { readonly id: number; readonly payloadBytes: number } {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state dictionary');
   const id = reader.varint(0xffffffff);
+  if (id === 0) reader.fail('a dictionary without a number');
   const payloadBytes = reader.varint(DICTIONARY_BYTES_MAX);
   reader.expectEnd();
   return { id, payloadBytes };

@@ -148,6 +148,129 @@ describe('messages made by hand', () => {
   });
 });
 
+/** Writer of a message that does not say how long its state is, and the chunks that were taken of it. */
+function chunked(parts: Iterable<Buffer>): { readonly chunks: AsyncIterable<Buffer>; readonly taken: () => number } {
+  let taken = 0;
+  async function* all(): AsyncGenerator<Buffer> {
+    for (const part of parts) {
+      taken += part.length;
+      yield part;
+    }
+  }
+  return { chunks: all(), taken: () => taken };
+}
+
+describe('messages that arrive in chunks', () => {
+  const unknown = { stateBytes: undefined, digests: true };
+  const digest = engine.digest('blake3', Buffer.alloc(1 << 16));
+  const segment = { ...SEGMENT, targetBytes: 1 << 16, digest, payload: Buffer.alloc(1 << 16) };
+
+  function* endless(): Generator<Buffer> {
+    const writer = new MessageWriter(engine, { ...HEAD, ...unknown });
+    yield* writer.head();
+    for (let i = 0; i < 400; i += 1) yield* writer.segment(segment);
+  }
+
+  function* dictionaries(): Generator<Buffer> {
+    const writer = new MessageWriter(engine, { ...HEAD, ...unknown });
+    yield* writer.head();
+    for (let i = 1; i < 400; i += 1) yield* writer.dictionary(i, Buffer.alloc(1 << 16, i));
+  }
+
+  function* oneLong(): Generator<Buffer> {
+    const writer = new MessageWriter(engine, { ...HEAD, ...unknown, segmentBytes: 1 << 24 });
+    yield* writer.head();
+    const [header, payload] = writer.segment({ ...segment, targetBytes: 1 << 24, payload: Buffer.alloc(1 << 24) });
+    yield header as Buffer;
+    for (let at = 0; at < 1 << 24; at += 1 << 16) yield (payload as Buffer).subarray(at, at + (1 << 16));
+  }
+
+  it.each([
+    ['segments without end', endless],
+    ['dictionaries without end', dictionaries],
+    ['one segment that is too long', oneLong],
+  ])('are refused before they fill the memory: %s', async (_name, produce) => {
+    for (const way of ['decode', 'decodeStream'] as const) {
+      const decoder = new StateDecoder({ stateBytesMax: 1 << 20 });
+      const { chunks, taken } = chunked(produce());
+      const read = async (): Promise<void> => {
+        if (way === 'decode') await decoder.decode(chunks);
+        else for await (const _segment of decoder.decodeStream(chunks));
+      };
+      await expect(read()).rejects.toMatchObject({ code: 'DK_LIMIT' });
+      expect(taken()).toBeLessThan(1.3 * (1 << 20));
+      await decoder.close();
+    }
+  });
+
+  const text = Buffer.from('0123456789'.repeat(100));
+  const small = Buffer.from('0123456789'.repeat(12));
+
+  /** A state coded with a dictionary that the message may carry. */
+  async function withDictionary(carried: Buffer | undefined, end: object = {}): Promise<Buffer> {
+    const payload = await engine.compress(small, { level: 3, dictionary: text });
+    const writer = new MessageWriter(engine, { ...HEAD, stateBytes: small.length });
+    const parts = writer.head();
+    if (carried) parts.push(...writer.dictionary(7, carried), ...writer.dictionary(7, carried));
+    parts.push(...writer.segment({ ...SEGMENT, engine: 1, targetBytes: small.length, dictionaryId: 7, payload }));
+    parts.push(...writer.end({ stateBytes: small.length, digest: engine.digest('blake3', small), ...end }));
+    return Buffer.concat(parts);
+  }
+
+  const streamed = async (decoder: StateDecoder, message: Buffer): Promise<Buffer> => {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of decoder.decodeStream(message)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  };
+
+  it('teach no dictionary before they are verified', async () => {
+    const decoder = new StateDecoder();
+    const bad = await withDictionary(text);
+    const at = bad.indexOf('0123456789');
+    bad[at + 500] = (bad[at + 500] as number) ^ 1;
+    const good = await withDictionary(undefined);
+    await expect(streamed(decoder, bad)).rejects.toMatchObject({ name: 'DiffKeeperError' });
+    await expect(streamed(decoder, good)).rejects.toMatchObject({ code: 'DK_DICTIONARY_MISSING' });
+    expect(await streamed(decoder, await withDictionary(text))).toEqual(small);
+    await expect(streamed(decoder, bad)).rejects.toMatchObject({ name: 'DiffKeeperError' });
+    expect(await streamed(decoder, good)).toEqual(small);
+    expect((await decoder.decode(good)).bytes).toEqual(small);
+    await decoder.close();
+  });
+
+  it('of one segment give nothing out before the end', async () => {
+    const decoder = new StateDecoder();
+    const wrong = await withDictionary(text, { digest: Buffer.alloc(32) });
+    const cut = (await withDictionary(text)).subarray(0, -1);
+    for (const message of [wrong, cut]) {
+      const out = decoder.decodeStream(message);
+      await expect(out.next()).rejects.toMatchObject({ name: 'DiffKeeperError' });
+    }
+    await decoder.close();
+  });
+
+  it('carry no dictionary without a number, and no two of one', async () => {
+    for (const pairs of [
+      [[0, 'a']],
+      [
+        [3, 'a'],
+        [3, 'b'],
+      ],
+    ] as [number, string][][]) {
+      const writer = new MessageWriter(engine, HEAD);
+      const parts = writer.head();
+      for (const [id, bytes] of pairs) parts.push(...writer.dictionary(id, Buffer.from(bytes)));
+      const payload = Buffer.from('0123456789');
+      parts.push(...writer.segment({ ...SEGMENT, payload }));
+      parts.push(...writer.end({ stateBytes: 10, digest: engine.digest('blake3', payload) }));
+      const decoder = new StateDecoder();
+      await expect(decoder.decode(Buffer.concat(parts))).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+      await expect(streamed(decoder, Buffer.concat(parts))).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+      await decoder.close();
+    }
+  });
+});
+
 describe('frozen messages', () => {
   it('are made alike for ever', () => {
     expect(byHand({}).toString('hex')).toBe(
