@@ -1,5 +1,13 @@
 /** `log`: checkpoints, or the versions of one path; newest first. */
-import { DiffKeeperError, EXIT_CODES, pathFromText, type Store, VERSION_TYPE, type VersionSummary } from '../index.js';
+import {
+  DiffKeeperError,
+  EXIT_CODES,
+  type OnUnreadable,
+  pathFromText,
+  type Store,
+  VERSION_TYPE,
+  type VersionSummary,
+} from '../index.js';
 import type { CommandContext } from './context.js';
 import { parseCount } from './moment.js';
 import { pathFacts } from './output.js';
@@ -13,8 +21,8 @@ export async function run(context: CommandContext): Promise<number> {
   const [word] = context.words;
   const path = word === undefined ? undefined : innerPath(word);
   return withReading(context, async (store) => {
-    if (path === undefined) await logCheckpoints(context, store, limit);
-    else await logVersions(context, store, { path, limit });
+    if (path !== undefined) return logVersions(context, store, { path, limit });
+    await logCheckpoints(context, store, limit);
     return EXIT_CODES.ok;
   });
 }
@@ -43,10 +51,20 @@ async function logVersions(
   { output }: CommandContext,
   store: Store,
   options: { readonly path: string; readonly limit: number },
-): Promise<void> {
+): Promise<number> {
   let shown = 0;
-  for await (const summary of store.versions(pathFromText(options.path))) {
-    if (options.limit > 0 && shown >= options.limit) return;
+  let damaged = 0;
+  const isEnough = (): boolean => options.limit > 0 && shown >= options.limit;
+  const onUnreadable: OnUnreadable = ({ path, sequence, error }) => {
+    if (isEnough()) return;
+    shown += 1;
+    damaged += 1;
+    const { code, message } = error;
+    output.record('damaged', { ...pathFacts(path), sequence, code, message });
+    output.note(`damaged: version of checkpoint ${sequence}: ${message} (${code})`);
+  };
+  for await (const summary of store.versions(pathFromText(options.path), { onUnreadable })) {
+    if (isEnough()) break;
     shown += 1;
     const { sequence, timeMs, version } = summary;
     const type = Object.entries(VERSION_TYPE).find(([, value]) => value === version.type)?.[0];
@@ -64,4 +82,5 @@ async function logVersions(
   if (shown === 0) {
     throw new DiffKeeperError('DK_NOT_FOUND', `the store has no version of ${options.path}`, { path: options.path });
   }
+  return damaged > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }

@@ -9,7 +9,7 @@
  */
 import { type BytePath, pathParent } from '../core/core.js';
 import { type Checkpoint, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
-import { computeTreeRoot } from '../store/store.js';
+import { computeTreeRoot, type OnUnreadable } from '../store/store.js';
 import { isDirectoryRow } from './attribute-rows.js';
 import { BatchRelay } from './batch-relay.js';
 import { findRight } from './compare-target.js';
@@ -32,6 +32,8 @@ export interface PassOptions {
 
 export interface PassResult {
   readonly entries: number;
+  /** Entries of which only the path is known, because the records of their versions are damaged. */
+  readonly unreadable: number;
   /** Whether the entries hash to the checkpoint's root; null when only some were asked for. */
   readonly rootMatches: boolean | null;
 }
@@ -53,6 +55,13 @@ export class RecoverPass {
   readonly #unmatched: Set<BytePath>;
   readonly #collisions = new NameCollisions();
   #entries = 0;
+  #unreadable = 0;
+  readonly #onUnreadable: OnUnreadable = ({ path, error }) => {
+    this.#job.fail(path, error);
+    this.#unreadable += 1;
+    // Nobody knows what it is: nothing is written there, and nothing removed.
+    this.#see(path);
+  };
 
   constructor(job: RecoverJob, options: PassOptions) {
     this.#job = job;
@@ -78,7 +87,7 @@ export class RecoverPass {
       await this.#collisions.check(this.#job);
       for (const path of this.#unmatched)
         this.#job.damage.add(path, 'DK_NOT_FOUND', 'the checkpoint does not have this path');
-      return { entries: this.#entries, rootMatches };
+      return { entries: this.#entries, unreadable: this.#unreadable, rootMatches };
     } finally {
       // On an error nothing may still be writing when the caller sees it.
       await this.#small.settle();
@@ -99,15 +108,16 @@ export class RecoverPass {
   async #restoreEntries(): Promise<boolean | null> {
     const { checkpoint, under } = this.#options;
     const { store, engine } = this.#job;
+    const onUnreadable = this.#onUnreadable;
     if (under !== null) {
-      for await (const batch of entriesOf(store, checkpoint, under)) await this.#restoreBatch(batch);
+      for await (const batch of entriesOf(store, checkpoint, { under, onUnreadable })) await this.#restoreBatch(batch);
       return null;
     }
     const relay = new BatchRelay<Version[]>();
     const root = computeTreeRoot(engine, store.hashAlgo, relay);
     root.catch(() => relay.abandon());
     try {
-      for await (const batch of entriesOf(store, checkpoint, null)) {
+      for await (const batch of entriesOf(store, checkpoint, { under, onUnreadable })) {
         await relay.push(batch);
         await this.#restoreBatch(batch);
       }
@@ -200,7 +210,9 @@ export class RecoverPass {
     }
     for (const path of parents) {
       if (target.listing?.get(path) !== undefined) continue;
-      const version = await entryAt(store, this.#options.checkpoint, path);
+      const version = await entryAt(store, this.#options.checkpoint, path).catch((error: unknown) => {
+        this.#job.fail(path, error);
+      });
       if (version?.type === VERSION_TYPE.directory) this.#directories.push(version);
     }
   }

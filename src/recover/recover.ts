@@ -5,7 +5,7 @@
  */
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, throwIfAborted } from '../core/core.js';
 import { type Checkpoint, VERSION_TYPE } from '../format/format.js';
-import type { Store } from '../store/store.js';
+import type { OnUnreadable, Store } from '../store/store.js';
 import { DamageLog } from './damage-log.js';
 import { RecoverJob } from './recover-job.js';
 import { type PassOptions, RecoverPass } from './recover-pass.js';
@@ -22,6 +22,7 @@ export * from './types.js';
 interface Attempt {
   readonly job: RecoverJob;
   readonly entries: number;
+  readonly unreadable: number;
   readonly rootMatches: boolean | null;
 }
 
@@ -46,8 +47,8 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
     removeExtra: options.removeExtra ?? under === null,
     ignores: compileIgnores(options.ignore ?? []),
   };
-  const { job, entries, rootMatches } = await attemptTwice(store, stateDir, options, pass);
-  if (under !== null && under.length > 0 && entries === 0) {
+  const { job, entries, unreadable, rootMatches } = await attemptTwice(store, stateDir, options, pass);
+  if (under !== null && under.length > 0 && entries + unreadable === 0) {
     throw new DiffKeeperError('DK_NOT_FOUND', `checkpoint ${checkpoint.sequence} has none of these paths`, {
       path: options.paths?.[0] ?? '',
     });
@@ -105,7 +106,8 @@ async function countEntries(
     symlinks: 0,
     bytes: 0,
   };
-  for await (const batch of entriesOf(store, checkpoint, under)) {
+  const onUnreadable: OnUnreadable = ({ path, error }) => damage.addError(path, error);
+  for await (const batch of entriesOf(store, checkpoint, { under, onUnreadable })) {
     throwIfAborted(signal);
     for (const version of batch) {
       if (version.type === VERSION_TYPE.removed) continue;
@@ -135,7 +137,7 @@ async function attemptTwice(
   let failure: unknown;
   try {
     first = await attempt(store, stateDir, options, pass);
-    if (first.rootMatches !== false && !first.job.damage.hasCode('DK_CORRUPT_INDEX')) return first;
+    if (!isIndexWrong(first)) return first;
   } catch (error) {
     if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
     failure = error;
@@ -153,6 +155,14 @@ async function attemptTwice(
     throw failure;
   }
   return attempt(store, stateDir, options, pass);
+}
+
+/**
+ * Where records of versions are damaged the metadata knows more than the packs: made anew, it would forget which paths
+ * these were.
+ */
+function isIndexWrong({ job, rootMatches, unreadable }: Attempt): boolean {
+  return job.damage.hasCode('DK_CORRUPT_INDEX') || (rootMatches === false && unreadable === 0);
 }
 
 async function attempt(store: Store, stateDir: string, options: RecoverOptions, pass: PassOptions): Promise<Attempt> {

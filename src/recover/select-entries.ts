@@ -9,7 +9,7 @@ import {
   pathToText,
 } from '../core/core.js';
 import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version, versionTrouble } from '../format/format.js';
-import type { Store } from '../store/store.js';
+import type { OnUnreadable, Store } from '../store/store.js';
 import { oddName } from './odd-names.js';
 
 /** Throws DK_NOT_FOUND when there is no such checkpoint. */
@@ -44,21 +44,25 @@ export function selectPaths(paths: readonly string[] | undefined): BytePath[] | 
   });
 }
 
-/** Entries of the checkpoint, in batches. */
+/** Entries of the checkpoint, in batches; those that cannot be read are told and left out. */
 export function entriesOf(
   store: Store,
   checkpoint: Checkpoint,
-  under: readonly BytePath[] | null,
+  choice: { readonly under: readonly BytePath[] | null; readonly onUnreadable: OnUnreadable },
 ): AsyncIterable<Version[]> {
+  const { under, onUnreadable } = choice;
   const newest = store.newest?.sequence === checkpoint.sequence;
-  const at = newest ? {} : { at: checkpoint.sequence };
-  return store.entries(under === null ? at : { ...at, under });
+  const options = { onUnreadable, ...(newest ? {} : { at: checkpoint.sequence }) };
+  return store.entries(under === null ? options : { ...options, under });
 }
 
-/** One entry of the checkpoint; undefined when it does not have it. */
+/** One entry of the checkpoint; undefined when it does not have it. Damage of newer versions is no matter. */
 export async function entryAt(store: Store, checkpoint: Checkpoint, path: BytePath): Promise<Version | undefined> {
   if (store.newest?.sequence === checkpoint.sequence) return (await store.heads([path]))[0];
-  for await (const { sequence, version } of store.versions(path)) {
+  const onUnreadable: OnUnreadable = ({ sequence, error }) => {
+    if (sequence <= checkpoint.sequence) throw error;
+  };
+  for await (const { sequence, version } of store.versions(path, { onUnreadable })) {
     if (sequence <= checkpoint.sequence) return version.type === VERSION_TYPE.removed ? undefined : version;
   }
   return undefined;

@@ -1,7 +1,7 @@
 /** The side that has: answers what the taking side asks about its store, and sends the records that it wants. */
 import { DiffKeeperError } from '../core/core.js';
 import { VERSION_TYPE } from '../format/format.js';
-import { exchangeOf, type Store, type StoreExchange } from '../store/store.js';
+import { exchangeOf, type OnUnreadable, type Store, type StoreExchange } from '../store/store.js';
 import type { Session } from '../transport/transport.js';
 import { decodeDigests, decodePaths, encodeDescriptions } from './blob-messages.js';
 import {
@@ -139,8 +139,11 @@ export class Giver {
   async #alive(body: Buffer): Promise<Buffer> {
     const { sequence, paths } = decodePaths(body);
     const answers = Buffer.alloc(paths.length);
+    const onUnreadable: OnUnreadable = (damaged) => {
+      if (damaged.sequence <= sequence) throw damaged.error;
+    };
     for (const [index, path] of paths.entries()) {
-      for await (const found of this.#store.versions(path)) {
+      for await (const found of this.#store.versions(path, { onUnreadable })) {
         if (found.sequence > sequence) continue;
         answers[index] = found.version.type === VERSION_TYPE.removed ? 0 : 1;
         break;

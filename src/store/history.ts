@@ -1,8 +1,9 @@
 /** Past versions and checkpoints, read through the metadata from the packs. */
-import { type BytePath, DiffKeeperError } from '../core/core.js';
+import { type BytePath, DiffKeeperError, isDiffKeeperError } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, decodeVersionsRecord, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
+import { Heads } from './heads.js';
 import { decodeStoredCheckpoint, decodeVersionPlace, type StoredCheckpoint } from './index-changes.js';
 import {
   checkpointKey,
@@ -14,14 +15,15 @@ import {
 } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
+import type { OnUnreadable, VersionSummary } from './reading-types.js';
 import { decodeMetaRecord } from './replay.js';
-import type { VersionSummary } from './types.js';
 
 const RECORDS_KEPT = 64;
 const BATCH = 1000;
 
 interface Pointer {
   readonly path: BytePath;
+  readonly sequence: number;
   readonly place: RecordPlace;
   readonly index: number;
 }
@@ -33,12 +35,25 @@ export interface HistoryParts {
   readonly packs: Packs;
 }
 
+/** Who reads, and what was found wrong with records meanwhile: one that has thousands of versions is tried once. */
+interface Reading {
+  readonly onUnreadable: OnUnreadable | undefined;
+  readonly failed: Map<string, DiffKeeperError>;
+}
+
+/** Damage of one record, or bytes that the disk does not give: no reason to hold back what other records say. */
+function isUnreadable(error: unknown): error is DiffKeeperError {
+  return isDiffKeeperError(error) && (error.code.startsWith('DK_CORRUPT') || error.code === 'DK_IO');
+}
+
 export class History {
   readonly #parts: HistoryParts;
+  readonly #heads: Heads;
   readonly #records = new Map<string, readonly Version[]>();
 
   constructor(parts: HistoryParts) {
     this.#parts = parts;
+    this.#heads = new Heads(parts.meta);
   }
 
   clearCache(): void {
@@ -73,13 +88,14 @@ export class History {
     return versions;
   }
 
-  async *versions(path: BytePath): AsyncGenerator<VersionSummary> {
+  async *versions(path: BytePath, onUnreadable?: OnUnreadable): AsyncGenerator<VersionSummary> {
+    const reading = { onUnreadable, failed: new Map() };
     for await (const entries of this.#parts.meta.range(ownVersionRange(path), { reverse: true })) {
       for (const [key, value] of entries) {
         const { sequence } = versionKeyFacts(key);
         const { place, index } = decodeVersionPlace(value);
-        const version = await this.#version({ path, place, index });
-        yield { sequence, timeMs: await this.#timeOf(sequence), version };
+        const version = await this.#readable({ path, sequence, place, index }, reading);
+        if (version) yield { sequence, timeMs: await this.#timeOf(sequence), version };
       }
     }
   }
@@ -94,7 +110,12 @@ export class History {
   }
 
   /** Live entries as of a past checkpoint. */
-  async *entriesAt(sequence: number, under: readonly BytePath[]): AsyncGenerator<Version[]> {
+  async *entriesAt(
+    sequence: number,
+    under: readonly BytePath[],
+    onUnreadable?: OnUnreadable,
+  ): AsyncGenerator<Version[]> {
+    const reading = { onUnreadable, failed: new Map() };
     for (const path of under) {
       for (const range of versionRangesUnder(path)) {
         let pointers: Pointer[] = [];
@@ -106,26 +127,54 @@ export class History {
               pointers.push(candidate);
               candidate = null;
             }
-            if (facts.sequence <= sequence) candidate = { path: facts.path, ...decodeVersionPlace(value) };
+            if (facts.sequence <= sequence) candidate = { ...facts, ...decodeVersionPlace(value) };
           }
           if (pointers.length >= BATCH) {
-            yield await this.#live(pointers);
+            yield await this.#live(pointers, reading);
             pointers = [];
           }
         }
         if (candidate) pointers.push(candidate);
-        if (pointers.length > 0) yield await this.#live(pointers);
+        if (pointers.length > 0) yield await this.#live(pointers, reading);
       }
     }
   }
 
-  async #live(pointers: readonly Pointer[]): Promise<Version[]> {
+  async #live(pointers: readonly Pointer[], reading: Reading): Promise<Version[]> {
     const versions: Version[] = [];
     for (const pointer of pointers) {
-      const version = await this.#version(pointer);
-      if (version.type !== VERSION_TYPE.removed) versions.push(version);
+      const version = await this.#readable(pointer, reading);
+      if (version && version.type !== VERSION_TYPE.removed) versions.push(version);
     }
     return versions;
+  }
+
+  /** Null when it cannot be read and somebody was told so. */
+  async #readable(pointer: Pointer, { onUnreadable, failed }: Reading): Promise<Version | null> {
+    const { path, sequence, place } = pointer;
+    const key = keyOf(place);
+    const before = failed.get(key);
+    try {
+      if (before) throw before;
+      return await this.#version(pointer);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      // That the index is wrong says nothing about the record.
+      if (error.code !== 'DK_CORRUPT_INDEX') {
+        failed.set(key, error);
+        const head = await this.#headAt(pointer);
+        if (head) return head;
+      }
+      if (!onUnreadable) throw error;
+      onUnreadable({ path, sequence, error });
+      return null;
+    }
+  }
+
+  /** The version itself, when it is the newest of its path: then the metadata has a copy of it. */
+  async #headAt({ path, sequence }: Pointer): Promise<Version | null> {
+    const [head] = await this.#heads.get([path]);
+    return head?.sequence === sequence ? head : null;
   }
 
   async #version({ path, place, index }: Pointer): Promise<Version> {
@@ -137,7 +186,7 @@ export class History {
   }
 
   async #record(place: RecordPlace): Promise<readonly Version[]> {
-    const key = `${place.pack}:${place.offset}`;
+    const key = keyOf(place);
     const known = this.#records.get(key);
     if (known) return known;
     const { engine, algo, packs } = this.#parts;
@@ -148,4 +197,8 @@ export class History {
     if (this.#records.size > RECORDS_KEPT) this.#records.delete(this.#records.keys().next().value as string);
     return versions;
   }
+}
+
+function keyOf({ pack, offset }: RecordPlace): string {
+  return `${pack}:${offset}`;
 }

@@ -9,8 +9,9 @@ import type { MetaReader } from './meta-reader.js';
 import type { OpenFacts } from './open-store.js';
 import type { Packs } from './packs.js';
 import { ReadLeases } from './read-leases.js';
+import type { EntriesOptions, OnUnreadable, VersionSummary } from './reading-types.js';
 import { StoreIdentity } from './store-identity.js';
-import type { BlobInfo, VersionReader, VersionSummary } from './types.js';
+import type { BlobInfo, VersionReader } from './types.js';
 import { RecipeReader } from './version-reader.js';
 
 export interface ReadParts {
@@ -52,20 +53,22 @@ export abstract class StoreReading extends StoreIdentity {
     return this.reading.heads.get(paths);
   }
 
-  async *entries(
-    options: { readonly at?: number; readonly under?: readonly BytePath[] } = {},
-  ): AsyncGenerator<Version[]> {
+  async *entries(options: EntriesOptions = {}): AsyncGenerator<Version[]> {
     await this.readable();
     const { heads, history, leases } = this.reading;
     const under = options.under ?? [''];
     const at = options.at ?? this.newest?.sequence ?? 0;
     if (at === this.newest?.sequence) for (const path of under) yield* heads.under(path);
-    else if (this.newest) yield* leases.while(history.entriesAt(at, under));
+    else if (this.newest) yield* leases.while(history.entriesAt(at, under, options.onUnreadable));
   }
 
-  async *versions(path: BytePath): AsyncGenerator<VersionSummary> {
+  async *versions(
+    path: BytePath,
+    options: { readonly onUnreadable?: OnUnreadable } = {},
+  ): AsyncGenerator<VersionSummary> {
     await this.readable();
-    yield* this.reading.leases.while(this.reading.history.versions(path));
+    const { history, leases } = this.reading;
+    yield* leases.while(history.versions(path, options.onUnreadable));
   }
 
   async changes(sequence: number): Promise<Version[]> {

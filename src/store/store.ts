@@ -7,6 +7,7 @@ export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from '.
 export { openStore } from './open-store.js';
 export { type ShareOptions, type Sharing, shareStore } from './owner-service.js';
 export { checkPolicy, keptSequences, type PrunePolicy, prune } from './prune-policy.js';
+export * from './reading-types.js';
 export { readSealedFile, writeSealedFile } from './sealed-file.js';
 export { openSharedStore, tagSharedStore } from './shared-store.js';
 export type { SnapshotStore } from './snapshot-store.js';

@@ -5,6 +5,7 @@ import type { Engine, HashAlgo } from '../engine/engine.js';
 import type { Checkpoint, Digest, Extent, Version } from '../format/format.js';
 import type { CacheGuard } from './cache-guard.js';
 import type { PrunePolicy } from './prune-policy.js';
+import type { EntriesOptions, OnUnreadable, VersionSummary } from './reading-types.js';
 
 export interface StoreOptions {
   /** Create the store when the directory is missing or empty. Default false. */
@@ -104,12 +105,6 @@ export interface VersionReader {
   prefetch(offset: number, length: number): Promise<void>;
   /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */
   readRanges(ranges: Float64Array): Promise<Buffer>;
-}
-
-export interface VersionSummary {
-  readonly sequence: number;
-  readonly timeMs: number;
-  readonly version: Version;
 }
 
 /** What made the store smaller than all versions whole, bytes. */
@@ -263,10 +258,13 @@ export interface Store {
 
   /** Newest version of each path; undefined when it does not exist (or was removed) at the newest checkpoint. */
   heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]>;
-  /** Live entries, in batches, sorted by (parent directory, name); of a past checkpoint when `at` is given. */
-  entries(options?: { readonly at?: number; readonly under?: readonly BytePath[] }): AsyncIterable<Version[]>;
-  /** All versions of one path, newest first, removals included. */
-  versions(path: BytePath): AsyncIterable<VersionSummary>;
+  /**
+   * Live entries, in batches, sorted by (parent directory, name); of a past checkpoint when `at` is given. With
+   * `onUnreadable` it goes on past versions whose records are damaged; without it the first one throws DK_CORRUPT_*.
+   */
+  entries(options?: EntriesOptions): AsyncIterable<Version[]>;
+  /** All versions of one path, newest first, removals included. `onUnreadable` as for `entries`. */
+  versions(path: BytePath, options?: { readonly onUnreadable?: OnUnreadable }): AsyncIterable<VersionSummary>;
   /** What a checkpoint wrote. */
   changes(sequence: number): Promise<Version[]>;
   /** Checkpoints, newest first. */

@@ -1,7 +1,7 @@
 /** Entries for the page: a directory, what a checkpoint changed, paths that contain a text. All of them bounded. */
 import { type BytePath, isSafePath, isWithin, pathName, pathParent, pathToText, throwIfAborted } from '../core/core.js';
 import { VERSION_TYPE, type Version } from '../format/format.js';
-import type { Store } from '../store/store.js';
+import type { OnUnreadable, Store } from '../store/store.js';
 
 /** Entries in one answer. */
 export const ENTRIES_MAX = 500;
@@ -66,7 +66,11 @@ export function entryFacts(version: Version): EntryFacts {
 
 /** One entry as a checkpoint has it; undefined when it does not. */
 export async function versionAt(store: Store, path: BytePath, at: number): Promise<Version | undefined> {
-  for await (const batch of store.entries({ at, under: [path] })) {
+  // What lies below the path is read along with it, and its damage is no matter here.
+  const onUnreadable: OnUnreadable = (damaged) => {
+    if (damaged.path === path) throw damaged.error;
+  };
+  for await (const batch of store.entries({ at, under: [path], onUnreadable })) {
     const own = batch.find((version) => version.path === path);
     if (own || batch.length > 0) return own;
   }

@@ -1,7 +1,7 @@
 /** The versions of one path, and what each took to store. */
 import { type BytePath, isDiffKeeperError, throwIfAborted } from '../core/core.js';
 import { digestKey, type Extent, VERSION_TYPE, type Version } from '../format/format.js';
-import type { BlobInfo, Store, VersionSummary } from '../store/store.js';
+import type { BlobInfo, OnUnreadable, Store, VersionSummary } from '../store/store.js';
 import { type EntryFacts, entryFacts } from './entry-listing.js';
 
 const VERSIONS_MAX = 60;
@@ -131,8 +131,11 @@ export async function listVersions(
   const { path, before, signal } = options;
   const found: VersionSummary[] = [];
   let damage: Damage | undefined;
+  const onUnreadable: OnUnreadable = ({ sequence, error }) => {
+    if (sequence < before) damage ??= damageOf(error);
+  };
   try {
-    for await (const summary of store.versions(path)) {
+    for await (const summary of store.versions(path, { onUnreadable })) {
       throwIfAborted(signal);
       if (summary.sequence >= before) continue;
       // One more than shown: the last one's cost is told against it.

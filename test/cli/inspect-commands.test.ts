@@ -2,6 +2,8 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RECORD } from '../../src/format/format.js';
+import { flipRecord } from '../store/flip-record.js';
 import { ensureBuilt, jsonLines, runCli, scratch } from './cli-process.js';
 
 let cwd = '';
@@ -63,6 +65,31 @@ describe('stats', () => {
     expect(stats.packs.some(({ liveBytes }) => liveBytes > 0)).toBe(true);
     for (const { bytes, liveBytes } of stats.packs) expect(liveBytes).toBeLessThanOrEqual(bytes);
     expect((await cli('stats', '--store=keep', '--packs')).stdout).toMatch(/packs: still needed/);
+  });
+});
+
+describe('damaged versions', () => {
+  it('log and cat go on past them and say so', async () => {
+    for (const content of ['first', 'second', 'third']) {
+      await mkdir(path.join(cwd, 'small'), { recursive: true });
+      await writeFile(path.join(cwd, 'small', 'file'), content);
+      expect((await cli('capture', '--state-dir=small', '--store=keep-small')).code).toBe(0);
+    }
+    await flipRecord(path.join(cwd, 'keep-small', 'packs', '00000001.dkp'), RECORD.versions, 2);
+    const log = await cli('log', '--store=keep-small', '--json', 'file');
+    expect(log.code).toBe(3);
+    expect(jsonLines(log.stdout)).toMatchObject([
+      { type: 'version', sequence: 3 },
+      { type: 'damaged', sequence: 2, path: 'file', code: 'DK_CORRUPT_RECORD' },
+      { type: 'version', sequence: 1 },
+    ]);
+    expect(log.stderr).toContain('damaged: version of checkpoint 2');
+    expect(await cli('log', '--store=keep-small', '--limit=1', 'file')).toMatchObject({ code: 0, stderr: '' });
+    expect(await cli('cat', '--store=keep-small', '--at=1', 'file')).toMatchObject({ code: 0, stdout: 'first' });
+    expect((await cli('cat', '--store=keep-small', '--at=2', 'file')).stderr).toContain('DK_CORRUPT_RECORD');
+    const recovered = await cli('recover', '--store=keep-small', '--state-dir=back', '--at=2');
+    expect(recovered.code).toBe(3);
+    expect(recovered.stderr).toContain('damaged: file: ');
   });
 });
 

@@ -3,24 +3,10 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RECORD } from '../../src/format/format.js';
+import { flipRecord } from './flip-record.js';
 import { codeOf, commitFiles, contentOf, noise, StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
-
-/** Flips a bit in the payload of the first record of this kind. */
-async function flipFirst(kind: number): Promise<void> {
-  const bytes = await readFile(fixture.pack(1));
-  for (let at = 64; at < bytes.length; ) {
-    const length = 60 + bytes.readUInt32LE(at + 8) + bytes.readUInt32LE(at + 16);
-    if (bytes[at + 4] === kind) {
-      bytes[at + length - 10] = (bytes[at + length - 10] as number) ^ 4;
-      await writeFile(fixture.pack(1), bytes);
-      return;
-    }
-    at += length;
-  }
-  throw new Error('there is no such record');
-}
 
 describe('verify', () => {
   it('makes every root anew and follows the chain of checkpoints', async () => {
@@ -75,7 +61,7 @@ describe('repair', () => {
     await commitFiles(store, { hit: noise(5000, 1), well: noise(5000, 2) });
     await commitFiles(store, { copy: noise(5000, 1) });
     await store.close();
-    await flipFirst(RECORD.blob);
+    await flipRecord(fixture.pack(1), RECORD.blob);
     const again = await fixture.open();
     const report = await again.rebuildIndex({ check: true });
     const affected = report.damage.flatMap((one) => one.affected.map((two) => `${two.path} ${two.sequence}`));

@@ -5,7 +5,13 @@ import { expect } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { VERSION_TYPE } from '../../src/format/format.js';
-import { openStore, type PrunePolicy, type Store, type StoreOptions } from '../../src/store/store.js';
+import {
+  openStore,
+  type PrunePolicy,
+  type Store,
+  type StoreOptions,
+  type UnreadableVersion,
+} from '../../src/store/store.js';
 import { noise } from './store-fixture.js';
 import {
   applyChanges,
@@ -228,14 +234,29 @@ export class Harness {
     const { damage } = await store.verify();
     expect(damage.length).toBeGreaterThan(0);
     const affected = new Set(damage.flatMap((one) => one.affected.map((two) => `${two.sequence} ${two.path}`)));
-    for await (const batch of store.entries()) {
+    for (const checkpoint of this.#model) await this.#expectRightOrNamed(checkpoint, affected);
+  }
+
+  /** Each entry of a checkpoint is right, or told and named; none is missing. */
+  async #expectRightOrNamed({ sequence, tree }: ModelCheckpoint, affected: ReadonlySet<string>): Promise<void> {
+    const store = this.#store;
+    const missing = new Set(tree.keys());
+    const onUnreadable = (one: UnreadableVersion): void => {
+      expect(typed(one.error)).toBe(-1);
+      expect(this.#written(one.sequence, one.path)).not.toBeUndefined();
+      missing.delete(one.path);
+    };
+    for await (const batch of store.entries({ at: sequence, onUnreadable })) {
       for (const version of batch) {
-        const entry = last?.tree.get(version.path) as ModelEntry;
-        const good = await matches(store, version, entry).catch(typed);
+        const entry = tree.get(version.path);
+        expect(entry).toBeTruthy();
+        const good = await matches(store, version, entry as ModelEntry).catch(typed);
         expect(good).not.toBe(false);
         expect(affected.has(`${version.sequence} ${version.path}`)).toBe(good !== true);
+        missing.delete(version.path);
       }
     }
+    expect([...missing]).toEqual([]);
   }
 
   /** Of what is still listed nothing may be wrong; what is missing must have been told. */
