@@ -4,6 +4,7 @@ export * from './checkpoint-codec.js';
 export * from './digest-key.js';
 export * from './extents-codec.js';
 export * from './lent-identity.js';
+export * from './link-key.js';
 export * from './marker.js';
 export * from './prune-codec.js';
 export * from './record.js';

@@ -1,7 +1,7 @@
 /** What stands above an entry: one "below" a link or a file would be written through it by whoever unpacks an export. */
 import { type BytePath, pathParent, pathToText } from '../core/core.js';
 import { type Checkpoint, VERSION_TYPE, type Version } from '../format/format.js';
-import type { Store } from '../store/store.js';
+import type { OnUnreadable, Store } from '../store/store.js';
 
 /** Asked in the order of the entries, parents first; remembers directories, and looks up only what was never told. */
 export class EntryAncestors {
@@ -40,7 +40,13 @@ export class EntryAncestors {
   async #entry(path: BytePath): Promise<Version | undefined> {
     const { sequence: at } = this.#checkpoint;
     if (this.#store.newest?.sequence === at) return (await this.#store.heads([path]))[0];
-    for await (const { sequence, version } of this.#store.versions(path)) if (sequence <= at) return version;
+    // Damage of newer versions is no matter.
+    const onUnreadable: OnUnreadable = ({ sequence, error }) => {
+      if (sequence <= at) throw error;
+    };
+    for await (const { sequence, version } of this.#store.versions(path, { onUnreadable })) {
+      if (sequence <= at) return version;
+    }
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /** A checkpoint as a tar archive, streamed: content, modes, owners, times, links, extended attributes. */
 import { type BytePath, pathToText, throwIfAborted } from '../core/core.js';
-import { ByteReader, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
+import { ByteReader, hardLinkKey, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { chosenCheckpoint, chosenEntries, contentOf, type LeftOut } from './checkpoint-content.js';
 import type { ExportOptions, ExportReport } from './export-bolt.js';
@@ -62,12 +62,11 @@ class TarLinks {
   readonly #first = new Map<string, BytePath>();
 
   /** Name to link to; undefined for the first name of a file, which later ones will get. */
-  firstOf({ type, linkId, size, digest, path }: Version): BytePath | undefined {
-    if (type !== VERSION_TYPE.file || linkId === 0n || digest === null) return undefined;
-    // As in a recover: names that were captured at different moments of a changing file have different content.
-    const key = `${linkId} ${size} ${digest.toString('latin1')}`;
+  firstOf(version: Version): BytePath | undefined {
+    const key = hardLinkKey(version);
+    if (key === null) return undefined;
     const first = this.#first.get(key);
-    if (first === undefined) this.#first.set(key, path);
+    if (first === undefined) this.#first.set(key, version.path);
     return first;
   }
 }

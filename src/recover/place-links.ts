@@ -1,7 +1,7 @@
 /** Hard links: the first name of a group is placed as a file, the others are linked to it at the end. */
 import { type BytePath, DiffKeeperError, pathToText } from '../core/core.js';
 import { STAT } from '../engine/engine.js';
-import { VERSION_TYPE, type Version } from '../format/format.js';
+import { hardLinkKey, type Version } from '../format/format.js';
 import type { ClosedDirectories } from './place-directories.js';
 import type { RecoverJob } from './recover-job.js';
 
@@ -17,9 +17,8 @@ export class LinkGroups {
 
   /** True when the entry is a further name of a file seen before and is taken care of here. */
   take(version: Version): boolean {
-    if (version.type !== VERSION_TYPE.file || version.linkId === 0n || version.digest === null) return false;
-    // Names that were captured at different moments of a changing file have different content: no link then.
-    const key = `${version.linkId} ${version.size} ${version.digest.toString('latin1')}`;
+    const key = hardLinkKey(version);
+    if (key === null) return false;
     const leader = this.#leaders.get(key);
     if (leader === undefined) {
       this.#leaders.set(key, version.path);

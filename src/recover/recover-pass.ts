@@ -53,7 +53,7 @@ export class RecoverPass {
   /** Entries of the target that the checkpoint was not seen to have (yet). */
   readonly #extra: Set<BytePath>;
   readonly #unmatched: Set<BytePath>;
-  readonly #collisions = new NameCollisions();
+  readonly #collisions: NameCollisions;
   #entries = 0;
   #unreadable = 0;
   readonly #onUnreadable: OnUnreadable = ({ path, error }) => {
@@ -69,6 +69,7 @@ export class RecoverPass {
     this.#small = new SmallLane(job);
     this.#large = new LargeLane(job);
     this.#closed = new ClosedDirectories(job);
+    this.#collisions = new NameCollisions(options.under);
     this.#extra = new Set(options.removeExtra ? job.target.listing?.paths() : []);
     this.#unmatched = new Set(options.under);
   }

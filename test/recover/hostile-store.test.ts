@@ -50,6 +50,9 @@ describe.each(keepings())('%s', (_name, { engine, schema }) => {
       A: { content: 'one' },
       a: { content: 'two' },
       b: { content: 'three' },
+      // Names that are one nowhere but in a file system that takes more for one than this does for damage.
+      [Buffer.from('c\u00dfc').toString('latin1')]: { content: 'five' },
+      [Buffer.from('c\u00adss\u200cC').toString('latin1')]: { content: 'six' },
       sub: { type: 'directory' as const },
       'sub/file': { content: 'four' },
     };
@@ -60,7 +63,11 @@ describe.each(keepings())('%s', (_name, { engine, schema }) => {
     expect(report.damaged.map(({ path, code }) => [path, code])).toEqual([
       ['A', 'DK_UNSAFE_PATH'],
       ['a', 'DK_UNSAFE_PATH'],
+      ['c\u00adss\u200cC', 'DK_UNSAFE_PATH'],
+      ['c\u00dfc', 'DK_UNSAFE_PATH'],
     ]);
+    const chosen = await recover(fixture.store, join(fixture.target, 'sub', 'some'), { paths: ['A', 'sub/file', 'a'] });
+    expect(chosen.damaged.map(({ path }) => path)).toEqual(['A', 'a']);
   });
 });
 
@@ -93,6 +100,12 @@ describe.each(engines())('a link of schema 2 (%s)', (_name, engine) => {
     expect(report.damaged.length).toBeGreaterThan(0);
     expect(lstatSync(fixture.target).isDirectory()).toBe(true);
   });
+
+  test('one number for two contents does not hide that the file system takes their names for one', async () => {
+    await fixture.commit({ A: { content: 'one', linkId: 3n }, a: { content: 'two', linkId: 3n } });
+    await fixture.reopen(caseless(engine));
+    expect((await recover(fixture.store, fixture.target)).damaged.map(({ path }) => path)).toEqual(['A', 'a']);
+  });
 });
 
 /** As a file system looks that does not tell `A` from `a`. */
@@ -124,9 +137,11 @@ function caseless(engine: Engine): Engine {
 }
 
 describe('names that may be one', () => {
-  const grouped = (paths: readonly string[]): string[][] => {
-    const collisions = new NameCollisions();
-    for (const path of paths) collisions.add({ path: Buffer.from(path).toString('latin1'), linkId: 0n });
+  const grouped = (paths: readonly string[], selected: readonly string[] | null = null): string[][] => {
+    const bytes = (path: string): string => Buffer.from(path).toString('latin1');
+    const collisions = new NameCollisions(selected === null ? null : selected.map(bytes));
+    for (const path of paths) collisions.add({ ...removedVersion(bytes(path), 1), type: VERSION_TYPE.file });
+    collisions.end();
     return collisions.groups.map((group) => group.map(({ path }) => Buffer.from(path, 'latin1').toString()));
   };
 
@@ -142,9 +157,37 @@ describe('names that may be one', () => {
       ],
     ],
     ['dots and spaces at the end', ['a', 'a.', 'a ', 'b.c'], [['a', 'a.', 'a ']]],
+    [
+      'letters that have none, or two, above them',
+      ['stra\u00dfe', 'stra\u1e9ee', 'STRASSE', '\ufb01n', 'FIN', 'a'],
+      [
+        ['stra\u00dfe', 'stra\u1e9ee', 'STRASSE'],
+        ['\ufb01n', 'FIN'],
+      ],
+    ],
+    [
+      'sigma at the end',
+      ['\u03b1\u03c2', '\u0391\u03a3', '\u03b1\u03c3', '\u03b1'],
+      [['\u03b1\u03c2', '\u0391\u03a3', '\u03b1\u03c3']],
+    ],
+    [
+      'what no one sees',
+      ['ab', 'a\u00adb', 'a\u200cB', 'a\ufe0fb', 'ab.\u200d', 'a b'],
+      [['ab', 'a\u00adb', 'a\u200cB', 'a\ufe0fb', 'ab.\u200d']],
+    ],
     ['other directories are no matter', ['A', 'x/a', 'y/a', 'z/A'], []],
   ])('%s', (_title, paths, expected) => {
     expect(grouped(paths)).toEqual(expected);
+  });
+
+  test('selected paths come in any order, and their directories not at all', () => {
+    const selected = ['A', 'd/f', 'a', 'P/q/x', 'p/Q/y', 'm'];
+    expect(grouped(['A', 'd/f', 'a', 'P/q/x', 'p/Q/y', 'm', 'm/1', 'm/N', 'm/n'], selected)).toEqual([
+      ['m/N', 'm/n'],
+      ['A', 'a'],
+      ['P/q', 'p/Q'],
+      ['P', 'p'],
+    ]);
   });
 });
 
