@@ -6,7 +6,7 @@
  *
  * The journal is not synced: what it claims wrongly after a power failure is found by the digest, and sent again.
  */
-import { constants } from 'node:fs';
+import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -38,6 +38,24 @@ export interface ReceivedFile {
   readonly peer: string;
   /** Bytes that an earlier session had brought. */
   readonly resumedBytes: number;
+}
+
+/** A file that was put at its name, and by what it is known again. */
+interface Placed {
+  readonly path: string;
+  readonly facts: Pick<BigIntStats, 'dev' | 'ino' | 'mtimeNs' | 'size'>;
+}
+
+/** Whether it is still there: else the same bytes, sent again, are not here already. */
+async function isThere({ path, facts }: Placed): Promise<boolean> {
+  const now = await lstat(path, { bigint: true }).catch(() => undefined);
+  return (
+    now !== undefined &&
+    now.dev === facts.dev &&
+    now.ino === facts.ino &&
+    now.mtimeNs === facts.mtimeNs &&
+    now.size === facts.size
+  );
 }
 
 /** Parts of a name that stays below its directory. Throws DK_UNSAFE_PATH. */
@@ -97,7 +115,7 @@ export class FileInbox {
   readonly #onFile: (file: ReceivedFile) => void;
   /** Files being received, by key: one that is taken up again waits until its last session has let go. */
   readonly #busy = new Map<string, Promise<void>>();
-  readonly #done = new Set<string>();
+  readonly #done = new Map<string, Placed>();
 
   /** @param directory must exist */
   constructor(directory: string, onFile: (file: ReceivedFile) => void) {
@@ -110,9 +128,14 @@ export class FileInbox {
     const parts = safeParts(offer.meta.toString('utf8'));
     const name = createHash('sha256').update(offer.key).update(`${offer.size}`).digest().toString('hex');
     while (this.#busy.has(name)) await this.#busy.get(name);
-    if (this.#done.has(name)) return null;
     const free = this.#claim(name);
     try {
+      const done = this.#done.get(name);
+      if (done !== undefined && done.path === join(this.#directory, ...parts) && (await isThere(done))) {
+        free();
+        return null;
+      }
+      this.#done.delete(name);
       return await this.#sink(offer, parts, name, free);
     } catch (error) {
       free();
@@ -203,11 +226,12 @@ export class FileInbox {
         try {
           await data.truncate(offer.size);
           await writeOut.finish();
+          const facts = await data.stat({ bigint: true });
           await end();
           const path = await makeParents(this.#directory, parts);
           await renameDurable(dataPath, path);
           await rm(journalPath, { force: true });
-          this.#remember(name);
+          this.#remember(name, { path, facts });
           const resumedBytes = have.reduce((sum, [, length]) => sum + length, 0);
           this.#onFile({ name: parts.join('/'), path, size: offer.size, peer: offer.peer.name, resumedBytes });
         } catch (error) {
@@ -228,9 +252,9 @@ export class FileInbox {
     };
   }
 
-  #remember(name: string): void {
-    this.#done.add(name);
-    const [oldest] = this.#done;
+  #remember(name: string, placed: Placed): void {
+    this.#done.set(name, placed);
+    const [oldest] = this.#done.keys();
     if (this.#done.size > DONE_MAX && oldest !== undefined) this.#done.delete(oldest);
   }
 }

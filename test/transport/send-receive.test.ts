@@ -1,5 +1,5 @@
 /** Senders and receivers: files, states, streams; what is taken up again, and where nothing may go. */
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -120,6 +120,41 @@ describe('files', () => {
       expect((await readFile(join(out, 'file'))).equals(bytes)).toBe(true);
       await sender.close();
     }));
+
+  it('sent again arrive again when what had arrived was moved away, changed or replaced', () =>
+    withReceiver({}, async ({ root, out, url }) => {
+      const [one, two] = [join(root, 'one'), join(root, 'two')];
+      await writeFile(one, 'the first');
+      await writeFile(two, 'another');
+      const sender = await createSender(url, { link: LINK });
+      const arrived = (): Promise<string> => readFile(join(out, 'x'), 'utf8');
+      await sender.sendFile(one, 'x');
+      await rename(join(out, 'x'), join(root, 'archive'));
+      await sender.sendFile(one, 'x');
+      expect(await arrived()).toBe('the first');
+      await sender.sendFile(two, 'x');
+      expect(await arrived()).toBe('another');
+      await sender.sendFile(one, 'x');
+      expect(await arrived()).toBe('the first');
+      await writeFile(join(out, 'x'), 'something else');
+      await sender.sendFile(one, 'x');
+      expect(await arrived()).toBe('the first');
+      await sender.close();
+    }));
+
+  it('that have arrived and are still there are not written again, and equal keys do not stand for other names', () => {
+    const names: string[] = [];
+    return withReceiver({ onFile: ({ name }) => names.push(name) }, async ({ root, url }) => {
+      await writeFile(join(root, 'one'), 'bytes');
+      const sender = await createSender(url, { link: LINK });
+      for (let turn = 0; turn < 3; turn += 1) await sender.sendFile(join(root, 'one'), 'x');
+      expect(names).toEqual(['x']);
+      const named = (name: string) => bytesBlob('file', Buffer.of(1), Buffer.from('same'), Buffer.from(name));
+      for (const name of ['a', 'b', 'b']) await sender.send(named(name));
+      expect(names).toEqual(['x', 'a', 'b']);
+      await sender.close();
+    });
+  });
 
   it('that are not there, and directories, are refused', () =>
     withReceiver({}, async ({ root, url }) => {
