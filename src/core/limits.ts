@@ -51,6 +51,8 @@ export const LIMITS = {
   frameBytes: 1 << 20,
   /** A question or an answer on the control stream: it must not hold up what follows for long. */
   controlMessageBytes: 1 << 20,
+  /** Frames on the control stream that the other side causes and does not read, each as at least 512 bytes: then it is not there. */
+  controlQueueBytes: 16 << 20,
   /** What a connection may say before it is known: enough for a greeting. */
   greetingBytes: 4096,
   /** Sent and not yet taken over by the other side, for each direction of a session. */

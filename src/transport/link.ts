@@ -1,5 +1,5 @@
 /** One connection of a session: frames in, frames out. */
-import { DiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, LIMITS } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import {
   encodeHeader,
@@ -17,6 +17,8 @@ import type { Intake, StreamSocket } from './sockets.js';
 /** What is expected on it now. */
 export type Phase = 'greeting' | 'control' | 'data' | 'over';
 
+/** A frame that waits costs at least so much memory, however short it is. */
+const WAITING_FRAME_BYTES_MIN = 512;
 const NO_PAYLOAD = Buffer.alloc(0);
 const DATA_TYPES: ReadonlySet<number> = new Set([FRAME.blob, FRAME.data]);
 
@@ -37,6 +39,8 @@ export class Link implements Intake {
   readonly #xxh3: Xxh3;
   readonly #reader: FrameReader;
   #socket: StreamSocket | undefined;
+  /** Of frames that nobody waits for, bytes that the kernel has not taken. */
+  #waitingBytes = 0;
   phase: Phase = 'greeting';
   /** Bytes handed to the socket that the kernel has not taken yet, those being prepared included. */
   busyBytes = 0;
@@ -94,14 +98,31 @@ export class Link implements Intake {
     this.onClosed(error);
   }
 
-  /** Sends a frame; `done` is called when its memory is free again. Nothing is sent on a link that is over. */
-  send(type: FrameType, payload: Uint8Array = NO_PAYLOAD, fields: FrameFields = {}, done: () => void = () => {}): void {
+  /**
+   * Sends a frame; `done` is called when its memory is free again: who waits for that bounds what waits here. Frames
+   * without it are bounded together; beyond that the link is ended. Nothing is sent on a link that is over.
+   */
+  send(type: FrameType, payload: Uint8Array = NO_PAYLOAD, fields: FrameFields = {}, done?: () => void): void {
+    const counted = done ?? this.#counted(payload.length);
     const socket = this.#socket;
     if (socket === undefined || this.phase === 'over') {
-      done();
+      counted();
       return;
     }
-    socket.write(encodeHeader(this.#xxh3, type, payload, fields), payload, done);
+    socket.write(encodeHeader(this.#xxh3, type, payload, fields), payload, counted);
+  }
+
+  /** Counts a frame that nobody waits for, until what it gives is called. */
+  #counted(bytes: number): () => void {
+    const cost = Math.max(WAITING_FRAME_BYTES_MIN, FRAME_HEADER_BYTES + bytes);
+    this.#waitingBytes += cost;
+    if (this.#waitingBytes > LIMITS.controlQueueBytes) {
+      const waiting = `${this.#waitingBytes} bytes wait for it`;
+      this.destroy(new DiffKeeperError('DK_CONNECTION', `the other side does not read: ${waiting}`));
+    }
+    return () => {
+      this.#waitingBytes -= cost;
+    };
   }
 
   /** Whether a payload should be copied behind its header rather than be sent from where it is. */

@@ -4,13 +4,14 @@
  */
 import { DiffKeeperError, LIMITS, Semaphore, throwIfAborted } from '../core/core.js';
 import { checkBlob } from './check-blob.js';
-import { FRAME, type FrameFields, type FrameType } from './frame.js';
+import { FRAME } from './frame.js';
 import type { Link } from './link.js';
 import { type Ack, encodeOffer } from './messages.js';
 import { OutgoingBlob, type Piece } from './outgoing-blob.js';
 import { chunkBytes, HedgeRule } from './piece-rules.js';
 import { PieceShipper, type ShipperParts } from './piece-shipper.js';
 import type { Range } from './ranges.js';
+import type { ControlSend } from './request-desk.js';
 import type { StreamSet } from './stream-set.js';
 import type { BlobSource, SendOptions } from './types.js';
 import { encodeError } from './wire-error.js';
@@ -19,7 +20,7 @@ export interface OutboxParts extends ShipperParts {
   readonly streams: StreamSet;
   /** What the other side lets us have under way. */
   readonly windowBytes: number;
-  control(type: FrameType, payload?: Uint8Array, fields?: FrameFields): void;
+  readonly control: ControlSend;
 }
 
 const LOST_MS = 100;
@@ -101,7 +102,8 @@ export class Outbox {
     } else {
       const { service, key, size, digest, meta = Buffer.alloc(0) } = out.blob;
       const offer = { service, key, size, ...(digest === undefined ? {} : { digest }), meta };
-      this.#parts.control(FRAME.offer, encodeOffer(offer).finish(), { id: out.id });
+      // Bounded by the number of open blobs.
+      this.#parts.control(FRAME.offer, encodeOffer(offer).finish(), { id: out.id }, () => {});
     }
   }
 

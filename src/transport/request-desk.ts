@@ -5,6 +5,8 @@ import { checkName, decodeRequest, encodeRequest } from './messages.js';
 import type { Session } from './types.js';
 import { decodeError, encodeError } from './wire-error.js';
 
+/** Sends a frame; `done` is called when its memory is free again. */
+export type ControlSend = (type: FrameType, payload?: Uint8Array, fields?: FrameFields, done?: () => void) => void;
 export type RequestHandler = Parameters<Session['onRequest']>[1];
 
 /** Handlers that run at once. */
@@ -16,7 +18,7 @@ interface Waiting {
 }
 
 export class RequestDesk {
-  readonly #control: (type: FrameType, payload?: Uint8Array, fields?: FrameFields) => void;
+  readonly #control: ControlSend;
   readonly #handlers = new Map<string, RequestHandler>();
   readonly #waiting = new Map<number, Waiting>();
   /** Questions of the other side that are being answered. */
@@ -28,7 +30,7 @@ export class RequestDesk {
   #unfinished = 0;
   #failure: DiffKeeperError | undefined;
 
-  constructor(control: (type: FrameType, payload?: Uint8Array, fields?: FrameFields) => void) {
+  constructor(control: ControlSend) {
     this.#control = control;
   }
 
@@ -51,28 +53,50 @@ export class RequestDesk {
     if (body.length > LIMITS.controlMessageBytes) {
       throw new RangeError(`a request must have at most ${LIMITS.controlMessageBytes} bytes, not ${body.length}`);
     }
-    return this.#places.run(async () => {
-      throwIfAborted(signal);
-      if (this.#failure !== undefined) throw this.#failure;
-      const id = this.#nextId;
-      this.#nextId += 1;
-      let stop = (): void => {};
-      try {
-        return await new Promise<Buffer>((resolve, reject) => {
-          this.#waiting.set(id, { resolve, reject });
-          const onAbort = (): void => {
-            this.#control(FRAME.cancel, undefined, { id });
-            reject(new DiffKeeperError('DK_ABORTED', 'the request was aborted', {}, signal?.reason));
-          };
-          signal?.addEventListener('abort', onAbort, { once: true });
-          stop = () => signal?.removeEventListener('abort', onAbort);
-          this.#control(FRAME.request, encodeRequest(verb, body), { id });
-        });
-      } finally {
-        stop();
-        this.#waiting.delete(id);
-      }
+    let written: Promise<void> = Promise.resolve();
+    return new Promise((resolve, reject) => {
+      // An answer that comes before the question was written gives no place to another one.
+      void this.#places.run(async () => {
+        await this.#ask(verb, body, signal, (sent) => {
+          written = sent;
+        }).then(resolve, reject);
+        await written;
+      });
     });
+  }
+
+  /** Asks, and waits for the answer. @param told is told when the question is in the kernel */
+  async #ask(
+    verb: string,
+    body: Uint8Array,
+    signal: AbortSignal | undefined,
+    told: (written: Promise<void>) => void,
+  ): Promise<Buffer> {
+    throwIfAborted(signal);
+    if (this.#failure !== undefined) throw this.#failure;
+    const id = this.#nextId;
+    this.#nextId += 1;
+    let stop = (): void => {};
+    try {
+      return await new Promise<Buffer>((resolve, reject) => {
+        this.#waiting.set(id, { resolve, reject });
+        const onAbort = (): void => {
+          this.#control(FRAME.cancel, undefined, { id });
+          reject(new DiffKeeperError('DK_ABORTED', 'the request was aborted', {}, signal?.reason));
+        };
+        signal?.addEventListener('abort', onAbort, { once: true });
+        stop = () => signal?.removeEventListener('abort', onAbort);
+        told(this.#written(FRAME.request, encodeRequest(verb, body), id));
+      });
+    } finally {
+      stop();
+      this.#waiting.delete(id);
+    }
+  }
+
+  /** Sends; resolves when the kernel has it, or the link is over. */
+  #written(type: FrameType, payload: Uint8Array, id: number): Promise<void> {
+    return new Promise((resolve) => this.#control(type, payload, { id }, resolve));
   }
 
   answered(id: number, body: Buffer): void {
@@ -94,28 +118,34 @@ export class RequestDesk {
     const controller = new AbortController();
     this.#answering.set(id, controller);
     this.#unfinished += 1;
-    this.#turns
+    // The turn lasts until the answer is written: whoever asks and does not read gets no further ones made.
+    void this.#turns
       .run(async () => {
-        throwIfAborted(controller.signal);
-        const handler = this.#handlers.get(verb);
-        if (handler === undefined) throw new DiffKeeperError('DK_UNSUPPORTED', `nothing here answers ${verb}`);
-        const answer = await handler(body, { signal: controller.signal });
-        if (answer.length > LIMITS.controlMessageBytes) {
-          throw new DiffKeeperError('DK_LIMIT', `the answer to ${verb} is too long`, { actual: answer.length });
-        }
-        return answer;
+        const { type, payload } = await this.#answerTo(verb, body, controller.signal);
+        if (this.#answering.delete(id) && this.#failure === undefined) await this.#written(type, payload, id);
       })
-      .then(
-        (answer) => this.#answer(id, FRAME.response, answer),
-        (error: unknown) => this.#answer(id, FRAME.failure, encodeError(error)),
-      )
       .finally(() => {
         this.#unfinished -= 1;
       });
   }
 
-  #answer(id: number, type: FrameType, payload: Uint8Array): void {
-    if (this.#answering.delete(id) && this.#failure === undefined) this.#control(type, payload, { id });
+  async #answerTo(
+    verb: string,
+    body: Buffer,
+    signal: AbortSignal,
+  ): Promise<{ readonly type: FrameType; readonly payload: Uint8Array }> {
+    try {
+      throwIfAborted(signal);
+      const handler = this.#handlers.get(verb);
+      if (handler === undefined) throw new DiffKeeperError('DK_UNSUPPORTED', `nothing here answers ${verb}`);
+      const answer = await handler(body, { signal });
+      if (answer.length > LIMITS.controlMessageBytes) {
+        throw new DiffKeeperError('DK_LIMIT', `the answer to ${verb} is too long`, { actual: answer.length });
+      }
+      return { type: FRAME.response, payload: answer };
+    } catch (error) {
+      return { type: FRAME.failure, payload: encodeError(error) };
+    }
   }
 
   /** The other side does not want the answer any more. */

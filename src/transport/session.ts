@@ -1,6 +1,6 @@
 /** A session: one control stream and data streams, whichever side opened it. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import { FRAME, type FrameFields, type FrameType } from './frame.js';
+import { FRAME, type FrameType } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { Inbox } from './inbox.js';
 import { KeepAlive } from './keep-alive.js';
@@ -9,7 +9,7 @@ import { decodeStreams, encodeNumber } from './messages.js';
 import { Outbox } from './outbox.js';
 import { Pings } from './pings.js';
 import { RateLimit } from './rate-limit.js';
-import { RequestDesk, type RequestHandler } from './request-desk.js';
+import { type ControlSend, RequestDesk, type RequestHandler } from './request-desk.js';
 import { routeFrame } from './route-frame.js';
 import { SessionMeter } from './session-meter.js';
 import type { SessionSettings } from './session-settings.js';
@@ -74,8 +74,7 @@ export class TransportSession implements Session {
     });
     // Whoever wants to know awaits it; the others learn it from what they wait for.
     this.closed.catch(() => {});
-    const send = (type: FrameType, payload?: Uint8Array, fields?: FrameFields): void =>
-      control.send(type, payload, fields);
+    const send: ControlSend = (type, payload, fields, done) => control.send(type, payload, fields, done);
     this.#streams = new StreamSet(control, Math.min(parts.streamsMax, firstStreams(settings.streams, control)));
     const limit = new RateLimit(settings.rateLimit, settings.clock);
     const { engine, pool, clock, windowBytes } = settings;
