@@ -14,7 +14,8 @@ Napi::Value SocketFigures(const Napi::CallbackInfo& info) {
   if (!net::ReadFigures(static_cast<int>(TakeInteger(info[0], "fd", 0, kSettingMax)), &figures)) return env.Undefined();
   const double columns[] = {figures.rtt_ms,       figures.min_rtt_ms,    figures.retransmits,
                             figures.segments,     figures.delivery_rate, figures.application_limited,
-                            figures.window_bytes, figures.unsent_bytes};
+                            figures.window_bytes, figures.unsent_bytes,  figures.unacked_segments,
+                            figures.acked_bytes};
   constexpr size_t kCount = sizeof columns / sizeof columns[0];
   Napi::Float64Array result = Napi::Float64Array::New(env, kCount);
   for (size_t i = 0; i < kCount; ++i) result[i] = columns[i];

@@ -55,6 +55,8 @@ bool ReadFigures(int fd, Figures* figures) {
   figures->application_limited = info.flags & kApplicationLimited;
   figures->window_bytes = static_cast<double>(info.snd_cwnd) * info.snd_mss;
   figures->unsent_bytes = info.notsent_bytes;
+  figures->unacked_segments = info.unacked;
+  figures->acked_bytes = static_cast<double>(info.bytes_acked);
   return true;
 }
 

@@ -16,6 +16,8 @@ struct Figures {
   double application_limited = 0;
   double window_bytes = 0;
   double unsent_bytes = 0;
+  double unacked_segments = 0;
+  double acked_bytes = 0;
 };
 
 // False where there are no figures: not a TCP socket, not connected, another system.

@@ -21,6 +21,10 @@ export const SOCKET_FIGURES = {
   windowBytes: 6,
   /** Bytes in its send queue that have not been sent. */
   unsentBytes: 7,
+  /** Segments sent that the other side's kernel has not acknowledged. */
+  unackedSegments: 8,
+  /** Bytes that it has acknowledged since the connection began. */
+  ackedBytes: 9,
 } as const;
 
 /** What is set on a socket; what is absent stays as it is. */

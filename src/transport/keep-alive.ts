@@ -3,7 +3,7 @@ import { type Clock, DiffKeeperError } from '../core/core.js';
 import type { Link } from './link.js';
 
 /** Silence of this many intervals ends a session. */
-const INTERVALS_MAX = 3;
+export const SILENT_INTERVALS_MAX = 3;
 const STOOD_STILL_MS = 500;
 
 export class KeepAlive {
@@ -38,7 +38,7 @@ export class KeepAlive {
       return undefined;
     }
     const silentMs = nowMs - this.#heardMs;
-    if (silentMs > INTERVALS_MAX * this.#intervalMs) {
+    if (silentMs > SILENT_INTERVALS_MAX * this.#intervalMs) {
       return new DiffKeeperError('DK_CONNECTION', `the other side was silent for ${Math.round(silentMs)} ms`);
     }
     if (silentMs > this.#intervalMs && nowMs - this.#askedMs > this.#intervalMs) {

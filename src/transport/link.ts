@@ -13,6 +13,7 @@ import {
 import type { FramePool } from './frame-pool.js';
 import { type Frame, FrameReader } from './frame-reader.js';
 import type { Intake, StreamSocket } from './sockets.js';
+import { type Standing, Standstill } from './standstill.js';
 
 /** What is expected on it now. */
 export type Phase = 'greeting' | 'control' | 'data' | 'over';
@@ -48,6 +49,9 @@ export class Link implements Intake {
   busyFrames = 0;
   /** Whether anything came since this was last cleared. */
   heard = false;
+  /** When something that it carried was last taken over by the other side. */
+  takenMs = 0;
+  readonly #standstill = new Standstill();
   /** Who owns the link sets these. Throwing ends the link. */
   onFrame: (frame: Frame) => void = (frame) => frame.release();
   onClosed: (error: Error | undefined) => void = () => {};
@@ -75,6 +79,11 @@ export class Link implements Intake {
   figures(): Float64Array | undefined {
     const fd = this.#socket?.fd;
     return fd === undefined ? undefined : this.#engine.socketFigures(fd);
+  }
+
+  /** Whether bytes move on it. To be called now and then. */
+  standing(nowMs: number): Standing {
+    return this.#standstill.look(this.figures(), this.busyBytes, nowMs);
   }
 
   tune(tuning: Parameters<Engine['tuneSocket']>[1]): void {

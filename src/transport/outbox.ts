@@ -13,6 +13,7 @@ import { PieceShipper, type ShipperParts } from './piece-shipper.js';
 import type { Range } from './ranges.js';
 import type { ControlSend } from './request-desk.js';
 import type { StreamSet } from './stream-set.js';
+import { StreamWatch } from './stream-watch.js';
 import type { BlobSource, SendOptions } from './types.js';
 import { encodeError } from './wire-error.js';
 
@@ -20,6 +21,8 @@ export interface OutboxParts extends ShipperParts {
   readonly streams: StreamSet;
   /** What the other side lets us have under way. */
   readonly windowBytes: number;
+  /** A data stream on which nothing moves for so long, although something should, is given up. */
+  readonly silenceMs: number;
   readonly control: ControlSend;
 }
 
@@ -195,12 +198,17 @@ export class Outbox {
       if (out === undefined || piece === undefined) continue;
       if (piece.queued) piece.queued = false;
       else this.inFlightBytes -= piece.length;
-      if (piece.sends === 1) this.hedge.measured(nowMs - piece.sentMs);
+      this.#timed(piece, nowMs);
       this.takenBytes += piece.length;
       out.options.onProgress?.(out.takenBytes, out.blob.size);
     }
     this.#takenMs = nowMs;
     this.pump();
+  }
+
+  #timed(piece: Piece, nowMs: number): void {
+    for (const link of piece.links) link.takenMs = nowMs;
+    if (piece.sends === 1) this.hedge.measured(nowMs - piece.sentMs);
   }
 
   done(id: number, answer: Buffer): void {
@@ -210,7 +218,7 @@ export class Outbox {
       const piece = out.taken(0);
       if (piece !== undefined && !piece.queued) this.inFlightBytes -= piece.length;
       this.takenBytes += out.blob.size;
-      if (piece?.sends === 1) this.hedge.measured(this.#parts.clock.steadyMs() - piece.sentMs);
+      if (piece !== undefined) this.#timed(piece, this.#parts.clock.steadyMs());
     }
     this.#takenMs = this.#parts.clock.steadyMs();
     this.#drop(out);
@@ -245,23 +253,21 @@ export class Outbox {
     this.pump();
   }
 
-  /** Looks after pieces that take too long; to be called often. Gives streams that should be given up. */
-  tend(): Link[] {
+  /** Looks after pieces that take too long; to be called often. Gives data streams that should be given up. */
+  tend(): Iterable<Link> {
     if (this.#open.size === 0) return [];
-    const nowMs = this.#parts.clock.steadyMs();
-    const stalled = new Set<Link>();
+    const { streams, silenceMs, clock } = this.#parts;
+    const facts = { hedge: this.hedge, links: streams.links, takenMs: this.#takenMs, silenceMs };
+    const watch = new StreamWatch({ ...facts, nowMs: clock.steadyMs() });
     const idle = !this.hungry && !this.windowFull;
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {
-        if (piece.queued || piece.sends === 0) continue;
-        const ageMs = nowMs - piece.sentMs;
-        // Others get through while this one does not: it is the stream.
-        if (this.hedge.stalled(ageMs, this.#takenMs - piece.sentMs)) for (const link of piece.links) stalled.add(link);
-        else if (idle && piece.links.size === 1 && this.hedge.late(ageMs)) this.#hedgePiece(out, piece);
+        const late = watch.late(piece, out.single);
+        if (late && idle && piece.links.size === 1) this.#hedgePiece(out, piece);
       }
     }
     this.pump();
-    return [...stalled];
+    return watch.stalled;
   }
 
   #hedgePiece(out: OutgoingBlob, piece: Piece): void {

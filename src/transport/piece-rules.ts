@@ -13,6 +13,10 @@ const LATE_MS_MIN = 250;
 const STALLED_FACTOR = 10;
 const STALLED_MS_MIN = 2000;
 const OVERTAKEN_MS_MIN = 100;
+/** So long the kernel must have been holding bytes that do not move, before a stream is taken to stand still. */
+const HELD_MS_MIN = 1000;
+/** As `HELD_MS_MIN`, for sending once more what only its sink may be slow with. */
+const LATE_HELD_MS_MIN = 100;
 /** Of a large blob, so much may be sent again on suspicion alone. */
 const HEDGED_SHARE = 200;
 
@@ -55,6 +59,11 @@ export class HedgeRule {
     this.#meanMs = this.#meanMs === 0 ? ms : this.#meanMs * 0.9 + ms * 0.1;
   }
 
+  /** Whether to look at the stream of a piece at all. */
+  suspect(ageMs: number): boolean {
+    return ageMs > LATE_MS_MIN;
+  }
+
   /** Worth sending again over a stream that has nothing else to do. */
   late(ageMs: number): boolean {
     return this.#meanMs > 0 && ageMs > Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
@@ -65,8 +74,19 @@ export class HedgeRule {
     return size < LARGE_BYTES || hedgedBytes + pieceBytes <= size / HEDGED_SHARE;
   }
 
-  /** @param overtakenMs how long after it was sent something else was taken over; negative: nothing was */
-  stalled(ageMs: number, overtakenMs: number): boolean {
+  /** Whether it is the stream that is late: bytes wait in it. Else the other side has it, and its sink takes its time. */
+  held(heldMs: number): boolean {
+    return heldMs > LATE_HELD_MS_MIN;
+  }
+
+  /**
+   * Whether the stream of a piece stands still while others go on.
+   *
+   * @param overtakenMs how long after it was sent something else was taken over; negative: nothing was
+   * @param heldMs how long bytes have been waiting in the stream without moving
+   */
+  stalled(ageMs: number, overtakenMs: number, heldMs: number): boolean {
+    if (heldMs < HELD_MS_MIN) return false;
     const overtaken = overtakenMs > Math.max(OVERTAKEN_MS_MIN, 2 * this.#meanMs);
     return overtaken && ageMs > Math.max(STALLED_MS_MIN, STALLED_FACTOR * this.#meanMs);
   }

@@ -3,7 +3,7 @@ import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { FRAME, type FrameType } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { Inbox } from './inbox.js';
-import { KeepAlive } from './keep-alive.js';
+import { KeepAlive, SILENT_INTERVALS_MAX } from './keep-alive.js';
 import type { Link } from './link.js';
 import { decodeStreams, encodeNumber } from './messages.js';
 import { Outbox } from './outbox.js';
@@ -80,7 +80,8 @@ export class TransportSession implements Session {
     const { engine, pool, clock, windowBytes } = settings;
     const { sendWindowBytes } = parts;
     const shared = { engine, pool, clock, control: send };
-    this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: sendWindowBytes });
+    const silenceMs = SILENT_INTERVALS_MAX * settings.keepaliveMs;
+    this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: sendWindowBytes, silenceMs });
     this.#inbox = new Inbox({ engine, peer, windowBytes, control: send, fail: (error) => this.#end(error) });
     this.#desk = new RequestDesk(send);
     const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
@@ -185,7 +186,7 @@ export class TransportSession implements Session {
     }
     this.#meter.look();
     for (const link of this.#outbox.tend()) {
-      link.destroy(new DiffKeeperError('DK_CONNECTION', 'a stream stood still while others went on'));
+      link.destroy(new DiffKeeperError('DK_CONNECTION', 'a stream stood still'));
     }
     // Those that stand by tell nothing about the way.
     const wanted = this.#count.look(links.slice(0, 1 + this.#streams.active));

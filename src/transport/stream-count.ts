@@ -7,6 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { SOCKET_FIGURES } from '../engine/engine.js';
+import { SILENT_INTERVALS_MAX } from './keep-alive.js';
 import type { Link } from './link.js';
 import type { Outbox } from './outbox.js';
 import type { SessionSettings } from './session-settings.js';
@@ -113,7 +114,7 @@ export class StreamCount {
     const rttMs = link.figures()?.[SOCKET_FIGURES.rttMs] ?? 0;
     link.tune({
       congestion,
-      userTimeoutMs: 3 * keepaliveMs,
+      userTimeoutMs: SILENT_INTERVALS_MAX * keepaliveMs,
       ...(rttMs > LAN_MS ? { unsentBytes: UNSENT_BYTES } : {}),
     });
   }

@@ -1,0 +1,56 @@
+/** Judges streams by the pieces that are late on them: one for each look at all pieces. */
+import type { Link } from './link.js';
+import type { Piece } from './outgoing-blob.js';
+import type { HedgeRule } from './piece-rules.js';
+import type { Standing } from './standstill.js';
+
+export interface WatchParts {
+  readonly hedge: HedgeRule;
+  /** Data streams. Without the control stream there is no session: it is judged by its silence alone. */
+  readonly links: readonly Link[];
+  /** When the other side last took something over. */
+  readonly takenMs: number;
+  /** A stream on which nothing moves for so long, although something should, is given up. */
+  readonly silenceMs: number;
+  readonly nowMs: number;
+}
+
+export class StreamWatch {
+  readonly #parts: WatchParts;
+  readonly #standings = new Map<Link, Standing>();
+  /** Streams that should be given up. */
+  readonly stalled = new Set<Link>();
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks at the streams of a piece; whether it is worth sending over another one. @param single it is a whole blob */
+  late(piece: Piece, single: boolean): boolean {
+    const { hedge, nowMs } = this.#parts;
+    const ageMs = nowMs - piece.sentMs;
+    if (piece.queued || piece.sends === 0 || !hedge.suspect(ageMs)) return false;
+    let held = false;
+    for (const link of piece.links) {
+      const standing = this.#standing(link);
+      if (this.#givesUp(link, piece, standing)) this.stalled.add(link);
+      held ||= hedge.held(standing.heldMs);
+    }
+    // A whole blob is taken over when its sink is done: that it takes long says nothing of the stream.
+    return hedge.late(ageMs) && (held || !single);
+  }
+
+  #standing(link: Link): Standing {
+    const standing = this.#standings.get(link) ?? link.standing(this.#parts.nowMs);
+    this.#standings.set(link, standing);
+    return standing;
+  }
+
+  /** Whether it brings a piece nowhere: others get through meanwhile, or nothing has moved on it for too long. */
+  #givesUp(link: Link, { sentMs }: Piece, { heldMs, quietMs }: Standing): boolean {
+    const { hedge, links, nowMs, takenMs, silenceMs } = this.#parts;
+    if (!links.includes(link)) return false;
+    if (hedge.stalled(nowMs - sentMs, takenMs - sentMs, heldMs)) return true;
+    return Math.min(quietMs, nowMs - Math.max(sentMs, link.takenMs)) > silenceMs;
+  }
+}

@@ -1,0 +1,92 @@
+/** What the kernel says of a connection, and what is made of it. */
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { SOCKET_FIGURES } from '../../src/engine/engine.js';
+import { loadEngine } from '../../src/engine/load.js';
+import type { Link } from '../../src/transport/link.js';
+import type { Piece } from '../../src/transport/outgoing-blob.js';
+import { HedgeRule } from '../../src/transport/piece-rules.js';
+import { Standstill } from '../../src/transport/standstill.js';
+import { internals } from '../../src/transport/stream-socket.js';
+import { StreamWatch } from '../../src/transport/stream-watch.js';
+
+function figures(acked: number, unacked: number, unsent = 0): Float64Array {
+  const row = new Float64Array(10);
+  row[SOCKET_FIGURES.ackedBytes] = acked;
+  row[SOCKET_FIGURES.unackedSegments] = unacked;
+  row[SOCKET_FIGURES.unsentBytes] = unsent;
+  return row;
+}
+
+describe('bytes on a connection', () => {
+  it('stand still from when the kernel is seen to hold them, until any of them is acknowledged', () => {
+    const still = new Standstill();
+    expect(still.look(figures(100, 0), 0, 1000)).toEqual({ heldMs: 0, quietMs: 0 });
+    // Long idle, then sent: they have not stood still for all that time.
+    expect(still.look(figures(100, 1), 0, 9000)).toEqual({ heldMs: 0, quietMs: 8000 });
+    expect(still.look(figures(100, 1), 0, 9500)).toEqual({ heldMs: 500, quietMs: 8500 });
+    expect(still.look(figures(101, 1), 0, 9600)).toEqual({ heldMs: 0, quietMs: 0 });
+    expect(still.look(figures(101, 0, 7), 0, 9700)).toEqual({ heldMs: 100, quietMs: 100 });
+    expect(still.look(figures(101, 0), 7, 9800)).toEqual({ heldMs: 200, quietMs: 200 });
+    expect(still.look(figures(101, 0), 0, 9900)).toEqual({ heldMs: 0, quietMs: 300 });
+  });
+
+  it('without the word of a kernel are those that it has not taken', () => {
+    const still = new Standstill();
+    still.look(undefined, 10, 0);
+    expect(still.look(undefined, 10, 400)).toEqual({ heldMs: 400, quietMs: 400 });
+    expect(still.look(undefined, 5, 500)).toEqual({ heldMs: 0, quietMs: 0 });
+    expect(still.look(undefined, 0, 600)).toEqual({ heldMs: 0, quietMs: 0 });
+  });
+
+  it.runIf(loadEngine().info.kind === 'native')('are told by the kernel', async () => {
+    const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const taken = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const row = (): Float64Array => {
+      const fd = internals(socket)._handle?.fd ?? -1;
+      return loadEngine().socketFigures(fd) as Float64Array;
+    };
+    socket.write(Buffer.alloc(1000));
+    while ((row()[SOCKET_FIGURES.ackedBytes] ?? 0) < 1000) await new Promise((resolve) => setTimeout(resolve, 2));
+    expect(row()[SOCKET_FIGURES.unackedSegments]).toBe(0);
+    // More than both kernels hold: nobody reads.
+    socket.write(Buffer.alloc(64 << 20));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((row()[SOCKET_FIGURES.unackedSegments] ?? 0) + (row()[SOCKET_FIGURES.unsentBytes] ?? 0)).toBeGreaterThan(0);
+    (await taken).destroy();
+    socket.destroy();
+    server.close();
+  });
+});
+
+describe('a stream', () => {
+  const hedge = new HedgeRule();
+  hedge.measured(10);
+
+  /** Whether a stream with a piece that was sent at 0 is given up at `nowMs`, when others were taken over just before. */
+  function givenUp(nowMs: number, heldMs: number, options: { control?: boolean; quietMs?: number } = {}): boolean {
+    const { control = false, quietMs = 0 } = options;
+    const link = { takenMs: 0, standing: () => ({ heldMs, quietMs }) } as unknown as Link;
+    const piece: Piece = { offset: 0, length: 10, links: new Set([link]), sends: 1, sentMs: 0, queued: false };
+    const takenMs = quietMs > 0 ? 0 : nowMs - 5;
+    const watch = new StreamWatch({ hedge, links: control ? [] : [link], takenMs, silenceMs: 45_000, nowMs });
+    watch.late(piece, true);
+    return watch.stalled.has(link);
+  }
+
+  it('that holds bytes which do not move while others go on is given up', () => {
+    expect(givenUp(2500, 1500)).toBe(true);
+    expect(givenUp(1900, 1500)).toBe(false);
+  });
+
+  it('that holds nothing is not: the sink takes its time', () => expect(givenUp(30_000, 0)).toBe(false));
+  it('that is the control stream is not', () =>
+    expect(givenUp(60_000, 59_000, { control: true, quietMs: 59_000 })).toBe(false));
+  it('on which nothing moves for long is given up though it holds nothing', () => {
+    expect(givenUp(46_000, 0, { quietMs: 46_000 })).toBe(true);
+    expect(givenUp(44_000, 0, { quietMs: 44_000 })).toBe(false);
+  });
+});
