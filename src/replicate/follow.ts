@@ -1,7 +1,7 @@
 /** Follow mode: each checkpoint of a store arrives at a receiver. Whoever makes checkpoints never waits for it. */
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import type { Store } from '../store/store.js';
-import type { Session } from '../transport/transport.js';
+import { closeSoon, type Session } from '../transport/transport.js';
 import { Pusher } from './push-pull.js';
 
 /** How often is looked for a new checkpoint: a comparison of two numbers. */
@@ -99,7 +99,10 @@ export class Follower {
     return true;
   }
 
-  /** Ends, at most `graceMs` after it was asked to: first it sends what is new, unless the receiver is away. Default 0. */
+  /**
+   * Ends, at most `graceMs` and a second after it was asked to: first it sends what is new, unless the receiver is away.
+   * Default 0.
+   */
   async close(graceMs = 0): Promise<void> {
     await this.#reached(graceMs, () => this.#state === 'following' || this.#state === 'connecting');
     this.#stopped.abort();
@@ -150,7 +153,7 @@ export class Follower {
         if (ended) throw new DiffKeeperError('DK_CONNECTION', 'the receiver ended the session');
       }
     } finally {
-      if (signal.aborted) await session.close().catch(() => {});
+      if (signal.aborted) await closeSoon(session);
       else session.destroy(new DiffKeeperError('DK_CONNECTION', 'the session ends after a failure'));
     }
   }

@@ -4,6 +4,7 @@ import type { Store } from '../store/store.js';
 import {
   CountedListener,
   checkPeerTrust,
+  closeSoon,
   connect,
   type LinkOptions,
   type PeerAddress,
@@ -82,7 +83,7 @@ async function over(
     throw error;
   }
   // All is done and durable: how the session ends changes nothing.
-  await session.close().catch(() => {});
+  await closeSoon(session);
   return report;
 }
 

@@ -34,6 +34,7 @@ async function greet(link: Link, target: Target, say: () => void, take: (frame: 
       timer = setTimeout(() => reject(late), target.timeoutMs);
       onAbort = () => reject(new DiffKeeperError('DK_ABORTED', 'connecting was aborted'));
       target.signal?.addEventListener('abort', onAbort, { once: true });
+      if (target.signal?.aborted) onAbort();
       link.onClosed = (error) => {
         reject(asSessionError(error ?? new DiffKeeperError('DK_CONNECTION', 'the other side ended the connection')));
       };

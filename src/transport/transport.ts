@@ -3,6 +3,7 @@
  * pieces of any order, each acknowledged when it is durable. Bytes on the wire: `docs/format-transport.md`.
  */
 export { bytesBlob, type FileBlob, openFileBlob } from './blob-sources.js';
+export { closeSoon } from './close-soon.js';
 export { connect } from './connect.js';
 export { CountedListener, type CountedOptions } from './counted-listener.js';
 export type { ReceivedFile } from './file-inbox.js';

@@ -2,7 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { followStore, type LinkOptions, pullStore, pushStore, serveStore } from '../../src/replicate/replicate.js';
 import type { Store } from '../../src/store/store.js';
+import { closeSoon, connect } from '../../src/transport/transport.js';
 import { codeOf, commitFiles, noise } from '../store/store-fixture.js';
+import { TcpProxy } from '../transport/tcp-proxy.js';
 import { expectFollows, ReplicaFixture } from './replica-fixture.js';
 
 const fixture = new ReplicaFixture();
@@ -67,5 +69,34 @@ describe('a store that is served', () => {
     const trust = { keys: new Map([['a', noise(32, 1)]]) };
     expect(await codeOf(() => pushStore(source, 'tcp://127.0.0.1:1', { link: { trust } }))).toBe('DK_CONFIG');
     expect(await codeOf(() => pushStore(source, 'tcp://127.0.0.1:1', { link: PLAIN }))).toBe('DK_CONNECTION');
+  });
+
+  it('that falls silent holds up neither the end of a follower nor that of a run', async () => {
+    const source = await fixture.open('source');
+    const replica = await fixture.open('replica');
+    const server = await serveStore(replica, { host: '127.0.0.1', port: 0, link: PLAIN });
+    const proxy = await TcpProxy.start(() => server.port);
+    const url = `tcp://127.0.0.1:${proxy.port}`;
+    const stopAll = (): void => {
+      for (const relay of proxy.relays) relay.stop();
+    };
+    const took = async (work: () => Promise<unknown>): Promise<number> => {
+      const startMs = performance.now();
+      await work();
+      return performance.now() - startMs;
+    };
+    await commitFiles(source, { f: noise(5000, 1) });
+    const follower = followStore(source, url, { link: PLAIN });
+    expect(await follower.caughtUp(10_000)).toBe(true);
+    stopAll();
+    await commitFiles(source, { g: noise(5000, 2) });
+    expect(await took(() => follower.close(300))).toBeLessThan(3000);
+    expect(follower.figures().state).toBe('closed');
+    // Its answer arrives, and nothing after it.
+    const session = await connect({ host: '127.0.0.1', port: proxy.port }, PLAIN);
+    stopAll();
+    expect(await took(() => closeSoon(session))).toBeLessThan(3000);
+    proxy.close();
+    await server.close();
   });
 });
