@@ -1,6 +1,6 @@
 /** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
 import { constants } from 'node:buffer';
-import { DiffKeeperError, makeDirectoryDurable, systemClock } from '../core/core.js';
+import { DiffKeeperError, makeDirectoryDurable, systemClock, throwIfAborted } from '../core/core.js';
 import { CountedListener } from './counted-listener.js';
 import { FileInbox, type ReceivedFile } from './file-inbox.js';
 import type { TransportTotals } from './session-sums.js';
@@ -37,6 +37,8 @@ export interface ReceiverOptions
    * nowhere.
    */
   readonly metricsAddress?: string;
+  /** Ends it at once, as `close(0)`; before it listens: DK_ABORTED. */
+  readonly signal?: AbortSignal;
   /** Takes blobs of other services, by name. */
   readonly services?: Readonly<Record<string, (offer: BlobOffer) => Promise<BlobSink | null>>>;
 }
@@ -73,9 +75,15 @@ class ListeningReceiver implements Receiver {
   readonly #listener: CountedListener;
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor(listener: CountedListener, sweeper: NodeJS.Timeout) {
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => void this.close(0).catch(() => {});
+
+  constructor(listener: CountedListener, sweeper: NodeJS.Timeout, signal: AbortSignal | undefined) {
     this.#listener = listener;
     this.#sweeper = sweeper;
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
   }
 
   get host(): string {
@@ -96,13 +104,15 @@ class ListeningReceiver implements Receiver {
 
   close(graceMs?: number): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#signal?.removeEventListener('abort', this.#onAbort);
     return this.#listener.close(graceMs);
   }
 }
 
-/** Listens for senders. Throws DK_CONFIG (plaintext beyond loopback, bad keys), DK_IO, RangeError. */
+/** Listens for senders. Throws DK_CONFIG (plaintext beyond loopback, bad keys), DK_IO, DK_ABORTED, RangeError. */
 export async function createReceiver(options: ReceiverOptions): Promise<Receiver> {
   const { link, directory, onFile, onState, services = {}, host, port, partialAgeMs = PARTIAL_AGE_MS } = options;
+  throwIfAborted(options.signal);
   if (directory !== undefined) await makeDirectoryDurable(directory);
   const files = directory === undefined ? undefined : new FileInbox(directory, onFile ?? (() => {}));
   if (!(partialAgeMs >= 0)) throw new RangeError(`partialAgeMs must be at least 0, not ${partialAgeMs}`);
@@ -130,5 +140,5 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
     },
   });
   const sweeper = setInterval(() => void sweep(), DAY_MS).unref();
-  return new ListeningReceiver(listener, sweeper);
+  return new ListeningReceiver(listener, sweeper, options.signal);
 }

@@ -3,6 +3,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DiffKeeperError, isDiffKeeperError, randomBytes, throwIfAborted } from '../core/core.js';
 import { bytesBlob, openFileBlob } from './blob-sources.js';
 import { connect } from './connect.js';
@@ -19,7 +20,7 @@ export interface SenderOptions {
   readonly link: SessionOptions & { readonly serverName?: string };
   /** How often in a row a lost connection is made anew without anything having arrived; default 8. */
   readonly retries?: number;
-  /** Ends the sender and what it sends. */
+  /** Ends the sender, its session and what it sends (DK_ABORTED), at once. */
   readonly signal?: AbortSignal;
 }
 
@@ -37,7 +38,10 @@ export interface Sender {
   close(): Promise<void>;
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Ends early when the signal says so. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(ms, undefined, signal && { signal }).catch(() => {});
+}
 
 class ReconnectingSender implements Sender {
   readonly #place: { readonly host: string; readonly port: number };
@@ -46,12 +50,14 @@ class ReconnectingSender implements Sender {
   #current: Session | undefined;
   readonly #sums = new SessionSums();
   #closed = false;
+  readonly #onAbort = (): void => this.#current?.destroy(aborted(this.#options.signal));
 
   constructor(url: string, options: SenderOptions) {
     const address = parsePeerAddress(url);
     checkPeerTrust(url, address, options.link.trust);
     this.#place = { host: address.host, port: address.port };
     this.#options = options;
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   get totals(): TransportTotals {
@@ -62,6 +68,7 @@ class ReconnectingSender implements Sender {
   /** The session that is open, or a new one. */
   async connected(): Promise<Session> {
     if (this.#closed) throw new DiffKeeperError('DK_CONNECTION', 'the sender was closed');
+    throwIfAborted(this.#options.signal);
     this.#session ??= this.#dial().catch((error: unknown) => {
       this.#session = undefined;
       throw error;
@@ -74,6 +81,7 @@ class ReconnectingSender implements Sender {
     const session = await connect(this.#place, { ...link, ...(signal === undefined ? {} : { signal }) });
     this.#sums.watch(session);
     this.#current = session;
+    if (signal?.aborted) this.#onAbort();
     const gone = (): void => {
       if (this.#current !== session) return;
       this.#current = undefined;
@@ -99,6 +107,7 @@ class ReconnectingSender implements Sender {
         const session = await this.connected();
         return await session.send(blob, { onProgress, ...(signal === undefined ? {} : { signal }) });
       } catch (error) {
+        if (signal?.aborted) throw aborted(signal);
         const code = isDiffKeeperError(error) ? error.code : 'DK_IO';
         // A lost session counts itself.
         if (code !== 'DK_CONNECTION') this.#sums.failed(code);
@@ -106,7 +115,7 @@ class ReconnectingSender implements Sender {
         const again = code === 'DK_DIGEST_MISMATCH' && mismatches++ === 0;
         const lost = code === 'DK_CONNECTION' && failures < (this.#options.retries ?? RETRIES) && !this.#closed;
         if (!again && !lost) throw error;
-        if (lost) await pause(Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** failures));
+        if (lost) await pause(Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** failures), signal);
         failures += 1;
       }
     }
@@ -127,13 +136,18 @@ class ReconnectingSender implements Sender {
   }
 
   async sendStream(stream: Readable, name: string, options: SendOptions = {}): Promise<Buffer> {
+    const signal = anySignal(this.#options.signal, options.signal);
+    throwIfAborted(signal);
     const directory = await mkdtemp(join(tmpdir(), 'diffkeeper-send-'));
+    // Nothing may come for long: what waits for it is ended, too.
+    const onAbort = (): void => void stream.destroy(aborted(signal));
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
       const path = join(directory, 'stream');
       const file = await open(path, 'wx', 0o600);
       try {
         for await (const chunk of stream) {
-          throwIfAborted(options.signal);
+          throwIfAborted(signal);
           await file.writeFile(typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer));
         }
       } finally {
@@ -141,14 +155,23 @@ class ReconnectingSender implements Sender {
       }
       return await this.sendFile(path, name, options);
     } finally {
+      signal?.removeEventListener('abort', onAbort);
       await rm(directory, { recursive: true, force: true });
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#current?.close();
+    const { signal } = this.#options;
+    signal?.removeEventListener('abort', this.#onAbort);
+    // Nothing is waited for when it was told to end.
+    if (signal?.aborted) this.#onAbort();
+    else await this.#current?.close();
   }
+}
+
+function aborted(signal: AbortSignal | undefined): DiffKeeperError {
+  return new DiffKeeperError('DK_ABORTED', 'sending was aborted', {}, signal?.reason);
 }
 
 function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined {
