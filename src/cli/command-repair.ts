@@ -10,7 +10,7 @@ const AFFECTED_SHOWN = 100;
 
 export async function run(context: CommandContext): Promise<number> {
   const { output, local, signal } = context;
-  const report = await withStore(context, {}, async (store) => {
+  const report = await withStore(context, { restoreMarker: true }, async (store) => {
     const progress = await startProgress(output, 'checking');
     const options = { check: true, readData: local.readData !== false, signal, onProgress: progress.update };
     return store.rebuildIndex(options).finally(progress.stop);

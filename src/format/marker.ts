@@ -1,15 +1,19 @@
 /**
- * The marker file `DIFFKEEPER` at the top of a store: one line of JSON, written
- * once and never changed. It says that this directory is a store even when the
- * metadata is lost.
+ * The marker at the top of a store, in two files with the same bytes: one line of JSON, written once and never changed.
+ * It says that this directory is a store even when the metadata is lost. Nothing else in the store can be read without
+ * its id, so it carries a digest of itself:
+ *
+ *   {"diffkeeper":"store","format":2, ... ,"check":"<SHA-256, hex, of the object without this last member>"}
+ *
+ * Stores made before there was a copy have one file, without `check`.
  */
-import { DiffKeeperError } from '../core/core.js';
+import { createHash, DiffKeeperError } from '../core/core.js';
 
 export const STORE_FORMAT = 2;
 /** Of a store that is encrypted: older programs must not touch it. */
 export const ENCRYPTED_FORMAT = 3;
 export const CIPHER = 'xaes-256-gcm';
-export const MARKER_NAME = 'DIFFKEEPER';
+export const MARKER_NAMES = ['DIFFKEEPER', 'DIFFKEEPER.copy'] as const;
 
 export interface Marker {
   readonly format: number;
@@ -24,11 +28,27 @@ export interface Marker {
   readonly created: string;
 }
 
-export function encodeMarker(marker: Marker): Buffer {
-  return Buffer.from(`${JSON.stringify({ diffkeeper: 'store', ...marker })}\n`, 'utf8');
+const CHECK_MEMBER = /^(\{.*),"check":"([0-9a-f]{64})"\}\n$/;
+
+function checkOf(json: string): string {
+  return createHash('sha256').update(json).digest('hex');
 }
 
-/** Throws DK_NO_STORE or DK_STORE_FORMAT_NEWER. `path` is named in errors. */
+export function encodeMarker(marker: Marker): Buffer {
+  const json = JSON.stringify({ diffkeeper: 'store', ...marker });
+  return Buffer.from(`${json.slice(0, -1)},"check":"${checkOf(json)}"}\n`, 'utf8');
+}
+
+/** Whether these are the bytes of a marker as it was written: damage that leaves good JSON is found by its digest alone. */
+export function isMarkerChecked(bytes: Uint8Array): boolean {
+  const [, front = '', check] = CHECK_MEMBER.exec(Buffer.from(bytes).toString('utf8')) ?? [];
+  return check !== undefined && check === checkOf(`${front}}`);
+}
+
+/**
+ * What a marker says; of one without a digest nobody knows whether it was written so. Throws DK_NO_STORE, also for one
+ * that its digest denies, or DK_STORE_FORMAT_NEWER. `path` is named in errors.
+ */
 export function decodeMarker(bytes: Uint8Array, path: string): Marker {
   const no = (reason: string): never => {
     throw new DiffKeeperError('DK_NO_STORE', `${path} is not a DiffKeeper store: ${reason}`, { path });
@@ -40,8 +60,9 @@ export function decodeMarker(bytes: Uint8Array, path: string): Marker {
     return no('its marker file is not JSON');
   }
   if (typeof value !== 'object' || value === null) return no('its marker file is not an object');
-  const { diffkeeper, format, id, hashAlgo, seed, created, encryption } = value as Record<string, unknown>;
+  const { diffkeeper, format, id, hashAlgo, seed, created, encryption, check } = value as Record<string, unknown>;
   if (diffkeeper !== 'store' || typeof format !== 'number') return no('its marker file names no format');
+  if (check !== undefined && !isMarkerChecked(bytes)) return no('its marker file is damaged');
   const unknown = encryption !== undefined && encryption !== CIPHER;
   if (format > ENCRYPTED_FORMAT || unknown) {
     throw new DiffKeeperError(

@@ -80,6 +80,13 @@ export function checkPackHeader(
   return null;
 }
 
+/** Store that a whole header names, 32 hex digits; null for one that is damaged. */
+export function storeOfPackHeader(header: Buffer, checksum: Checksum): string | null {
+  if (header.length < PACK_HEADER_BYTES || header.toString('latin1', 0, 6) !== 'DKPACK') return null;
+  if (header.readBigUInt64LE(56) !== checksum(header.subarray(0, 56))) return null;
+  return header.toString('hex', 16, 32);
+}
+
 /** What a record is made of. */
 export interface RecordParts {
   readonly kind: RecordKind;

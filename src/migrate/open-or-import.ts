@@ -10,7 +10,7 @@ import {
   silentLogger,
   systemCode,
 } from '../core/core.js';
-import { MARKER_NAME } from '../format/format.js';
+import { MARKER_NAMES } from '../format/format.js';
 import {
   findSnapshots,
   openSharedStore,
@@ -117,7 +117,8 @@ function withoutKey(options: StoreOptions): StoreOptions {
 
 /** Whether schema 2 is there already. */
 async function isStore(root: string): Promise<boolean> {
-  return (await stat(path.join(root, MARKER_NAME)).catch(() => null)) !== null;
+  for (const name of MARKER_NAMES) if ((await stat(path.join(root, name)).catch(() => null)) !== null) return true;
+  return false;
 }
 
 async function isFile(root: string): Promise<boolean> {

@@ -30,6 +30,12 @@ async function readOne(file: string): Promise<Buffer | null> {
   }
 }
 
+/** Stores that whole key files name. */
+export async function storesOfKeys(root: string): Promise<string[]> {
+  const files = await Promise.all(KEY_FILE_NAMES.map((name) => readOne(path.join(root, name))));
+  return files.flatMap((bytes) => (bytes && decodeRing(bytes)?.store) ?? []);
+}
+
 /** The ring of this store, from the first file that is whole; a file that differs is written again when it can be. */
 export async function readKeyRing(root: string, storeId: string): Promise<KeyRing> {
   const files = KEY_FILE_NAMES.map((name) => path.join(root, name));
@@ -47,11 +53,18 @@ export async function readKeyRing(root: string, storeId: string): Promise<KeyRin
     }
     return ring;
   }
-  throw new DiffKeeperError(
-    'DK_KEY_LOST',
-    `the store ${root} is encrypted and its key files are missing or damaged: put KEYS back from a copy`,
-    { path: files[0] ?? root },
-  );
+  throw await keyLost(root, storeId);
+}
+
+/** Key files of another store are no damage of theirs: what to do is another thing then. */
+async function keyLost(root: string, storeId: string): Promise<DiffKeeperError> {
+  const [other] = await storesOfKeys(root);
+  const what = other
+    ? `its key files belong to the store ${other}, its marker says ${storeId}: one of them was put there from elsewhere, or "diffkeeper repair" mends the marker`
+    : 'its key files are missing or damaged: put KEYS back from a copy';
+  return new DiffKeeperError('DK_KEY_LOST', `the store ${root} is encrypted and ${what}`, {
+    path: path.join(root, KEY_FILE_NAMES[0]),
+  });
 }
 
 export async function writeKeyRing(root: string, ring: KeyRing): Promise<void> {

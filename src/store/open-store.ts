@@ -18,16 +18,17 @@ import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';
 import { IndexCipher } from './index-cipher.js';
 import { createKeys, keyNeeded, openKeys } from './key-files.js';
+import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-files.js';
+import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
 import { OpenedStore } from './opened-store.js';
 import {
   assertWritable,
   beginCreation,
   explainMissing,
-  finishCreation,
+  hasPacks,
   lockedError,
   placeAside,
-  readMarker,
   type StorePaths,
   storePaths,
   writeOwner,
@@ -78,8 +79,8 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   const tools = openTools(options);
   const { clock } = tools;
   const paths = storePaths(root);
-  let marker = await readMarker(paths);
-  const fresh = marker === null;
+  const found = await lookForMarker(paths, options, tools.checksum);
+  const fresh = found === null;
   if (fresh) {
     if (options.create !== true) throw await explainMissing(paths);
     checkNewKey(paths, options);
@@ -91,9 +92,8 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   const { meta, rebuild } = await openMeta(paths, { ...tools, fresh });
   let store: OpenedStore | undefined;
   try {
-    // Only who has the lock may say that there is no marker: another process may have made the store meanwhile.
-    marker ??= await readMarker(paths);
-    marker ??= await makeMarker(paths, options, clock.nowMs());
+    const marker =
+      found !== null && found !== 'lost' && found.whole ? found.marker : await settle(paths, options, tools);
     const keys = await keysOf(paths, marker, options);
     if (keys) meta.useCipher(new IndexCipher(keys));
     await writeOwner(paths, clock.nowMs());
@@ -120,12 +120,36 @@ function notEncrypted({ root }: StorePaths, advice: string): DiffKeeperError {
   return new DiffKeeperError('DK_ARGUMENT', message, { path: root });
 }
 
-async function makeMarker(paths: StorePaths, options: StoreOptions, nowMs: number): Promise<Marker> {
+/** Null when there is no store yet; `lost` when there is one, and its marker is to be written anew. */
+async function lookForMarker(
+  paths: StorePaths,
+  { restoreMarker: restore = false }: StoreOptions,
+  checksum: Checksum,
+): Promise<FoundMarker | 'lost' | null> {
+  try {
+    const found = await findMarker(paths, { checksum, doubted: restore });
+    return found === null && restore && (await hasPacks(paths)) ? 'lost' : found;
+  } catch (error) {
+    if (restore && isDiffKeeperError(error, 'DK_NO_STORE')) return 'lost';
+    throw error;
+  }
+}
+
+/**
+ * The marker, made, mended or restored as it has to be. Only who has the lock may say that there is none: another process
+ * may have made the store meanwhile.
+ */
+async function settle(paths: StorePaths, options: StoreOptions, tools: OpenTools): Promise<Marker> {
+  const found = await lookForMarker(paths, options, tools.checksum);
+  if (found !== null) await makeDirectory(paths.quarantine);
+  if (found === 'lost') return restoreMarker(paths, options, tools);
   const { hashAlgo = 'blake3', encrypt = false, key } = options;
+  const nowMs = tools.clock.nowMs();
   const withKeys = async (storeId: string): Promise<void> => {
     if (key !== undefined) await createKeys(paths.root, storeId, key, nowMs);
   };
-  return finishCreation(paths, hashAlgo, nowMs, encrypt ? withKeys : undefined);
+  const mended = found && (await mendMarker(paths, tools));
+  return mended ?? makeMarker(paths, { hashAlgo, nowMs, ...(encrypt && { withKeys }) });
 }
 
 /** The keys of a store that stands; null for one that is not encrypted. Throws DK_KEY_*, and DK_ARGUMENT for a key too much. */

@@ -5,12 +5,13 @@ import type { StoreKeys } from '../crypt/crypt.js';
 import type { Checkpoint } from '../format/format.js';
 import { readNewest } from './blob-index.js';
 import { IndexCipher } from './index-cipher.js';
+import { findMarker } from './marker-files.js';
 import { measureStore } from './measure.js';
 import { keysOf, type OpenFacts, openTools } from './open-store.js';
 import { OwnerConnection } from './owner-connection.js';
 import { packFacts } from './pack-facts.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
-import { lockedError, readMarker, storePaths } from './store-files.js';
+import { lockedError, storePaths } from './store-files.js';
 import { StoreReading } from './store-reading.js';
 import type {
   PruneReport,
@@ -71,7 +72,7 @@ async function sharedFacts(
 ): Promise<OpenFacts | null> {
   const paths = storePaths(root);
   if (!existsSync(paths.socket)) return null;
-  const marker = await readMarker(paths);
+  const marker = (await findMarker(paths))?.marker;
   if (!marker) return null;
   const keys = known === undefined ? await keysOf(paths, marker, options) : known;
   return { paths, marker, keys, ...openTools(options) };

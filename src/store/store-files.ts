@@ -1,4 +1,4 @@
-/** The directory of a store: layout, marker, creation, lock facts. */
+/** The directory of a store: layout, creation, lock facts. The marker is in `marker-files.ts`. */
 import { constants } from 'node:fs';
 import { access, readdir, readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -12,23 +12,14 @@ import {
   randomBytes,
   systemCode,
   writeFileAdvisory,
-  writeFileDurable,
 } from '../core/core.js';
-import type { HashAlgo } from '../engine/engine.js';
-import {
-  CIPHER,
-  decodeMarker,
-  ENCRYPTED_FORMAT,
-  encodeMarker,
-  MARKER_NAME,
-  type Marker,
-  STORE_FORMAT,
-} from '../format/format.js';
+import { MARKER_NAMES } from '../format/format.js';
 import { KEY_FILE_NAMES } from './key-files.js';
 
 export interface StorePaths {
   readonly root: string;
-  readonly marker: string;
+  /** The marker and its copy. */
+  readonly markers: readonly [string, string];
   readonly meta: string;
   readonly packs: string;
   readonly cache: string;
@@ -44,7 +35,7 @@ export function storePaths(root: string): StorePaths {
   const full = path.resolve(root);
   return {
     root: full,
-    marker: path.join(full, MARKER_NAME),
+    markers: [path.join(full, MARKER_NAMES[0]), path.join(full, MARKER_NAMES[1])],
     meta: path.join(full, 'meta'),
     packs: path.join(full, 'packs'),
     cache: path.join(full, 'cache'),
@@ -53,18 +44,6 @@ export function storePaths(root: string): StorePaths {
     lock: path.join(full, 'owner.json'),
     socket: path.join(full, 'read.sock'),
   };
-}
-
-/** The marker, or null when there is none. */
-export async function readMarker(paths: StorePaths): Promise<Marker | null> {
-  try {
-    return decodeMarker(await readFile(paths.marker), paths.root);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    if (code.startsWith('DK_')) throw error;
-    throw fromSystemError(error, 'read', paths.marker);
-  }
 }
 
 /**
@@ -94,17 +73,25 @@ async function nearestExisting(directory: string): Promise<string> {
   }
 }
 
+/** Whether something is stored here, whatever the marker says. */
+export async function hasPacks({ packs }: StorePaths): Promise<boolean> {
+  return (await readdir(packs).catch(() => [])).some((name) => name.endsWith('.dkp'));
+}
+
+export const REPAIR_ADVICE = '"diffkeeper repair" writes them anew from the packs';
+
 /** Why this path cannot be opened as a store, as an error. */
 export async function explainMissing(paths: StorePaths): Promise<DiffKeeperError> {
   const facts = await stat(paths.root).catch(() => null);
-  const reason = !facts ? 'it does not exist' : facts.isDirectory() ? 'it has no marker file' : 'it is not a directory';
+  const lost = (await hasPacks(paths)) ? `its marker files are lost: ${REPAIR_ADVICE}` : 'it has no marker file';
+  const reason = !facts ? 'it does not exist' : facts.isDirectory() ? lost : 'it is not a directory';
   return new DiffKeeperError('DK_NO_STORE', `${paths.root} is not a DiffKeeper store: ${reason}`, { path: paths.root });
 }
 
 /** What schema 1 keeps in the same directory. */
 const SCHEMA_1_NAMES = ['SNAPSHOTS', 'snapshots', 'snapshots-cache', 'snapshots-changed'];
 
-/** Makes an empty store's directories; the marker comes last, by `finishCreation`. Throws DK_NO_STORE, DK_IO. */
+/** Makes an empty store's directories; the marker comes last, by `makeMarker`. Throws DK_NO_STORE, DK_IO. */
 export async function beginCreation(paths: StorePaths): Promise<void> {
   try {
     await makeDirectoryDurable(paths.root);
@@ -114,7 +101,7 @@ export async function beginCreation(paths: StorePaths): Promise<void> {
     if (strange !== undefined || packed.length > 0) {
       throw new DiffKeeperError(
         'DK_NO_STORE',
-        `${paths.root} is not a DiffKeeper store and not empty (it has ${strange ?? 'packs without a marker'})`,
+        `${paths.root} is not a DiffKeeper store and not empty (it has ${strange ?? `packs without a marker: ${REPAIR_ADVICE}`})`,
         { path: paths.root },
       );
     }
@@ -124,26 +111,6 @@ export async function beginCreation(paths: StorePaths): Promise<void> {
   } catch (error) {
     throw fromSystemError(error, 'create a store at', paths.root);
   }
-}
-
-/** @param withKeys makes the key files of an encrypted store, which must be there before the marker */
-export async function finishCreation(
-  paths: StorePaths,
-  hashAlgo: HashAlgo,
-  nowMs: number,
-  withKeys?: (storeId: string) => Promise<void>,
-): Promise<Marker> {
-  const marker: Marker = {
-    format: withKeys ? ENCRYPTED_FORMAT : STORE_FORMAT,
-    id: randomBytes(16).toString('hex'),
-    hashAlgo,
-    seed: randomBytes(16).toString('hex'),
-    created: new Date(nowMs).toISOString(),
-    ...(withKeys && { encryption: CIPHER }),
-  };
-  await withKeys?.(marker.id);
-  await writeFileDurable(paths.marker, encodeMarker(marker));
-  return marker;
 }
 
 /** A path in the quarantine that nothing has: putting aside may happen twice within the same millisecond. */

@@ -2,7 +2,8 @@
 import { DiffKeeperError, systemClock } from '../core/core.js';
 import { type KeyKind, type KeyRing, type StoreKey, withSlot } from '../crypt/crypt.js';
 import { readKeyRing, unlock, writeKeyRing } from './key-files.js';
-import { explainMissing, readMarker, storePaths } from './store-files.js';
+import { findMarker } from './marker-files.js';
+import { explainMissing, storePaths } from './store-files.js';
 
 /** What is known of a key without having it. */
 export interface StoreKeyFacts {
@@ -14,7 +15,7 @@ export interface StoreKeyFacts {
 
 async function encryptedStore(root: string): Promise<{ readonly root: string; readonly id: string }> {
   const paths = storePaths(root);
-  const marker = await readMarker(paths);
+  const marker = (await findMarker(paths))?.marker;
   if (!marker) throw await explainMissing(paths);
   if (marker.encryption === undefined) {
     throw new DiffKeeperError('DK_ARGUMENT', `the store ${paths.root} is not encrypted: it has no keys`, {

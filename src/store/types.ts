@@ -20,6 +20,8 @@ export interface StoreOptions {
   readonly encrypt?: boolean;
   /** Opens an encrypted store; a new one is made for it. Not for a store that is not encrypted. */
   readonly key?: StoreKey;
+  /** Write `DIFFKEEPER` anew from the packs when it and its copy are lost, or name another store. Default false: DK_NO_STORE. */
+  readonly restoreMarker?: boolean;
   readonly engine?: Engine;
   readonly clock?: Clock;
   readonly logger?: Logger;

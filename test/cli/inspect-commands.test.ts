@@ -94,6 +94,15 @@ describe('damaged versions', () => {
 });
 
 describe('verify and repair', () => {
+  it('tell that the marker is lost, and write it anew', async () => {
+    for (const name of ['DIFFKEEPER', 'DIFFKEEPER.copy']) await rm(path.join(cwd, 'keep', name));
+    const verify = await cli('verify', '--store=keep');
+    expect([verify.code, verify.stderr]).toEqual([1, expect.stringMatching(/"diffkeeper repair".*DK_NO_STORE/)]);
+    const repair = await cli('repair', '--store=keep');
+    expect([repair.code, repair.stderr]).toEqual([0, expect.stringContaining('written anew from its packs')]);
+    expect((await cli('verify', '--store=keep')).stdout).toContain('all good');
+  });
+
   it('sample, refuse nonsense, and name the versions that damage reaches', async () => {
     expect((await cli('verify', '--store=keep', '--sample=50%')).stdout).toContain('all good');
     expect((await cli('verify', '--store=keep', '--sample=0%')).code).toBe(2);

@@ -60,6 +60,7 @@ function pathsOf(root: string): string[] {
     'meta/CURRENT',
     'meta/LOCK',
     'DIFFKEEPER',
+    'DIFFKEEPER.copy',
     'KEYS',
     'KEYS.copy',
     'cache/meta-tables',

@@ -2,7 +2,7 @@
  * Lives of a store that are recorded. They run with small bounds (see `scripts/crash-states.mjs`): packs of 48 KiB,
  * metadata batches of 64 changes, LevelDB tables of 64 KiB, so that a short life crosses all of them.
  */
-import { appendFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { capture as captureOnce, openCaptureSession } from '../../src/capture/capture.js';
 import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
@@ -230,6 +230,15 @@ async function goOn(base: string, say: Say): Promise<void> {
   await again.close();
 }
 
+/** Leaves the marker as releases did that made no copy of it. */
+function makeMarkerOlder(base: string): void {
+  const file = path.join(base, STORE_NAME, 'DIFFKEEPER');
+  const { check, ...facts } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  if (check === undefined) throw new Error('the marker has no digest');
+  writeFileSync(file, `${JSON.stringify(facts)}\n`);
+  rmSync(`${file}.copy`);
+}
+
 /** Keys come, are replaced and go; one stays, and opens the store at every moment. */
 async function keys(base: string, say: Say): Promise<void> {
   const root = path.join(base, STORE_NAME);
@@ -285,6 +294,15 @@ const IN_THE_CLEAR: readonly Workload[] = [
     before: async (base, say) => {
       await filled(base, say);
       rmSync(path.join(base, STORE_NAME, 'meta'), { recursive: true });
+    },
+    run: goOn,
+  },
+  {
+    name: 'older-marker',
+    weight: 2,
+    before: async (base, say) => {
+      await filled(base, say);
+      makeMarkerOlder(base);
     },
     run: goOn,
   },
