@@ -17,6 +17,8 @@ const OTHERS = [
   'state/run-states',
   'transport/run-transport',
   'recovery/run-recovery',
+  'history/run-history',
+  'large/run-large',
   'sidecar/run-sidecar',
   'startup/run-startup',
 ];
@@ -24,7 +26,8 @@ const HELP = `npm run bench [-- options]
 
   --quick        small sizes, few versions and one trial, in about a minute and a half, to see that everything works and how it
                  is done; the report goes to ${QUICK_RESULTS} and says what was left out
-  --all          the others as well, whose tables are in docs/performance.md: ${OTHERS.map((name) => name.split('/')[0]).join(', ')}; takes hours
+  --all          the others as well, whose tables are in docs/performance.md: ${OTHERS.map((name) => name.split('/')[0]).join(', ')}; takes hours.
+                 encryption, migration and replicate print theirs: npm run bench:encryption, bench:migration, bench:replicate
   --results DIR  where the figures of this run go (bench/results)
   --out FILE     the report (docs/performance.md); another one than that leaves README.md as it is
 

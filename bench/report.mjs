@@ -62,7 +62,7 @@ function wholeDocument(before) {
     .filter((name) => name !== 'deltas')
     .map((name) => sectionOf(before, name));
   const measured = deltaResult();
-  const deltas = measured ? deltaSection(measured, options.results) : keptSection(before);
+  const deltas = measured ? deltaSection(measured, options.results, before) : keptSection(before);
   const main = performanceDocument(results, peersTable(results, options.results, before));
   return `${[main.trimEnd(), deltas, ...kept].filter((section) => section !== '').join('\n\n')}\n`;
 }

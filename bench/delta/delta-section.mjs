@@ -1,6 +1,7 @@
 // The section of docs/performance.md about deltas, made from bench/results/deltas.json, and its place in the document.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { comparedRows } from '../engines/engine-section.mjs';
 import { showBytes, showMs, table } from '../lib/figures.mjs';
 import { reasonsOf } from './delta-reasons.mjs';
 import { judgeDeltas } from './delta-targets.mjs';
@@ -88,13 +89,17 @@ function leftBeside(folder, name) {
 /**
  * @param {DeltaResult} result
  * @param {string} folder of the results: what `large-files.mjs` and `run-engines.mjs` measured is judged, too
+ * @param {string} [before] the document, whose table of the engines counts where there are no results of them
  */
-export function deltaSection(result, folder) {
+export function deltaSection(result, folder, before = '') {
   const warning = result.quick
     ? '**Taken at less than full size, to see that everything works. Do not quote these figures.**\n\n'
     : '';
   const made = `Made by \`${result.command}\` (\`npm run bench:delta\`) on ${result.date.slice(0, 10)}, at most ${result.trials} trials.`;
-  const beside = { large: leftBeside(folder, 'large-pair.json'), engines: leftBeside(folder, 'engines.json') };
+  const beside = {
+    large: leftBeside(folder, 'large-pair.json'),
+    engines: comparedRows(leftBeside(folder, 'engines.json') ?? before),
+  };
   const judged = judgeDeltas(result.pairs, beside);
   const rows = judged.map(({ target, measured, verdict }) => [
     target,
@@ -136,6 +141,6 @@ export function keptSection(text) {
 export function replaceDeltaSection(file, result, folder) {
   const text = readFileSync(file, 'utf8');
   const old = keptSection(text);
-  const section = deltaSection(result, folder);
+  const section = deltaSection(result, folder, text);
   writeFileSync(file, old === '' ? `${text.trimEnd()}\n\n${section}\n` : text.replace(old, () => section));
 }

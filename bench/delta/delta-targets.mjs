@@ -8,7 +8,7 @@ import { showBytes } from '../lib/figures.mjs';
  * @typedef {import('./delta-section.mjs').Tool} Tool
  * @typedef {{ target: string, measured: string, verdict: string }} Judged
  * @typedef {{ targetBytes: number, date: string, diff: { rssBytes: number }, patch: { rssBytes: number } }} LargeResult
- * @typedef {{ rows: readonly { name: string, native?: object, typescript?: object }[] }} EnginesResult
+ * @typedef {readonly { name: string, both: boolean }[]} ComparedEngines
  */
 
 const MIB = 2 ** 20;
@@ -157,16 +157,15 @@ function fromDisk(large) {
 
 /**
  * Whether the table of native and TypeScript holds every engine, both ways.
- * @param {EnginesResult | undefined} engines
+ * @param {ComparedEngines | undefined} engines
  * @returns {Judged}
  */
 function oneTable(engines) {
   const target = '7: native beside TypeScript, one table, every engine both ways';
-  if (engines === undefined) return { target, measured: 'nothing measured', verdict: 'not measured' };
+  if (engines === undefined || engines.length === 0)
+    return { target, measured: 'nothing measured', verdict: 'not measured' };
   const wanted = ENGINES.flatMap((name) => [`${name} diff`, `${name} patch`]);
-  const both = (/** @type {string} */ name) =>
-    engines.rows.some((row) => row.name === name && row.native !== undefined && row.typescript !== undefined);
-  const missing = wanted.filter((name) => !both(name));
+  const missing = wanted.filter((name) => !engines.some((row) => row.name === name && row.both));
   const measured = `${wanted.length - missing.length} of ${wanted.length}, in the section below`;
   return { target, measured, verdict: missing.length === 0 ? 'met' : `missed: ${missing.join(', ')}` };
 }
@@ -254,7 +253,7 @@ const MEMORY = [['6: `fast` peak memory at most source + target + 64 MiB, whole 
 /**
  * Figures 1 to 7.
  * @param {readonly PairResult[]} measured
- * @param {{ large?: LargeResult | undefined, engines?: EnginesResult | undefined }} [beside] figures that other programs took
+ * @param {{ large?: LargeResult | undefined, engines?: ComparedEngines | undefined }} [beside] figures that other programs took
  * @returns {Judged[]}
  */
 export function judgeDeltas(measured, { large, engines } = {}) {

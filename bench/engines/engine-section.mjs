@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { showTimes, svgText, table } from '../lib/figures.mjs';
-import { writeSection } from '../lib/marked-section.mjs';
+import { sectionOf, writeSection } from '../lib/marked-section.mjs';
 import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
 
 /** @typedef {import('../lib/measured-parts.mjs').PartResults} PartResults */
@@ -39,6 +39,22 @@ function cells({ name, size, bytes, native, typescript }) {
 
 /** The size that is drawn; a quick run has one only. @param {PartResults} result @returns {string} */
 const drawnSize = (result) => (result.quick ? rowsOf(result)[0]?.size : '4 MB');
+
+/**
+ * Of each row, whether both engines were measured: from results, or from a document that has the table.
+ * @param {PartResults | string} from
+ * @returns {{ name: string, both: boolean }[]}
+ */
+export function comparedRows(from) {
+  if (typeof from !== 'string')
+    return rowsOf(from).map(({ name, typescript }) => ({ name, both: typescript !== undefined }));
+  const isRate = (/** @type {string} */ cell) => / [MG]B\/s$/.test(cell);
+  return sectionOf(from, 'engines')
+    .split('\n')
+    .map((line) => line.slice(2).split(' | '))
+    .filter(([, , native = '']) => isRate(native))
+    .map(([name = '', , , typescript = '']) => ({ name, both: isRate(typescript) }));
+}
 
 /** One row for each engine or hash and size. @param {PartResults} result */
 export const engineTable = (result) => table(HEAD, rowsOf(result).map(cells), 2);

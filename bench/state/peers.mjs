@@ -67,19 +67,40 @@ export async function olderDelta(engine, source, target) {
 }
 
 /**
- * `zstd --patch-from`, level 3, one thread: bytes and processor milliseconds, start of the program included.
+ * zstd as a program, one thread: bytes and processor milliseconds, start of the program included.
+ * @param {readonly string[]} words
+ * @param {string} out
+ */
+function zstdRun(words, out) {
+  const all = ['-f', '%U %S', 'zstd', '-q', '-f', '--single-thread', ...words, '-o', out];
+  const run = spawnSync('/usr/bin/time', all, { encoding: 'utf8' });
+  if (run.status !== 0) throw new Error(`zstd: ${run.stderr || run.error?.message}`);
+  const [user = 0, system = 0] = (run.stderr.trim().split('\n').pop() ?? '').split(' ').map(Number);
+  return { bytes: statSync(out).size, cpuMs: (user + system) * 1000 };
+}
+
+/**
+ * `zstd --patch-from`, level 3.
  * @param {string} directory
  * @param {Buffer} source
  * @param {Buffer} target
  */
 export function zstdPatch(directory, source, target) {
-  const [from, to, out] = ['source', 'target', 'delta'].map((name) => join(directory, name));
-  writeFileSync(/** @type {string} */ (from), source);
-  writeFileSync(/** @type {string} */ (to), target);
+  const [from, to] = [join(directory, 'source'), join(directory, 'target')];
+  writeFileSync(from, source);
+  writeFileSync(to, target);
   const log = Math.min(31, Math.max(10, Math.ceil(Math.log2(source.length + target.length + 1))));
-  const words = ['-q', '-f', '-3', '--single-thread', `--long=${log}`, `--patch-from=${from}`, `${to}`, '-o', `${out}`];
-  const run = spawnSync('/usr/bin/time', ['-f', '%U %S', 'zstd', ...words], { encoding: 'utf8' });
-  if (run.status !== 0) throw new Error(`zstd: ${run.stderr || run.error?.message}`);
-  const [user = 0, system = 0] = (run.stderr.trim().split('\n').pop() ?? '').split(' ').map(Number);
-  return { bytes: statSync(/** @type {string} */ (out)).size, cpuMs: (user + system) * 1000 };
+  return zstdRun(['-3', `--long=${log}`, `--patch-from=${from}`, to], join(directory, 'delta'));
+}
+
+/**
+ * The state by itself.
+ * @param {string} directory
+ * @param {Buffer} state
+ * @param {number} level
+ */
+export function zstdAlone(directory, state, level) {
+  const from = join(directory, 'source');
+  writeFileSync(from, state);
+  return zstdRun([`-${level}`, from], join(directory, 'delta'));
 }

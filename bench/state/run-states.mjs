@@ -3,7 +3,7 @@
  * run. Writes bench/results/state/state.json and the section of docs/performance.md after each part; parts that are not
  * chosen stay as they are.
  *
- *   node bench/state/run-states.mjs [--quick] [--only=workloads,scaling,concurrency,redis,guest,checkpoints]
+ *   node bench/state/run-states.mjs [--quick] [--only=workloads,noise,dictionary,long,scaling,...]
  *                            [--out docs/performance.md] [--results bench/results/state]
  *
  * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time. What cannot be had
@@ -26,7 +26,7 @@ import { writeStates } from './state-section.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 const TRIAL = fileURLToPath(new URL('trial.mjs', import.meta.url));
-const PARTS = ['workloads', 'scaling', 'concurrency', 'redis', 'guest', 'checkpoints'];
+const PARTS = ['workloads', 'noise', 'dictionary', 'long', 'scaling', 'concurrency', 'redis', 'guest', 'checkpoints'];
 
 const { values: options } = parseArgs({
   options: {
@@ -77,6 +77,11 @@ try {
     Object.fromEntries(
       Object.keys(WORKLOADS).map((name) => [name, middle({ kind: 'workload', name, times: quick ? 2 : 15 })]),
     ),
+  );
+  await part('noise', () => trial({ kind: 'noise', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 2 : 9 }));
+  await part('dictionary', () => trial({ kind: 'dictionary', states: quick ? 100 : 500 }));
+  await part('long', () =>
+    trial({ kind: 'long', bytes: quick ? 9 << 20 : 4.5 * 2 ** 30, changes: quick ? 9 : 10_000 }),
   );
   await part('scaling', () =>
     [1, 10, 100].map((keys) => trial({ kind: 'scaling', keys, bytes: quick ? 1 << 18 : 8 << 20 })),

@@ -1,7 +1,9 @@
 /** The section of docs/performance.md about the state encoder, between two marks. */
 import { showBytes, showMs, table } from '../lib/figures.mjs';
+import { judgedBlock } from '../lib/judged.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
 import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
+import { judgeStates } from './state-targets.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 /** @param {number} bytes @param {number} ms */
@@ -11,9 +13,8 @@ const rate = (bytes, ms) => `${(bytes / ms / 1e6).toFixed(2)} GB/s`;
 function workloadRows(results, fair) {
   return Object.entries(WORKLOADS)
     .filter(([name, { fair: isFair = false }]) => isFair === fair && results[name])
-    .map(([name, { title, full = false, claimed, measured }]) => {
+    .map(([name, { title, claimed, measured }]) => {
       const { own, older, bound, xbzrle, zstd } = results[name];
-      const ours = full ? own.full : own.bytes;
       const limit = fair
         ? bound === undefined
           ? ''
@@ -24,10 +25,10 @@ function workloadRows(results, fair) {
       const times = (older.cpuMs / own.encode.cpuMs).toFixed(1);
       return [
         title,
-        `**${showBytes(ours)}**`,
+        `**${showBytes(own.bytes)}**`,
         limit,
         showBytes(older.bytes),
-        showBytes(xbzrle),
+        xbzrle === undefined ? '–' : showBytes(xbzrle),
         showBytes(zstd.bytes),
         rate(own.stateBytes, own.encode.cpuMs),
         rate(own.stateBytes, own.decode.cpuMs),
@@ -53,6 +54,40 @@ function seriesTable(title, rows) {
   return `**${title}**\n\n${table(head, body)}`;
 }
 
+/** What single states take: noise, dictionaries, one beyond 4 GiB. @param {Record<string, any>} parts */
+function otherBlocks({ noise, dictionary, long }) {
+  const blocks = [];
+  if (noise) {
+    const { bytes, added, encodeMs, copyMs, sha256Ms } = noise;
+    blocks.push(
+      `**Noise**: ${showBytes(bytes)} that cannot be compressed go out as they are with ${added} B around them, in ${showMs(encodeMs)}: ` +
+        `the baseline is copied and the state hashed. A copy alone takes ${showMs(copyMs)}, SHA-256 ${showMs(sha256Ms)}.`,
+    );
+  }
+  if (dictionary) {
+    const rows = Object.entries(dictionary).map(([name, { stateBytes, alone, trained, dictionaries }]) => [
+      name,
+      showBytes(stateBytes),
+      showBytes(alone),
+      showBytes(trained),
+      `${(100 * (1 - trained / alone)).toFixed(1)} %`,
+      `${dictionaries}`,
+    ]);
+    const head = ['class', 'state', 'message alone', 'with dictionary', 'saved', 'trained'];
+    blocks.push('**Dictionaries** on states that training did not see, what carries them counted', table(head, rows));
+  }
+  if (long) {
+    const turns = long.turns.map(
+      (/** @type {any} */ { turn, messageBytes, ms }) => `${turn}: ${showBytes(messageBytes)} in ${showMs(ms)}`,
+    );
+    blocks.push(
+      `**A file of ${showBytes(long.bytes)}** through \`encodeStream\` and \`decodeStream\`, compared by SHA-256, its time included: ${turns.join('; ')}. ` +
+        `The encoder keeps ${showBytes(long.baselineMemoryBytes)} of page hashes.`,
+    );
+  }
+  return blocks;
+}
+
 /** @param {import('../lib/measured-parts.mjs').PartResults} result */
 function sectionText(result) {
   const { parts } = result;
@@ -61,7 +96,10 @@ function sectionText(result) {
     madeBy(result, 'npm run bench:state'),
     'Messages are counted whole: key, digests, checksum. Rates are state bytes by processor time of all threads, hence those of one core, ' +
       'with both digests computed and checked. Every message was decoded and compared in the same run. "Older path" is that of the ' +
-      'older system written again: XOR over everything, zstd level 3, no digest; XBZRLE is a plain reference of what QEMU sends.',
+      'older system written again: XOR over everything, zstd level 3, no digest; XBZRLE is a plain reference of what QEMU sends. Of a first ' +
+      'message, which has nothing to refer to, both stand for zstd of the state alone. Deltas were taken with `level: 3`, `minCompressionRatio: 1` ' +
+      'and `deltasMax` without a limit, so that each is one; the rest with the defaults.',
+    judgedBlock(judgeStates(parts)),
   ];
   if (parts.workloads) {
     const head = ['message', 'delta', 'XBZRLE', 'zstd --patch-from', 'encode', 'decode', 'older path'];
@@ -80,6 +118,7 @@ function sectionText(result) {
       table(of('information'), workloadRows(parts.workloads, true)),
     );
   }
+  blocks.push(...otherBlocks(parts));
   if (parts.redis)
     blocks.push(
       seriesTable('Process memory of redis-server under load, each dump against the one before', parts.redis),

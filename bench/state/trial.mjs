@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
-import { olderDelta, xbzrleBytes, zstdPatch } from './peers.mjs';
+import { dictionary, long, noise } from './other-trials.mjs';
+import { olderDelta, xbzrleBytes, zstdAlone, zstdPatch } from './peers.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 const { loadEngine, StateDecoder, StateEncoder } = await import(
@@ -55,12 +56,45 @@ async function pairTrial(source, target, times) {
   return { full: full.messageBytes, bytes: messageBytes, kind, engines, encode, decode, stateBytes: target.length };
 }
 
+/**
+ * First messages, each of a key that the encoder has not seen, and what the same state takes coded alone.
+ * @param {Buffer} state
+ * @param {{ times: number, level: number, directory: string }} how
+ */
+async function firstTrial(state, { times, level, directory }) {
+  const encoder = new StateEncoder({ level });
+  const decoder = new StateDecoder();
+  let keys = 0;
+  let message = await encoder.encode('vm-0', state);
+  const encode = await timed(times, async () => {
+    keys += 1;
+    message = await encoder.encode(`vm-${keys}`, state);
+  });
+  const decode = await timed(times, async () => {
+    const { bytes } = await decoder.decode(message.parts);
+    if (!bytes.equals(state)) throw new Error('another state came back');
+  });
+  const { kind, engines, messageBytes } = message;
+  if (kind !== 'full') throw new Error('a first message is no delta');
+  await encoder.close();
+  await decoder.close();
+  const engine = loadEngine();
+  let bytes = 0;
+  const older = await timed(Math.max(3, times >> 1), async () => {
+    bytes = (await engine.compress(state, { level })).length;
+  });
+  return {
+    own: { full: messageBytes, bytes: messageBytes, kind, engines, encode, decode, stateBytes: state.length },
+    older: { bytes, ...older },
+    zstd: zstdAlone(directory, state, level),
+  };
+}
+
 /** @param {{ name: string, times: number, directory: string }} job */
 async function workload({ name, times, directory }) {
-  const made = /** @type {{ make: () => { source: Buffer, target: Buffer, bound?: number } }} */ (
-    WORKLOADS[name]
-  ).make();
-  const { source, target, bound } = made;
+  const { make, full = false, level = 3 } = /** @type {typeof WORKLOADS[string]} */ (WORKLOADS[name]);
+  const { source, target, bound } = make();
+  if (full) return firstTrial(target, { times, level, directory });
   const own = await pairTrial(source, target, times);
   const engine = loadEngine();
   let olderBytes = 0;
@@ -143,7 +177,7 @@ async function concurrency({ rounds }) {
   return { operations, deltaHitRate, failures, lost, rssMax, perSecond: operations / seconds };
 }
 
-const KINDS = { workload, series, scaling, concurrency };
+const KINDS = { workload, series, scaling, concurrency, dictionary, noise, long };
 const job = JSON.parse(process.argv[2] ?? '{}');
 const directory = mkdtempSync(join(job.directory, 'trial-'));
 try {

@@ -60,10 +60,11 @@ const vary = (text) => {
 
 /**
  * Makes the pair of states of a workload. `claimed` is what the older system's documents say, `measured` what it took
- * when it was run again, both bytes. `full`: the figure is that of the first message.
+ * when it was run again, both bytes; `claimedRates` are bytes a second, of coding and of decoding. `full`: what is measured is a
+ * first message, of `level` where the older test chose one.
  * @type {Readonly<Record<string, {
  *   readonly title: string, readonly full?: boolean, readonly claimed?: number, readonly measured?: number,
- *   readonly fair?: boolean, readonly make: () => { source: Buffer, target: Buffer, bound?: number } }>>}
+ *   readonly claimedRates?: readonly [number, number], readonly level?: number, readonly fair?: boolean, readonly make: () => { source: Buffer, target: Buffer, bound?: number } }>>}
  */
 export const WORKLOADS = {
   repetitive: {
@@ -101,7 +102,28 @@ export const WORKLOADS = {
       return { source, target: source };
     },
   },
-  variation: { title: '16 MiB, every 10th byte another', make: () => vary('VM_MEMORY_PAGE_ZEROED_') },
+  'one-mebibyte': {
+    title: '1 MiB repetitive, first message',
+    full: true,
+    make: () => {
+      const source = repeated('MEMORY_PAGE_PATTERN_', MIB);
+      return { source, target: source };
+    },
+  },
+  'level-nine': {
+    title: '1 MiB repetitive, level 9, first message',
+    full: true,
+    level: 9,
+    make: () => {
+      const source = repeated('VM_MEMORY_HIGHLY_REPETITIVE_PATTERN_DATA_', MIB);
+      return { source, target: source };
+    },
+  },
+  variation: {
+    title: '16 MiB, every 10th byte another (the throughput pair)',
+    claimedRates: [196e6, 353e6],
+    make: () => vary('VM_MEMORY_PAGE_ZEROED_'),
+  },
   'fair-one-percent': {
     title: '1 MiB random, 1 % of its bytes at random places to random values',
     fair: true,

@@ -61,6 +61,8 @@ export async function shapedLines({ directory, quick }) {
           streams1: await ours(wan, quick ? bytes : bytes / 8, 1),
           streams4: await ours(wan, bytes, 4),
           longStreams4: await ours(wan, longBytes, 4),
+          streams8: await ours(wan, bytes, 8),
+          longStreams8: await ours(wan, longBytes, 8),
           streams16: await ours(wan, bytes, 16),
           longStreams16: await ours(wan, longBytes, 16),
           streams64: await ours(wan, bytes, 64),

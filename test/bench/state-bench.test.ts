@@ -21,14 +21,18 @@ describe('bench:state', () => {
     const marks = ['<!-- states: made by bench/state/run-states.mjs -->', '<!-- end of states -->'];
     writeFileSync(out, `# Performance\n\nbefore\n\n${marks[0]}\nold\n${marks[1]}\n\nbehind\n`);
     const program = path.join(projectRoot, 'bench', 'state', 'run-states.mjs');
-    const words = ['--quick', '--only=scaling,concurrency', `--out=${out}`, `--results=${directory}`];
+    const words = ['--quick', '--only=scaling,concurrency,noise,long', `--out=${out}`, `--results=${directory}`];
     const run = spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 120_000 });
     expect(run.status, run.stderr).toBe(0);
     const { parts, missing } = JSON.parse(readFileSync(path.join(directory, 'state.json'), 'utf8'));
     expect(missing).toEqual({});
     expect(parts.concurrency).toMatchObject({ operations: 1000, lost: 0, failures: 0 });
     expect(parts.scaling.map(({ deltaHits }: { deltaHits: number }) => deltaHits)).toEqual([1, 10, 100]);
+    expect(parts.long.deltaHits).toBe(1);
+    expect(parts.noise.added).toBeLessThan(200);
     const text = readFileSync(out, 'utf8');
+    expect(text).toContain('| 100 keys from 10 workers: no lost update | 0 lost, 0 failures | met |');
+    expect(text).toMatch(/\| a state beyond 4 GiB comes back exactly \|.* \| not measured \|/);
     expect([
       text.startsWith(`# Performance\n\nbefore\n\n${marks[0]}`),
       text.endsWith(`${marks[1]}\n\nbehind\n`),

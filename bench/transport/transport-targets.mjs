@@ -1,0 +1,120 @@
+/** What the figures of the transport are to reach, whether they do, and, where not, by how much, why, and what would close it. */
+import { showBytes } from '../lib/figures.mjs';
+import { judged } from '../lib/judged.mjs';
+
+/** Bytes a second with TLS 1.3, in GB. */
+const TLS_GB = 0.8;
+const RSYNC_TIMES = 1.2;
+/** Memory of either end, beside the 64 MiB that the sender of these figures holds to send. */
+const MEMORY_BYTES = 128 * 2 ** 20;
+const OWN_BYTES = 64 * 2 ** 20;
+/** Shares of a line that are to be reached, by round trip and loss. */
+const LINES = [
+  { rttMs: 20, lossPercent: 0, share: 0.9 },
+  { rttMs: 20, lossPercent: 0.1, share: 0.9 },
+  { rttMs: 80, lossPercent: 0, share: 0.9 },
+  { rttMs: 80, lossPercent: 0.1, share: 0.9 },
+  { rttMs: 80, lossPercent: 1, share: 0.8 },
+];
+/** Below the best fixed count. */
+const BELOW = 0.05;
+
+const REASONS = {
+  loopback:
+    'iperf3 neither reads nor checks a byte; ours hashes each one twice at either end (XXH3 of the frame, BLAKE3 of the blob: 0.16 s/GB and ' +
+    'end) and copies it out of the kernel, all on two threads of one core that both ends share. What would close it: blobs whose digest is ' +
+    'known on both sides, and a third and fourth processor for the hashing.',
+  tls: 'TLS of Node alone takes 0.7 s/GB at either end, in pieces of 16 KB. What would close it: TLS in the addon.',
+  file:
+    'half of the processor time of the receiver is the copy into the page cache, and every byte is hashed at both ends. What would close it: ' +
+    'direct writes of received files.',
+  lines:
+    'the start counts: until the streams are up to speed a second has passed at 80 ms, of ten. What would close it: streams that begin at the ' +
+    'rate that an earlier session found.',
+  fixed:
+    'single runs differ by as much from one to the next. What would close it: medians of more runs than an hour has room for.',
+  memory:
+    'buffers of sockets and of TLS are outside our bound, and V8 returns memory late. What would close it: smaller pieces of TLS, as above.',
+};
+
+/** @param {Record<string, any>} parts */
+function localTargets({ loopback, tls, files, changed }) {
+  const auto = loopback?.['diffkeeper, auto'];
+  const peer = loopback?.['iperf3 -P 16'];
+  const times = auto && peer ? auto.rate / peer.rate : undefined;
+  const secure = tls?.['diffkeeper, TLS 1.3'];
+  const file = files && files.rows['rsync -W'].seconds / files.rows['diffkeeper send'].seconds;
+  const state = changed && changed.rows['rsync --inplace'].seconds / changed.rows['diffkeeper, state delta'].seconds;
+  const one = (/** @type {number | undefined} */ value, /** @type {string} */ unit) =>
+    value === undefined ? [] : [`${value.toFixed(2)}${unit}`];
+  const ends = Object.entries({ ...loopback, ...tls }).filter(([name]) => name.startsWith('diffkeeper'));
+  const most = ends.map(([name, { sendRss, receiveRss }]) => ({
+    name,
+    bytes: Math.max(sendRss - OWN_BYTES, receiveRss),
+  }));
+  const end = (/** @type {{ name: string, bytes: number }} */ { name, bytes }) => `${name} ${showBytes(bytes)}`;
+  return [
+    judged(
+      'loopback at least 1.0 times iperf3 -P 16, verified',
+      one(times, 'x'),
+      times < 1 ? one(times, 'x') : [],
+      REASONS.loopback,
+    ),
+    judged(
+      `TLS 1.3 at least ${TLS_GB} GB/s on two cores`,
+      one(secure?.rate, ' GB/s'),
+      secure?.rate < TLS_GB ? one(secure.rate, ' GB/s') : [],
+      REASONS.tls,
+    ),
+    judged(
+      `a file at least ${RSYNC_TIMES} times as fast as rsync -W`,
+      one(file, 'x'),
+      file < RSYNC_TIMES ? one(file, 'x') : [],
+      REASONS.file,
+    ),
+    judged('1 % of a state sooner than rsync --inplace', one(state, 'x'), state < 1 ? one(state, 'x') : []),
+    judged(
+      `at most ${showBytes(MEMORY_BYTES)} at each end, what is sent apart`,
+      most.map(end),
+      most.filter(({ bytes }) => bytes > MEMORY_BYTES).map(end),
+      REASONS.memory,
+    ),
+  ];
+}
+
+/** @param {{ mbit: number, rows: readonly any[] }} shaped */
+function lineTargets({ mbit, rows }) {
+  const wanted = LINES.flatMap((line) => {
+    const row = rows.find(({ rttMs, lossPercent }) => rttMs === line.rttMs && lossPercent === line.lossPercent);
+    return row === undefined ? [] : [{ ...line, name: `${line.rttMs} ms ${line.lossPercent} %`, row }];
+  });
+  const share = (/** @type {any} */ { name, row }) => `${name}: ${((100 * row.longAuto) / mbit).toFixed(1)} %`;
+  const best = (/** @type {any} */ row) =>
+    Math.max(...Object.entries(row).flatMap(([key, value]) => (/^longStreams/.test(key) ? [Number(value)] : [])));
+  const below = rows.map((row) => ({
+    name: `${row.rttMs} ms ${row.lossPercent} %`,
+    below: 1 - row.longAuto / best(row),
+  }));
+  const apart = (/** @type {{ name: string, below: number }} */ { name, below: by }) =>
+    `${name}: ${(100 * by).toFixed(1)} %`;
+  return [
+    judged(
+      'of a line of 300 Mbit/s in 10 s, start included: at least 90 % (80 % at 80 ms, 1 %)',
+      wanted.map(share),
+      wanted.filter(({ row, share: least }) => row.longAuto < least * mbit).map(share),
+      REASONS.lines,
+    ),
+    judged(
+      `automatic count at most ${100 * BELOW} % below the best fixed one, 10 s`,
+      below.map(apart),
+      below.filter(({ below: by }) => by > BELOW).map(apart),
+      REASONS.fixed,
+    ),
+  ];
+}
+
+/** @param {Record<string, any>} parts of the results */
+export const judgeTransport = (parts) => [
+  ...localTargets(parts),
+  ...lineTargets(parts.shaped ?? { mbit: 1, rows: [] }),
+];
