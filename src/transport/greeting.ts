@@ -3,9 +3,9 @@ import { createHmac, DiffKeeperError, LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
 import type { Rights } from './types.js';
 
-/** Versions of the protocol that this release speaks. */
+/** Versions of the protocol that this release speaks. In 2, errors may say what a state decoder lacks. */
 export const VERSION_MIN = 1;
-export const VERSION_MAX = 1;
+export const VERSION_MAX = 2;
 export const SESSION_ID_BYTES = 16;
 export const SECRET_BYTES = 32;
 export const TOKEN_BYTES = 16;

@@ -22,6 +22,8 @@ import { decodeError, encodeError } from './wire-error.js';
 export interface InboxParts {
   readonly engine: Engine;
   readonly peer: Peer;
+  /** Of the protocol. */
+  readonly version: number;
   readonly windowBytes: number;
   control(type: FrameType, payload?: Uint8Array, fields?: FrameFields): void;
   /** Something happened that no one waits for: ends the session. */
@@ -130,7 +132,7 @@ export class Inbox {
     const open = this.#open.get(id);
     if (open === undefined) return;
     this.#end(id);
-    this.#parts.control(FRAME.reject, encodeError(error), { id });
+    this.#parts.control(FRAME.reject, encodeError(error, this.#parts.version), { id });
     void open.blob?.abort(error instanceof Error ? error : new Error(String(error)));
   }
 

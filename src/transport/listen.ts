@@ -147,7 +147,8 @@ class TransportListener implements Listener {
     const secret = randomBytes(SECRET_BYTES);
     const streamsMax = this.#settings.streams.maximum;
     const { windowBytes } = this.#settings;
-    const welcome = { version: VERSION_MAX, windowBytes, sessionId: id, secret, streamsMax, rights };
+    const version = Math.min(hello.versionMax, VERSION_MAX);
+    const welcome = { version, windowBytes, sessionId: id, secret, streamsMax, rights };
     link.send(FRAME.welcome, encodeWelcome(welcome));
     const session = new TransportSession({
       settings: this.#settings,
@@ -155,7 +156,7 @@ class TransportListener implements Listener {
       peer: { name: link.name, address: link.address, rights },
       // Who came has chosen to: it answers what it set up itself.
       granted: 'admin',
-      version: VERSION_MAX,
+      version,
       sendWindowBytes: hello.windowBytes,
       streamsMax,
     });

@@ -19,6 +19,7 @@ interface Waiting {
 
 export class RequestDesk {
   readonly #control: ControlSend;
+  readonly #version: number;
   readonly #handlers = new Map<string, RequestHandler>();
   readonly #waiting = new Map<number, Waiting>();
   /** Questions of the other side that are being answered. */
@@ -30,8 +31,10 @@ export class RequestDesk {
   #unfinished = 0;
   #failure: DiffKeeperError | undefined;
 
-  constructor(control: ControlSend) {
+  /** @param version of the protocol */
+  constructor(control: ControlSend, version: number) {
     this.#control = control;
+    this.#version = version;
   }
 
   get open(): number {
@@ -144,7 +147,7 @@ export class RequestDesk {
       }
       return { type: FRAME.response, payload: answer };
     } catch (error) {
-      return { type: FRAME.failure, payload: encodeError(error) };
+      return { type: FRAME.failure, payload: encodeError(error, this.#version) };
     }
   }
 

@@ -28,7 +28,10 @@ export interface Sender {
   readonly totals: TransportTotals;
   /** Resolves with the receiver's answer once it has the blob durable. A lost connection is made anew, and it goes on. */
   send(blob: BlobSource, options?: SendOptions): Promise<Buffer>;
-  /** A message of the state encoder, for `onState` of the receiver. Throws what that throws, with its code. */
+  /**
+   * A message of the state encoder, for `onState` of the receiver. Throws what that throws, with its code; what the decoder
+   * there lacks is in `facts`: `key` always, `baselineId`, `expected` and `name` unless the receiver is of an early release.
+   */
   sendState(key: string, message: Uint8Array, options?: SendOptions): Promise<Buffer>;
   /** A file, which arrives under `name`. */
   sendFile(path: string, name: string, options?: SendOptions): Promise<Buffer>;
@@ -123,7 +126,12 @@ class ReconnectingSender implements Sender {
 
   sendState(key: string, message: Uint8Array, options: SendOptions = {}): Promise<Buffer> {
     // Each message is sent once: its own key is random, that of the state travels beside it.
-    return this.send(bytesBlob('state', randomBytes(16), message, Buffer.from(key)), options);
+    return this.send(bytesBlob('state', randomBytes(16), message, Buffer.from(key)), options).catch(
+      (error: unknown) => {
+        if (!isDiffKeeperError(error) || !isLack(error.code) || error.facts.key !== undefined) throw error;
+        throw new DiffKeeperError(error.code, error.message, { ...error.facts, key }, error);
+      },
+    );
   }
 
   async sendFile(path: string, name: string, options: SendOptions = {}): Promise<Buffer> {
@@ -172,6 +180,10 @@ class ReconnectingSender implements Sender {
 
 function aborted(signal: AbortSignal | undefined): DiffKeeperError {
   return new DiffKeeperError('DK_ABORTED', 'sending was aborted', {}, signal?.reason);
+}
+
+function isLack(code: string): boolean {
+  return /^DK_(BASELINE_MISSING|BASELINE_MISMATCH|DICTIONARY_MISSING)$/.test(code);
 }
 
 function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined {

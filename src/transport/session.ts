@@ -78,12 +78,12 @@ export class TransportSession implements Session {
     this.#streams = new StreamSet(control, Math.min(parts.streamsMax, firstStreams(settings.streams, control)));
     const limit = new RateLimit(settings.rateLimit, settings.clock);
     const { engine, pool, clock, windowBytes } = settings;
-    const { sendWindowBytes } = parts;
+    const { sendWindowBytes, version } = parts;
     const shared = { engine, pool, clock, control: send };
     const silenceMs = SILENT_INTERVALS_MAX * settings.keepaliveMs;
     this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: sendWindowBytes, silenceMs });
-    this.#inbox = new Inbox({ engine, peer, windowBytes, control: send, fail: (error) => this.#end(error) });
-    this.#desk = new RequestDesk(send);
+    this.#inbox = new Inbox({ engine, peer, version, windowBytes, control: send, fail: (error) => this.#end(error) });
+    this.#desk = new RequestDesk(send, version);
     const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
     this.#meter = new SessionMeter({ streams, outbox, inbox, windowBytes: sendWindowBytes, clock });
     this.#count = new StreamCount({ settings, streams, outbox, maximum: parts.streamsMax });

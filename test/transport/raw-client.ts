@@ -61,8 +61,8 @@ export class RawClient {
     return this.frames.shift();
   }
 
-  async hello(): Promise<Welcome> {
-    this.write(frameBytes(FRAME.hello, encodeHello({ versionMin: 1, versionMax: 1, windowBytes: 2 << 20 })));
+  async hello(versionMax = 1): Promise<Welcome> {
+    this.write(frameBytes(FRAME.hello, encodeHello({ versionMin: 1, versionMax, windowBytes: 2 << 20 })));
     const frame = await this.next();
     return decodeWelcome((frame as Frame).payload);
   }
