@@ -4,7 +4,6 @@ import * as path from 'node:path';
 import type { WatchOptions } from '../capture/capture.js';
 import { parseControl, parseMetricsAddress } from '../control/control.js';
 import { isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
-import { openStoreOrImport } from '../migrate/migrate.js';
 import type { Store } from '../store/store.js';
 import { ControlPanel } from './control-panel.js';
 import { Doors } from './doors.js';
@@ -20,6 +19,7 @@ import { Replicas } from './replicas.js';
 import { SignalRelay } from './signals.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
 import { StopRequest } from './stop-request.js';
+import { openInTurn } from './store-turn.js';
 import { checkSupervision, Supervisor } from './supervisor.js';
 import type { SidecarOptions } from './types.js';
 
@@ -51,9 +51,10 @@ interface Run {
  * Runs a command beside its state directory and returns the exit code: the child's own, 128 + N when signal N ended
  * it, 126 when it cannot be executed, 127 when it was not found. Without a child: 0 when asked to end.
  *
- * Throws when the application could not be started because of us: DK_NO_STORE, DK_STORE_LOCKED, DK_STATE_DIR,
- * DK_STATE_DIR_LOCKED, DK_PARTIAL (damaged state), DK_DISK_FULL ...; TypeError, RangeError and DK_CONFIG for wrong
- * options. Once the child runs, trouble is logged and never stops it.
+ * Throws when the application could not be started because of us: DK_NO_STORE, DK_STORE_LOCKED (at once when a sidecar or
+ * a watch keeps the store, after 10 s when something else has it), DK_STATE_DIR, DK_STATE_DIR_LOCKED, DK_PARTIAL (damaged
+ * state), DK_DISK_FULL ...; TypeError, RangeError and DK_CONFIG for wrong options. Once the child runs, trouble is logged
+ * and never stops it.
  */
 export async function runSidecar(options: SidecarOptions): Promise<number> {
   checkOptions(options);
@@ -72,7 +73,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   let replicas: Replicas | undefined;
   try {
     await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
-    store = await openStoreOf(options, logger);
+    store = await openStoreOf(options, logger, stop.controller.signal);
     panel = new ControlPanel({ options, store, figures, logger });
     await panel.open();
     doors = new Doors(store, panel, logger);
@@ -133,9 +134,9 @@ function checkOptions(options: SidecarOptions): void {
   if (metricsAddress !== undefined) parseMetricsAddress(metricsAddress);
 }
 
-async function openStoreOf(options: SidecarOptions, logger: Logger): Promise<Store> {
+async function openStoreOf(options: SidecarOptions, logger: Logger, signal: AbortSignal): Promise<Store> {
   if (typeof options.store !== 'string') return options.store;
-  return openStoreOrImport(options.store, { ...options.storeOptions, create: true, logger });
+  return openInTurn(options.store, { ...options.storeOptions, create: true }, { logger, signal });
 }
 
 /** The first capture before the start is made like all others. */

@@ -155,6 +155,17 @@ export class OwnerConnection implements MetaReader {
     }
   }
 
+  /** Whether `tag` may be asked of it: only who watches over a directory can name the state of one. */
+  async takesTags(): Promise<boolean> {
+    try {
+      await this.#ask(ASK.tag, new Uint8Array(0));
+      return true;
+    } catch (error) {
+      // No text names nothing. Who takes tags at all says that this one is bad.
+      return isDiffKeeperError(error, 'DK_ARGUMENT');
+    }
+  }
+
   /** Names the newest state; gives the sequence of the checkpoint that carries the text. Throws DK_STORE_LOCKED. */
   async tag(text: string): Promise<number> {
     return new ByteReader(await this.#ask(ASK.tag, Buffer.from(text)), 'DK_IO', 'answer to a tag').varint();

@@ -3,7 +3,7 @@
  *
  *   frame    := u32 length of what follows, u8 kind, body
  *   request  := kind: see `ASK`;  hello: "DKREAD" u8 version, store id[16];  get: keys;  range: see `encodeRange`;
- *               tag: the text
+ *               tag: the text; none asks whether tags are taken: DK_ARGUMENT, or DK_STORE_LOCKED
  *   answer   := kind 0: the body of the request's answer; kind 1: error := varint bytes, code, varint bytes, message
  *   keys     := varint count, (varint bytes, key)*
  *   values   := varint count, (varint 0 for none, else bytes + 1, value)*: of the first keys, at least of one

@@ -55,6 +55,24 @@ async function openShared(root: string, options: StoreOptions, known?: StoreKeys
 }
 
 /**
+ * Whether a process keeps the store and watches over a directory with it (a sidecar, a watch), as far as it lets itself
+ * be asked. Commands that have the store for a while do not.
+ */
+export async function isStoreKept(root: string): Promise<boolean> {
+  const paths = storePaths(root);
+  const found = existsSync(paths.socket) ? await findMarker(paths) : null;
+  if (!found) return false;
+  const { checksum } = openTools({});
+  const owner = await OwnerConnection.open(paths.socket, {
+    path: paths.root,
+    id: found.marker.id,
+    checksum,
+    cipher: null,
+  });
+  return owner ? owner.takesTags().finally(() => owner.close()) : false;
+}
+
+/**
  * Has the newest state named by the process that owns the store: it captures what has changed, and the checkpoint
  * carries the text. Null for a store that this process owns.
  *

@@ -9,7 +9,7 @@ export { type ShareOptions, type Sharing, shareStore } from './owner-service.js'
 export { checkPolicy, keptSequences, type PrunePolicy, prune } from './prune-policy.js';
 export * from './reading-types.js';
 export { readSealedFile, writeSealedFile } from './sealed-file.js';
-export { openSharedStore, tagSharedStore } from './shared-store.js';
+export { isStoreKept, openSharedStore, tagSharedStore } from './shared-store.js';
 export type { SnapshotStore } from './snapshot-store.js';
 export type { SnapshotFacts } from './snapshot-tables.js';
 export {
