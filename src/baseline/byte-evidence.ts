@@ -1,4 +1,4 @@
-/** Cheap evidence about bytes before effort is spent on them. A few microseconds each, whatever the length. */
+/** Cheap evidence about bytes before effort is spent on them. A few microseconds each, whatever the length; milliseconds for noise. */
 
 const NOISE_SAMPLES = 32;
 const NOISE_SAMPLE_BYTES = 256;
@@ -6,10 +6,14 @@ const NOISE_SAMPLE_BYTES = 256;
 const NOISE_BITS = 7.9;
 /** Below this, trying costs less than guessing. */
 const NOISE_BYTES_MIN = 64 << 10;
+/** Stretches of noise that are looked for again, and how far behind them: zstd looks no farther at most levels. */
+const REPEAT_SAMPLES = 8;
+const REPEAT_SAMPLE_BYTES = 32;
+const REPEAT_REACH_BYTES = 2 << 20;
 const PLACE_SAMPLES = 64;
 const PLACE_SAMPLE_BYTES = 64;
 
-/** Whether samples look like noise, so that compressing these bytes alone would be in vain. */
+/** Whether samples look like noise that does not repeat itself, so that compressing these bytes alone would be in vain. */
 export function looksRandom(bytes: Uint8Array): boolean {
   if (bytes.length < NOISE_BYTES_MIN) return false;
   const counts = new Uint32Array(256);
@@ -24,7 +28,20 @@ export function looksRandom(bytes: Uint8Array): boolean {
   const total = NOISE_SAMPLES * NOISE_SAMPLE_BYTES;
   let bits = 0;
   for (const count of counts) if (count > 0) bits += (count / total) * Math.log2(total / count);
-  return bits >= NOISE_BITS;
+  return bits >= NOISE_BITS && !repeats(bytes);
+}
+
+/** Whether some samples come again not far behind: noise that repeats itself folds well. */
+function repeats(bytes: Uint8Array): boolean {
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const step = Math.floor(all.length / REPEAT_SAMPLES);
+  for (let sample = 0; sample < REPEAT_SAMPLES; sample += 1) {
+    const from = sample * step;
+    const stretch = all.subarray(from, from + REPEAT_SAMPLE_BYTES);
+    const behind = all.subarray(from + 1, from + REPEAT_REACH_BYTES + REPEAT_SAMPLE_BYTES);
+    if (behind.indexOf(stretch) >= 0) return true;
+  }
+  return false;
 }
 
 /** Whether three quarters of some sampled bytes are equal at the same offset. */

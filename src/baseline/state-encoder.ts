@@ -73,8 +73,10 @@ export class StateEncoder {
 
   /**
    * The answer to DK_BASELINE_MISSING, DK_BASELINE_MISMATCH and DK_DICTIONARY_MISSING: the key's baseline as a full
-   * message of the same id, after which the decoder takes the delta that failed. Undefined when it is gone or was never
-   * kept; the next state of the key is full then.
+   * message of the same id. After it the decoder takes the message that failed if that was a delta made against this
+   * baseline (`sourceId` of the message is `baselineId` of the answer); any other is as old as the answer or older, as
+   * always in a chain of previous states, where the answer is the newest state itself. Undefined when the baseline is
+   * gone, damaged or was never kept; the next state of the key is full then.
    */
   async resync(key: string): Promise<EncodedState | undefined> {
     this.#checkOpen();

@@ -105,6 +105,28 @@ describe('round trips', () => {
   });
 });
 
+describe('noise that repeats itself', () => {
+  it.each([
+    ['blocks of 4 KiB', 4096],
+    ['blocks of 100,003 bytes', 100_003],
+    ['blocks of 1.5 MB', 1_500_000],
+  ])('is compressed: %s', async (_name, length) => {
+    const both = pair({ dictionaries: false });
+    const block = patternBytes(length, 3);
+    const state = Buffer.concat(Array.from({ length: Math.ceil(4_000_000 / length) }, () => block));
+    const { message, same } = await trip(both, 'k', state);
+    expect([same, both.encoder.metrics().incompressibleSkips]).toEqual([true, 0]);
+    expect(message.messageBytes).toBeLessThan(1.1 * length + 5000);
+  });
+
+  it('in one half is found there', async () => {
+    const block = patternBytes(50_000, 3);
+    const state = Buffer.concat([patternBytes(1_000_000, 9), ...Array.from({ length: 20 }, () => block)]);
+    const { message } = await trip(pair(), 'k', state);
+    expect(message.messageBytes).toBeLessThan(1_100_000);
+  });
+});
+
 describe('ways in', () => {
   const base = patternBytes(3 * SEGMENT + 77, 5);
   const next = editedBytes(base, 1);
