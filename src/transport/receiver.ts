@@ -1,9 +1,10 @@
 /** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
 import { constants } from 'node:buffer';
-import { DiffKeeperError, makeDirectoryDurable, systemClock, throwIfAborted } from '../core/core.js';
+import { makeDirectoryDurable, systemClock, throwIfAborted } from '../core/core.js';
 import { CountedListener } from './counted-listener.js';
 import { FileInbox, type ReceivedFile } from './file-inbox.js';
 import type { TransportTotals } from './session-sums.js';
+import { StateInbox } from './state-inbox.js';
 import type { BlobOffer, BlobSink, ListenOptions, Peer, SessionOptions } from './types.js';
 
 /** Largest message of the state encoder that is taken, unless told otherwise: it is held in memory. */
@@ -29,7 +30,9 @@ export interface ReceiverOptions
   readonly onState?: (key: string, message: Buffer, peer: Peer) => Promise<Buffer | void>;
   /**
    * Largest message for `onState`, bytes; default 64 MiB. Each is held in memory while it arrives, and the first one of a
-   * state is as large as what it compresses to. Others are refused with DK_LIMIT.
+   * state is as large as what it compresses to. Others are refused with DK_LIMIT. Of one session, messages of 128 MiB
+   * together are held, or one of the largest; further ones wait. What a lost session had brought of one is kept for a
+   * minute, to go on with it; of all together as much as that.
    */
   readonly messageBytesMax?: number;
   /**
@@ -53,34 +56,15 @@ export interface Receiver {
   close(graceMs?: number): Promise<void>;
 }
 
-type StateHandler = NonNullable<ReceiverOptions['onState']>;
-
-function stateSink(offer: BlobOffer, bytesMax: number, onState: StateHandler): BlobSink {
-  if (offer.size > bytesMax) {
-    throw new DiffKeeperError('DK_LIMIT', `a state message has at most ${bytesMax} bytes (messageBytesMax)`, {
-      actual: offer.size,
-    });
-  }
-  const message = Buffer.allocUnsafe(offer.size);
-  return {
-    write: async (offset, bytes) => {
-      bytes.copy(message, offset);
-    },
-    finish: async () => (await onState(offer.meta.toString('utf8'), message, offer.peer)) ?? Buffer.alloc(0),
-    abort: async () => {},
-  };
-}
-
 class ListeningReceiver implements Receiver {
   readonly #listener: CountedListener;
-  readonly #sweeper: NodeJS.Timeout;
-
+  readonly #onClosed: () => void;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => void this.close(0).catch(() => {});
 
-  constructor(listener: CountedListener, sweeper: NodeJS.Timeout, signal: AbortSignal | undefined) {
+  constructor(listener: CountedListener, onClosed: () => void, signal: AbortSignal | undefined) {
     this.#listener = listener;
-    this.#sweeper = sweeper;
+    this.#onClosed = onClosed;
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
@@ -102,10 +86,10 @@ class ListeningReceiver implements Receiver {
     return this.#listener.totals;
   }
 
-  close(graceMs?: number): Promise<void> {
-    clearInterval(this.#sweeper);
+  async close(graceMs?: number): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    return this.#listener.close(graceMs);
+    await this.#listener.close(graceMs);
+    this.#onClosed();
   }
 }
 
@@ -120,6 +104,7 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
   if (!(messageBytesMax >= 1 && messageBytesMax <= constants.MAX_LENGTH)) {
     throw new RangeError(`messageBytesMax must be 1 to ${constants.MAX_LENGTH}, not ${messageBytesMax}`);
   }
+  const states = onState && new StateInbox({ onState, messageBytesMax });
   const { clock = systemClock } = link;
   const sweep = async (): Promise<unknown> => files?.removeAbandoned(clock.nowMs() - partialAgeMs);
   await sweep();
@@ -135,10 +120,14 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
     ...(directory !== undefined && { describe: () => ({ directory }) }),
     onSession: (session) => {
       if (files !== undefined) session.onBlob('file', files.open);
-      if (onState !== undefined) session.onBlob('state', async (offer) => stateSink(offer, messageBytesMax, onState));
+      if (states !== undefined) session.onBlob('state', states.opener());
       for (const [service, open] of Object.entries(services)) session.onBlob(service, open);
     },
   });
   const sweeper = setInterval(() => void sweep(), DAY_MS).unref();
-  return new ListeningReceiver(listener, sweeper, options.signal);
+  const ended = (): void => {
+    clearInterval(sweeper);
+    states?.end();
+  };
+  return new ListeningReceiver(listener, ended, options.signal);
 }
