@@ -1,6 +1,7 @@
 /** Takes a message apart, whole or as it arrives, and checks that it arrived as it was sent. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import { joinInTurns } from './copy-in-turns.js';
 import type { MessageBounds } from './message-bounds.js';
 import {
   corruptState,
@@ -61,7 +62,7 @@ class ChunkReader {
       pieces.push(piece);
       left -= piece.length;
     }
-    return Buffer.concat(pieces, count);
+    return joinInTurns(pieces);
   }
 
   async atEnd(): Promise<boolean> {

@@ -1,5 +1,6 @@
 /** States that later messages refer to, as an encoder or a decoder keeps them. */
 import { joinBytes } from '../core/core.js';
+import { copyInTurns } from './copy-in-turns.js';
 
 export interface Reference {
   readonly id: number;
@@ -77,13 +78,6 @@ export function pageReference(
   return { ...facts, pages, memoryBytes: pages.length, read: bytesOf, groups: () => NO_BYTES };
 }
 
-/** Bytes copied before others get their turn. */
-const COPY_BYTES = 8 << 20;
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
 /** Copies a state while it goes by, unless it turns out longer than `bytesMax`. */
 export class ReferenceCopy {
   readonly #segmentBytes: number;
@@ -126,10 +120,7 @@ export class ReferenceCopy {
     }
     const copy = this.#room?.subarray(at, at + segment.length) ?? Buffer.allocUnsafeSlow(segment.length);
     this.#pieces.push(copy);
-    for (let from = 0; from < segment.length; from += COPY_BYTES) {
-      copy.set(segment.subarray(from, from + COPY_BYTES), from);
-      if (from + COPY_BYTES < segment.length) await nextTurn();
-    }
+    await copyInTurns(copy, segment);
   }
 
   /** Undefined when the state was too long. */

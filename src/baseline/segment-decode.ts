@@ -1,6 +1,7 @@
 /** One segment back from its payload. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
+import { ownCopy } from './copy-in-turns.js';
 import type { Reference } from './reference.js';
 import { type Digested, stateEngineByNumber } from './state-engines.js';
 import { corruptState, type StateSegment } from './state-message.js';
@@ -44,7 +45,7 @@ export async function decodeSegment(
   });
   if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);
   // Raw gives a view of the message, which belongs to whoever sent it here.
-  const target = decoder.name === 'raw' ? Buffer.from(made) : made;
+  const target = decoder.name === 'raw' ? await ownCopy(made) : made;
   return { target, name: decoder.name, ...(digested ?? (await digestOf(engine, job.hashAlgo, target))) };
 }
 

@@ -1,6 +1,7 @@
 /** Turns messages back into states, verified, or says what it lacks. */
 import { constants } from 'node:buffer';
 import { DiffKeeperError } from '../core/core.js';
+import { copyInTurns } from './copy-in-turns.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
@@ -42,12 +43,12 @@ export class StateDecoder {
     this.#baselines.learn(head.keyClass, dictionaries);
     const leave = await this.#queue.enter(head.key);
     try {
-      const pieces: Uint8Array[] = [];
+      const whole = new WholeState(parts);
       const states = this.#states(inOrder(parts), dictionaries);
       for (;;) {
         const { value, done } = await states.next();
-        if (done) return { ...value, bytes: oneBuffer(pieces) };
-        pieces.push(value);
+        if (done) return { ...value, bytes: whole.bytes };
+        await whole.take(value);
       }
     } finally {
       leave();
@@ -207,8 +208,27 @@ function otherBytes(key: string, expected: Buffer, actual: Buffer): DiffKeeperEr
   });
 }
 
-function oneBuffer(pieces: readonly Uint8Array[]): Buffer {
-  const [only] = pieces;
-  if (pieces.length === 1 && only) return Buffer.from(only.buffer, only.byteOffset, only.byteLength);
-  return Buffer.concat(pieces);
+/** The segments of a state in one Buffer: the only one as it is, several copied as they come. */
+class WholeState {
+  readonly #stateBytes: number;
+  #whole: Buffer = Buffer.alloc(0);
+  #at = 0;
+
+  constructor(parts: readonly StatePart[]) {
+    this.#stateBytes = parts.reduce((sum, part) => sum + (part.type === 'segment' ? part.segment.targetBytes : 0), 0);
+  }
+
+  get bytes(): Buffer {
+    return this.#whole;
+  }
+
+  async take(segment: Uint8Array): Promise<void> {
+    if (segment.length === this.#stateBytes) {
+      this.#whole = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength);
+      return;
+    }
+    if (this.#at === 0) this.#whole = Buffer.allocUnsafeSlow(this.#stateBytes);
+    await copyInTurns(this.#whole, segment, this.#at);
+    this.#at += segment.length;
+  }
 }

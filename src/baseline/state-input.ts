@@ -1,6 +1,7 @@
 /** Any kind of input as segments of one length (the last may be shorter), with as little copying as it allows. */
 import { open } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, readFully } from '../core/core.js';
+import { nextTurn, ownCopy, TURN_BYTES } from './copy-in-turns.js';
 import type { StateInput } from './state-types.js';
 
 export interface StateSegments {
@@ -22,10 +23,9 @@ function isFile(input: object): input is { readonly file: string } {
 
 /** Throws TypeError for anything that holds no bytes. */
 export async function openSegments(input: StateInput, segmentBytes: number): Promise<StateSegments> {
-  if (input instanceof Uint8Array) return ofMemory(input, segmentBytes, isShared(input.buffer));
-  if (input instanceof ArrayBuffer) return ofMemory(new Uint8Array(input), segmentBytes, false);
-  if (typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer) {
-    return ofMemory(new Uint8Array(input), segmentBytes, true);
+  if (input instanceof Uint8Array) return ofMemory(input, segmentBytes);
+  if (input instanceof ArrayBuffer || isShared(input)) {
+    return ofMemory({ buffer: input, byteOffset: 0, byteLength: input.byteLength }, segmentBytes);
   }
   if (typeof input === 'object' && input !== null) {
     if (isFile(input)) return ofFile(input.file, segmentBytes);
@@ -34,20 +34,26 @@ export async function openSegments(input: StateInput, segmentBytes: number): Pro
   throw new TypeError(`a state must be bytes, { file } or chunks of bytes, got ${typeof input}`);
 }
 
-function isShared(memory: ArrayBufferLike): boolean {
+function isShared(memory: unknown): memory is SharedArrayBuffer {
   return typeof SharedArrayBuffer !== 'undefined' && memory instanceof SharedArrayBuffer;
 }
 
-function ofMemory(bytes: Uint8Array, segmentBytes: number, shared: boolean): StateSegments {
+/** Views per segment: memory may be longer than the longest view. */
+function ofMemory(
+  memory: { readonly buffer: ArrayBufferLike; readonly byteOffset: number; readonly byteLength: number },
+  segmentBytes: number,
+): StateSegments {
+  const { buffer, byteOffset, byteLength } = memory;
+  const shared = isShared(buffer);
   async function* segments(): AsyncGenerator<Uint8Array> {
-    if (bytes.length === 0) yield NO_BYTES;
-    for (let at = 0; at < bytes.length; at += segmentBytes) {
-      const segment = bytes.subarray(at, at + segmentBytes);
+    if (byteLength === 0) yield NO_BYTES;
+    for (let at = 0; at < byteLength; at += segmentBytes) {
+      const segment = new Uint8Array(buffer, byteOffset + at, Math.min(segmentBytes, byteLength - at));
       // Others may write to shared memory at any time: digest and delta must see the same bytes.
-      yield shared ? Buffer.from(segment) : segment;
+      yield shared ? await ownCopy(segment) : segment;
     }
   }
-  return { stateBytes: bytes.length, owned: shared, segments: segments(), close: async () => {} };
+  return { stateBytes: byteLength, owned: shared, segments: segments(), close: async () => {} };
 }
 
 /** A file is read once, from start to end; what grows behind the length it had at the start is not seen. */
@@ -105,21 +111,52 @@ async function* gatherSegments(
   input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   segmentBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let pieces: Uint8Array[] = [];
-  let bytes = 0;
+  let gathered = new SegmentRoom(segmentBytes);
   for await (const chunk of input) {
     if (!(chunk instanceof Uint8Array)) throw new TypeError('chunks of a state must be Buffers or Uint8Arrays');
     for (let at = 0; at < chunk.length; ) {
-      // Copied: the producer may use its memory again for the next chunk.
-      const piece = Buffer.from(chunk.subarray(at, at + segmentBytes - bytes));
-      pieces.push(piece);
-      bytes += piece.length;
-      at += piece.length;
-      if (bytes < segmentBytes) continue;
-      yield Buffer.concat(pieces, bytes);
-      pieces = [];
-      bytes = 0;
+      at += await gathered.take(chunk, at);
+      if (gathered.bytes < segmentBytes) continue;
+      yield gathered.finish();
+      gathered = new SegmentRoom(segmentBytes);
     }
   }
-  if (bytes > 0) yield Buffer.concat(pieces, bytes);
+  if (gathered.bytes > 0) yield await gathered.cut();
+}
+
+/** A segment that is being gathered. What is small takes no more room than it has bytes. */
+class SegmentRoom {
+  readonly #segmentBytes: number;
+  #pieces: Buffer[] = [];
+  #room: Buffer | undefined;
+  bytes = 0;
+
+  constructor(segmentBytes: number) {
+    this.#segmentBytes = segmentBytes;
+  }
+
+  /** Copies what it can of a chunk, which the producer may use again for the next one. Returns how much. */
+  async take(chunk: Uint8Array, at: number): Promise<number> {
+    const part = chunk.subarray(at, at + Math.min(this.#segmentBytes - this.bytes, TURN_BYTES));
+    if (this.#room === undefined && this.bytes + part.length > TURN_BYTES) {
+      this.#room = Buffer.allocUnsafeSlow(this.#segmentBytes);
+      this.#room.set(Buffer.concat(this.#pieces), 0);
+      this.#pieces = [];
+    }
+    if (this.#room === undefined) this.#pieces.push(Buffer.from(part));
+    else this.#room.set(part, this.bytes);
+    this.bytes += part.length;
+    if (part.length === TURN_BYTES) await nextTurn();
+    return part.length;
+  }
+
+  /** The full segment. */
+  finish(): Buffer {
+    return this.#room ?? Buffer.concat(this.#pieces, this.bytes);
+  }
+
+  /** The last one. */
+  async cut(): Promise<Buffer> {
+    return this.#room === undefined ? this.finish() : ownCopy(this.#room.subarray(0, this.bytes));
+  }
 }

@@ -1,0 +1,104 @@
+/** Large states leave the event loop free between pieces, and may be longer than one view of memory. */
+import { describe, expect, it } from 'vitest';
+import { StateEncoder } from '../../src/baseline/baseline.js';
+import { copyInTurns, joinInTurns, ownCopy } from '../../src/baseline/copy-in-turns.js';
+import { openSegments } from '../../src/baseline/state-input.js';
+import { patternBytes } from '../engine/samples.js';
+import { pair } from './codec-fixture.js';
+
+const MIB = 1 << 20;
+
+/** Turns of the event loop while `work` runs. */
+async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let running = true;
+  const count = (): void => {
+    if (!running) return;
+    turns += 1;
+    setImmediate(count);
+  };
+  setImmediate(count);
+  await work();
+  running = false;
+  return turns;
+}
+
+async function firstSegment(state: Parameters<typeof openSegments>[0], segmentBytes: number): Promise<Uint8Array> {
+  const { segments, close } = await openSegments(state, segmentBytes);
+  for await (const segment of segments) {
+    await close();
+    return segment;
+  }
+  throw new Error('no segment');
+}
+
+describe('copies of much memory', () => {
+  const large = Buffer.alloc(48 * MIB, 'x');
+  const shared = new SharedArrayBuffer(48 * MIB);
+
+  it.each([
+    ['a chunk', () => firstSegment([large], 64 * MIB)],
+    [
+      'many chunks',
+      () =>
+        firstSegment(
+          Array.from({ length: 48 }, () => large.subarray(0, MIB)),
+          64 * MIB,
+        ),
+    ],
+    ['shared memory', () => firstSegment(shared, 64 * MIB)],
+    ['pieces of a message', () => joinInTurns([large.subarray(0, 24 * MIB), large.subarray(0, 24 * MIB)])],
+    ['a payload', () => ownCopy(large)],
+  ])('let others have their turns: %s', async (_name, work) => {
+    expect(await turnsDuring(work)).toBeGreaterThanOrEqual(4);
+  });
+
+  it('are right, whatever the lengths', async () => {
+    const bytes = patternBytes(20 * MIB + 7, 1);
+    expect((await ownCopy(bytes)).equals(bytes)).toBe(true);
+    const into = Buffer.alloc(bytes.length + 5);
+    await copyInTurns(into, bytes, 5);
+    expect(into.subarray(5).equals(bytes)).toBe(true);
+    const cuts = [0, 1, 1, 9 * MIB, 20 * MIB, bytes.length];
+    const pieces = cuts.slice(1).map((end, i) => bytes.subarray(cuts[i], end));
+    expect((await joinInTurns(pieces)).equals(bytes)).toBe(true);
+    expect(await joinInTurns([])).toHaveLength(0);
+  });
+});
+
+describe('a state that is gathered from chunks', () => {
+  it.each([
+    ['less than a turn', 3 * MIB],
+    ['a turn and a little', 8 * MIB + 1],
+    ['several segments', 70 * MIB + 11],
+  ])('comes back: %s', async (_name, length) => {
+    const both = pair({ segmentBytes: 32 * MIB, enabled: false });
+    const state = Buffer.alloc(length);
+    for (let at = 0; at < length; at += 5003) state.writeUInt32LE(at, Math.min(at, length - 4));
+    async function* chunks(step: number): AsyncGenerator<Uint8Array> {
+      const memory = Buffer.alloc(step);
+      for (let at = 0; at < length; at += step) {
+        const count = state.copy(memory, 0, at);
+        yield memory.subarray(0, count);
+      }
+    }
+    for (const step of [300_001, 20 * MIB]) {
+      const message = await both.encoder.encode('k', chunks(step));
+      expect((await both.decoder.decode(message.parts)).bytes.equals(state)).toBe(true);
+    }
+    await Promise.all([both.encoder.close(), both.decoder.close()]);
+  });
+});
+
+describe('memory that is longer than a view may be', () => {
+  it('is read segment by segment', async () => {
+    const memory = new SharedArrayBuffer(5 * 2 ** 30);
+    new Uint8Array(memory, 0, 4).set([1, 2, 3, 4]);
+    expect([...(await firstSegment(memory, MIB)).subarray(0, 5)]).toEqual([1, 2, 3, 4, 0]);
+    const encoder = new StateEncoder({ enabled: false, segmentBytes: 1 << 16 });
+    const stream = encoder.encodeStream('k', memory);
+    expect((await stream.next()).done).toBe(false);
+    await stream.return(undefined as never);
+    await encoder.close();
+  });
+});
