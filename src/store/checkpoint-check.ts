@@ -1,8 +1,9 @@
 /** Checks each checkpoint of the history: its place in the chain, and the root of its tree, made anew from the packs. */
 import { type BytePath, pathParent } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
-import { type Digest, type PruneRecord, VERSION_TYPE, type Version } from '../format/format.js';
+import { type PruneRecord, VERSION_TYPE, type Version } from '../format/format.js';
 import { OPEN_GUARD } from './cache-guard.js';
+import { CheckpointChain } from './checkpoint-chain.js';
 import type { ReplayedCheckpoint } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import { TreeCache } from './tree-cache.js';
@@ -55,17 +56,16 @@ class ReplayedTree {
 }
 
 export class CheckpointCheck {
-  readonly #prune: PruneRecord | null;
+  readonly #chain: CheckpointChain;
   readonly #replayed = new ReplayedTree();
   readonly #tree: TreeCache;
-  #before: { readonly sequence: number; readonly digest: Digest } | null = null;
   #first = true;
   #sound = true;
   /** Roots that were made anew and are right. */
   roots = 0;
 
   constructor(engine: Engine, algo: HashAlgo, prune: PruneRecord | null) {
-    this.#prune = prune;
+    this.#chain = new CheckpointChain(prune);
     const heads = this.#replayed;
     this.#tree = new TreeCache({
       engine,
@@ -90,13 +90,8 @@ export class CheckpointCheck {
     const { sequence, root } = found.checkpoint;
     const where = `checkpoint ${sequence}`;
     const damage: DamageReport[] = [];
-    if (!this.#follows(found)) {
-      const message = 'it does not follow the checkpoint before it: one in between is missing, or was replaced';
-      damage.push({ kind: 'checkpoint', where, message, affected: [] });
-    }
-    // A prune gives its last checkpoint another record: the next commit names the one that it replaced.
-    const digest = this.#prune?.sequence === sequence ? this.#prune.digest : found.digest;
-    this.#before = { sequence, digest };
+    const broken = this.#chain.add(found);
+    if (broken) damage.push(broken);
     const versions = StagedVersions.of(sequence, found.versions);
     const made = await this.#tree.apply(versions, this.#first ? 'empty' : 'unknown');
     this.#first = false;
@@ -107,10 +102,5 @@ export class CheckpointCheck {
       this.giveUp();
     }
     return damage;
-  }
-
-  #follows(found: ReplayedCheckpoint): boolean {
-    const expected = this.#before?.digest ?? Buffer.alloc(32);
-    return found.previous.equals(expected);
   }
 }

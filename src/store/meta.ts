@@ -30,13 +30,14 @@ const SINGLES_HERE = 64;
 export class Meta implements MetaReader {
   readonly #directory: string;
   readonly #seal: MetaSeal;
-  readonly #tables: MetaTables;
+  /** Null for a database that was put aside. */
+  readonly #tables: MetaTables | null;
   #level: Level;
   #single = 0;
 
-  private constructor(directory: string, parts: { checksum: Checksum; tables: MetaTables; level: Level }) {
+  private constructor(directory: string, parts: { seal: MetaSeal; tables: MetaTables | null; level: Level }) {
     this.#directory = directory;
-    this.#seal = new MetaSeal(directory, parts.checksum);
+    this.#seal = parts.seal;
     this.#tables = parts.tables;
     this.#level = parts.level;
   }
@@ -56,7 +57,14 @@ export class Meta implements MetaReader {
       await Meta.#assertUnlocked(directory);
       throw new DiffKeeperError('DK_CORRUPT_INDEX', `table ${damaged} of the metadata is damaged`, { path: directory });
     }
-    return new Meta(directory, { checksum, tables, level: await Meta.#openLevel(directory, { create }) });
+    const level = await Meta.#openLevel(directory, { create });
+    return new Meta(directory, { seal: new MetaSeal(directory, checksum), tables, level });
+  }
+
+  /** What `replace` put aside, to be read. Throws as `open`. */
+  async openAside(directory: string): Promise<Meta> {
+    const level = await Meta.#openLevel(directory, { create: false });
+    return new Meta(directory, { seal: this.#seal, tables: null, level });
   }
 
   /** Throws DK_STORE_LOCKED when another process owns the database; looks at nothing else of it. */
@@ -113,7 +121,7 @@ export class Meta implements MetaReader {
   async replace(aside: string): Promise<void> {
     await this.#level.close().catch(() => {});
     try {
-      await this.#tables.forget();
+      await this.#tables?.forget();
       await renameDurable(this.#directory, aside);
     } catch (error) {
       this.#level = await Meta.#openLevel(this.#directory, { create: false });
@@ -125,7 +133,7 @@ export class Meta implements MetaReader {
   async close(): Promise<void> {
     await this.#level.close();
     // Without the note nothing is compared at the next opening: no reason to fail.
-    await this.#tables.note().catch(() => {});
+    await this.#tables?.note().catch(() => {});
   }
 
   readonly #readFailed = (error: unknown): never => {

@@ -3,9 +3,11 @@ import { rm } from 'node:fs/promises';
 import { LIMITS } from '../core/core.js';
 import { PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
+import { CheckpointChain } from './checkpoint-chain.js';
 import type { Heads } from './heads.js';
 import { HistoryView } from './history-view.js';
 import { gapsChange } from './index-check.js';
+import { forgottenVersions } from './lost-versions.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, healSeal, pruneChange, putLeftoversAside, unsealedChange } from './prune-state.js';
@@ -35,8 +37,20 @@ export async function rebuildMetadata(
   const aside = placeAside(parts.quarantine, 'meta');
   await parts.meta.replace(aside);
   const result = await replayAll(parts, heads, promised);
-  if (result.damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
-  return result;
+  const damage = [...result.damage];
+  const newest = result.state?.sequence ?? 0;
+  if (promised && promised.sequence > newest) damage.push(lostNewest(promised.sequence, newest));
+  if (damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
+  else {
+    const forgotten = await forgottenVersions(parts, aside);
+    if (forgotten) damage.push(forgotten);
+  }
+  return { ...result, damage };
+}
+
+function lostNewest(promised: number, newest: number): DamageReport {
+  const message = `the packs end with checkpoint ${newest}: what came after it is lost`;
+  return { kind: 'checkpoint', where: `checkpoint ${promised}`, message, affected: [] };
 }
 
 async function replayAll(parts: TailParts, heads: Heads, promised: NewestState | null): Promise<RebuildResult> {
@@ -46,6 +60,7 @@ async function replayAll(parts: TailParts, heads: Heads, promised: NewestState |
   const replay = new Replay(parts.engine, parts.algo, view);
   const damage: DamageReport[] = [];
   const torn = new TornCommit(promised);
+  const chain = new CheckpointChain(prune);
   let last: ReplayedCheckpoint | null = null;
   let logEnd: LogEnd | null = null;
   let checkpoints = 0;
@@ -58,6 +73,8 @@ async function replayAll(parts: TailParts, heads: Heads, promised: NewestState |
         checkpoints += 1;
         last = committed;
         if (!isCompacted(pack)) logEnd = endOf(committed);
+        const broken = chain.add(committed);
+        if (broken) damage.push(broken);
         if (committed.missingParts > 0) damage.push(lostParts(committed));
         await parts.meta.writeInBatches(committed.changes);
       }

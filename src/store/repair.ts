@@ -22,9 +22,10 @@ export async function repairStore(
   options: VerifyOptions,
 ): Promise<RebuildReport> {
   const { damage } = await verifyStore(parts, options);
-  // The rebuild knows of torn ends and roots that are gone from the packs by now.
+  // The rebuild knows of torn ends and roots, and of versions, that are gone from the packs by now.
   const known = new Set(damage.map(({ kind, where }) => `${kind} ${where}`));
-  const all = [...rebuilt.damage.filter(({ kind }) => kind === 'checkpoint' || kind === 'root'), ...damage].filter(
+  const kinds = new Set(['checkpoint', 'root', 'version']);
+  const all = [...rebuilt.damage.filter(({ kind }) => kinds.has(kind)), ...damage].filter(
     (one, index, list) => index >= list.length - damage.length || !known.has(`${one.kind} ${one.where}`),
   );
   if (all.length === 0) return { ...rebuilt, damage: [], droppedBlobs: 0, quarantined: [] };

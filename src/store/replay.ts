@@ -118,6 +118,14 @@ export interface LogEnd {
   readonly length: number;
 }
 
+/** Told of what is walked over. */
+export interface WalkHooks {
+  /** Each record that checks out. */
+  readonly onRecord?: (record: DecodedRecord) => void;
+  /** Where each record of versions or of a checkpoint stands that could be read, whether it counts or not. */
+  readonly onHistory?: (place: RecordPlace) => void;
+}
+
 export class Replay {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
@@ -164,7 +172,7 @@ export class Replay {
   async *walk(
     source: { readonly packs: Packs },
     range: { readonly pack: number; readonly from: number; readonly end: number },
-    onBlob: (kind: RecordKind, digest: Digest) => void = () => {},
+    hooks: WalkHooks = {},
   ): AsyncGenerator<ReplayedCheckpoint> {
     const { pack } = range;
     // A pack was durable before the next one was begun: a crash tears the one with the checkpoint record alone.
@@ -178,13 +186,13 @@ export class Replay {
       return;
     }
     for await (const scanned of scanPack(source.packs, range)) {
-      if (scanned.kind === 'record') onBlob(scanned.record.head.kind, scanned.record.head.digest);
-      const found = await this.#add(scanned, pack);
+      if (scanned.kind === 'record') hooks.onRecord?.(scanned.record);
+      const found = await this.#add(scanned, pack, hooks);
       if (found) yield found;
     }
   }
 
-  async #add(scanned: ScannedRecord, pack: number): Promise<ReplayedCheckpoint | null> {
+  async #add(scanned: ScannedRecord, pack: number, { onHistory }: WalkHooks): Promise<ReplayedCheckpoint | null> {
     if (scanned.kind === 'damage') {
       this.#note({ pack, offset: scanned.offset, message: scanned.message });
       return null;
@@ -199,8 +207,12 @@ export class Replay {
     try {
       const bytes = await decodeMetaRecord(this.#engine, this.#algo, record);
       if (kind === RECORD.prune) return null;
-      if (kind === RECORD.checkpoint) return this.#finish(record, place, bytes);
+      if (kind === RECORD.checkpoint) {
+        onHistory?.(place);
+        return this.#finish(record, place, bytes);
+      }
       const { sequence, versions } = decodeVersionsRecord(bytes);
+      onHistory?.(place);
       if (!this.#view.counts(place.pack, sequence)) return null;
       for (const version of versions) if (!hasSafePath(version)) this.#refuse(version, place, pack);
       this.#parts.set(record.head.digest.toString('latin1'), { sequence, place, versions });

@@ -68,7 +68,7 @@ describe('blobs that are kept before their checkpoint', () => {
     const store = await fixture.open();
     await commitFiles(store, { own: noise(100, 3) });
     await exchangeOf(store).keepBlobs(await exchangeOf(from).records(digests));
-    await store.rebuildIndex();
+    expect((await store.rebuildIndex()).damage).toEqual([]);
     expect(await exchangeOf(store).has(digests)).toEqual([false]);
     await exchangeOf(store).keepBlobs(await exchangeOf(from).records(digests));
     await commitFiles(store, { more: noise(100, 4) });

@@ -244,6 +244,7 @@ export class Harness {
     const onUnreadable = (one: UnreadableVersion): void => {
       expect(typed(one.error)).toBe(-1);
       expect(this.#written(one.sequence, one.path)).not.toBeUndefined();
+      expect(affected.has(`${one.sequence} ${one.path}`)).toBe(true);
       missing.delete(one.path);
     };
     for await (const batch of store.entries({ at: sequence, onUnreadable })) {

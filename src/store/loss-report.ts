@@ -1,0 +1,76 @@
+/** Damage of packs as `verify` finds it, each with the versions whose records stood there. */
+import type { RecordPlace } from './blob-index.js';
+import type { Affected } from './lost-versions.js';
+import { packName } from './pack-names.js';
+import type { DamageReport } from './types.js';
+
+interface Spot {
+  readonly offset: number;
+  readonly report: DamageReport;
+  readonly affected: Affected[];
+}
+
+export class LossReport {
+  /** Pack -> damaged places in it, ascending. */
+  readonly #spots = new Map<number, Spot[]>();
+  /** Packs that are missing, or of which the end is. */
+  readonly #gone = new Map<number, Spot>();
+  readonly #ends = new Map<number, number>();
+
+  /** A pack that is there, and its length. */
+  notePack(pack: number, end: number): void {
+    this.#ends.set(pack, end);
+  }
+
+  /** @param at `offset` is left out when the whole pack cannot be read */
+  add(at: { readonly pack: number; readonly offset?: number }, message: string): void {
+    const { pack, offset = 0 } = at;
+    const name = packName(pack);
+    const place = at.offset === undefined ? name : `${name} at byte ${offset}`;
+    const spot = newSpot(at.offset === undefined ? 'pack' : 'record', place, { offset, message });
+    const spots = this.#spots.get(pack) ?? [];
+    spots.push(spot);
+    this.#spots.set(pack, spots);
+  }
+
+  /** A record that the metadata names was not found there; `affected` is what it held, as far as it matters. */
+  addLost({ pack, offset }: RecordPlace, affected?: Affected): void {
+    const end = this.#ends.get(pack);
+    const spot = (end !== undefined && offset < end && this.#spotAt(pack, offset)) || this.#goneSpot(pack, end);
+    if (affected) spot.affected.push(affected);
+  }
+
+  /** The last damaged place that is not behind this one. */
+  #spotAt(pack: number, offset: number): Spot | undefined {
+    const spots = this.#spots.get(pack) ?? [];
+    let low = 0;
+    for (let high = spots.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((spots[middle] as Spot).offset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return spots[low - 1];
+  }
+
+  #goneSpot(pack: number, end: number | undefined): Spot {
+    const known = this.#gone.get(pack);
+    if (known) return known;
+    const message = end === undefined ? 'it is missing' : 'records that the metadata names are not in it';
+    const spot = newSpot('pack', packName(pack), { offset: 0, message });
+    this.#gone.set(pack, spot);
+    return spot;
+  }
+
+  get damage(): DamageReport[] {
+    return [...[...this.#spots.values()].flat(), ...this.#gone.values()].map(({ report }) => report);
+  }
+}
+
+function newSpot(
+  kind: 'pack' | 'record',
+  where: string,
+  { offset, message }: { readonly offset: number; readonly message: string },
+): Spot {
+  const affected: Affected[] = [];
+  return { offset, affected, report: { kind, where, message, affected } };
+}
