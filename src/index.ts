@@ -11,6 +11,8 @@ export type {
   EncodedState,
   MessageInput,
   RegisteredStateMetrics,
+  StateDecoderMetrics,
+  StateDecoderMetricsSource,
   StateDecoderOptions,
   StateEncoderOptions,
   StateEngineChoice,
@@ -22,7 +24,13 @@ export type {
   StateMetricsSource,
   StoredBaseline,
 } from './baseline/baseline.js';
-export { classOfKey, registerStateMetrics, StateDecoder, StateEncoder } from './baseline/baseline.js';
+export {
+  classOfKey,
+  registerStateDecoderMetrics,
+  registerStateMetrics,
+  StateDecoder,
+  StateEncoder,
+} from './baseline/baseline.js';
 export { openBaselineStore } from './baseline-store/baseline-store.js';
 export type {
   CaptureOptions,

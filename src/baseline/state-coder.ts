@@ -76,7 +76,7 @@ export class StateCoder {
       const facts = yield* this.#settings.enabled ? this.#coded(plan) : this.#plain(plan);
       const { codingMs: ms, keyClass, level } = plan;
       const { stateBytes, messageBytes } = facts;
-      this.#counters.operation({ delta: facts.kind === 'delta', stateBytes, messageBytes, ms });
+      this.#counters.operation({ delta: facts.kind === 'delta', stateBytes, messageBytes, level, ms });
       this.#effort.observe(keyClass, { level, inBytes: stateBytes, outBytes: messageBytes, ms });
       return facts;
     } catch (error) {

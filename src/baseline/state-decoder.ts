@@ -3,6 +3,7 @@ import { constants } from 'node:buffer';
 import { DiffKeeperError } from '../core/core.js';
 import { copyInTurns } from './copy-in-turns.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
+import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
@@ -17,6 +18,7 @@ import { factsOfHead } from './state-writer.js';
 export class StateDecoder {
   readonly #settings: DecoderSettings;
   readonly #baselines: DecoderBaselines;
+  readonly #counters = new DecoderCounters();
   readonly #queue = new KeyedQueue();
   readonly #timer: NodeJS.Timeout;
   #closed = false;
@@ -35,6 +37,15 @@ export class StateDecoder {
    * DK_UNSUPPORTED. After a failure the baselines are what they were.
    */
   async decode(message: MessageInput): Promise<DecodedState> {
+    try {
+      return await this.#decoded(message);
+    } catch (error) {
+      this.#counters.failed(error);
+      throw error;
+    }
+  }
+
+  async #decoded(message: MessageInput): Promise<DecodedState> {
     const limit = Math.min(this.#settings.stateBytesMax, constants.MAX_LENGTH);
     const dictionaries = new MessageDictionaries();
     const parts = await allParts(messageParts(this.#settings.engine, message, new MessageBounds(limit)), dictionaries);
@@ -62,12 +73,15 @@ export class StateDecoder {
   async *decodeStream(message: MessageInput): AsyncGenerator<Uint8Array, StateFacts, undefined> {
     const { engine, stateBytesMax } = this.#settings;
     const parts = messageParts(engine, message, new MessageBounds(stateBytesMax));
-    const first = await parts.next();
-    if (first.done) throw corruptState('it is empty');
-    const head = headOf(first.value);
-    const leave = await this.#queue.enter(head.key);
+    let leave = (): void => {};
     try {
+      const first = await parts.next();
+      if (first.done) throw corruptState('it is empty');
+      leave = await this.#queue.enter(headOf(first.value).key);
       return yield* this.#states(startingWith(first.value, parts), new MessageDictionaries());
+    } catch (error) {
+      this.#counters.failed(error);
+      throw error;
     } finally {
       await parts.return(undefined);
       leave();
@@ -76,15 +90,13 @@ export class StateDecoder {
 
   /** Drops baselines that were not used for `pruneIntervalMs`. Runs by itself as often. */
   prune(): number {
-    return this.#baselines.prune();
+    const gone = this.#baselines.prune();
+    this.#counters.baselinesPruned += gone;
+    return gone;
   }
 
-  metrics(): {
-    readonly baselineCount: number;
-    readonly baselineMemoryBytes: number;
-    readonly baselinesEvicted: number;
-  } {
-    return this.#baselines.metrics();
+  metrics(): StateDecoderMetrics {
+    return { ...this.#counters, ...this.#baselines.metrics() };
   }
 
   async close(): Promise<void> {
@@ -100,7 +112,8 @@ export class StateDecoder {
     dictionaries: MessageDictionaries,
   ): AsyncGenerator<Uint8Array, StateFacts, undefined> {
     if (this.#closed) throw new DiffKeeperError('DK_STORE_CLOSED', 'the state decoder is closed');
-    const { engine } = this.#settings;
+    const { engine, clock } = this.#settings;
+    let ms = 0;
     let head: StateHead | undefined;
     let source: Reference | undefined;
     let taker: StateTaker | undefined;
@@ -121,7 +134,9 @@ export class StateDecoder {
           const { segment } = part;
           const { dictionaryId: id } = segment;
           const dictionary = id === 0 ? undefined : (dictionaries.get(id) ?? this.#baselines.dictionary(head, id));
+          const started = clock.steadyMs();
           const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo: head.hashAlgo });
+          ms += clock.steadyMs() - started;
           const { digest } = made;
           if (segment.digest && !segment.digest.equals(digest)) throw otherBytes(head.key, segment.digest, digest);
           digests.push(digest);
@@ -137,8 +152,7 @@ export class StateDecoder {
           await taker?.finish(digest);
           taker = undefined;
           this.#baselines.learn(head.keyClass, dictionaries);
-          if (unverified) yield unverified;
-          return {
+          const facts = {
             ...factsOfHead(head),
             targetDigest: digest.toString('hex'),
             engines: [...engines].sort((a, b) => b[1] - a[1]).map(([name]) => name),
@@ -146,6 +160,9 @@ export class StateDecoder {
             stateBytes,
             messageBytes: part.messageBytes,
           };
+          this.#counters.operation({ ...facts, ms });
+          if (unverified) yield unverified;
+          return facts;
         }
       }
       throw corruptState('it has no end');

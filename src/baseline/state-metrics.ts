@@ -23,6 +23,8 @@ export interface StateMetrics {
   /** Segments by the engine that coded them. */
   readonly engines: Readonly<Partial<Record<StateEngineName, number>>>;
   readonly levelChanges: number;
+  /** zstd level of the newest state; 0 before the first. */
+  readonly level: number;
   /** Segments passed through because they look like noise. */
   readonly incompressibleSkips: number;
   readonly dictionariesTrained: number;
@@ -46,6 +48,7 @@ export class StateCounters {
   resyncs = 0;
   incompressibleSkips = 0;
   dictionarySegments = 0;
+  level = 0;
   encodeMs = 0;
   encodeMsMax = 0;
   failures = 0;
@@ -61,12 +64,14 @@ export class StateCounters {
     readonly delta: boolean;
     readonly stateBytes: number;
     readonly messageBytes: number;
+    readonly level: number;
     readonly ms: number;
   }): void {
     this.operations += 1;
     if (facts.delta) this.deltaHits += 1;
     this.bytesOriginal += facts.stateBytes;
     this.bytesEncoded += facts.messageBytes;
+    this.level = facts.level;
     this.encodeMs += facts.ms;
     this.encodeMsMax = Math.max(this.encodeMsMax, facts.ms);
   }
@@ -83,7 +88,7 @@ export class StateCounters {
     >,
   ): StateMetrics {
     const { operations, bytesOriginal, bytesEncoded, deltaHits, baselineRefreshes, baselinesPruned, resyncs } = this;
-    const { incompressibleSkips, dictionarySegments, encodeMs, encodeMsMax, failures } = this;
+    const { incompressibleSkips, dictionarySegments, level, encodeMs, encodeMsMax, failures } = this;
     return {
       operations,
       bytesOriginal,
@@ -96,6 +101,7 @@ export class StateCounters {
       resyncs,
       incompressibleSkips,
       dictionarySegments,
+      level,
       encodeMs,
       encodeMsMax,
       failures,
