@@ -4,6 +4,7 @@
  */
 import { chmod, type FileHandle, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
+import { systemCode } from './errors.js';
 
 /** Longest path of a UNIX socket that Linux takes, bytes. */
 export const SOCKET_PATH_MAX = 107;
@@ -81,6 +82,25 @@ export async function listenLocal(
       await close();
     },
   };
+}
+
+/**
+ * Takes a name that one holder on this machine can have, until it gives it back or its process ends; null when it is
+ * taken. Nothing is written anywhere. Linux, per network namespace; where there are no such names it is always free.
+ */
+export async function holdName(name: string): Promise<{ release(): Promise<void> } | null> {
+  if (process.platform !== 'linux') return { release: async () => {} };
+  const server = net().createServer((socket) => socket.destroy());
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ path: `\0${name}` }, resolve);
+    });
+  } catch (error) {
+    return systemCode(error) === 'EADDRINUSE' ? null : { release: async () => {} };
+  }
+  server.unref();
+  return { release: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
 /** A connection to a socket; null when nobody listens there, or not for us. */

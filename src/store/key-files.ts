@@ -16,6 +16,7 @@ import {
   storeKeys,
   withSlot,
 } from '../crypt/crypt.js';
+import { unlessKeysChange } from './key-turn.js';
 
 export const KEY_FILE_NAMES = ['KEYS', 'KEYS.copy'] as const;
 const FILE_BYTES_MAX = 1 << 16;
@@ -44,16 +45,20 @@ export async function readKeyRing(root: string, storeId: string): Promise<KeyRin
   for (const [source, bytes] of found.entries()) {
     const ring = bytes && decodeRing(bytes);
     if (!bytes || ring?.store !== storeId) continue;
-    for (const [index, file] of files.entries()) {
-      if (found[index]?.equals(bytes)) continue;
-      // Keys may be changed at this very moment: what is older than they are must not come back.
-      const now = await readOne(files[source] as string);
-      // A read-only file system is no reason not to read the store.
-      if (now?.equals(bytes)) await writeFileDurable(file, bytes).catch(() => {});
-    }
+    const other = files[1 - source] as string;
+    // A read-only file system is no reason not to read the store.
+    if (!found[1 - source]?.equals(bytes)) await mend(root, files[source] as string, other, bytes).catch(() => {});
     return ring;
   }
   throw await keyLost(root, storeId);
+}
+
+/** Keys may be changed at this very moment, which writes both: what is older than they are must not come back. */
+function mend(root: string, source: string, file: string, bytes: Buffer): Promise<void> {
+  return unlessKeysChange(root, async () => {
+    const now = await readOne(source);
+    if (now?.equals(bytes)) await writeFileDurable(file, bytes);
+  });
 }
 
 /** Key files of another store are no damage of theirs: what to do is another thing then. */

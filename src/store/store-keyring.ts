@@ -1,7 +1,8 @@
 /** Keys that open an encrypted store: list, add, remove, replace. No pack is written; the store may be in use. */
 import { DiffKeeperError, systemClock } from '../core/core.js';
-import { type KeyKind, type KeyRing, type StoreKey, withSlot } from '../crypt/crypt.js';
+import { encodeRing, type KeyKind, type KeyRing, type StoreKey, withSlot } from '../crypt/crypt.js';
 import { readKeyRing, unlock, writeKeyRing } from './key-files.js';
+import { changeKeys, keysBusy } from './key-turn.js';
 import { findMarker } from './marker-files.js';
 import { explainMissing, storePaths } from './store-files.js';
 
@@ -35,41 +36,63 @@ export async function listStoreKeys(root: string): Promise<StoreKeyFacts[]> {
   return factsOf(await readKeyRing(store.root, store.id));
 }
 
-/** Adds a key; `key` is one that opens the store already. @throws as `listStoreKeys`, DK_KEY_WRONG, DK_LIMIT above 16 keys */
-export async function addStoreKey(root: string, key: StoreKey, added: StoreKey): Promise<StoreKeyFacts[]> {
+type Unlocked = Awaited<ReturnType<typeof unlock>>;
+
+/** Tries of a change that others come before, who cannot be kept out. */
+const TRIES = 5;
+
+/** Reads the keys, makes others of them, and writes these: of all changes of one store only one does so at a time. */
+async function change(
+  root: string,
+  key: StoreKey,
+  next: (unlocked: Unlocked, root: string) => Promise<KeyRing> | KeyRing,
+): Promise<StoreKeyFacts[]> {
   const store = await encryptedStore(root);
-  const { ring, master } = await unlock(store.root, store.id, key);
-  const next = await withSlot(ring, master, added, systemClock.nowMs());
-  await writeKeyRing(store.root, next);
-  return factsOf(next);
+  return changeKeys(store.root, async () => {
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const unlocked = await unlock(store.root, store.id, key);
+      const changed = await next(unlocked, store.root);
+      // Stretching a passphrase takes long: what has been read before may be older than what stands there now.
+      const now = await readKeyRing(store.root, store.id);
+      if (!encodeRing(now).equals(encodeRing(unlocked.ring))) continue;
+      await writeKeyRing(store.root, changed);
+      return factsOf(changed);
+    }
+    throw keysBusy(store.root);
+  });
+}
+
+/**
+ * Adds a key; `key` is one that opens the store already.
+ *
+ * @throws as `listStoreKeys`, DK_KEY_WRONG, DK_LIMIT above 16 keys, DK_STORE_LOCKED when others change keys all the time
+ */
+export function addStoreKey(root: string, key: StoreKey, added: StoreKey): Promise<StoreKeyFacts[]> {
+  return change(root, key, ({ ring, master }) => withSlot(ring, master, added, systemClock.nowMs()));
 }
 
 /**
  * Removes the key with this number; `key` is one that opens the store, the last one stays.
  *
- * @throws as `listStoreKeys`, DK_KEY_WRONG, DK_NOT_FOUND
+ * @throws as `listStoreKeys`, DK_KEY_WRONG, DK_NOT_FOUND, DK_STORE_LOCKED
  */
-export async function removeStoreKey(root: string, key: StoreKey, id: number): Promise<StoreKeyFacts[]> {
-  const store = await encryptedStore(root);
-  const { ring } = await unlock(store.root, store.id, key);
-  const slots = ring.slots.filter((slot) => slot.id !== id);
-  if (slots.length === ring.slots.length) {
-    throw new DiffKeeperError('DK_NOT_FOUND', `the store ${store.root} has no key ${id}`, { actual: id });
-  }
-  if (slots.length === 0) {
-    throw new DiffKeeperError('DK_ARGUMENT', `key ${id} is the only one of ${store.root}: add another one first`);
-  }
-  const next = { ...ring, slots };
-  await writeKeyRing(store.root, next);
-  return factsOf(next);
+export function removeStoreKey(root: string, key: StoreKey, id: number): Promise<StoreKeyFacts[]> {
+  return change(root, key, ({ ring }, place) => {
+    const slots = ring.slots.filter((slot) => slot.id !== id);
+    if (slots.length === ring.slots.length) {
+      throw new DiffKeeperError('DK_NOT_FOUND', `the store ${place} has no key ${id}`, { actual: id });
+    }
+    if (slots.length === 0) {
+      throw new DiffKeeperError('DK_ARGUMENT', `key ${id} is the only one of ${place}: add another one first`);
+    }
+    return { ...ring, slots };
+  });
 }
 
 /** Puts a new key in the place of `key`, in one step. @throws as `addStoreKey` */
-export async function rotateStoreKey(root: string, key: StoreKey, replacement: StoreKey): Promise<StoreKeyFacts[]> {
-  const store = await encryptedStore(root);
-  const { ring, master, slot } = await unlock(store.root, store.id, key);
-  const others = { ...ring, slots: ring.slots.filter(({ id }) => id !== slot) };
-  const next = await withSlot(others, master, replacement, systemClock.nowMs());
-  await writeKeyRing(store.root, next);
-  return factsOf(next);
+export function rotateStoreKey(root: string, key: StoreKey, replacement: StoreKey): Promise<StoreKeyFacts[]> {
+  return change(root, key, ({ ring, master, slot }) => {
+    const others = { ...ring, slots: ring.slots.filter(({ id }) => id !== slot) };
+    return withSlot(others, master, replacement, systemClock.nowMs());
+  });
 }
