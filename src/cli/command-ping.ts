@@ -2,7 +2,7 @@
 import { EXIT_CODES, pingPeer } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
-import { trustOf } from './link-options.js';
+import { linkOf } from './link-options.js';
 import { checkValue } from './option-check.js';
 
 const RIGHTS_SHOWN = { read: 'may read', append: 'may append', admin: 'is admin' } as const;
@@ -20,9 +20,8 @@ export async function run({ settings, words, local, output, signal }: CommandCon
   const [address = ''] = words;
   const handshakeMs = parseTimeout(local.timeout);
   const link = {
-    trust: await trustOf(settings),
+    ...(await linkOf(settings)),
     ...(handshakeMs !== undefined && { handshakeMs }),
-    ...(typeof local.serverName === 'string' && { serverName: local.serverName }),
   };
   const report = await pingPeer(address, { link, signal });
   const { host, port, name, rights, version, connectMs, roundTripMs } = report;

@@ -1,7 +1,7 @@
 /** `push` and `pull`: what one store lacks of another one, once. */
 import { EXIT_CODES, pullStore, pushStore, type Store, type SyncReport } from '../index.js';
 import type { CommandContext } from './context.js';
-import { trustOf } from './link-options.js';
+import { linkOf } from './link-options.js';
 import { startProgress } from './progress.js';
 import { storeOptions, withStore } from './store-access.js';
 import { count, showBytes, showDuration } from './units.js';
@@ -21,7 +21,7 @@ function told({ output }: CommandContext, verb: 'push' | 'pull', report: SyncRep
 
 async function transfer(context: CommandContext, store: Store, run: Transfer, label: string): Promise<SyncReport> {
   const { words, signal, logger, output, local, settings } = context;
-  const link = { trust: await trustOf(settings) };
+  const link = await linkOf(settings);
   const progress = await startProgress(output, label);
   const options = { link, signal, logger, takeOver: local.takeOver === true, onProgress: progress.update };
   return run(store, words[0] ?? '', options).finally(progress.stop);

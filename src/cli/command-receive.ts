@@ -2,7 +2,7 @@
 import { createReceiver, EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
-import { trustOf } from './link-options.js';
+import { linkOf } from './link-options.js';
 import { metricsAddress, parseAllow, parseListen, tellListening, untilInterrupted } from './listen-options.js';
 import { pathShown } from './output.js';
 import { showBytes } from './units.js';
@@ -15,7 +15,7 @@ export async function run(context: CommandContext): Promise<number> {
   const once = new AbortController();
   const receiver = await createReceiver({
     ...place,
-    link: { trust: await trustOf(settings) },
+    link: await linkOf(settings),
     directory: local.out,
     ...metricsAddress(settings),
     ...(allowed && { authorize: (name: string) => allowed.get(name) }),

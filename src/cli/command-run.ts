@@ -3,7 +3,7 @@ import { type ReplicaTarget, runSidecar } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { retentionOptions } from './keep-rules.js';
-import { trustOf } from './link-options.js';
+import { linkOf } from './link-options.js';
 import { metricsAddress } from './listen-options.js';
 import type { Settings } from './settings.js';
 import { captureOptions, storeOptions } from './store-access.js';
@@ -50,6 +50,6 @@ export async function run(context: CommandContext): Promise<number> {
 
 async function replicaTargets(settings: Settings): Promise<ReplicaTarget[]> {
   if (settings.replicate.length === 0) return [];
-  const link = { trust: await trustOf(settings) };
+  const link = await linkOf(settings);
   return settings.replicate.map((url) => ({ url, link }));
 }

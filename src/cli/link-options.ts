@@ -1,9 +1,15 @@
-/** Who is trusted on the way to another machine, as the options say. */
+/** Who is trusted on the way to another machine, and how what is sent gets there, as the options say. */
 import { readFile } from 'node:fs/promises';
-import { DiffKeeperError, type Trust } from '../index.js';
+import { DiffKeeperError, type LinkOptions, type LinkStreams, type Trust } from '../index.js';
+import { argumentError } from './failure.js';
+import { SHAPES } from './option-shapes.js';
 import type { Settings } from './settings.js';
 
 type TrustSettings = Pick<Settings, 'tlsCert' | 'tlsKey' | 'tlsCa' | 'pskFile' | 'plaintext'>;
+type LinkSettings = TrustSettings & Pick<Settings, 'streams' | 'rateLimit' | 'serverName'>;
+
+const STREAMS_MAX = 256;
+const FACTOR_MAX = 16;
 
 function refuse(message: string, path?: string, cause?: unknown): DiffKeeperError {
   return new DiffKeeperError('DK_CONFIG', message, path === undefined ? {} : { path }, cause);
@@ -53,5 +59,34 @@ export async function trustOf({ tlsCert, tlsKey, tlsCa, pskFile, plaintext }: Tr
     certificate: await read('tls-cert', tlsCert),
     key: await read('tls-key', tlsKey),
     authority: await read('tls-ca', tlsCa),
+  };
+}
+
+/** `auto` (undefined), `8`, `4-32`, `4-32:8`, `4-32:8:1.5`. Throws DK_ARGUMENT. */
+export function parseStreams(text: string): LinkStreams | undefined {
+  if (text === 'auto') return undefined;
+  const [, low, high = low, first, factor] = /^(\d+)(?:-(\d+)(?::(\d+)(?::([\d.]+))?)?)?$/.exec(text) ?? [];
+  const [minimum, maximum, initial, scaling] = [low, high, first ?? low, factor ?? '2'].map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const ordered = 1 <= minimum && minimum <= initial && initial <= maximum && maximum <= STREAMS_MAX;
+  if (!ordered || !(scaling > 1 && scaling <= FACTOR_MAX)) {
+    throw argumentError('--streams', `got "${text}"; allowed: ${SHAPES.streams.words}`);
+  }
+  return { minimum, maximum, ...(first !== undefined && { initial }), ...(factor !== undefined && { scaling }) };
+}
+
+/** How other machines are reached, or reach this one. Throws DK_CONFIG, DK_ARGUMENT. */
+export async function linkOf(settings: LinkSettings): Promise<LinkOptions> {
+  const { rateLimit, serverName } = settings;
+  const streams = parseStreams(settings.streams);
+  return {
+    trust: await trustOf(settings),
+    ...(streams && { streams }),
+    ...(rateLimit !== undefined && { rateLimit: rateLimit * 2 ** 20 }),
+    ...(serverName !== undefined && { serverName }),
   };
 }

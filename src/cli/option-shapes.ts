@@ -46,9 +46,31 @@ export const SHAPES = {
     pattern: /^(tls|tcp):\/\/[^/]+/,
     words: 'tls://HOST:PORT/NAME, tcp://HOST:PORT/NAME on this machine',
   },
+  streams: {
+    pattern: /^(auto|\d{1,3}(-\d{1,3}(:\d{1,3}(:\d{1,2}(\.\d+)?)?)?)?)$/,
+    words: 'auto, 1 to 256, LOW-HIGH, LOW-HIGH:FIRST, LOW-HIGH:FIRST:FACTOR with a factor above 1 and up to 16',
+  },
   retention: {
     pattern: new RegExp(`^${RULE}(,${RULE})*$`),
     words:
       'keep-last, keep-hourly, keep-daily, keep-weekly, keep-monthly (=NUMBER), keep-tag=TEXT, keep-within=30d, with commas between them',
   },
 } as const satisfies Readonly<Record<string, TextShape>>;
+
+/** What a value may be, in words. */
+export function allowedText(option: OptionFacts): string {
+  switch (option.kind) {
+    case 'choice':
+      return (option.choices ?? []).join(', ');
+    case 'boolean':
+      return 'true, false';
+    case 'integer':
+      return `a whole number from ${option.min} to ${option.max}`;
+    case 'megabytes':
+      return `megabytes, from ${option.min} to ${option.max}`;
+    case 'duration':
+      return `a time such as 500ms, 2s, 1m (a bare number is milliseconds), from ${option.min}ms to 24h`;
+    default:
+      return option.shape?.words ?? 'text that is not empty';
+  }
+}

@@ -5,7 +5,7 @@
  */
 import { type OptionFacts, SHAPES } from './option-shapes.js';
 
-export type { OptionFacts, ValueKind } from './option-shapes.js';
+export { allowedText, type OptionFacts, type ValueKind } from './option-shapes.js';
 
 const facts = <T extends Record<string, OptionFacts>>(table: T): Readonly<Record<keyof T, OptionFacts>> => table;
 
@@ -184,6 +184,30 @@ export const OPTION_TABLE = facts({
     fallback: undefined,
   },
   pskFile: { kind: 'text', flag: 'psk-file', value: 'file', help: 'keys: lines of NAME:HEX', fallback: undefined },
+  serverName: {
+    kind: 'text',
+    flag: 'server-name',
+    value: 'name',
+    help: 'name in the certificate of the other side (default: its host)',
+    fallback: undefined,
+  },
+  streams: {
+    kind: 'text',
+    flag: 'streams',
+    value: 'count',
+    help: 'data streams to another machine: auto, a number, or LOW-HIGH[:FIRST[:FACTOR]]',
+    shape: SHAPES.streams,
+    fallback: 'auto',
+  },
+  rateLimit: {
+    kind: 'megabytes',
+    flag: 'rate-limit',
+    value: 'MB',
+    help: 'megabytes a second at most that this side sends, over all streams',
+    min: 0.001,
+    max: 1_000_000,
+    fallback: undefined,
+  },
   plaintext: { kind: 'boolean', flag: 'plaintext', help: 'no protection; on loopback addresses only', fallback: false },
   restart: {
     kind: 'choice',
@@ -263,22 +287,4 @@ export function variableOf(option: OptionFacts): string {
 export function flagText(option: OptionFacts): string {
   if (option.negated) return `--no-${option.flag}`;
   return option.value === undefined ? `--${option.flag} [bool]` : `--${option.flag} <${option.value}>`;
-}
-
-/** What a value may be, in words. */
-export function allowedText(option: OptionFacts): string {
-  switch (option.kind) {
-    case 'choice':
-      return (option.choices ?? []).join(', ');
-    case 'boolean':
-      return 'true, false';
-    case 'integer':
-      return `a whole number from ${option.min} to ${option.max}`;
-    case 'megabytes':
-      return `megabytes, from ${option.min} to ${option.max}`;
-    case 'duration':
-      return `a time such as 500ms, 2s, 1m (a bare number is milliseconds), from ${option.min}ms to 24h`;
-    default:
-      return option.shape?.words ?? 'text that is not empty';
-  }
 }

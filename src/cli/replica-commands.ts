@@ -1,18 +1,13 @@
 /** Rows of the command table: stores on other machines. */
-import type { CommandFacts, LocalOption } from './command-facts.js';
+import type { CommandFacts } from './command-facts.js';
 import { LISTEN_OPTIONS } from './listen-options.js';
-import { GENERAL, LINK, STORE } from './option-groups.js';
-
-const SERVER_NAME: LocalOption = {
-  flags: '--server-name <name>',
-  help: 'name in the certificate of the other side (default: its host)',
-};
+import { GENERAL, LINK, SERVE_LINK, STORE } from './option-groups.js';
 
 export const REPLICA_COMMANDS: readonly CommandFacts[] = [
   {
     name: 'serve',
     help: 'serve a store to other machines: they push to it and pull from it',
-    options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level', 'metricsAddr', ...LINK],
+    options: [...STORE, 'hashAlgo', 'encrypt', 'snapshotInterval', 'level', 'metricsAddr', ...SERVE_LINK],
     local: LISTEN_OPTIONS,
     examples: [
       'diffkeeper serve --store=./replica --listen=0.0.0.0:9912 --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem',
@@ -30,6 +25,7 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
     examples: [
       'diffkeeper push --store=./keep --psk-file=key tls://backup.example:9912',
       'diffkeeper push --store=./keep --plaintext tcp://127.0.0.1:9912',
+      'diffkeeper push --store=./keep --psk-file=key --rate-limit=20 --streams=4-32 tls://backup.example:9912',
     ],
     load: () => import('./command-push.js'),
   },
@@ -46,11 +42,6 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
     help: 'send a file to a receiver on another machine; what arrived once is not sent again',
     arguments: '<file> <address>',
     options: [...GENERAL, ...LINK],
-    local: [
-      { flags: '--streams <n>', help: 'data streams: "auto", a number, or LOW-HIGH (default: auto, 1-64)' },
-      { flags: '--rate-limit <MB>', help: 'megabytes a second at most, over all streams' },
-      SERVER_NAME,
-    ],
     examples: [
       'diffkeeper send disk.img --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem tls://backup.example:9912/disks/disk.img',
       'diffkeeper send disk.img --psk-file=key tls://backup.example',
@@ -61,7 +52,7 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
   {
     name: 'receive',
     help: 'take files that are sent, until interrupted',
-    options: [...GENERAL, 'metricsAddr', ...LINK],
+    options: [...GENERAL, 'metricsAddr', ...SERVE_LINK],
     local: [
       { flags: '--out <dir>', help: 'where they go; none leaves it (needed)' },
       ...LISTEN_OPTIONS,
@@ -78,7 +69,7 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
     help: 'ask a served store or a receiver whether it is there, how far away, and what we may do there',
     arguments: '<address>',
     options: [...GENERAL, ...LINK],
-    local: [SERVER_NAME, { flags: '--timeout <time>', help: 'how long each step may take, such as 2s (default: 10s)' }],
+    local: [{ flags: '--timeout <time>', help: 'how long each step may take, such as 2s (default: 10s)' }],
     examples: [
       'diffkeeper ping --psk-file=key tls://backup.example:9912',
       'diffkeeper ping --plaintext --timeout=2s --json tcp://127.0.0.1:9912',

@@ -37,6 +37,10 @@ export interface Settings {
   readonly tlsKey: string | undefined;
   readonly tlsCa: string | undefined;
   readonly pskFile: string | undefined;
+  readonly serverName: string | undefined;
+  readonly streams: string;
+  /** A second. */
+  readonly rateLimit: number | undefined;
   readonly plaintext: boolean;
   readonly restart: 'no' | 'on-failure';
   readonly restartLimit: number;

@@ -53,6 +53,8 @@ describe('serve, push and pull', () => {
     expect((await push('bob')).stderr).toContain('DK_REFUSED');
     expect((await push('wrong')).stderr).toMatch(/DK_(REFUSED|CONNECTION)/);
     expect(await push('bad')).toMatchObject({ code: 2 });
+    // Which of them would it be?
+    expect(await push('all')).toMatchObject({ code: 2, stderr: expect.stringContaining('DK_CONFIG') });
     expect((await push('alice')).code).toBe(0);
     expect((await run('pull', '--store=copy', '--psk-file=bob', url)).code).toBe(0);
   });

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { parseStreams } from '../../src/cli/command-send.js';
+import { parseStreams } from '../../src/cli/link-options.js';
 import { showPace } from '../../src/cli/progress.js';
 import { seededBytes } from '../transport/session-fixture.js';
 import { cliPlace } from './cli-place.js';
@@ -114,7 +114,10 @@ describe('their words', () => {
     expect(parseStreams('auto')).toBeUndefined();
     expect(parseStreams('8')).toEqual({ minimum: 8, maximum: 8 });
     expect(parseStreams('4-32')).toEqual({ minimum: 4, maximum: 32 });
-    for (const bad of ['0', '257', '8-4', 'x']) expect(() => parseStreams(bad)).toThrow(/allowed/);
+    expect(parseStreams('4-32:8')).toEqual({ minimum: 4, maximum: 32, initial: 8 });
+    expect(parseStreams('4-32:8:1.5')).toEqual({ minimum: 4, maximum: 32, initial: 8, scaling: 1.5 });
+    for (const bad of ['0', '257', '8-4', 'x', '4-8:2', '4-8:9', '4-8:5:1', '4-8:5:17', '4-8:5:x'])
+      expect(() => parseStreams(bad)).toThrow(/allowed/);
   });
 
   it('the pace of the bar', () => {
