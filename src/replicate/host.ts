@@ -1,5 +1,5 @@
 /** A store that others may pull from and push to. */
-import { DiffKeeperError, type Logger, silentLogger } from '../core/core.js';
+import { DiffKeeperError, type Logger, silentLogger, throwIfAborted } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { Session } from '../transport/transport.js';
 import { Giver } from './giver.js';
@@ -41,7 +41,7 @@ export class StoreHost {
       const hello = decodeHello(body);
       if (peer.rights === 'read') throw refused(peer.name, 'push');
       if (hello.takeOver && peer.rights !== 'admin') throw refused(peer.name, 'take over from another writer');
-      await this.#claim(session);
+      await this.#claim(session, signal);
       const work = this.#work.then(() => taker.run(hello, peer.name, { signal, logger: this.#logger }));
       this.#work = work.catch(() => {});
       const report = await work;
@@ -55,15 +55,18 @@ export class StoreHost {
     session.closed.then(ended, ended);
   }
 
-  /** A session that has pushed is the writer until it ends. @throws DK_REPLICA */
-  async #claim(session: Session): Promise<void> {
-    const before = this.#writer;
-    if (before !== null && before !== session) {
+  /** A session that has pushed is the writer until it ends. @throws DK_REPLICA, DK_ABORTED when it ended meanwhile */
+  async #claim(session: Session, signal: AbortSignal): Promise<void> {
+    for (let before = this.#writer; before !== null && before !== session; before = this.#writer) {
       const { name } = before.peer;
       // After a cut nobody knows of, the same writer comes again while its old session still seems to live.
       if (name !== session.peer.name || (await answers(before))) {
         throw new DiffKeeperError('DK_REPLICA', `${name} writes to this replica at the moment`, { name });
       }
+      throwIfAborted(signal);
+      // Another session may have taken its place meanwhile: then that one is asked, too.
+      if (this.#writer !== before) continue;
+      this.#writer = session;
       before.destroy(new DiffKeeperError('DK_CONNECTION', 'a newer session of the same writer took its place'));
     }
     this.#writer = session;

@@ -162,7 +162,7 @@ export function followCounted(
   url: string,
   { link, logger, traffic }: { readonly link: LinkOptions; readonly logger?: Logger; readonly traffic?: Traffic },
 ): Follower {
-  storeAddress(url);
+  checkPeerTrust(url, storeAddress(url), link.trust);
   const connectTo = (signal: AbortSignal): Promise<Session> => reach(url, link, signal);
   return new Follower(store, {
     name: url,

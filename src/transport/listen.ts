@@ -138,6 +138,8 @@ class TransportListener implements Listener {
   #welcome(link: Link, payload: Buffer): void {
     const { authorize = () => 'append', sessionsMax = SESSIONS_MAX, onSession } = this.#options;
     const hello = decodeHello(payload);
+    // All of them would be the same peer to whoever decides by name.
+    if (link.name === '') throw new DiffKeeperError('DK_REFUSED', 'a certificate without a common name names nobody');
     const rights = authorize(link.name);
     if (rights === undefined) {
       throw new DiffKeeperError('DK_REFUSED', `${link.name} is not allowed here`, { name: link.name });

@@ -30,8 +30,17 @@ export function parsePeerAddress(text: string): PeerAddress {
   return { host: match[2] ?? match[3] ?? '', port, secure: match[1] === 'tls', path: decoded(match[5] ?? '') };
 }
 
-/** Throws DK_CONFIG when the address and the trust do not fit. */
+/** The name and the key that this side shows. Throws DK_CONFIG unless there is exactly one: which would it be? */
+export function onlyKey(keys: ReadonlyMap<string, Buffer>): readonly [string, Buffer] {
+  const [first, ...others] = keys;
+  if (first !== undefined && others.length === 0) return first;
+  const message = `who connects has exactly one key, not ${keys.size}`;
+  throw new DiffKeeperError('DK_CONFIG', message, { name: 'trust', actual: keys.size });
+}
+
+/** Throws DK_CONFIG when the address and the trust do not fit, or there is not exactly one key. */
 export function checkPeerTrust(url: string, { secure }: Pick<PeerAddress, 'secure'>, trust: Trust): void {
+  if ('keys' in trust) onlyKey(trust.keys);
   if (secure !== 'plaintext' in trust) return;
   const what = secure ? 'needs certificates or a key' : 'is plaintext, which has to be asked for';
   throw new DiffKeeperError('DK_CONFIG', `${url} ${what}`, { name: 'trust' });

@@ -89,6 +89,7 @@ export class TransportSession implements Session {
     this.#count = new StreamCount({ settings, streams, outbox, maximum: parts.streamsMax });
     this.#pings = new Pings(clock, () => send(FRAME.ping));
     this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => this.#pings.ask());
+    control.tune({ userTimeoutMs: silenceMs });
     control.phase = 'control';
     control.onFrame = (frame) => this.#dispatch(frame);
     control.onClosed = (error) => this.#controlClosed(error);

@@ -8,6 +8,7 @@
 import type * as Net from 'node:net';
 import type * as Tls from 'node:tls';
 import { DiffKeeperError, systemCode } from '../core/core.js';
+import { onlyKey } from './peer-address.js';
 import { attach, type Intake, internals, readDirectly, StreamSocket, turnDirect } from './stream-socket.js';
 import type { Trust } from './types.js';
 
@@ -30,9 +31,16 @@ export function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
 }
 
+/** Empty when the certificate has none. */
 function commonName(socket: Tls.TLSSocket): string {
   const name: unknown = socket.getPeerCertificate().subject?.CN;
-  return typeof name === 'string' && name !== '' ? name : 'unnamed';
+  return typeof name === 'string' ? name : '';
+}
+
+/** What the other side is called: its certificate is for the name that was connected to, whatever else it says. */
+function nameOf(socket: Net.Socket, { trust, serverName, host }: Target): string {
+  if ('certificate' in trust) return commonName(socket as Tls.TLSSocket) || (serverName ?? host);
+  return 'keys' in trust ? 'key' : 'anonymous';
 }
 
 export interface Target {
@@ -55,8 +63,7 @@ function dial(target: Target, intake: Intake): { readonly socket: Net.Socket; re
   // Typed without `onread`, which tls.connect hands on to the socket it makes.
   const common = { host, port, onread, ...VERSIONS };
   if ('keys' in trust) {
-    const [identity, psk] = [...trust.keys][0] ?? [];
-    if (identity === undefined || psk === undefined) throw new DiffKeeperError('DK_CONFIG', 'there is no key to use');
+    const [identity, psk] = onlyKey(trust.keys);
     const options: Tls.ConnectionOptions = {
       ...common,
       ciphers: KEY_CIPHERS,
@@ -119,8 +126,7 @@ export async function connectSocket(target: Target, intake: Intake): Promise<Str
   } finally {
     stop();
   }
-  const name = 'certificate' in trust ? commonName(socket as Tls.TLSSocket) : 'keys' in trust ? 'key' : 'anonymous';
-  return new StreamSocket(socket, name);
+  return new StreamSocket(socket, nameOf(socket, target));
 }
 
 export interface Place {
@@ -193,7 +199,7 @@ function startServer(place: Place, names: WeakMap<object, string>): Net.Server {
     const direct = turnDirect(socket, intake);
     attach(socket, intake, direct);
     if (direct) socket.resume();
-    const name = 'keys' in trust ? (names.get(socket) ?? 'unnamed') : commonName(socket);
+    const name = 'keys' in trust ? (names.get(socket) ?? '') : commonName(socket);
     begin(new StreamSocket(socket, name));
   });
   server.on('tlsClientError', (_error, socket) => {

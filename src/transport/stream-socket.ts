@@ -27,7 +27,7 @@ export const internals = (socket: RawSocket): Internals => socket as unknown as 
 export class StreamSocket {
   readonly #socket: RawSocket;
   readonly address: string;
-  /** Name of the other side; 'anonymous' without TLS. */
+  /** Name of the other side; 'anonymous' without TLS, empty when its certificate has none. */
   readonly name: string;
   #corked = false;
 

@@ -9,8 +9,8 @@ const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
 
 interface Authority {
   readonly certificate: string;
-  /** Trust of an end with a certificate of this authority, for 127.0.0.1 and the name. */
-  issue(name: string): Extract<Trust, { readonly certificate: string }>;
+  /** Trust of an end with a certificate of this authority, for 127.0.0.1 and the name, which is its CN by default. */
+  issue(name: string, subject?: string): Extract<Trust, { readonly certificate: string }>;
 }
 
 function openssl(words: readonly string[]): void {
@@ -29,14 +29,14 @@ export function withAuthorities<T>(body: (make: () => Authority) => T): T {
     const certificate = readFileSync(file(`${ca}.pem`), 'utf8');
     return {
       certificate,
-      issue(name) {
+      issue(name, subject = `/CN=${name}`) {
         const [key, request, out] = ['key', 'csr', 'pem'].map((end) => file(`${ca}-${name}.${end}`)) as [
           string,
           string,
           string,
         ];
         writeFileSync(file('ext'), `subjectAltName=IP:127.0.0.1,DNS:${name}\n`);
-        openssl(['req', ...CURVE, '-subj', `/CN=${name}`, '-keyout', key, '-out', request]);
+        openssl(['req', ...CURVE, '-subj', subject, '-keyout', key, '-out', request]);
         const signer = ['-CA', file(`${ca}.pem`), '-CAkey', file(`${ca}.key`), '-CAcreateserial'];
         openssl(['x509', '-req', '-in', request, ...signer, '-days', '2', '-extfile', file('ext'), '-out', out]);
         return { certificate: readFileSync(out, 'utf8'), key: readFileSync(key, 'utf8'), authority: certificate };

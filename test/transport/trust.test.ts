@@ -1,17 +1,19 @@
 /** Who may open a session: certificates, keys, rights. */
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { describe, expect, it } from 'vitest';
-import { connect, type Trust } from '../../src/transport/transport.js';
+import { describe, expect, it, vi } from 'vitest';
+import { Link } from '../../src/transport/link.js';
+import { connect, createSender, type Trust } from '../../src/transport/transport.js';
 import { MemoryReceiver, memorySource, PLAIN, seededBytes, withPair } from './session-fixture.js';
 import { withAuthorities } from './tls-fixture.js';
 
-const { keeper, alice, stranger, keeperOfOthers } = withAuthorities((make) => {
+const { keeper, alice, nobody, stranger, keeperOfOthers } = withAuthorities((make) => {
   const ours = make();
   const others = make();
   return {
     keeper: ours.issue('keeper'),
     alice: ours.issue('alice'),
+    nobody: ours.issue('nobody', '/O=some organisation'),
     stranger: others.issue('stranger'),
     keeperOfOthers: { ...others.issue('keeper'), authority: ours.certificate },
   };
@@ -91,6 +93,34 @@ describe('is refused', () => {
     });
   });
 
+  it('a certificate that names nobody, in words; one of a listener may', async () => {
+    await withPair({ listen: { trust: keeper }, connect: { trust: alice } }, async ({ listener }) => {
+      const refused = connect({ host: '127.0.0.1', port: listener.port }, { trust: nobody });
+      await expect(refused).rejects.toMatchObject({
+        code: 'DK_REFUSED',
+        message: expect.stringContaining('common name'),
+      });
+    });
+    await withPair({ listen: { trust: nobody }, connect: { trust: alice } }, async ({ client, end }) => {
+      expect(client.peer.name).toBe('127.0.0.1');
+      await end();
+    });
+  });
+
+  it('to connect with several keys', () =>
+    withPair({ listen: { trust: keyed('alice') }, connect: { trust: keyed('alice') } }, async ({ listener }) => {
+      const trust = {
+        keys: new Map([
+          ['alice', KEY],
+          ['bob', KEY],
+        ]),
+      };
+      const place = { host: '127.0.0.1', port: listener.port };
+      await expect(connect(place, { trust })).rejects.toMatchObject({ code: 'DK_CONFIG' });
+      const sender = createSender(`tls://127.0.0.1:${listener.port}`, { link: { trust } });
+      await expect(sender).rejects.toMatchObject({ code: 'DK_CONFIG' });
+    }));
+
   it('TLS 1.2', () =>
     withPair({ listen: { trust: keeper }, connect: { trust: alice } }, async ({ listener }) => {
       const socket = connectTls({
@@ -119,4 +149,15 @@ describe('is refused', () => {
       code: 'DK_CONNECTION',
     });
   });
+});
+
+it('the kernel ends every connection of a session whose bytes nobody acknowledges', async () => {
+  const tune = vi.spyOn(Link.prototype, 'tune');
+  await withPair({ connect: { keepaliveMs: 2000, streams: { minimum: 1, maximum: 1 } } }, async ({ client }) => {
+    while (client.figures.openStreams === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+  const timeouts = tune.mock.calls.map(([{ userTimeoutMs }]) => userTimeoutMs).sort();
+  tune.mockRestore();
+  // The control stream and a data stream, at both ends.
+  expect(timeouts).toEqual([45_000, 45_000, 6000, 6000]);
 });
