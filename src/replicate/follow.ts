@@ -2,6 +2,7 @@
 import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import { closeSoon, type Session } from '../transport/transport.js';
+import { Arrivals } from './arrivals.js';
 import { Pusher } from './push-pull.js';
 
 /** How often is looked for a new checkpoint: a comparison of two numbers. */
@@ -26,7 +27,7 @@ export interface FollowFigures {
   readonly sequence: number;
   /** Checkpoints that are not there yet. */
   readonly lagCheckpoints: number;
-  /** How long the oldest of them has been waiting, ms. */
+  /** How long the oldest of them has been waiting, ms: since it came, or since this began when it was there before. */
   readonly lagMs: number;
   readonly sentBytes: number;
   /** Checkpoints and runs that arrived. */
@@ -45,10 +46,8 @@ export class Follower {
   readonly #done: Promise<void>;
   #state: FollowFigures['state'] = 'connecting';
   #sequence = 0;
-  /** When the newest checkpoint that is there was made. */
   #wake: () => void = () => {};
-  /** When a checkpoint was first seen that is not there; 0 when all are. */
-  #behindSinceMs = 0;
+  readonly #arrivals: Arrivals;
   #sentBytes = 0;
   #sentBefore = 0;
   #checkpoints = 0;
@@ -62,19 +61,18 @@ export class Follower {
     this.#store = store;
     this.#options = options;
     this.#logger = options.logger ?? silentLogger;
+    this.#arrivals = new Arrivals(() => store.newest?.sequence ?? 0);
     this.#done = this.#run();
   }
 
   figures(): FollowFigures {
     const newest = this.#store.newest?.sequence ?? 0;
-    const behind = newest > this.#sequence;
-    if (behind && this.#behindSinceMs === 0) this.#behindSinceMs = performance.now();
     return {
       name: this.#options.name,
       state: this.#state,
       sequence: this.#sequence,
       lagCheckpoints: Math.max(0, newest - this.#sequence),
-      lagMs: behind ? performance.now() - this.#behindSinceMs : 0,
+      lagMs: this.#arrivals.waitedMs(this.#sequence),
       sentBytes: this.#sentBefore + this.#sentBytes,
       checkpoints: this.#checkpoints,
       connections: this.#connections,
@@ -121,6 +119,7 @@ export class Follower {
       }
     }
     this.#state = 'closed';
+    this.#arrivals.end();
   }
 
   async #session(signal: AbortSignal): Promise<void> {
@@ -159,14 +158,9 @@ export class Follower {
   }
 
   async #push(pusher: Pusher, signal: AbortSignal): Promise<void> {
-    const beganMs = performance.now();
-    const began = this.#store.newest?.sequence ?? 0;
-    if (began > this.#sequence && this.#behindSinceMs === 0) this.#behindSinceMs = beganMs;
     const report = await pusher.push(signal);
     this.#sequence = report.sequence;
     this.#checkpoints += report.checkpoints;
-    // What came meanwhile waits since this run began, at the longest.
-    this.#behindSinceMs = (this.#store.newest?.sequence ?? 0) > report.sequence ? beganMs : 0;
     if (this.#state !== 'following') this.#logger.info({ name: this.#options.name, ...report }, 'replica follows');
     this.#state = 'following';
     this.#failedInRow = 0;

@@ -110,4 +110,29 @@ describe('a follower', () => {
     await receiver.host.idle();
     expect(replica.newest?.sequence).toBe(2);
   });
+
+  it('says for how long a checkpoint has been waiting, from when it came, though nobody asked', async () => {
+    const source = await fixture.open('source');
+    const replica = await fixture.open('replica');
+    const receiver = new Receiver(replica);
+    const follower = new Follower(source, { name: 'r', connect: receiver.connect });
+    await commitFiles(source, { f: noise(10, 1) });
+    expect(await follower.caughtUp(5000)).toBe(true);
+    receiver.leave();
+    const startMs = performance.now();
+    await commitFiles(source, { f: noise(10, 2) });
+    const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+    await pause(400);
+    await commitFiles(source, { f: noise(10, 3) });
+    await pause(400);
+    const { lagMs, lagCheckpoints } = follower.figures();
+    expect(lagCheckpoints).toBe(2);
+    expect(lagMs).toBeGreaterThan(700);
+    expect(lagMs).toBeLessThanOrEqual(performance.now() - startMs);
+    receiver.away = false;
+    expect(await follower.caughtUp(10_000)).toBe(true);
+    expect(follower.figures().lagMs).toBe(0);
+    await follower.close(1000);
+    await receiver.host.idle();
+  });
 });
