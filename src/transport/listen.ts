@@ -62,7 +62,7 @@ class TransportListener implements Listener {
       connectionsMax,
       accept: () => {
         const link = new Link(this.#settings);
-        return { intake: link, begin: (socket) => this.#begin(link, socket) };
+        return { intake: link, begin: (socket, greeted) => this.#begin(link, socket, greeted) };
       },
       refused: (reason) => this.#count(reason),
     });
@@ -81,7 +81,7 @@ class TransportListener implements Listener {
   }
 
   /** A connection is there; it has so much time to say what it is. */
-  #begin(link: Link, socket: StreamSocket): void {
+  #begin(link: Link, socket: StreamSocket, greeted: () => void): void {
     link.begin(socket);
     this.#greeting.add(link);
     const timer = setTimeout(() => {
@@ -89,6 +89,7 @@ class TransportListener implements Listener {
     }, this.#settings.handshakeMs);
     const known = (): void => {
       clearTimeout(timer);
+      greeted();
       this.#greeting.delete(link);
     };
     link.onClosed = (error) => {
@@ -145,6 +146,7 @@ class TransportListener implements Listener {
       throw new DiffKeeperError('DK_REFUSED', `${link.name} is not allowed here`, { name: link.name });
     }
     if (this.#entries.size >= sessionsMax) throw new DiffKeeperError('DK_LIMIT', 'there are too many sessions');
+    this.#checkShare(link.name, sessionsMax);
     const id = randomBytes(SESSION_ID_BYTES);
     const secret = randomBytes(SECRET_BYTES);
     const streamsMax = this.#settings.streams.maximum;
@@ -171,6 +173,14 @@ class TransportListener implements Listener {
     };
     session.closed.then(gone, gone);
     onSession(session);
+  }
+
+  /** One peer does not take all sessions. On plain loopback nobody has a name. */
+  #checkShare(name: string, sessionsMax: number): void {
+    const { sessionsPerPeer = Math.ceil(sessionsMax / 2), trust } = this.#options;
+    if ('plaintext' in trust) return;
+    const own = [...this.#entries.values()].filter((entry) => entry.name === name).length;
+    if (own >= sessionsPerPeer) throw new DiffKeeperError('DK_LIMIT', `${name} has too many sessions`, { name });
   }
 
   #join(link: Link, { sessionId, number, token }: Join): void {

@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 const PARTIAL_AGE_MS = 7 * DAY_MS;
 
 export interface ReceiverOptions
-  extends Pick<ListenOptions, 'host' | 'port' | 'authorize' | 'connectionsMax' | 'sessionsMax'> {
+  extends Pick<ListenOptions, 'host' | 'port' | 'authorize' | 'connectionsMax' | 'sessionsMax' | 'sessionsPerPeer'> {
   /** Trust, streams, limits. */
   readonly link: SessionOptions;
   /** Takes files to this directory, which is made when it is missing. */
@@ -108,7 +108,7 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
   const { clock = systemClock } = link;
   const sweep = async (): Promise<unknown> => files?.removeAbandoned(clock.nowMs() - partialAgeMs);
   await sweep();
-  const { authorize, connectionsMax, sessionsMax, metricsAddress } = options;
+  const { authorize, connectionsMax, sessionsMax, sessionsPerPeer, metricsAddress } = options;
   const listener = await CountedListener.open({
     ...link,
     host,
@@ -116,6 +116,7 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
     ...(authorize && { authorize }),
     ...(connectionsMax !== undefined && { connectionsMax }),
     ...(sessionsMax !== undefined && { sessionsMax }),
+    ...(sessionsPerPeer !== undefined && { sessionsPerPeer }),
     ...(metricsAddress !== undefined && { metricsAddress }),
     ...(directory !== undefined && { describe: () => ({ directory }) }),
     onSession: (session) => {

@@ -8,6 +8,7 @@
 import type * as Net from 'node:net';
 import type * as Tls from 'node:tls';
 import { DiffKeeperError, systemCode } from '../core/core.js';
+import { Crowd } from './crowd.js';
 import { onlyKey } from './peer-address.js';
 import { attach, type Intake, internals, readDirectly, StreamSocket, turnDirect } from './stream-socket.js';
 import type { Trust } from './types.js';
@@ -26,6 +27,8 @@ const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256
 const KEY_CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256';
 const VERSIONS = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 const ignore = (): void => {};
+/** Connections that have not greeted yet: strangers must not take the places of those that are known. */
+const GREETING_MAX = 256;
 
 export function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
@@ -135,8 +138,8 @@ export interface Place {
   readonly trust: Trust;
   readonly handshakeMs: number;
   readonly connectionsMax: number;
-  /** Gives the intake of a new connection, and gets the connection right after. */
-  accept(): { readonly intake: Intake; begin(socket: StreamSocket): void };
+  /** Gives the intake of a new connection, and gets the connection right after; calls `known` when it has said what it is. */
+  accept(): { readonly intake: Intake; begin(socket: StreamSocket, known: () => void): void };
   /** Somebody was sent away before anything was said: who, and why. */
   refused(reason: string): void;
 }
@@ -144,7 +147,7 @@ export interface Place {
 export interface ListeningSocket {
   readonly host: string;
   readonly port: number;
-  /** Takes no more; those that are open stay. */
+  /** Takes no more; those that have said what they are stay. */
   close(): void;
 }
 
@@ -162,7 +165,9 @@ function moveHandle(accepted: Net.Socket, intake: Intake): Net.Socket | undefine
   return socket;
 }
 
-function startServer(place: Place, names: WeakMap<object, string>): Net.Server {
+const addressOf = ({ remoteAddress, remotePort }: Net.Socket): string => `${remoteAddress}:${remotePort}`;
+
+function startServer(place: Place, names: WeakMap<object, string>, crowd: Crowd): Net.Server {
   const { trust, handshakeMs } = place;
   if ('plaintext' in trust) {
     return net().createServer({ pauseOnConnect: true, noDelay: true }, (accepted) => {
@@ -170,7 +175,9 @@ function startServer(place: Place, names: WeakMap<object, string>): Net.Server {
       const moved = moveHandle(accepted, intake);
       const socket = moved ?? accepted;
       attach(socket, intake, moved !== undefined);
-      begin(new StreamSocket(socket, 'anonymous'));
+      const known = crowd.join(() => socket.destroy());
+      socket.once('close', known);
+      begin(new StreamSocket(socket, 'anonymous'), known);
       socket.resume();
     });
   }
@@ -194,13 +201,27 @@ function startServer(place: Place, names: WeakMap<object, string>): Net.Server {
           requestCert: true,
           rejectUnauthorized: true,
         };
+  /** Those that shake hands, by their address. */
+  const shaking = new Map<string, () => void>();
   const server = tls().createServer(options, (socket) => {
+    const known = shaking.get(addressOf(socket)) ?? ignore;
     const { intake, begin } = place.accept();
     const direct = turnDirect(socket, intake);
     attach(socket, intake, direct);
     if (direct) socket.resume();
     const name = 'keys' in trust ? (names.get(socket) ?? '') : commonName(socket);
-    begin(new StreamSocket(socket, name));
+    begin(new StreamSocket(socket, name), known);
+  });
+  // Before the server's own listener, which takes the connection away from its socket.
+  server.prependListener('connection', (socket: Net.Socket) => {
+    const address = addressOf(socket);
+    const leave = crowd.join(() => socket.destroy());
+    const known = (): void => {
+      leave();
+      if (shaking.get(address) === known) shaking.delete(address);
+    };
+    shaking.set(address, known);
+    socket.once('close', known);
   });
   server.on('tlsClientError', (_error, socket) => {
     place.refused('tls');
@@ -211,7 +232,9 @@ function startServer(place: Place, names: WeakMap<object, string>): Net.Server {
 
 /** Listens. Throws DK_CONFIG when it may not be without TLS there, DK_IO when the system refuses. */
 export async function listenSocket(place: Place): Promise<ListeningSocket> {
-  const server = startServer(place, new WeakMap());
+  const most = Math.min(GREETING_MAX, Math.ceil(place.connectionsMax / 2));
+  const crowd = new Crowd(most, () => place.refused('crowd'));
+  const server = startServer(place, new WeakMap(), crowd);
   server.maxConnections = place.connectionsMax;
   server.on('drop', () => place.refused('connections'));
   await new Promise<void>((resolve, reject) => {
@@ -227,5 +250,9 @@ export async function listenSocket(place: Place): Promise<ListeningSocket> {
     server.close();
     throw new DiffKeeperError('DK_CONFIG', `without TLS only loopback may be listened on, not ${bound.address}`);
   }
-  return { host: bound.address, port: bound.port, close: () => void server.close() };
+  const close = (): void => {
+    server.close();
+    crowd.end();
+  };
+  return { host: bound.address, port: bound.port, close };
 }

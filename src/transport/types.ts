@@ -178,10 +178,15 @@ export interface ConnectOptions extends LinkOptions {
 
 /** Who may come, streams, limits. */
 export interface ServeLinkOptions extends SessionOptions {
-  /** Connections in all, default 1024; those over it are cut. */
+  /**
+   * Connections in all, default 1024; those over it are cut. Of those that have not greeted yet there are at most 256,
+   * or half: then the one that is silent longest is cut.
+   */
   readonly connectionsMax?: number;
   /** Sessions at once, default 64. */
   readonly sessionsMax?: number;
+  /** Of them for one name, default half; without TLS nobody has one. */
+  readonly sessionsPerPeer?: number;
 }
 
 export interface ListenOptions extends ServeLinkOptions {
