@@ -1,7 +1,9 @@
 /** Dictionaries per class, levels that follow measures, and baselines of which only page hashes are kept. */
 import { describe, expect, it } from 'vitest';
 import { type EncodedState, StateDecoder } from '../../src/baseline/baseline.js';
+import { ClassDictionaries } from '../../src/baseline/class-dictionary.js';
 import { EffortControl } from '../../src/baseline/effort-control.js';
+import type { loadEngine } from '../../src/engine/load.js';
 import { editedBytes, patternBytes } from '../engine/samples.js';
 import { pair, trip } from './codec-fixture.js';
 
@@ -89,6 +91,36 @@ describe('dictionaries', () => {
     await until(() => both.encoder.metrics().dictionariesRejected === 1);
     expect(both.encoder.metrics()).toMatchObject({ dictionariesTrained: 0, dictionariesRejected: 1 });
     expect((await trip(both, 'noise-99', patternBytes(500, 99))).message.dictionaryId).toBe(0);
+    await both.encoder.close();
+  });
+
+  it.each([
+    [970, 'trained'],
+    [971, 'rejected'],
+  ])('must save 3 %% of what they have not seen: %i bytes of 1,000 are %s', async (bytes, outcome) => {
+    // Samples are the same length with and without: only what compress says counts.
+    const engine = {
+      ...{ trainDictionary: async () => Buffer.from('a dictionary'), xxh3: () => 7n },
+      compress: async (_bytes: Uint8Array, options: { dictionary?: Uint8Array }) =>
+        Buffer.alloc(options.dictionary === undefined ? 1000 : bytes),
+    } as unknown as ReturnType<typeof loadEngine>;
+    const dictionaries = new ClassDictionaries(engine);
+    for (let i = 0; i < 32; i += 1) dictionaries.offer('c', record(i));
+    await dictionaries.idle();
+    const { trained, rejected } = dictionaries;
+    expect([trained, rejected]).toEqual(outcome === 'trained' ? [1, 0] : [0, 1]);
+    expect(dictionaries.current('c')?.id).toBe(outcome === 'trained' ? 7 : undefined);
+  });
+
+  it('belong to the classes that the caller says, and a wrong class is refused', async () => {
+    const both = pair({ classOf: (key) => (key.startsWith('s') ? 'sessions' : '') });
+    for (let i = 0; i < 32; i += 1) {
+      const { message } = await trip(both, i % 2 ? `s${'x'.repeat(i)}` : `session-${i}`, record(i));
+      expect(message.keyClass).toBe('sessions');
+    }
+    await until(() => both.encoder.metrics().dictionariesTrained === 1);
+    expect((await trip(both, 'sy', record(99))).message.dictionaryId).toBeGreaterThan(0);
+    await expect(both.encoder.encode('other', record(1))).rejects.toThrow(RangeError);
     await both.encoder.close();
   });
 

@@ -22,6 +22,8 @@ describe('round trips', () => {
     ['sparse', { engine: 'sparse' }],
     ['zstd', { engine: 'zstd' }],
     ['align', { engine: 'align', level: 19 }],
+    ['tensor', { engine: 'tensor' }],
+    ['tensor, previous', { engine: 'tensor', reference: 'previous', segmentBytes: SEGMENT }],
     ['disabled', { enabled: false }],
     ['disabled, small segments', { enabled: false, segmentBytes: SEGMENT }],
   ];
@@ -102,6 +104,24 @@ describe('round trips', () => {
     const { message, same } = await trip(both, 'k', noise);
     expect(same).toBe(true);
     expect(message.parts.some((part) => part.buffer === noise.buffer && part.length === noise.length)).toBe(true);
+  });
+});
+
+describe('weights', () => {
+  it('become deltas of tensors when asked for, in one segment and in several', async () => {
+    for (const segmentBytes of [SEGMENT, 1 << 22]) {
+      const both = pair({ engine: 'tensor', segmentBytes });
+      const weights = new Float32Array(200_000);
+      const noise = patternBytes(200_000, 5);
+      for (const [i, byte] of noise.entries()) weights[i] = Math.sin(i) * 0.02 + (byte - 128) * 1e-4;
+      const bytes = (): Buffer => Buffer.from(weights.buffer);
+      expect((await trip(both, 'layer', bytes())).message.kind).toBe('full');
+      for (const [i, weight] of weights.entries()) weights[i] = weight + 1e-6 * Math.cos(i);
+      const { message, same } = await trip(both, 'layer', bytes());
+      expect([same, message.kind, message.engines[0]]).toEqual([true, 'delta', 'tensor']);
+      expect(message.messageBytes).toBeLessThan(0.7 * weights.byteLength);
+      await both.encoder.close();
+    }
   });
 });
 
