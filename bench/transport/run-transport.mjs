@@ -6,7 +6,7 @@
  *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small,shaped]
  *                            [--out docs/performance.md] [--results bench/results]
  *
- * Needs iperf3 and rsync, and for shaped lines root, ip and g++. What cannot be had is named in the result with the reason.
+ * Needs iperf3 and rsync, for shaped lines root, ip and g++, and openssh-server where scp is to be among them. What cannot be had is named in the result with the reason.
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';

@@ -1,13 +1,13 @@
 /** Transfers over long and lossy lines between two network namespaces, in Mbit/s. */
 import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildShaper, mayShapePackets, withPackets } from '../../scripts/net/wan.mjs';
 import { iperf, timedCommand, transfer } from './transport-trial.mjs';
 
 const MBIT = 300;
-/** rsync has one stream: on the worst lines a larger file would take minutes. */
+/** rsync and scp have one stream: on the worst lines a larger file would take minutes. */
 const RSYNC_BYTES = 8e6;
 const HOST = '10.99.0.2';
 
@@ -34,6 +34,40 @@ async function rsync({ near, far }, directory) {
     return (RSYNC_BYTES * 8) / timedCommand(command, args) / 1e6;
   } finally {
     daemon.kill('SIGKILL');
+  }
+}
+
+/**
+ * Where an SSH server is installed; keys of its own, for this run alone.
+ * @param {import('../../scripts/net/wan.mjs').Wan} wan @param {string} directory
+ */
+async function scp({ near, far }, directory) {
+  const at = (/** @type {string} */ name) => join(directory, name);
+  for (const name of ['host-key', 'user-key']) {
+    rmSync(at(name), { force: true });
+    timedCommand('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', at(name)]);
+  }
+  // It insists on this directory.
+  mkdirSync('/run/sshd', { recursive: true });
+  const settings = ['Port=2299', `HostKey=${at('host-key')}`, `AuthorizedKeysFile=${at('user-key.pub')}`, 'UsePAM=no'];
+  const words = [
+    ...settings,
+    'Subsystem=sftp internal-sftp',
+    'StrictModes=no',
+    'PermitRootLogin=yes',
+    'PidFile=none',
+  ].flatMap((word) => ['-o', word]);
+  const [program = '', ...first] = [...far, '/usr/sbin/sshd', '-D', '-f', '/dev/null', ...words];
+  const server = spawn(program, first, { stdio: 'ignore' });
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    writeFileSync(at('shaped'), randomFillSync(Buffer.alloc(RSYNC_BYTES)));
+    const trust = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'BatchMode=yes'];
+    const options = ['-P', '2299', '-i', at('user-key'), ...trust.flatMap((word) => ['-o', word])];
+    const [command = '', ...args] = [...near, 'scp', '-q', ...options, at('shaped'), `root@${HOST}:${at('by-scp')}`];
+    return (RSYNC_BYTES * 8) / timedCommand(command, args) / 1e6;
+  } finally {
+    server.kill('SIGKILL');
   }
 }
 
@@ -69,6 +103,7 @@ export async function shapedLines({ directory, quick }) {
           iperf1: await peer(1),
           iperf16: await peer(16),
           rsync: await rsync(wan, directory),
+          ...(existsSync('/usr/sbin/sshd') && { scp: await scp(wan, directory) }),
         };
       });
       rows.push({ rttMs, lossPercent, ...reached });

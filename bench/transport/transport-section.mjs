@@ -72,7 +72,7 @@ function sectionText(result) {
   }
   if (parts.shaped) {
     const { mbit, bytes, longBytes, rows } = parts.shaped;
-    const head = ['round trip, loss', 'auto', '1', '4', '8', '16', '64', 'iperf3 -P 1', 'iperf3 -P 16', 'rsync'];
+    const head = ['round trip, loss', 'auto', '1', '4', '8', '16', '64', 'iperf3 -P 1', 'iperf3 -P 16', 'rsync', 'scp'];
     const body = rows.map((/** @type {any} */ row) => {
       const both = (/** @type {number} */ short, /** @type {number} */ long) =>
         `${short.toFixed(0)} / ${long.toFixed(0)}`;
@@ -83,7 +83,7 @@ function sectionText(result) {
         both(row.streams4, row.longStreams4),
         both(row.streams8, row.longStreams8),
         both(row.streams16, row.longStreams16),
-        ...['streams64', 'iperf1', 'iperf16', 'rsync'].map((key) => row[key].toFixed(0)),
+        ...['streams64', 'iperf1', 'iperf16', 'rsync', 'scp'].map((key) => row[key]?.toFixed(0) ?? '–'),
       ];
     });
     blocks.push(
