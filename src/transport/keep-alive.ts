@@ -4,7 +4,8 @@ import type { Link } from './link.js';
 
 /** Silence of this many intervals ends a session. */
 export const SILENT_INTERVALS_MAX = 3;
-const STOOD_STILL_MS = 500;
+/** Timers that are so late say that this process itself stood still. */
+export const STOOD_STILL_MS = 500;
 
 export class KeepAlive {
   readonly #intervalMs: number;

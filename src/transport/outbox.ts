@@ -5,6 +5,7 @@
 import { DiffKeeperError, LIMITS, Semaphore, throwIfAborted } from '../core/core.js';
 import { checkBlob } from './check-blob.js';
 import { FRAME } from './frame.js';
+import { STOOD_STILL_MS } from './keep-alive.js';
 import type { Link } from './link.js';
 import { type Ack, encodeOffer } from './messages.js';
 import { OutgoingBlob, type Piece } from './outgoing-blob.js';
@@ -43,6 +44,9 @@ export class Outbox {
   takenBytes = 0;
   /** When the other side last took something over. */
   #takenMs = 0;
+  #tendedMs = 0;
+  /** Since when `tend` has been called without a long gap. */
+  #awakeMs = 0;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -255,10 +259,13 @@ export class Outbox {
 
   /** Looks after pieces that take too long; to be called often. Gives data streams that should be given up. */
   tend(): Iterable<Link> {
-    if (this.#open.size === 0) return [];
     const { streams, silenceMs, clock } = this.#parts;
+    const nowMs = clock.steadyMs();
+    if (nowMs - this.#tendedMs > STOOD_STILL_MS) this.#awakeMs = nowMs;
+    this.#tendedMs = nowMs;
+    if (this.#open.size === 0) return [];
     const facts = { hedge: this.hedge, links: streams.links, takenMs: this.#takenMs, silenceMs };
-    const watch = new StreamWatch({ ...facts, nowMs: clock.steadyMs() });
+    const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
     const idle = !this.hungry && !this.windowFull;
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {

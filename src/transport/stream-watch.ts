@@ -13,6 +13,8 @@ export interface WatchParts {
   /** A stream on which nothing moves for so long, although something should, is given up. */
   readonly silenceMs: number;
   readonly nowMs: number;
+  /** Since when this process has not stood still itself: what came meanwhile has not been read yet. */
+  readonly awakeMs: number;
 }
 
 export class StreamWatch {
@@ -48,9 +50,9 @@ export class StreamWatch {
 
   /** Whether it brings a piece nowhere: others get through meanwhile, or nothing has moved on it for too long. */
   #givesUp(link: Link, { sentMs }: Piece, { heldMs, quietMs }: Standing): boolean {
-    const { hedge, links, nowMs, takenMs, silenceMs } = this.#parts;
+    const { hedge, links, nowMs, takenMs, silenceMs, awakeMs } = this.#parts;
     if (!links.includes(link)) return false;
     if (hedge.stalled(nowMs - sentMs, takenMs - sentMs, heldMs)) return true;
-    return Math.min(quietMs, nowMs - Math.max(sentMs, link.takenMs)) > silenceMs;
+    return Math.min(quietMs, nowMs - Math.max(sentMs, link.takenMs, awakeMs)) > silenceMs;
   }
 }

@@ -67,12 +67,16 @@ describe('a stream', () => {
   hedge.measured(10);
 
   /** Whether a stream with a piece that was sent at 0 is given up at `nowMs`, when others were taken over just before. */
-  function givenUp(nowMs: number, heldMs: number, options: { control?: boolean; quietMs?: number } = {}): boolean {
-    const { control = false, quietMs = 0 } = options;
+  function givenUp(
+    nowMs: number,
+    heldMs: number,
+    options: { control?: boolean; quietMs?: number; awakeMs?: number } = {},
+  ): boolean {
+    const { control = false, quietMs = 0, awakeMs = 0 } = options;
     const link = { takenMs: 0, standing: () => ({ heldMs, quietMs }) } as unknown as Link;
     const piece: Piece = { offset: 0, length: 10, links: new Set([link]), sends: 1, sentMs: 0, queued: false };
     const takenMs = quietMs > 0 ? 0 : nowMs - 5;
-    const watch = new StreamWatch({ hedge, links: control ? [] : [link], takenMs, silenceMs: 45_000, nowMs });
+    const watch = new StreamWatch({ hedge, links: control ? [] : [link], takenMs, silenceMs: 45_000, nowMs, awakeMs });
     watch.late(piece, true);
     return watch.stalled.has(link);
   }
@@ -88,5 +92,7 @@ describe('a stream', () => {
   it('on which nothing moves for long is given up though it holds nothing', () => {
     expect(givenUp(46_000, 0, { quietMs: 46_000 })).toBe(true);
     expect(givenUp(44_000, 0, { quietMs: 44_000 })).toBe(false);
+    // It was this process that stood still: the answer waits to be read.
+    expect(givenUp(46_000, 0, { quietMs: 46_000, awakeMs: 45_900 })).toBe(false);
   });
 });
