@@ -198,6 +198,32 @@ export function openBaselineStore(store: Store): BaselineStore {
         throw error;
       }
     },
+    async removeStale({ beforeMs, except }) {
+      const release = await enter();
+      try {
+        const kept = new Set(except.map(folderOf));
+        const stale: Version[] = [];
+        for await (const versions of store.entries({ under: [ROOT] })) {
+          for (const version of versions) {
+            const { madeMs } = parsed(store, version)?.stored ?? {};
+            if (madeMs === undefined || madeMs >= beforeMs) continue;
+            if (!kept.has(version.path.slice(0, version.path.lastIndexOf('/')))) stale.push(version);
+          }
+        }
+        if (stale.length === 0) return 0;
+        const transaction = store.begin();
+        try {
+          for (const { path } of stale) transaction.remove(path);
+          await transaction.commit();
+        } catch (error) {
+          await transaction.abort().catch(() => undefined);
+          throw error;
+        }
+        return stale.length;
+      } finally {
+        release();
+      }
+    },
     async remove(key) {
       const release = await enter();
       try {

@@ -1,5 +1,6 @@
 /** The baselines and dictionaries of a decoder. */
 import { DiffKeeperError } from '../core/core.js';
+import { KeyUses } from './key-uses.js';
 import type { MessageDictionaries } from './message-bounds.js';
 import { type MemoryReference, type Reference, ReferenceCopy } from './reference.js';
 import { ReferenceTable } from './reference-table.js';
@@ -23,12 +24,14 @@ export class DecoderBaselines {
   readonly #table: ReferenceTable;
   readonly #kept: StoredBaselines;
   readonly #dictionaries = new Map<string, Buffer>();
+  readonly #uses: KeyUses;
 
   constructor(settings: DecoderSettings) {
     this.#settings = settings;
     const { memoryBytesMax, baselinesPerKey, store, logger } = settings;
     this.#table = new ReferenceTable({ memoryBytesMax, perKey: baselinesPerKey, logger });
     this.#kept = new StoredBaselines(store, logger);
+    this.#uses = new KeyUses(settings.clock.steadyMs(), settings.pruneIntervalMs);
   }
 
   metrics(): {
@@ -45,8 +48,10 @@ export class DecoderBaselines {
    * when they are asked for; DK_BASELINE_MISMATCH; DK_STORE_CLOSED.
    */
   async find(key: string, wanted: Wanted): Promise<Reference> {
+    const now = this.#settings.clock.steadyMs();
+    this.#uses.used(key, now);
     const held = this.#table
-      .use(key, this.#settings.clock.steadyMs())
+      .use(key, now)
       .map(({ reference }) => reference)
       .filter(({ digest }) => !this.#kept.damaged(key, digest));
     const known = held.find(({ digest }) => digest.equals(wanted.digest));
@@ -54,7 +59,7 @@ export class DecoderBaselines {
     const stored = await this.#kept.load(key);
     if (stored?.digest.equals(wanted.digest)) {
       const reference = readable(key, stored);
-      this.#table.put(key, reference, { nowMs: this.#settings.clock.steadyMs() });
+      this.#table.put(key, reference, { nowMs: now });
       return reference;
     }
     const other = held[0]?.digest ?? stored?.digest;
@@ -70,6 +75,7 @@ export class DecoderBaselines {
   async take(head: StateHead): Promise<StateTaker> {
     const { key, baselineId: id = 0, segmentBytes, stateBytes } = head;
     const { memoryBytesMax, clock } = this.#settings;
+    this.#uses.used(key, clock.steadyMs());
     const copy = new ReferenceCopy({ segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Only full states go to the store: every state of a `previous` chain would be a commit of its own.
     const writer = head.source === undefined ? await this.#kept.begin(key) : undefined;
@@ -122,12 +128,17 @@ export class DecoderBaselines {
     return bytes;
   }
 
+  /** Drops what was not used for the interval, from the store, too. Returns how many keys went from memory. */
   prune(): number {
-    const now = this.#settings.clock.steadyMs();
-    return this.#table.removeWhere(({ usedMs }) => now - usedMs >= this.#settings.pruneIntervalMs);
+    const { clock, pruneIntervalMs } = this.#settings;
+    const now = clock.steadyMs();
+    const except = this.#uses.recent(now);
+    if (except !== undefined) this.#kept.sweep({ beforeMs: clock.nowMs() - pruneIntervalMs, except });
+    return this.#table.removeWhere(({ usedMs }) => now - usedMs >= pruneIntervalMs);
   }
 
-  clear(): void {
+  async clear(): Promise<void> {
+    await this.#kept.idle();
     this.#table.removeWhere(() => true);
     this.#dictionaries.clear();
   }

@@ -87,21 +87,27 @@ export class EncoderBaselines {
     return age >= Math.min(baselineIntervalMs, baselineAgeMaxMs) || held.life.deltas >= deltasMax;
   }
 
-  /** Drops what was not used for the interval, and what is too old to be used. Returns how many keys went. */
+  /**
+   * Drops what was not used for the interval, and what is too old to be used; the latter from the store, too. Returns how
+   * many keys went from memory.
+   */
   prune(): number {
-    const now = this.#settings.clock.steadyMs();
+    const { pruneIntervalMs, baselineAgeMaxMs, clock } = this.#settings;
+    const now = clock.steadyMs();
     this.#prunedMs = now;
-    const { pruneIntervalMs, baselineAgeMaxMs } = this.#settings;
-    return this.#table.removeWhere(
+    const gone = this.#table.removeWhere(
       ({ usedMs, life }) => now - usedMs >= pruneIntervalMs || now - life.createdMs >= baselineAgeMaxMs,
     );
+    this.#stored.sweep({ beforeMs: clock.nowMs() - baselineAgeMaxMs, except: this.#table.keys() });
+    return gone;
   }
 
   pruneDue(): boolean {
     return this.#settings.clock.steadyMs() - this.#prunedMs >= this.#settings.pruneIntervalMs;
   }
 
-  clear(): void {
+  async clear(): Promise<void> {
+    await this.#stored.idle();
     this.#table.removeWhere(() => true);
     this.#lives.clear();
   }

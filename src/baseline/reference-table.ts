@@ -52,6 +52,10 @@ export class ReferenceTable {
     return this.#evicted;
   }
 
+  keys(): readonly string[] {
+    return [...this.#keys.keys()];
+  }
+
   /** References of a key, the one that came last first, without counting as a use. */
   peek(key: string): readonly HeldReference[] {
     return this.#keys.get(key) ?? [];

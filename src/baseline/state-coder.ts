@@ -63,7 +63,7 @@ export class StateCoder {
   async clear(): Promise<void> {
     await this.#dictionaries.idle();
     this.#dictionaries.clear();
-    this.#baselines.clear();
+    await this.#baselines.clear();
     this.#forced.clear();
   }
 

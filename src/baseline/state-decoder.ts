@@ -88,7 +88,10 @@ export class StateDecoder {
     }
   }
 
-  /** Drops baselines that were not used for `pruneIntervalMs`. Runs by itself as often. */
+  /**
+   * Drops baselines that were not used for `pruneIntervalMs`; once it has run for so long, from the store as well, soon.
+   * Runs by itself as often. Returns how many keys went from memory.
+   */
   prune(): number {
     const gone = this.#baselines.prune();
     this.#counters.baselinesPruned += gone;
@@ -104,7 +107,7 @@ export class StateDecoder {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#queue.idle();
-    this.#baselines.clear();
+    await this.#baselines.clear();
   }
 
   async *#states(

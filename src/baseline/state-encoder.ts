@@ -89,7 +89,10 @@ export class StateEncoder {
     }
   }
 
-  /** Drops baselines that were not used for `pruneIntervalMs` or are too old. Runs by itself as often. */
+  /**
+   * Drops baselines that were not used for `pruneIntervalMs` or are too old; the latter from the store as well, soon. Runs
+   * by itself as often. Returns how many keys went from memory.
+   */
   prune(): number {
     return this.#coder.prune();
   }

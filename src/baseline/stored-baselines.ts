@@ -10,6 +10,7 @@ export class StoredBaselines {
   readonly #logger: Logger;
   /** Digest of the baseline that could not be read, by key. */
   readonly #damaged = new Map<string, Buffer>();
+  #sweeping: Promise<void> | undefined;
 
   constructor(store: BaselineStore | undefined, logger: Logger) {
     this.#store = store;
@@ -45,6 +46,26 @@ export class StoredBaselines {
         abort: () => writer.abort(),
       }
     );
+  }
+
+  /** Removes from the store what is stale, off the caller's way; one run at a time. */
+  sweep(stale: { readonly beforeMs: number; readonly except: readonly string[] }): void {
+    const store = this.#store;
+    if (store?.removeStale === undefined || this.#sweeping !== undefined || !Number.isFinite(stale.beforeMs)) return;
+    this.#sweeping = store
+      .removeStale(stale)
+      .then(
+        (count) => this.#logger.debug({ count }, 'stale baselines were removed from the store'),
+        (error: unknown) => this.#logger.warn({ error }, 'stale baselines cannot be removed from the store'),
+      )
+      .finally(() => {
+        this.#sweeping = undefined;
+      });
+  }
+
+  /** Resolves when nothing is removed. */
+  async idle(): Promise<void> {
+    await this.#sweeping;
   }
 
   /** A correct fallback exists for whatever fails here: a full state, or the question to the other side. */

@@ -40,6 +40,11 @@ export interface BaselineStore {
   /** Replaces the baseline of a key. */
   begin(key: string): Promise<BaselineWriter>;
   remove(key: string): Promise<void>;
+  /**
+   * Removes baselines that nobody will use any more; returns how many. A store without it only grows.
+   * @param stale made before `beforeMs` (milliseconds since 1970), and not of these keys
+   */
+  removeStale?(stale: { readonly beforeMs: number; readonly except: readonly string[] }): Promise<number>;
 }
 
 /** Bytes of book-keeping that a reference without bytes or hashes in memory counts for. */
