@@ -48,6 +48,7 @@ export class Retention {
     try {
       if (await this.#isIdle()) return;
       const { signal } = this.#stopped;
+      this.#logger.debug({}, 'pruning');
       const { kept, dropped, bytesBefore, bytesAfter } = await this.#store.prune(this.#policy, { signal });
       this.#told('');
       const freedBytes = bytesBefore - bytesAfter;

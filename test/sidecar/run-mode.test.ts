@@ -194,6 +194,27 @@ describe.each(SCHEMAS)('state directory, schema %s', (schema) => {
   });
 });
 
+it('--retention prunes while the application runs, and keeps what the rule says', async () => {
+  const rule = ['--max-lag=20ms', '--retention=keep-last=3', '--retention-interval=100ms'];
+  const step = 'i=$((i+1)); echo $i > data/new; mv data/new data/count; sleep 0.03';
+  const running = start(rule, 'sh', '-c', `i=0; until [ -e stop ]; do ${step}; done`);
+  await running.until(/pruned \(kept=3 dropped=[1-9]/);
+  await writeFile(at('stop'), '');
+  expect((await running.ended).code).toBe(0);
+  const log = jsonLines((await runCli(['log', '--store=keep', '--limit=0', '--json'], { cwd })).stdout);
+  const kept = log.slice(0, 3).map(({ sequence }) => Number(sequence));
+  const newest = kept[0] ?? 0;
+  expect(kept).toEqual([newest, newest - 1, newest - 2]);
+  expect(log.map(({ sequence }) => sequence)).not.toContain(1);
+  expect((await runCli(['verify', '--store=keep'], { cwd })).code).toBe(0);
+  const counts: number[] = [];
+  for (const sequence of kept) {
+    counts.push(Number((await runCli(['cat', '--store=keep', `--at=${sequence}`, 'count'], { cwd })).stdout));
+  }
+  expect(counts[0]).toBe(Number(await readFile(at('data/count'), 'utf8')));
+  expect(counts).toEqual(counts.toSorted((one, other) => other - one));
+});
+
 async function rmState(): Promise<void> {
   await rm(at('data'), { recursive: true, force: true });
 }
