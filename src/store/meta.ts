@@ -33,6 +33,8 @@ export class Meta implements MetaReader {
   /** Null for a database that was put aside. */
   readonly #tables: MetaTables | null;
   #level: Level;
+  /** It was put aside and no new one has been begun yet. */
+  #gone = false;
   #single = 0;
 
   private constructor(directory: string, parts: { seal: MetaSeal; tables: MetaTables | null; level: Level }) {
@@ -111,7 +113,8 @@ export class Meta implements MetaReader {
   /** Closes and opens again: after a failed write nothing is known about what LevelDB kept. */
   async reopen(): Promise<void> {
     await this.#level.close().catch(() => {});
-    this.#level = await Meta.#openLevel(this.#directory, { create: false });
+    this.#level = await Meta.#openLevel(this.#directory, { create: this.#gone });
+    this.#gone = false;
   }
 
   /**
@@ -120,14 +123,18 @@ export class Meta implements MetaReader {
    */
   async replace(aside: string): Promise<void> {
     await this.#level.close().catch(() => {});
+    this.#gone = true;
     try {
       await this.#tables?.forget();
       await renameDurable(this.#directory, aside);
     } catch (error) {
-      this.#level = await Meta.#openLevel(this.#directory, { create: false });
+      // It may be there or not. Why it could not be put aside is what counts.
+      const found = await Meta.#openLevel(this.#directory, { create: false }).catch(() => null);
+      if (found) this.#level = found;
+      this.#gone = found === null;
       throw fromSystemError(error, 'put aside', this.#directory);
     }
-    this.#level = await Meta.#openLevel(this.#directory, { create: true });
+    await this.reopen();
   }
 
   async close(): Promise<void> {

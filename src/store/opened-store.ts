@@ -195,9 +195,13 @@ export class OpenedStore extends StoreReading implements Store {
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
     const rebuild = async (): Promise<RebuildReport> => {
       await this.readable();
+      if (this.#doubtful) await this.#meta.reopen();
+      // Should it end early, half of the metadata is no ground to go on from.
+      this.#doubtful = true;
       const result = await rebuildAll(this.#upParts);
       this.#forget();
       await this.#settle(result.state);
+      this.#doubtful = false;
       return options.check ? repairStore(this.#allParts, result, options) : result;
     };
     return this.#maintenance.inTurn(() => this.#views.without(rebuild));

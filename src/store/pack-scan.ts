@@ -38,7 +38,7 @@ class Window {
   }
 }
 
-/** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. */
+/** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. Throws DK_IO. */
 export async function* scanPack(
   packs: Packs,
   range: { readonly pack: number; readonly from: number; readonly end: number },
@@ -59,7 +59,7 @@ export async function* scanPack(
   }
 }
 
-/** The record at an offset, or why there is none. */
+/** The record at an offset, or why there is none. Throws DK_IO. */
 async function tryRecord(
   window: Window,
   offset: number,
@@ -71,7 +71,8 @@ async function tryRecord(
     if (bytes > end - offset) return `record at byte ${offset} is cut short`;
     return records.decode(await window.at(offset, bytes), offset);
   } catch (error) {
-    if (isDiffKeeperError(error)) return error.message;
+    // A disk that refuses to read says nothing about the record: it may be there the next time.
+    if (isDiffKeeperError(error) && error.code.startsWith('DK_CORRUPT')) return error.message;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /**
- * A life on a disk that fails somewhere: opens, commits, tries again what failed. Prints what came of it as JSON.
+ * A life on a disk that fails somewhere: opens, commits, prunes, repairs, tries again what failed. Prints what came of it
+ * as JSON.
  * Arguments: directory, `encrypted` for an encrypted store.
  */
 import * as path from 'node:path';
@@ -13,7 +14,10 @@ import { putFile } from './workloads.js';
 
 const COMMITS = 5;
 const ATTEMPTS = 4;
+/** Checkpoints that the prune keeps. */
+const KEPT = 2;
 const acknowledged: [number, string][] = [];
+let released = 0;
 const errors: string[] = [];
 
 function note(error: unknown): void {
@@ -48,15 +52,30 @@ async function commitNext(store: Store, target: number): Promise<void> {
   }
 }
 
+/** Drops what may go, and writes all packs anew. */
+async function prune(store: Store): Promise<void> {
+  if (store.needsReopen) await store.reopen();
+  // From now on these may be gone, whatever the prune says.
+  released = Math.max(released, (store.newest?.sequence ?? 0) - KEPT);
+  await store.prune({ keepLast: KEPT }, { compactBelow: 1 });
+}
+
+async function repair(store: Store): Promise<void> {
+  if (store.needsReopen) await store.reopen();
+  await store.rebuildIndex();
+}
+
 const root = path.join(process.argv[2] as string, STORE_NAME);
 const way = storeOptions(process.argv[3] === 'encrypted');
 for (let life = 0; life < 2; life += 1) {
   const store = await attempt(() => openStore(root, { create: true, ...way }));
   if (!store) break;
   const target = life === 0 ? 3 : COMMITS;
+  if (life === 1) await attempt(() => repair(store));
   while ((store.newest?.sequence ?? 0) < target) {
     if ((await attempt(() => commitNext(store, target).then(() => true))) === undefined) break;
   }
+  if (life === 0) await attempt(() => prune(store));
   await store.close().catch(note);
 }
-process.stdout.write(JSON.stringify({ acknowledged, errors } satisfies LifeReport));
+process.stdout.write(JSON.stringify({ acknowledged, released, errors } satisfies LifeReport));

@@ -13,6 +13,8 @@ import { checkState, type Roots, STORE_NAME } from './check-state.js';
 
 export interface LifeReport {
   readonly acknowledged: readonly (readonly [sequence: number, root: string])[];
+  /** Up to this one they may be gone: a prune was asked for. 0 for none. */
+  readonly released: number;
   /** Codes of the errors that it met. */
   readonly errors: readonly string[];
 }
@@ -65,10 +67,11 @@ function pathsOf(root: string): string[] {
     'KEYS.copy',
     'cache/meta-tables',
   ];
-  for (let number = 1; number <= 40; number += 1) {
+  for (let number = 1; number <= 60; number += 1) {
     const digits = String(number).padStart(6, '0');
     names.push(`meta/${digits}.log`, `meta/${digits}.ldb`, `meta/${digits}.dbtmp`, `meta/MANIFEST-${digits}`);
-    if (number < 8) names.push(`packs/00${digits}.dkp`);
+    // A prune writes packs of its own numbers.
+    if (number < 12) names.push(`packs/00${digits}.dkp`, `packs/50${String(number - 1).padStart(6, '0')}.dkp`);
   }
   return names.map((name) => path.join(root, name));
 }
@@ -115,7 +118,8 @@ function live(base: string, fault: string): Life {
 async function check(base: string, { report, trouble }: Life, roots: Roots): Promise<string> {
   if (!report || trouble !== '') return trouble;
   const newest = Math.max(0, ...report.acknowledged.map(([sequence]) => sequence));
-  const required = new Set(report.acknowledged.map(([sequence]) => sequence));
+  const kept = report.acknowledged.filter(([sequence]) => sequence > report.released);
+  const required = new Set(kept.map(([sequence]) => sequence));
   const promised = { opened: newest > 0, newest, required };
   return checkState(base, { engine, promised, roots, thorough: true, encrypted: options.encrypted }).then(
     () => '',

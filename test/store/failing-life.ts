@@ -60,7 +60,7 @@ async function commitOrAbort(store: Store, files: Files): Promise<void> {
   }
 }
 
-/** A life on the failing disk: opens, commits, tries again what failed, closes. Not a step may hang or throw untyped. */
+/** A life on the failing disk: opens, commits, tries again what failed, rebuilds the metadata, closes. Not a step may hang or throw untyped. */
 export async function live(root: string, options: StoreOptions = {}): Promise<Outcome> {
   const errors: unknown[] = [];
   let acknowledged = 0;
@@ -84,6 +84,15 @@ export async function live(root: string, options: StoreOptions = {}): Promise<Ou
       errors.push(error);
       // A commit that failed must leave a store that can go on by itself, and one that `reopen` brings back.
       if (attempt % 2 === 1) await store.reopen().catch((again: unknown) => errors.push(again));
+    }
+  }
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    try {
+      if (store.needsReopen) await store.reopen();
+      expect((await store.rebuildIndex()).damage).toEqual([]);
+      break;
+    } catch (error) {
+      errors.push(error);
     }
   }
   await store.close().catch((error: unknown) => errors.push(error));
