@@ -27,13 +27,24 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
+/** Checkpoints that took the state directory itself along, which is no entry in it: captures do not count it either. */
+async function rootSequences(store: Store): Promise<Set<number>> {
+  const found = new Set<number>();
+  const onUnreadable: OnUnreadable = ({ sequence }) => void found.add(sequence);
+  for await (const { sequence, version } of store.versions('', { onUnreadable })) {
+    if (version.type !== VERSION_TYPE.removed) found.add(sequence);
+  }
+  return found;
+}
+
 async function logCheckpoints({ output }: CommandContext, store: Store, limit: number): Promise<void> {
+  const withRoot = output.json ? new Set<number>() : await rootSequences(store);
   for await (const checkpoint of store.checkpoints(limit === 0 ? {} : { limit })) {
     const { sequence, timeMs, changed, removed, changedBytes, storedBytes, frozen, pauseMs, tag } = checkpoint;
     output.record('checkpoint', checkpointFacts(checkpoint));
     const extra = `${frozen ? `  frozen ${pauseMs.toFixed(1)} ms` : ''}${tag === '' ? '' : `  "${tag}"`}`;
     output.line(
-      `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${changed} written, ${removed} removed, ` +
+      `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${changed - (withRoot.has(sequence) ? 1 : 0)} written, ${removed} removed, ` +
         `${showBytes(changedBytes)} of content, ${showBytes(storedBytes)} stored${extra}`,
     );
   }

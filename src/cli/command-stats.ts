@@ -1,5 +1,12 @@
 /** `stats`: what is stored and what it saves. */
-import { EXIT_CODES, type PackLiveness, type Store, type StoreSavings, type StoreStats } from '../index.js';
+import {
+  EXIT_CODES,
+  type PackLiveness,
+  planRecover,
+  type Store,
+  type StoreSavings,
+  type StoreStats,
+} from '../index.js';
 import type { CommandContext } from './context.js';
 import { withReading } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
@@ -58,12 +65,13 @@ function packRows(packs: readonly PackLiveness[]): [string, string][] {
 
 export async function run(context: CommandContext): Promise<number> {
   const { output, local } = context;
-  const { stats, pauses } = await withReading(context, async (store) => ({
+  const { stats, pauses, files } = await withReading(context, async (store) => ({
     stats: await store.stats({ liveness: local.packs === true }),
     pauses: await pausesOf(store),
+    files: store.newest === null ? 0 : (await planRecover(store, { signal: context.signal })).files,
   }));
   const { storedBytes, factor } = ratio(stats);
-  output.record('stats', { ...stats, storedBytes, factor, pauses });
+  output.record('stats', { ...stats, files, storedBytes, factor, pauses });
   if (output.json) return EXIT_CODES.ok;
   const saved = stats.originalBytes > 0 ? (1 - storedBytes / stats.originalBytes) * 100 : 0;
   const { default: Table } = await import('cli-table3');
@@ -72,7 +80,10 @@ export async function run(context: CommandContext): Promise<number> {
   const depths = stats.depths.map((blobs, depth) => `${depth}: ${showNumber(blobs)}`).join('  ');
   table.push(
     ['store', `${stats.path} (${stats.hashAlgo})`],
-    ['state now', `${count(stats.entries, 'entry')}, ${showBytes(stats.treeBytes)}`],
+    [
+      'state now',
+      `${count(stats.entries, 'entry')}, ${count(files, 'file')} among them, ${showBytes(stats.treeBytes)}`,
+    ],
     ['history', `${count(stats.checkpoints, 'checkpoint')}, ${count(stats.versions, 'version')}`],
     ['every version whole', showBytes(stats.originalBytes)],
     ['stored: packs', showBytes(stats.packBytes)],

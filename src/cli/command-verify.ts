@@ -2,6 +2,7 @@
 import { EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
 import { showDamage } from './damage-lines.js';
+import { argumentError } from './failure.js';
 import { parseShare } from './moment.js';
 import { startProgress } from './progress.js';
 import { withReading } from './store-access.js';
@@ -12,6 +13,9 @@ const AFFECTED_SHOWN = 5;
 export async function run(context: CommandContext): Promise<number> {
   const { output, local, signal } = context;
   const sample = parseShare('--sample', local.sample);
+  if (sample !== undefined && local.readData === false) {
+    throw argumentError('--sample', 'decodes a share of the blobs, and --no-read-data none: give one of the two');
+  }
   const report = await withReading(context, async (store) => {
     const progress = await startProgress(output, 'verifying');
     const options = { readData: local.readData !== false, signal, onProgress: progress.update };
