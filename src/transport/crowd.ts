@@ -1,4 +1,8 @@
 /** Connections that have not said yet what they are. There is room for so many; then the one that is silent longest makes room. */
+
+/** A quarter of the connections, or this many where that is more. */
+const CROWD_MIN = 256;
+
 export class Crowd {
   readonly #most: number;
   readonly #onFull: () => void;
@@ -28,4 +32,9 @@ export class Crowd {
     for (const end of [...this.#ends]) end();
     this.#ends.clear();
   }
+}
+
+/** So many of all connections may not have greeted: strangers must not take the places of those that are known. */
+export function crowdMax(connectionsMax: number): number {
+  return Math.min(Math.ceil(connectionsMax / 2), Math.max(CROWD_MIN, Math.ceil(connectionsMax / 4)));
 }

@@ -146,11 +146,14 @@ class ReconnectingSender implements Sender {
   async sendStream(stream: Readable, name: string, options: SendOptions = {}): Promise<Buffer> {
     const signal = anySignal(this.#options.signal, options.signal);
     throwIfAborted(signal);
-    const directory = await mkdtemp(join(tmpdir(), 'diffkeeper-send-'));
     // Nothing may come for long: what waits for it is ended, too.
     const onAbort = (): void => void stream.destroy(aborted(signal));
     signal?.addEventListener('abort', onAbort, { once: true });
+    // It may fail before anybody reads it: who does is told then.
+    stream.on('error', () => {});
+    let directory: string | undefined;
     try {
+      directory = await mkdtemp(join(tmpdir(), 'diffkeeper-send-'));
       const path = join(directory, 'stream');
       const file = await open(path, 'wx', 0o600);
       try {
@@ -164,7 +167,7 @@ class ReconnectingSender implements Sender {
       return await this.sendFile(path, name, options);
     } finally {
       signal?.removeEventListener('abort', onAbort);
-      await rm(directory, { recursive: true, force: true });
+      if (directory !== undefined) await rm(directory, { recursive: true, force: true });
     }
   }
 
@@ -197,6 +200,11 @@ function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal | undef
  */
 export async function createSender(url: string, options: SenderOptions): Promise<Sender> {
   const sender = new ReconnectingSender(url, options);
-  await sender.connected();
+  try {
+    await sender.connected();
+  } catch (error) {
+    await sender.close();
+    throw error;
+  }
   return sender;
 }

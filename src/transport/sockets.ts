@@ -8,7 +8,7 @@
 import type * as Net from 'node:net';
 import type * as Tls from 'node:tls';
 import { DiffKeeperError, systemCode } from '../core/core.js';
-import { Crowd } from './crowd.js';
+import { Crowd, crowdMax } from './crowd.js';
 import { onlyKey } from './peer-address.js';
 import { attach, type Intake, internals, readDirectly, StreamSocket, turnDirect } from './stream-socket.js';
 import type { Trust } from './types.js';
@@ -27,8 +27,6 @@ const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256
 const KEY_CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256';
 const VERSIONS = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 const ignore = (): void => {};
-/** Connections that have not greeted yet: strangers must not take the places of those that are known. */
-const GREETING_MAX = 256;
 
 export function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
@@ -232,8 +230,7 @@ function startServer(place: Place, names: WeakMap<object, string>, crowd: Crowd)
 
 /** Listens. Throws DK_CONFIG when it may not be without TLS there, DK_IO when the system refuses. */
 export async function listenSocket(place: Place): Promise<ListeningSocket> {
-  const most = Math.min(GREETING_MAX, Math.ceil(place.connectionsMax / 2));
-  const crowd = new Crowd(most, () => place.refused('crowd'));
+  const crowd = new Crowd(crowdMax(place.connectionsMax), () => place.refused('crowd'));
   const server = startServer(place, new WeakMap(), crowd);
   server.maxConnections = place.connectionsMax;
   server.on('drop', () => place.refused('connections'));

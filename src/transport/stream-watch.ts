@@ -52,7 +52,9 @@ export class StreamWatch {
   #givesUp(link: Link, { sentMs }: Piece, { heldMs, quietMs }: Standing): boolean {
     const { hedge, links, nowMs, takenMs, silenceMs, awakeMs } = this.#parts;
     if (!links.includes(link)) return false;
-    if (hedge.stalled(nowMs - sentMs, takenMs - sentMs, heldMs)) return true;
-    return Math.min(quietMs, nowMs - Math.max(sentMs, link.takenMs, awakeMs)) > silenceMs;
+    // While this process itself stood still, nothing was read that would tell of progress.
+    const ageMs = nowMs - Math.max(sentMs, awakeMs);
+    if (hedge.stalled(ageMs, takenMs - sentMs, Math.min(heldMs, nowMs - awakeMs))) return true;
+    return Math.min(quietMs, ageMs, nowMs - link.takenMs) > silenceMs;
   }
 }

@@ -179,8 +179,8 @@ export interface ConnectOptions extends LinkOptions {
 /** Who may come, streams, limits. */
 export interface ServeLinkOptions extends SessionOptions {
   /**
-   * Connections in all, default 1024; those over it are cut. Of those that have not greeted yet there are at most 256,
-   * or half: then the one that is silent longest is cut.
+   * Connections in all, default 1024; those over it are cut. Of those that have not greeted yet there are at most half,
+   * and at most a quarter or 256, whichever is more: then the one that is silent longest is cut.
    */
   readonly connectionsMax?: number;
   /** Sessions at once, default 64. */

@@ -1,6 +1,7 @@
 /** Strangers that connect and say nothing take nobody's place. */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { crowdMax } from '../../src/transport/crowd.js';
 import { connect, createReceiver, listen, type Session, type Trust } from '../../src/transport/transport.js';
 import { PLAIN, withPair } from './session-fixture.js';
 
@@ -40,6 +41,16 @@ describe.each<[string, Trust, Trust]>([
       },
     );
   });
+});
+
+describe('connections that have not greeted', () => {
+  it.each([
+    [1, 1],
+    [25, 13],
+    [400, 200],
+    [1024, 256],
+    [4096, 1024],
+  ])('of %i are at most %i', (connectionsMax, most) => expect(crowdMax(connectionsMax)).toBe(most));
 });
 
 describe('connections that are known', () => {

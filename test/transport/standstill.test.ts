@@ -84,6 +84,9 @@ describe('a stream', () => {
   it('that holds bytes which do not move while others go on is given up', () => {
     expect(givenUp(2500, 1500)).toBe(true);
     expect(givenUp(1900, 1500)).toBe(false);
+    // It was this process that stood still: neither its age nor what the kernel holds says anything.
+    expect(givenUp(60_000, 59_000, { awakeMs: 58_500 })).toBe(false);
+    expect(givenUp(60_000, 59_000, { awakeMs: 57_500 })).toBe(true);
   });
 
   it('that holds nothing is not: the sink takes its time', () => expect(givenUp(30_000, 0)).toBe(false));
