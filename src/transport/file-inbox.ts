@@ -20,6 +20,7 @@ import {
   systemCode,
   writeFully,
 } from '../core/core.js';
+import { NameTurns } from './name-turns.js';
 import type { BlobOffer, BlobSink } from './types.js';
 import { WriteOut } from './write-out.js';
 
@@ -114,7 +115,7 @@ export class FileInbox {
   readonly #directory: string;
   readonly #onFile: (file: ReceivedFile) => void;
   /** Files being received, by key: one that is taken up again waits until its last session has let go. */
-  readonly #busy = new Map<string, Promise<void>>();
+  readonly #turns = new NameTurns();
   readonly #done = new Map<string, Placed>();
 
   /** @param directory must exist */
@@ -123,12 +124,11 @@ export class FileInbox {
     this.#onFile = onFile;
   }
 
-  /** Opens a sink for an offered file. Throws DK_UNSAFE_PATH, DK_DISK_FULL, DK_IO. */
-  readonly open = async (offer: BlobOffer): Promise<BlobSink | null> => {
+  /** Opens a sink for an offered file. Throws DK_UNSAFE_PATH, DK_DISK_FULL, DK_IO, and the reason of the signal. */
+  readonly open = async (offer: BlobOffer, signal?: AbortSignal): Promise<BlobSink | null> => {
     const parts = safeParts(offer.meta.toString('utf8'));
     const name = createHash('sha256').update(offer.key).update(`${offer.size}`).digest().toString('hex');
-    while (this.#busy.has(name)) await this.#busy.get(name);
-    const free = this.#claim(name);
+    const free = await this.#turns.take(name, signal);
     try {
       const done = this.#done.get(name);
       if (done !== undefined && done.path === join(this.#directory, ...parts) && (await isThere(done))) {
@@ -143,21 +143,6 @@ export class FileInbox {
     }
   };
 
-  /** Makes others wait for what is done to a file, until what it gives is called. */
-  #claim(name: string): () => void {
-    let resolve = (): void => {};
-    this.#busy.set(
-      name,
-      new Promise<void>((settle) => {
-        resolve = settle;
-      }),
-    );
-    return () => {
-      this.#busy.delete(name);
-      resolve();
-    };
-  }
-
   /** Removes what transfers left that nobody went on with since a moment (ms of the wall clock); gives their number. */
   async removeAbandoned(sinceMs: number): Promise<number> {
     const partial = join(this.#directory, PARTIAL);
@@ -170,8 +155,8 @@ export class FileInbox {
     const names = new Set(entries.map((entry) => /^([0-9a-f]{64})\.(?:data|have)$/.exec(entry)?.[1] ?? ''));
     let removed = 0;
     for (const name of names) {
-      if (name === '' || this.#busy.has(name)) continue;
-      const free = this.#claim(name);
+      if (name === '' || this.#turns.has(name)) continue;
+      const free = await this.#turns.take(name);
       const paths = ['data', 'have'].map((end) => join(partial, `${name}.${end}`));
       try {
         const times = await Promise.all(paths.map((path) => lstat(path).then((facts) => facts.mtimeMs, missingTime)));

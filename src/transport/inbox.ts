@@ -1,7 +1,7 @@
 /** Everything that one side receives. Memory is bounded by the window that the other side was given. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
-import { FLAG_HERE, FRAME, type FrameFields, type FrameType } from './frame.js';
+import { FLAG_HERE, FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { checkedAnswer, IncomingBlob } from './incoming-blob.js';
 import {
@@ -16,7 +16,8 @@ import {
   type OfferBody,
 } from './messages.js';
 import { PastIds } from './past-ids.js';
-import type { BlobOffer, BlobSink, Peer } from './types.js';
+import type { ControlSend } from './request-desk.js';
+import type { BlobOffer, BlobSink, Peer, Session } from './types.js';
 import { decodeError, encodeError } from './wire-error.js';
 
 export interface InboxParts {
@@ -25,18 +26,20 @@ export interface InboxParts {
   /** Of the protocol. */
   readonly version: number;
   readonly windowBytes: number;
-  control(type: FrameType, payload?: Uint8Array, fields?: FrameFields): void;
+  readonly control: ControlSend;
   /** Something happened that no one waits for: ends the session. */
   fail(error: unknown): void;
 }
 
-type Opener = (offer: BlobOffer) => Promise<BlobSink | null>;
+type Opener = Parameters<Session['onBlob']>[1];
 
 /** An open blob; without `blob` while its sink is being opened, and for those in one frame. */
 interface Open {
   blob?: IncomingBlob;
-  sink?: BlobSink;
-  aborted?: Error;
+  /** Ends what is waited for; its reason tells why. */
+  readonly ending: AbortController;
+  /** The other side is being told that it is done: that takes memory until it is read, so it is open until then. */
+  done?: boolean;
 }
 
 export class Inbox {
@@ -73,9 +76,10 @@ export class Inbox {
   /** Begins a blob; undefined when that number was used before: it was sent again, and is known. */
   #begin(id: number): Open | undefined {
     if (this.#open.has(id) || this.#past.has(id)) return undefined;
-    // Twice: one that was aborted may be replaced by another before the word about it arrives.
-    if (this.#open.size >= 2 * LIMITS.openTransfers) throw new DiffKeeperError('DK_PROTOCOL', 'too many open blobs');
-    const open: Open = {};
+    // Thrice: one that was aborted may be replaced by another before the word about it arrives, and one that is done
+    // before it is known here that the other side has heard so.
+    if (this.#open.size >= 3 * LIMITS.openTransfers) throw new DiffKeeperError('DK_PROTOCOL', 'too many open blobs');
+    const open: Open = { ending: new AbortController() };
     this.#open.set(id, open);
     return open;
   }
@@ -85,7 +89,7 @@ export class Inbox {
     this.#past.add(id);
   }
 
-  async #sinkOf(offer: BlobOffer): Promise<BlobSink | null> {
+  async #sinkOf(offer: BlobOffer, { signal }: AbortController): Promise<BlobSink | null> {
     if (this.#parts.peer.rights === 'read') {
       throw new DiffKeeperError('DK_REFUSED', `${offer.peer.name} may not send here`, { name: offer.peer.name });
     }
@@ -93,7 +97,7 @@ export class Inbox {
     if (opener === undefined) {
       throw new DiffKeeperError('DK_UNSUPPORTED', `nothing here takes blobs of the service ${offer.service}`);
     }
-    return opener(offer);
+    return opener(offer, signal);
   }
 
   offered(id: number, payload: Buffer): void {
@@ -105,11 +109,11 @@ export class Inbox {
 
   async #accept(id: number, open: Open, body: OfferBody): Promise<void> {
     const offer: BlobOffer = { ...body, peer: this.#parts.peer };
-    const sink = await this.#sinkOf(offer);
+    const sink = await this.#sinkOf(offer, open.ending);
     if (sink === null) return this.#done(id, Buffer.alloc(0), FLAG_HERE);
     let blob: IncomingBlob;
     try {
-      if (open.aborted !== undefined) throw open.aborted;
+      open.ending.signal.throwIfAborted();
       blob = new IncomingBlob(offer, sink, this.#parts.engine);
     } catch (error) {
       await sink.abort(error as Error).catch(() => {});
@@ -122,15 +126,17 @@ export class Inbox {
   }
 
   #done(id: number, answer: Buffer, flags = 0): void {
-    if (!this.#open.has(id)) return;
-    this.#end(id);
-    this.#parts.control(FRAME.done, answer, { id, flags });
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    open.done = true;
+    // Bounded by the number of open blobs.
+    this.#parts.control(FRAME.done, answer, { id, flags }, () => this.#end(id));
   }
 
   /** Tells the other side why not, and forgets it. */
   #reject(id: number, error: unknown): void {
     const open = this.#open.get(id);
-    if (open === undefined) return;
+    if (open === undefined || open.done) return;
     this.#end(id);
     this.#parts.control(FRAME.reject, encodeError(error, this.#parts.version), { id });
     void open.blob?.abort(error instanceof Error ? error : new Error(String(error)));
@@ -222,11 +228,11 @@ export class Inbox {
     if (!digest.equals(offer.digest as Buffer)) {
       throw new DiffKeeperError('DK_DIGEST_MISMATCH', 'the bytes that came are not those that were sent');
     }
-    const sink = await this.#sinkOf(offer);
+    const sink = await this.#sinkOf(offer, open.ending);
     if (sink === null) return undefined;
     try {
       if (offer.size > 0) await sink.write(0, content);
-      if (open.aborted !== undefined) throw open.aborted;
+      open.ending.signal.throwIfAborted();
     } catch (error) {
       await sink.abort(error as Error).catch(() => {});
       throw error;
@@ -247,10 +253,12 @@ export class Inbox {
   aborted(id: number, payload: Buffer): void {
     const reason = decodeError(payload);
     const open = this.#open.get(id);
+    // The answer takes memory until it is read, wanted or not.
+    if (open?.done) return;
     // Its only frame may be on its way still, or never come: the number is used up either way.
     this.#end(id);
     if (open === undefined) return;
-    open.aborted = reason;
+    open.ending.abort(reason);
     void open.blob?.abort(reason);
   }
 
@@ -258,7 +266,7 @@ export class Inbox {
   fail(reason: Error): void {
     this.#over = true;
     for (const open of this.#open.values()) {
-      open.aborted = reason;
+      open.ending.abort(reason);
       void open.blob?.abort(reason);
     }
     this.#open.clear();

@@ -31,8 +31,9 @@ export interface ReceiverOptions
   /**
    * Largest message for `onState`, bytes; default 64 MiB. Each is held in memory while it arrives, and the first one of a
    * state is as large as what it compresses to. Others are refused with DK_LIMIT. Of one session, messages of 128 MiB
-   * together are held, or one of the largest; further ones wait. What a lost session had brought of one is kept for a
-   * minute, to go on with it; of all together as much as that.
+   * together are held, or one of the largest; further ones wait. Those of up to 512 KiB have as much of their own, and do
+   * not wait. What a lost session had brought of a larger one is kept for a minute, to go on with it; of all together as
+   * much as that.
    */
   readonly messageBytesMax?: number;
   /**

@@ -15,7 +15,7 @@ import { SessionMeter } from './session-meter.js';
 import type { SessionSettings } from './session-settings.js';
 import { firstStreams, StreamCount } from './stream-count.js';
 import { StreamSet } from './stream-set.js';
-import type { BlobOffer, BlobSink, BlobSource, Peer, Rights, SendOptions, Session, SessionFigures } from './types.js';
+import type { BlobSource, Peer, Rights, SendOptions, Session, SessionFigures } from './types.js';
 import { asSessionError } from './wire-error.js';
 
 /** How often late pieces and silence are looked for. */
@@ -146,7 +146,7 @@ export class TransportSession implements Session {
     return this.#outbox.send(blob, options).finally(() => this.#checkClosing());
   }
 
-  onBlob(service: string, open: (offer: BlobOffer) => Promise<BlobSink | null>): void {
+  onBlob(service: string, open: Parameters<Session['onBlob']>[1]): void {
     this.#inbox.onBlob(service, open);
   }
 

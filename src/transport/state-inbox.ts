@@ -2,14 +2,19 @@
  * Messages of the state encoder on their way in. They are held in memory: so many bytes for each session, further offers
  * wait. One that was cut is kept for a while, so that it goes on where it was.
  */
-import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, isDiffKeeperError, LIMITS } from '../core/core.js';
 import { ByteBudget } from './byte-budget.js';
+import { NameTurns } from './name-turns.js';
 import { SINGLE_BYTES_MAX } from './outgoing-blob.js';
 import { RangeSet } from './ranges.js';
 import type { BlobOffer, BlobSink, Peer } from './types.js';
 
 const BUDGET_BYTES_MIN = 128 << 20;
+/** Of messages in one frame: as much as a session holds that keeps to its window, so none of those ever waits. */
+const SMALL_BUDGET_BYTES = 2 * LIMITS.sessionWindowBytes;
 const KEEP_MS = 60_000;
+/** A session that was lost lets go sooner than this, unless nobody has noticed yet. */
+const LET_GO_MS = 2000;
 
 // biome-ignore lint/suspicious/noConfusingVoidType: an async function without an answer will do
 export type StateHandler = (key: string, message: Buffer, peer: Peer) => Promise<Buffer | void>;
@@ -20,6 +25,8 @@ export interface StateInboxOptions {
   readonly messageBytesMax: number;
   /** How long what a cut message has brought is kept, ms; default a minute. */
   readonly keepMs?: number;
+  /** How long one that another session has open is waited for, before it begins anew, ms; default 2 s. */
+  readonly letGoMs?: number;
 }
 
 /** A message of which something has come. */
@@ -36,8 +43,8 @@ export class StateInbox {
   readonly #options: StateInboxOptions;
   /** Bytes of messages of one session; and of those that are kept, of all sessions together. */
   readonly #budgetBytes: number;
-  /** Messages that are open, by name: one that is taken up again waits until its last session has let go. */
-  readonly #busy = new Map<string, Promise<void>>();
+  /** Messages that are open: one that is taken up again waits until its last session has let go. */
+  readonly #turns = new NameTurns();
   /** The oldest first. */
   readonly #kept = new Map<string, Kept>();
   #keptBytes = 0;
@@ -48,10 +55,13 @@ export class StateInbox {
     this.#budgetBytes = Math.max(options.messageBytesMax, BUDGET_BYTES_MIN);
   }
 
-  /** Makes what opens the sinks of one session. They throw DK_LIMIT. */
-  opener(): (offer: BlobOffer) => Promise<BlobSink> {
-    const budget = new ByteBudget(this.#budgetBytes);
-    return (offer) => this.#open(offer, budget);
+  /** Makes what opens the sinks of one session. They throw DK_LIMIT, and the reason of the signal. */
+  opener(): (offer: BlobOffer, signal?: AbortSignal) => Promise<BlobSink> {
+    const large = new ByteBudget(this.#budgetBytes);
+    // What comes in one frame keeps its part of the window while it waits, and those that have the large budget need the
+    // window to come to an end: they must not wait for each other.
+    const small = new ByteBudget(SMALL_BUDGET_BYTES);
+    return (offer, signal) => this.#open(offer, isSmall(offer) ? small : large, signal);
   }
 
   /** Forgets what is kept, and keeps nothing more. */
@@ -60,8 +70,8 @@ export class StateInbox {
     for (const name of this.#kept.keys()) this.#take(name);
   }
 
-  async #open(offer: BlobOffer, budget: ByteBudget): Promise<BlobSink> {
-    const { messageBytesMax } = this.#options;
+  async #open(offer: BlobOffer, budget: ByteBudget, signal: AbortSignal | undefined): Promise<BlobSink> {
+    const { messageBytesMax, letGoMs = LET_GO_MS } = this.#options;
     if (offer.size > messageBytesMax) {
       throw new DiffKeeperError('DK_LIMIT', `a state message has at most ${messageBytesMax} bytes (messageBytesMax)`, {
         actual: offer.size,
@@ -69,14 +79,26 @@ export class StateInbox {
     }
     // Nobody goes on with what another peer has sent.
     const name = `${offer.key.toString('hex')} ${offer.size} ${offer.peer.name}`;
-    while (this.#busy.has(name)) await this.#busy.get(name);
-    const free = this.#claim(name);
-    const give = await budget.take(offer.size);
-    const { message, came } = this.#take(name) ?? { message: Buffer.allocUnsafe(offer.size), came: new RangeSet() };
+    let give = (): void => {};
+    // What is not taken up again need not wait for its last session.
+    const free = isSmall(offer) ? () => {} : await this.#turns.take(name, signal, letGoMs);
     const end = (): void => {
       give();
       free();
     };
+    try {
+      give = await budget.take(offer.size, signal);
+      signal?.throwIfAborted();
+      const begun = this.#take(name) ?? { message: Buffer.allocUnsafe(offer.size), came: new RangeSet() };
+      return this.#sink(offer, name, begun, end);
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  #sink(offer: BlobOffer, name: string, begun: Begun, end: () => void): BlobSink {
+    const { message, came } = begun;
     return {
       have: came.ranges.map(([start, stop]) => [start, stop - start] as const),
       read: async (offset, into) => {
@@ -96,28 +118,18 @@ export class StateInbox {
         }
       },
       abort: async (reason) => {
-        // What travels in one frame is not taken up again.
-        const useless = offer.size <= SINGLE_BYTES_MAX || isDiffKeeperError(reason, 'DK_DIGEST_MISMATCH');
-        if (!this.#over && !useless && came.bytes > 0) this.#keep(name, { message, came });
+        const useless = isSmall(offer) || isDiffKeeperError(reason, 'DK_DIGEST_MISMATCH');
+        if (!this.#over && !useless && came.bytes > 0) this.#keep(name, begun);
         end();
       },
     };
   }
 
-  /** Makes others wait for a message, until what it gives is called. */
-  #claim(name: string): () => void {
-    let resolve = (): void => {};
-    const ended = new Promise<void>((settle) => {
-      resolve = settle;
-    });
-    this.#busy.set(name, ended);
-    return () => {
-      this.#busy.delete(name);
-      resolve();
-    };
-  }
-
   #keep(name: string, begun: Begun): void {
+    // Two sessions may have had it: the one that got further is worth more.
+    const other = this.#kept.get(name);
+    if (other !== undefined && other.came.bytes >= begun.came.bytes) return;
+    this.#take(name);
     for (const oldest of this.#kept.keys()) {
       if (this.#keptBytes + begun.message.length <= this.#budgetBytes) break;
       this.#take(oldest);
@@ -136,4 +148,9 @@ export class StateInbox {
     this.#keptBytes -= kept.message.length;
     return kept;
   }
+}
+
+/** Whether it travels in one frame, and is not taken up again. */
+function isSmall({ size }: BlobOffer): boolean {
+  return size <= SINGLE_BYTES_MAX;
 }

@@ -117,8 +117,11 @@ export interface Session {
    * session's window. A blob of up to half a frame travels in a single frame without a round trip.
    */
   send(blob: BlobSource, options?: SendOptions): Promise<Buffer>;
-  /** Receives blobs of a service; null refuses it as already here (the sender's `send` resolves). */
-  onBlob(service: string, open: (offer: BlobOffer) => Promise<BlobSink | null>): void;
+  /**
+   * Receives blobs of a service; null refuses it as already here (the sender's `send` resolves). The signal ends what
+   * `open` waits for: the blob was given up, or the session is over.
+   */
+  onBlob(service: string, open: (offer: BlobOffer, signal: AbortSignal) => Promise<BlobSink | null>): void;
   /** Milliseconds from asking the other side for a sign of life to its answer. Rejects with DK_CONNECTION. */
   ping(): Promise<number>;
   /** Ends in order: everything sent is acknowledged. */

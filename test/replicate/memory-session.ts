@@ -147,7 +147,7 @@ class MemorySession implements Session {
     await new Promise((resolve) => setImmediate(resolve));
     const open = this.#services.get(offer.service);
     if (!open) throw new DiffKeeperError('DK_PROTOCOL', `nobody takes ${offer.service}`);
-    const sink = await open(offer);
+    const sink = await open(offer, this.#gone.signal);
     if (!sink) return Buffer.alloc(0);
     this.#sinks.add(sink);
     try {

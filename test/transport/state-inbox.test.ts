@@ -1,5 +1,5 @@
 /** Messages of states in memory: how many at once, and what is left of one that was cut. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DiffKeeperError } from '../../src/core/core.js';
 import { FRAME } from '../../src/transport/frame.js';
 import { encodeOffer } from '../../src/transport/messages.js';
@@ -20,10 +20,10 @@ function offerOf(key: string, size: number, peer = 'one'): BlobOffer {
 }
 
 /** An inbox of messages of up to 100 MiB, so 128 MiB are the most, and what it was given. */
-function inboxOf(keepMs = 60_000): { inbox: StateInbox; taken: Buffer[] } {
+function inboxOf(keepMs = 60_000, letGoMs = 60_000): { inbox: StateInbox; taken: Buffer[] } {
   const taken: Buffer[] = [];
   const onState = async (_key: string, message: Buffer): Promise<void> => void taken.push(message);
-  return { inbox: new StateInbox({ onState, messageBytesMax: 100 * MIB, keepMs }), taken };
+  return { inbox: new StateInbox({ onState, messageBytesMax: 100 * MIB, keepMs, letGoMs }), taken };
 }
 
 async function settled(promise: Promise<unknown>): Promise<boolean> {
@@ -44,6 +44,46 @@ describe('memory for messages', () => {
     await (await second).abort(CUT);
     await (await third).finish();
     await expect(open(offerOf('e', 100 * MIB + 1))).rejects.toMatchObject({ code: 'DK_LIMIT' });
+  });
+
+  it('is given back when there is none after all', async () => {
+    const { inbox } = inboxOf();
+    const open = inbox.opener();
+    const allocate = vi.spyOn(Buffer, 'allocUnsafe').mockImplementation((size) => {
+      if (size === 90 * MIB) throw new RangeError('no memory');
+      return Buffer.alloc(size);
+    });
+    await expect(open(offerOf('a', 90 * MIB))).rejects.toThrow('no memory');
+    allocate.mockRestore();
+    await (await open(offerOf('a', 90 * MIB))).finish();
+  });
+
+  it('of those in one frame is their own: they hold the window that the others need', async () => {
+    const { inbox, taken } = inboxOf();
+    const open = inbox.opener();
+    const large = await open(offerOf('a', 100 * MIB));
+    const waiting = open(offerOf('b', 100 * MIB));
+    for (let at = 0; at < 20; at += 1) await (await open(offerOf(`small ${at}`, 400 << 10))).finish();
+    expect(taken).toHaveLength(20);
+    await large.finish();
+    await (await waiting).finish();
+  });
+
+  it('is not waited for by what was given up', async () => {
+    const { inbox } = inboxOf();
+    const open = inbox.opener();
+    const first = await open(offerOf('a', 90 * MIB));
+    const controllers = [new AbortController(), new AbortController()] as const;
+    const second = open(offerOf('b', 60 * MIB), controllers[0].signal);
+    const same = inbox.opener()(offerOf('a', 90 * MIB), controllers[1].signal);
+    const third = open(offerOf('c', MIB));
+    expect(await settled(Promise.race([second, same, third]))).toBe(false);
+    for (const controller of controllers) controller.abort(CUT);
+    await expect(second).rejects.toBe(CUT);
+    await expect(same).rejects.toBe(CUT);
+    await (await third).finish();
+    await first.finish();
+    await (await open(offerOf('a', 90 * MIB))).finish();
   });
 
   it('is not taken by offers alone, whoever makes them', async () => {
@@ -91,6 +131,23 @@ describe('a message that was cut', () => {
     await sink.finish();
     expect(taken.map((message) => message.equals(bytes))).toEqual([true]);
     expect((await inbox.opener()(offerOf('k', bytes.length))).have).toEqual([]);
+  });
+
+  it('begins anew when its last session does not let go', async () => {
+    const { inbox, taken } = inboxOf(60_000, 50);
+    const dead = await inbox.opener()(offerOf('k', bytes.length));
+    await write(dead, 0, 3 * MIB);
+    const sink = await inbox.opener()(offerOf('k', bytes.length));
+    expect(sink.have).toEqual([]);
+    await write(sink, 0, MIB);
+    await dead.abort(CUT);
+    // It has less, and another one has the name meanwhile: neither is in the way of what is kept.
+    await sink.abort(CUT);
+    const last = await inbox.opener()(offerOf('k', bytes.length));
+    expect(last.have).toEqual([[0, 3 * MIB]]);
+    await write(last, 3 * MIB, 4 * MIB);
+    await last.finish();
+    expect(taken.map((message) => message.equals(bytes))).toEqual([true]);
   });
 
   it.each<[string, number, (inbox: StateInbox) => Promise<void>]>([
