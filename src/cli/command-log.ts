@@ -1,5 +1,6 @@
 /** `log`: checkpoints, or the versions of one path; newest first. */
 import {
+  type Checkpoint,
   DiffKeeperError,
   EXIT_CODES,
   type OnUnreadable,
@@ -27,19 +28,24 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-/** Checkpoints that took the state directory itself along, which is no entry in it: captures do not count it either. */
-async function rootSequences(store: Store): Promise<Set<number>> {
+/** Checkpoints that took the state directory itself along: captures do not count it as an entry either. */
+async function rootSequences(store: Store, shown: AsyncIterable<Checkpoint>): Promise<Set<number>> {
   const found = new Set<number>();
+  let oldest = Number.POSITIVE_INFINITY;
+  for await (const { sequence } of shown) oldest = sequence;
   const onUnreadable: OnUnreadable = ({ sequence }) => void found.add(sequence);
+  // Newest first: a long history is read as far as it is shown.
   for await (const { sequence, version } of store.versions('', { onUnreadable })) {
+    if (sequence < oldest) break;
     if (version.type !== VERSION_TYPE.removed) found.add(sequence);
   }
   return found;
 }
 
 async function logCheckpoints({ output }: CommandContext, store: Store, limit: number): Promise<void> {
-  const withRoot = output.json ? new Set<number>() : await rootSequences(store);
-  for await (const checkpoint of store.checkpoints(limit === 0 ? {} : { limit })) {
+  const shown = (): AsyncIterable<Checkpoint> => store.checkpoints(limit === 0 ? {} : { limit });
+  const withRoot = output.json ? new Set<number>() : await rootSequences(store, shown());
+  for await (const checkpoint of shown()) {
     const { sequence, timeMs, changed, removed, changedBytes, storedBytes, frozen, pauseMs, tag } = checkpoint;
     output.record('checkpoint', checkpointFacts(checkpoint));
     const extra = `${frozen ? `  frozen ${pauseMs.toFixed(1)} ms` : ''}${tag === '' ? '' : `  "${tag}"`}`;

@@ -1,6 +1,7 @@
 /** `stats`: what is stored and what it saves. */
 import {
   EXIT_CODES,
+  isDiffKeeperError,
   type PackLiveness,
   planRecover,
   type Store,
@@ -33,6 +34,16 @@ async function pausesOf(store: Store): Promise<Pauses | null> {
   sorted.sort((one, other) => one - other);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return sorted.length === 0 ? null : { count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+}
+
+/** Files of the newest state; null when damaged metadata hides some. */
+async function filesOf(store: Store, signal: AbortSignal): Promise<number | null> {
+  try {
+    return (await planRecover(store, { signal })).files;
+  } catch (error) {
+    if (isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) return null;
+    throw error;
+  }
 }
 
 function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
@@ -68,7 +79,7 @@ export async function run(context: CommandContext): Promise<number> {
   const { stats, pauses, files } = await withReading(context, async (store) => ({
     stats: await store.stats({ liveness: local.packs === true }),
     pauses: await pausesOf(store),
-    files: store.newest === null ? 0 : (await planRecover(store, { signal: context.signal })).files,
+    files: store.newest === null ? 0 : await filesOf(store, context.signal),
   }));
   const { storedBytes, factor } = ratio(stats);
   output.record('stats', { ...stats, files, storedBytes, factor, pauses });
@@ -82,7 +93,7 @@ export async function run(context: CommandContext): Promise<number> {
     ['store', `${stats.path} (${stats.hashAlgo})`],
     [
       'state now',
-      `${count(stats.entries, 'entry')}, ${count(files, 'file')} among them, ${showBytes(stats.treeBytes)}`,
+      `${count(stats.entries, 'entry')}, ${files === null ? '' : `${count(files, 'file')} among them, `}${showBytes(stats.treeBytes)}`,
     ],
     ['history', `${count(stats.checkpoints, 'checkpoint')}, ${count(stats.versions, 'version')}`],
     ['every version whole', showBytes(stats.originalBytes)],

@@ -94,7 +94,8 @@ export async function holdName(name: string): Promise<{ release(): Promise<void>
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ path: `\0${name}` }, resolve);
+      // Workers of a cluster share handles otherwise: all of them would hold it.
+      server.listen({ path: `\0${name}`, exclusive: true }, resolve);
     });
   } catch (error) {
     return systemCode(error) === 'EADDRINUSE' ? null : { release: async () => {} };

@@ -12,6 +12,8 @@ import { isStoreKept, type Store } from '../store/store.js';
 /** How long the start of an application waits for another process to give the store back, ms. */
 export const STORE_WAIT_MS = 10_000;
 const PAUSE_MS = 100;
+/** How long the owner is given to say whether it keeps the store, ms: one that rebuilds it answers no questions meanwhile. */
+const ANSWER_MS = 2000;
 
 export interface TurnOptions {
   readonly logger: Logger;
@@ -30,7 +32,7 @@ export async function openInTurn(root: string, options: OpenOptions, turn: TurnO
       return await openStoreOrImport(root, { ...options, logger });
     } catch (error) {
       if (!isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw error;
-      if (await isKept(root)) {
+      if (await unlessAborted(isKept(root, endMs - performance.now()), signal)) {
         throw refusal(error, 'and keeps it for a sidecar or a watch: end that one first, or use another store');
       }
       if (performance.now() >= endMs) throw refusal(error, lateAdvice(waitMs));
@@ -44,6 +46,22 @@ export async function openInTurn(root: string, options: OpenOptions, turn: TurnO
   }
 }
 
+/** Throws DK_ABORTED at once. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.race([work, aborted]);
+    throwIfAborted(signal);
+    return await work;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 function lateAdvice(waitMs: number): string {
   const what = 'what only reads, as a long `verify`, is better started after the sidecar, which lets it read';
   return `and was not given back (waited ${waitMs / 1000} s): end it, or start again when it is done; ${what}`;
@@ -54,13 +72,13 @@ function refusal(error: DiffKeeperError, advice: string): DiffKeeperError {
 }
 
 /** Whether a sidecar or a watch has it. One that has just started cannot be told yet: it is found at the next look. */
-async function isKept(root: string): Promise<boolean> {
+async function isKept(root: string, leftMs: number): Promise<boolean> {
   const isFile = await stat(root).then(
     (facts) => facts.isFile(),
     () => false,
   );
   const place = isFile ? importedStorePath(root) : root;
-  if (await isStoreKept(place)) return true;
+  if (await isStoreKept(place, Math.max(1, Math.min(ANSWER_MS, leftMs)))) return true;
   // Whole-file snapshots are not shared; their sidecar listens nevertheless.
   const address = storeSocket(place);
   const socket = address?.kind === 'socket' ? await connectLocal(address.path) : null;

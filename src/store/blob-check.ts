@@ -35,6 +35,8 @@ export class BlobCheck {
   readonly #uses: VersionUses[] = [];
   /** Digest in hex -> what is wrong with it. */
   readonly #bad = new Map<string, string>();
+  /** Those of them that lack what they name: after a prune that is no damage of what no version needs. */
+  readonly #lacking = new Set<string>();
   /** Share of the blobs that is decoded. */
   readonly #share: number;
   blobsRead = 0;
@@ -102,7 +104,9 @@ export class BlobCheck {
       const [bytes] = await readAll(this.#parts.blobs, [recipe]);
       if (!Buffer.isBuffer(bytes)) continue;
       const lost = blobsOfList(bytes).find((digest) => this.#isBad(digest));
-      if (lost) this.#bad.set(name, needs(lost));
+      if (!lost) continue;
+      this.#bad.set(name, needs(lost));
+      this.#lacking.add(name);
     }
   }
 
@@ -162,8 +166,10 @@ export class BlobCheck {
         affected.set(name, named);
       }
     }
-    return [...this.#bad].map(([where, message]) => {
-      return { kind: 'blob', where, message, affected: affected.get(where) ?? [] };
+    return [...this.#bad].flatMap(([where, message]) => {
+      const needed = affected.get(where);
+      if (needed === undefined && this.#lacking.has(where)) return [];
+      return [{ kind: 'blob', where, message, affected: needed ?? [] }];
     });
   }
 }

@@ -17,16 +17,10 @@ import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import type { OnUnreadable, VersionSummary } from './reading-types.js';
 import { decodeMetaRecord } from './replay.js';
+import { pointersAt, type VersionPointer } from './version-pointers.js';
 
 const RECORDS_KEPT = 64;
 const BATCH = 1000;
-
-interface Pointer {
-  readonly path: BytePath;
-  readonly sequence: number;
-  readonly place: RecordPlace;
-  readonly index: number;
-}
 
 export interface HistoryParts {
   readonly engine: Engine;
@@ -118,29 +112,19 @@ export class History {
     const reading = { onUnreadable, failed: new Map() };
     for (const path of under) {
       for (const range of versionRangesUnder(path)) {
-        let pointers: Pointer[] = [];
-        let candidate: Pointer | null = null;
-        for await (const entries of this.#parts.meta.range(range)) {
-          for (const [key, value] of entries) {
-            const facts = versionKeyFacts(key);
-            if (candidate && candidate.path !== facts.path) {
-              pointers.push(candidate);
-              candidate = null;
-            }
-            if (facts.sequence <= sequence) candidate = { ...facts, ...decodeVersionPlace(value) };
-          }
-          if (pointers.length >= BATCH) {
-            yield await this.#live(pointers, reading);
-            pointers = [];
-          }
+        let pointers: VersionPointer[] = [];
+        for await (const pointer of pointersAt(this.#parts.meta, range, sequence)) {
+          pointers.push(pointer);
+          if (pointers.length < BATCH) continue;
+          yield await this.#live(pointers, reading);
+          pointers = [];
         }
-        if (candidate) pointers.push(candidate);
         if (pointers.length > 0) yield await this.#live(pointers, reading);
       }
     }
   }
 
-  async #live(pointers: readonly Pointer[], reading: Reading): Promise<Version[]> {
+  async #live(pointers: readonly VersionPointer[], reading: Reading): Promise<Version[]> {
     const versions: Version[] = [];
     for (const pointer of pointers) {
       const version = await this.#readable(pointer, reading);
@@ -150,7 +134,7 @@ export class History {
   }
 
   /** Null when it cannot be read and somebody was told so. */
-  async #readable(pointer: Pointer, { onUnreadable, failed }: Reading): Promise<Version | null> {
+  async #readable(pointer: VersionPointer, { onUnreadable, failed }: Reading): Promise<Version | null> {
     const { path, sequence, place } = pointer;
     const key = keyOf(place);
     const before = failed.get(key);
@@ -172,12 +156,12 @@ export class History {
   }
 
   /** The version itself, when it is the newest of its path: then the metadata has a copy of it. */
-  async #headAt({ path, sequence }: Pointer): Promise<Version | null> {
+  async #headAt({ path, sequence }: VersionPointer): Promise<Version | null> {
     const [head] = await this.#heads.get([path]);
     return head?.sequence === sequence ? head : null;
   }
 
-  async #version({ path, place, index }: Pointer): Promise<Version> {
+  async #version({ path, place, index }: VersionPointer): Promise<Version> {
     const version = (await this.#record(place))[index];
     if (version?.path !== path) {
       throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');

@@ -13,6 +13,8 @@ export interface RangeOptions {
 
 /** Throws DK_CORRUPT_INDEX for a damaged value, DK_IO, and DK_STORE_CLOSED when the process that owns it has gone. */
 export interface MetaReader {
+  /** Whether any part of a range costs as much as it holds: the keys of an encrypted store stand in another order. */
+  readonly isOrdered: boolean;
   get(key: Buffer): Promise<Buffer | undefined>;
   getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]>;
   /** Entries of a key range in order, a batch at a time. */
@@ -46,6 +48,10 @@ export class MetaSeal {
   /** From now on. Nothing may have been read or written before. */
   useCipher(cipher: IndexCipher): void {
     this.#cipher = cipher;
+  }
+
+  get isOrdered(): boolean {
+    return this.#cipher === null;
   }
 
   /** The key as it stands in the database. */

@@ -3,6 +3,7 @@
  * without an error, so every value ends with a checksum over key and value, and
  * everything here can be rebuilt from the packs.
  */
+import { rm } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
 import { DiffKeeperError, fromSystemError, fsyncDirectory, isDiffKeeperError, renameDurable } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
@@ -11,6 +12,7 @@ import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import { MetaTables } from './meta-tables.js';
+import { MetaView } from './meta-view.js';
 
 export interface MetaChange {
   readonly key: Buffer;
@@ -18,7 +20,7 @@ export interface MetaChange {
   readonly value: Buffer | null;
 }
 
-type Level = ClassicLevel<Buffer, Buffer>;
+export type Level = ClassicLevel<Buffer, Buffer>;
 type Batch = ReturnType<Level['batch']>;
 
 /** About 2 MiB. A commit with more changes takes several batches. */
@@ -137,6 +139,23 @@ export class Meta implements MetaReader {
     await this.reopen();
   }
 
+  /** Undoes `replace`: the database that was put aside is back, what was begun since is gone. Throws DK_IO. */
+  async restore(aside: string): Promise<void> {
+    await this.#level.close().catch(() => {});
+    const half = `${aside}-half`;
+    this.#gone = true;
+    try {
+      await this.#tables?.forget();
+      await renameDurable(this.#directory, half);
+      await renameDurable(aside, this.#directory);
+    } catch (error) {
+      throw fromSystemError(error, 'put back', this.#directory);
+    }
+    this.#gone = false;
+    await this.reopen();
+    await rm(half, { recursive: true, force: true }).catch(() => {});
+  }
+
   async close(): Promise<void> {
     await this.#level.close();
     // Without the note nothing is compared at the next opening: no reason to fail.
@@ -146,6 +165,10 @@ export class Meta implements MetaReader {
   readonly #readFailed = (error: unknown): never => {
     throw metaError(error, 'read', this.#directory);
   };
+
+  get isOrdered(): boolean {
+    return this.#seal.isOrdered;
+  }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
     return (await this.getMany([key]))[0];
@@ -218,8 +241,9 @@ export class Meta implements MetaReader {
   async *#entries(range: KeyRange, options: RangeOptions): AsyncGenerator<[Buffer, Buffer][]> {
     const iterator = this.#level.iterator({ ...range, reverse: options.reverse ?? false, limit: options.limit ?? -1 });
     try {
-      for (;;) {
-        const entries = (await iterator.nextv(1000).catch(this.#readFailed)) as [Buffer, Buffer][];
+      // Few at first: some look at the beginning alone.
+      for (let count = 64; ; count = Math.min(2 * count, 1024)) {
+        const entries = (await iterator.nextv(count).catch(this.#readFailed)) as [Buffer, Buffer][];
         if (entries.length === 0) return;
         yield entries;
       }
@@ -248,52 +272,5 @@ export class Meta implements MetaReader {
     } catch (error) {
       return this.#readFailed(error);
     }
-  }
-}
-
-/** A moment of the database, with its values as they are stored: for processes that check them by themselves. */
-export class MetaView {
-  readonly #level: Level;
-  readonly #snapshot: ReturnType<Level['snapshot']>;
-  readonly #failed: (error: unknown) => never;
-
-  constructor(level: Level, failed: (error: unknown) => never) {
-    this.#level = level;
-    this.#snapshot = level.snapshot();
-    this.#failed = failed;
-  }
-
-  async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
-    if (keys.length === 0) return [];
-    const options = { snapshot: this.#snapshot };
-    return (await this.#level.getMany([...keys], options).catch(this.#failed)) as (Buffer | undefined)[];
-  }
-
-  /** The first entries of a range, up to `limit` and to about `bytesMax` bytes; whether they are all. */
-  async entries(
-    range: KeyRange,
-    options: { readonly reverse: boolean; readonly limit: number; readonly bytesMax: number },
-  ): Promise<{ readonly entries: readonly [Buffer, Buffer][]; readonly all: boolean }> {
-    const { reverse, limit, bytesMax } = options;
-    const found: [Buffer, Buffer][] = [];
-    const iterator = this.#level.iterator({ ...range, reverse, limit, snapshot: this.#snapshot });
-    try {
-      for (let bytes = 0; bytes < bytesMax && found.length < limit; ) {
-        const next = (await iterator.nextv(limit - found.length).catch(this.#failed)) as [Buffer, Buffer][];
-        if (next.length === 0) return { entries: found, all: true };
-        for (const entry of next) {
-          found.push(entry);
-          bytes += entry[0].length + entry[1].length;
-        }
-      }
-      return { entries: found, all: false };
-    } finally {
-      await iterator.close();
-    }
-  }
-
-  async close(): Promise<void> {
-    // Closed with its database when that was opened anew.
-    await this.#snapshot.close().catch(() => {});
   }
 }

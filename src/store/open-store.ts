@@ -17,7 +17,7 @@ import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';
 import { IndexCipher } from './index-cipher.js';
-import { createKeys, keyNeeded, openKeys } from './key-files.js';
+import { createKeys, keyNeeded, openKeys, storesOfKeys } from './key-files.js';
 import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-files.js';
 import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
@@ -130,7 +130,9 @@ async function lookForMarker(
     const found = await findMarker(paths, { checksum, doubted: restore });
     return found === null && restore && (await hasPacks(paths)) ? 'lost' : found;
   } catch (error) {
-    if (restore && isDiffKeeperError(error, 'DK_NO_STORE')) return 'lost';
+    // A file of this name in a directory without packs and keys belongs to somebody else.
+    const known = restore && isDiffKeeperError(error, 'DK_NO_STORE');
+    if (known && ((await hasPacks(paths)) || (await storesOfKeys(paths.root)).length > 0)) return 'lost';
     throw error;
   }
 }

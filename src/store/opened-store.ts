@@ -85,12 +85,16 @@ export class OpenedStore extends StoreReading implements Store {
     return this.#begin();
   }
 
+  /** On half of the metadata nothing is written, and nothing is taken for needless. */
+  #assertSure(): void {
+    if (!this.#doubtful) return;
+    throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
+  }
+
   #begin(adopted?: AdoptedCheckpoint): StoreTransaction {
     this.assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'another transaction is open on this store');
-    if (this.#doubtful) {
-      throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
-    }
+    this.#assertSure();
     const transaction = openTransaction(
       this.facts,
       { ...this.#allParts, dictionaries: this.#dictionaries },
@@ -208,7 +212,11 @@ export class OpenedStore extends StoreReading implements Store {
   }
 
   prune(policy: PrunePolicy, options: PruneOptions = {}): Promise<PruneReport> {
-    const ready = () => this.readable().then(() => this.#pruneParts);
+    const ready = async (): Promise<PruneParts> => {
+      await this.readable();
+      this.#assertSure();
+      return this.#pruneParts;
+    };
     return this.#maintenance.prune(ready, policy, options);
   }
 

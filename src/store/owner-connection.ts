@@ -28,6 +28,16 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** What is known of the store before its owner is asked. */
+interface OwnedStore {
+  readonly path: string;
+  readonly id: string;
+  readonly checksum: Checksum;
+  readonly cipher: IndexCipher | null;
+  /** Default a minute. */
+  readonly silenceMs?: number;
+}
+
 export class OwnerConnection implements MetaReader {
   readonly #socket: LocalSocket;
   readonly #store: string;
@@ -36,34 +46,19 @@ export class OwnerConnection implements MetaReader {
   readonly #pending: Pending[] = [];
   #gone: string | null = null;
 
-  private constructor(
-    socket: LocalSocket,
-    {
-      path,
-      checksum,
-      cipher,
-    }: { readonly path: string; readonly checksum: Checksum; readonly cipher: IndexCipher | null },
-  ) {
+  private constructor(socket: LocalSocket, { path, checksum, cipher, silenceMs = SILENCE_MS }: OwnedStore) {
     this.#socket = socket;
     this.#store = path;
     this.#seal = new MetaSeal(path, checksum);
     if (cipher) this.#seal.useCipher(cipher);
-    socket.setTimeout(SILENCE_MS, () => {
+    socket.setTimeout(silenceMs, () => {
       if (this.#pending.length > 0) this.#end('does not answer');
     });
     void this.#receive();
   }
 
   /** Null when nobody answers at the socket, or not in words that we know. */
-  static async open(
-    socketPath: string,
-    store: {
-      readonly path: string;
-      readonly id: string;
-      readonly checksum: Checksum;
-      readonly cipher: IndexCipher | null;
-    },
-  ): Promise<OwnerConnection | null> {
+  static async open(socketPath: string, store: OwnedStore): Promise<OwnerConnection | null> {
     const socket = await connectLocal(socketPath);
     if (!socket) return null;
     const connection = new OwnerConnection(socket, store);
@@ -117,6 +112,10 @@ export class OwnerConnection implements MetaReader {
       this.#socket.write(frame(kind, body));
     });
     return answerBody(answer);
+  }
+
+  get isOrdered(): boolean {
+    return this.#seal.isOrdered;
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {

@@ -1,5 +1,5 @@
 /** Who reads through this process: each with the metadata of one moment, and a lease on the packs that it names. */
-import type { MetaView } from './meta.js';
+import type { MetaView } from './meta-view.js';
 
 export interface OwnerView {
   readonly meta: MetaView;

@@ -25,7 +25,8 @@ export interface RebuildResult {
 }
 
 /**
- * Begins an empty metadata database. The one before stays in quarantine when the packs turn out to be damaged.
+ * Begins an empty metadata database. The one before stays in quarantine when the packs turn out to be damaged, and comes back
+ * when they cannot be read to their end.
  *
  * @param promised how far the packs are known to have been committed; null when nobody knows
  */
@@ -36,7 +37,13 @@ export async function rebuildMetadata(
 ): Promise<RebuildResult> {
   const aside = placeAside(parts.quarantine, 'meta');
   await parts.meta.replace(aside);
-  const result = await replayAll(parts, heads, promised);
+  const result = await replayAll(parts, heads, promised).catch(async (error: unknown) => {
+    // It read what it names; half of another one reads nothing. What cannot be put back is kept aside.
+    await parts.meta.restore(aside).catch((trouble: unknown) => {
+      parts.logger.warn({ error: String(trouble), aside }, 'the metadata of before cannot be put back');
+    });
+    throw error;
+  });
   const damage = [...result.damage];
   const newest = result.state?.sequence ?? 0;
   if (promised && promised.sequence > newest) damage.push(lostNewest(promised.sequence, newest));

@@ -57,8 +57,10 @@ async function openShared(root: string, options: StoreOptions, known?: StoreKeys
 /**
  * Whether a process keeps the store and watches over a directory with it (a sidecar, a watch), as far as it lets itself
  * be asked. Commands that have the store for a while do not.
+ *
+ * @param withinMs an owner that does not answer for so long says nothing
  */
-export async function isStoreKept(root: string): Promise<boolean> {
+export async function isStoreKept(root: string, withinMs: number): Promise<boolean> {
   const paths = storePaths(root);
   const found = existsSync(paths.socket) ? await findMarker(paths) : null;
   if (!found) return false;
@@ -68,6 +70,7 @@ export async function isStoreKept(root: string): Promise<boolean> {
     id: found.marker.id,
     checksum,
     cipher: null,
+    silenceMs: withinMs,
   });
   return owner ? owner.takesTags().finally(() => owner.close()) : false;
 }

@@ -1,6 +1,7 @@
 /** A store that another process has when a sidecar starts: who has it for a while is waited for, who keeps it is not. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import * as path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../src/core/core.js';
@@ -74,6 +75,23 @@ describe.each([false, true])('a command that has the store for a while (shared: 
     });
     expect(said).toEqual([[{ pid: process.pid, upToMs: 300 }, expect.stringContaining('waiting for the store')]]);
   });
+});
+
+it('an owner that does not answer is waited for as long as any other', async () => {
+  await hold(false);
+  const silent = createServer((socket) => void socket.resume());
+  await new Promise<void>((resolve) => silent.listen(at('keep/read.sock'), resolve));
+  const { logger } = listening();
+  const controller = new AbortController();
+  const options = { logger, signal: controller.signal, waitMs: 300 };
+  const failed = await openInTurn(at('keep'), { create: true }, options).catch((error: unknown) => error);
+  expect(failed).toMatchObject({ code: 'DK_STORE_LOCKED', message: expect.stringContaining('(waited 0.3 s)') });
+  setTimeout(() => controller.abort(), 50);
+  const startMs = performance.now();
+  const ended = await openInTurn(at('keep'), {}, { ...options, waitMs: 60_000 }).catch((error: unknown) => error);
+  expect(ended).toMatchObject({ code: 'DK_ABORTED' });
+  expect(performance.now() - startMs).toBeLessThan(10_000);
+  await new Promise((resolve) => silent.close(resolve));
 });
 
 it('waiting ends at once when we are asked to end', async () => {

@@ -1,8 +1,9 @@
 /** Changes of the keys of one store at the same time: each counts, and the last key stays. */
+import { renameSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { holdName, writeFileDurable } from '../../src/core/core.js';
+import { holdName } from '../../src/core/core.js';
 import { changeKeys } from '../../src/store/key-turn.js';
 import { addStoreKey, listStoreKeys, openStore, removeStoreKey, rotateStoreKey } from '../../src/store/store.js';
 import { ensureBuilt, runCli } from '../cli/cli-process.js';
@@ -65,10 +66,13 @@ it('a change by who cannot be kept out meanwhile is not written over', async () 
   const after = await readFile(files[0] as string);
   for (const file of files) await writeFile(file, before);
   // As in another container: the other change comes when ours has read the files.
-  const slow = { passphrase: 'slow', cost: 14 };
+  const slow = { passphrase: 'slow', cost: 17 };
   const ours = addStoreKey(fixture.root, first, slow);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  for (const file of files) await writeFileDurable(file, after);
+  for (const file of files) {
+    writeFileSync(`${file}.theirs`, after);
+    renameSync(`${file}.theirs`, file);
+  }
   await ours;
   expect(await opening()).toEqual([1, 2]);
   await (await openStore(fixture.root, { key: slow })).close();

@@ -1,5 +1,5 @@
 /** The marker of a store and its copy: lost, damaged, contradicted, and from releases that made no copy. */
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../src/core/core.js';
@@ -271,6 +271,12 @@ describe('both files', () => {
     await writeFile(fixture.pack(1), pack);
     await expectContent({ restoreMarker: true });
     expect(await codeOf(() => openStore(path.join(fixture.base, 'none'), { restoreMarker: true }))).toBe('DK_NO_STORE');
+    // A file of this name in somebody else's directory.
+    const foreign = path.join(fixture.base, 'foreign');
+    await mkdir(foreign);
+    await writeFile(path.join(foreign, 'DIFFKEEPER'), 'notes');
+    expect(await codeOf(() => openStore(foreign, { restoreMarker: true }))).toBe('DK_NO_STORE');
+    expect(await readdir(foreign)).toEqual(['DIFFKEEPER']);
   });
 
   it('of a newer format are left alone', async () => {
