@@ -4,6 +4,7 @@
  *   node warm-capture.mjs STATE STORE COUNT   prints {"session": [ms], "capture": [ms], "rssBytes": n}
  */
 import { fileURLToPath } from 'node:url';
+import { peakMemoryBytes } from './peak-memory.mjs';
 
 const library = fileURLToPath(new URL('../../dist/esm/index.js', import.meta.url));
 const { capture, openCaptureSession, openStore } = await import(library);
@@ -28,4 +29,4 @@ const inSession = await times(() => session.capture());
 await session.close();
 const alone = await times(() => capture(store, state));
 await store.close();
-console.log(JSON.stringify({ session: inSession, capture: alone, rssBytes: process.resourceUsage().maxRSS * 1024 }));
+console.log(JSON.stringify({ session: inSession, capture: alone, rssBytes: peakMemoryBytes() }));

@@ -7,6 +7,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { pathToFileURL } from 'node:url';
+import { peakMemoryBytes } from '../lib/peak-memory.mjs';
 import { ROOT } from '../lib/tools.mjs';
 
 const { createReceiver, createSender, loadEngine, StateDecoder, StateEncoder } = await import(
@@ -27,7 +28,7 @@ const trustOf = (tls) => (tls ? { keys: new Map([['bench', KEY]]) } : { plaintex
 /** Processor seconds and the largest memory of this process so far. */
 function usage() {
   const { user, system } = process.cpuUsage();
-  return { cpuSeconds: (user + system) / 1e6, rssBytes: process.resourceUsage().maxRSS * 1024 };
+  return { cpuSeconds: (user + system) / 1e6, rssBytes: peakMemoryBytes() };
 }
 
 /** Bytes that do not compress, the same in every process. @param {number} size */
