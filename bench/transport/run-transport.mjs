@@ -8,7 +8,6 @@
  *
  * Needs iperf3 and rsync, for shaped lines root, ip and g++, and openssh-server where scp is to be among them. What cannot be had is named in the result with the reason.
  */
-import { spawn } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +19,7 @@ import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
 import { shapedLines } from './shaped-lines.mjs';
 import { writeTransport } from './transport-section.mjs';
-import { iperf, timedCommand, transfer } from './transport-trial.mjs';
+import { beside, iperf, timedCommand, transfer } from './transport-trial.mjs';
 
 const PARTS = ['loopback', 'tls', 'files', 'changed', 'latency', 'small', 'shaped'];
 const { values: options } = parseArgs({
@@ -120,15 +119,8 @@ async function withRsync(directory, task) {
   const config = join(work, 'rsyncd.conf');
   const owner = process.getuid?.() === 0 ? 'uid = 0\ngid = 0\n' : '';
   writeFileSync(config, `${owner}use chroot = no\n[out]\npath = ${directory}\nread only = no\n`);
-  const daemon = spawn('rsync', ['--daemon', '--no-detach', `--config=${config}`, `--port=${port}`], {
-    stdio: 'ignore',
-  });
-  try {
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    return await task(`rsync://127.0.0.1:${port}/out/`);
-  } finally {
-    daemon.kill('SIGKILL');
-  }
+  const command = ['rsync', '--daemon', '--no-detach', `--config=${config}`, `--port=${port}`];
+  return beside(command, () => task(`rsync://127.0.0.1:${port}/out/`));
 }
 
 /** @param {string} file */

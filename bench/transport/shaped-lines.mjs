@@ -1,10 +1,9 @@
 /** Transfers over long and lossy lines between two network namespaces, in Mbit/s. */
-import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildShaper, mayShapePackets, withPackets } from '../../scripts/net/wan.mjs';
-import { iperf, timedCommand, transfer } from './transport-trial.mjs';
+import { beside, iperf, timedCommand, transfer } from './transport-trial.mjs';
 
 const MBIT = 300;
 /** rsync and scp have one stream: on the worst lines a larger file would take minutes. */
@@ -26,15 +25,10 @@ async function rsync({ near, far }, directory) {
   const owner = 'uid = 0\ngid = 0\n';
   writeFileSync(config, `${owner}use chroot = no\n[out]\npath = ${directory}\nread only = no\n`);
   writeFileSync(file, randomFillSync(Buffer.alloc(RSYNC_BYTES)));
-  const [program = '', ...words] = [...far, 'rsync', '--daemon', '--no-detach', `--config=${config}`, '--port=8730'];
-  const daemon = spawn(program, words, { stdio: 'ignore' });
-  try {
-    await new Promise((resolve) => setTimeout(resolve, 500));
+  return beside([...far, 'rsync', '--daemon', '--no-detach', `--config=${config}`, '--port=8730'], () => {
     const [command = '', ...args] = [...near, 'rsync', '-W', file, `rsync://${HOST}:8730/out/copy`];
     return (RSYNC_BYTES * 8) / timedCommand(command, args) / 1e6;
-  } finally {
-    daemon.kill('SIGKILL');
-  }
+  });
 }
 
 /**
@@ -57,18 +51,13 @@ async function scp({ near, far }, directory) {
     'PermitRootLogin=yes',
     'PidFile=none',
   ].flatMap((word) => ['-o', word]);
-  const [program = '', ...first] = [...far, '/usr/sbin/sshd', '-D', '-f', '/dev/null', ...words];
-  const server = spawn(program, first, { stdio: 'ignore' });
-  try {
-    await new Promise((resolve) => setTimeout(resolve, 500));
+  return beside([...far, '/usr/sbin/sshd', '-D', '-f', '/dev/null', ...words], () => {
     writeFileSync(at('shaped'), randomFillSync(Buffer.alloc(RSYNC_BYTES)));
     const trust = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'BatchMode=yes'];
     const options = ['-P', '2299', '-i', at('user-key'), ...trust.flatMap((word) => ['-o', word])];
     const [command = '', ...args] = [...near, 'scp', '-q', ...options, at('shaped'), `root@${HOST}:${at('by-scp')}`];
     return (RSYNC_BYTES * 8) / timedCommand(command, args) / 1e6;
-  } finally {
-    server.kill('SIGKILL');
-  }
+  });
 }
 
 /**

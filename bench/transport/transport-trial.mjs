@@ -56,10 +56,7 @@ export async function transfer(receive, send, { near = [], far = [], both = fals
  */
 export async function iperf(streams, { bytes, seconds, host = '127.0.0.1', near = [], far = [] }) {
   const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const [server = '', ...serverArgs] = [...far, 'iperf3', '-s', '-1', '-p', `${port}`];
-  const child = spawn(server, serverArgs, { stdio: 'ignore' });
-  try {
-    await new Promise((resolve) => setTimeout(resolve, 500));
+  return beside([...far, 'iperf3', '-s', '-1', '-p', `${port}`], () => {
     const amount = bytes === undefined ? ['-t', `${seconds}`] : ['-n', `${bytes}`];
     const [client = '', ...args] = [
       ...near,
@@ -79,8 +76,22 @@ export async function iperf(streams, { bytes, seconds, host = '127.0.0.1', near 
     const { bytes: received, seconds: took } = end.sum_received;
     const { host_total: ours, remote_total: theirs } = end.cpu_utilization_percent;
     return { rate: received / took / 1e9, cpuPerGb: (((ours + theirs) / 100) * took) / (received / 1e9) };
+  });
+}
+
+/**
+ * Does something while a server runs, which is given half a second to begin.
+ * @template T
+ * @param {readonly string[]} command
+ * @param {() => T | Promise<T>} task
+ */
+export async function beside([program = '', ...args], task) {
+  const server = spawn(program, args, { stdio: 'ignore' });
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return await task();
   } finally {
-    child.kill('SIGKILL');
+    server.kill('SIGKILL');
   }
 }
 

@@ -1,6 +1,5 @@
 /** `log`: checkpoints, or the versions of one path; newest first. */
 import {
-  type Checkpoint,
   DiffKeeperError,
   EXIT_CODES,
   type OnUnreadable,
@@ -28,31 +27,34 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-/** Checkpoints that took the state directory itself along: captures do not count it as an entry either. */
-async function rootSequences(store: Store, shown: AsyncIterable<Checkpoint>): Promise<Set<number>> {
-  const found = new Set<number>();
-  let oldest = Number.POSITIVE_INFINITY;
-  for await (const { sequence } of shown) oldest = sequence;
-  const onUnreadable: OnUnreadable = ({ sequence }) => void found.add(sequence);
-  // Newest first: a long history is read as far as it is shown.
+/** Checkpoints that took the state directory itself along, newest first: captures do not count it as an entry either. */
+async function* rootSequences(store: Store): AsyncGenerator<number> {
+  const unreadable: number[] = [];
+  const onUnreadable: OnUnreadable = ({ sequence }) => void unreadable.push(sequence);
   for await (const { sequence, version } of store.versions('', { onUnreadable })) {
-    if (sequence < oldest) break;
-    if (version.type !== VERSION_TYPE.removed) found.add(sequence);
+    yield* unreadable.splice(0);
+    if (version.type !== VERSION_TYPE.removed) yield sequence;
   }
-  return found;
+  yield* unreadable;
 }
 
 async function logCheckpoints({ output }: CommandContext, store: Store, limit: number): Promise<void> {
-  const shown = (): AsyncIterable<Checkpoint> => store.checkpoints(limit === 0 ? {} : { limit });
-  const withRoot = output.json ? new Set<number>() : await rootSequences(store, shown());
-  for await (const checkpoint of shown()) {
-    const { sequence, timeMs, changed, removed, changedBytes, storedBytes, frozen, pauseMs, tag } = checkpoint;
-    output.record('checkpoint', checkpointFacts(checkpoint));
-    const extra = `${frozen ? `  frozen ${pauseMs.toFixed(1)} ms` : ''}${tag === '' ? '' : `  "${tag}"`}`;
-    output.line(
-      `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${changed - (withRoot.has(sequence) ? 1 : 0)} written, ${removed} removed, ` +
-        `${showBytes(changedBytes)} of content, ${showBytes(storedBytes)} stored${extra}`,
-    );
+  // Both come newest first: a long history is read as far as it is shown.
+  const roots = rootSequences(store);
+  try {
+    let root = output.json ? undefined : (await roots.next()).value;
+    for await (const checkpoint of store.checkpoints(limit === 0 ? {} : { limit })) {
+      const { sequence, timeMs, changed, removed, changedBytes, storedBytes, frozen, pauseMs, tag } = checkpoint;
+      while (root !== undefined && root > sequence) root = (await roots.next()).value;
+      output.record('checkpoint', checkpointFacts(checkpoint));
+      const extra = `${frozen ? `  frozen ${pauseMs.toFixed(1)} ms` : ''}${tag === '' ? '' : `  "${tag}"`}`;
+      output.line(
+        `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${changed - (root === sequence ? 1 : 0)} written, ${removed} removed, ` +
+          `${showBytes(changedBytes)} of content, ${showBytes(storedBytes)} stored${extra}`,
+      );
+    }
+  } finally {
+    await roots.return(undefined);
   }
 }
 

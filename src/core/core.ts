@@ -11,4 +11,5 @@ export * from './limits.js';
 export * from './local-socket.js';
 export * from './log.js';
 export * from './semaphore.js';
+export * from './unless-aborted.js';
 export * from './whole-io.js';

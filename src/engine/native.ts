@@ -9,6 +9,7 @@ import {
   pathFromBytes,
   systemCode,
   throwIfAborted,
+  unlessAborted,
   unpackPaths,
 } from '../core/core.js';
 import type { Engine, FileScan, SourceIndex, StatIndex, StreamDigest, TreeChanges } from './engine.js';
@@ -52,16 +53,7 @@ async function crossing<T>(job: () => Promise<T>): Promise<T> {
 async function abortable<T>(job: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal);
   if (signal === undefined) return crossing(job);
-  let onAbort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new DiffKeeperError('DK_ABORTED', 'the operation was aborted', {}, signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([crossing(job), aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+  return unlessAborted(crossing(job), signal);
 }
 
 function treeChanges(raw: RawChanges): TreeChanges {

@@ -5,7 +5,14 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { storeSocket } from '../control/control.js';
-import { connectLocal, DiffKeeperError, isDiffKeeperError, type Logger, throwIfAborted } from '../core/core.js';
+import {
+  connectLocal,
+  DiffKeeperError,
+  isDiffKeeperError,
+  type Logger,
+  throwIfAborted,
+  unlessAborted,
+} from '../core/core.js';
 import { importedStorePath, type OpenOptions, openStoreOrImport } from '../migrate/migrate.js';
 import { isStoreKept, type Store } from '../store/store.js';
 
@@ -43,22 +50,6 @@ export async function openInTurn(root: string, options: OpenOptions, turn: TurnO
       told = true;
     }
     await sleep(PAUSE_MS, undefined, { signal }).catch(() => throwIfAborted(signal));
-  }
-}
-
-/** Throws DK_ABORTED at once. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = (): void => {};
-  const aborted = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    await Promise.race([work, aborted]);
-    throwIfAborted(signal);
-    return await work;
-  } finally {
-    signal.removeEventListener('abort', stop);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import { decodeVersionPlace } from './index-changes.js';
+import { lowerBound } from './lower-bound.js';
 import { KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 
@@ -137,12 +138,5 @@ export class HistoryPlan {
 
 /** Index of the kept checkpoint that takes over this sequence; `kept.length` when it is newer than all of them. */
 export function keptFor(kept: readonly number[], sequence: number): number {
-  let low = 0;
-  let high = kept.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((kept[middle] as number) < sequence) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return lowerBound(kept, sequence, (one) => one);
 }

@@ -113,8 +113,8 @@ export class History {
     for (const path of under) {
       for (const range of versionRangesUnder(path)) {
         let pointers: VersionPointer[] = [];
-        for await (const pointer of pointersAt(this.#parts.meta, range, sequence)) {
-          pointers.push(pointer);
+        for await (const found of pointersAt(this.#parts.meta, range, sequence)) {
+          pointers.push(...found);
           if (pointers.length < BATCH) continue;
           yield await this.#live(pointers, reading);
           pointers = [];

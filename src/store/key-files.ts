@@ -2,9 +2,8 @@
  * The key files of an encrypted store, `KEYS` and `KEYS.copy`: the same twice, because without them nothing of the
  * store can be read any more. Each is replaced as a whole, one after the other.
  */
-import { readFile, stat } from 'node:fs/promises';
 import * as path from 'node:path';
-import { DiffKeeperError, fromSystemError, systemCode, writeFileDurable } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, writeFileDurable } from '../core/core.js';
 import {
   decodeRing,
   encodeRing,
@@ -17,23 +16,13 @@ import {
   withSlot,
 } from '../crypt/crypt.js';
 import { unlessKeysChange } from './key-turn.js';
+import { readTwinFile } from './twin-file.js';
 
 export const KEY_FILE_NAMES = ['KEYS', 'KEYS.copy'] as const;
-const FILE_BYTES_MAX = 1 << 16;
-
-async function readOne(file: string): Promise<Buffer | null> {
-  try {
-    if ((await stat(file)).size > FILE_BYTES_MAX) return null;
-    return await readFile(file);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null;
-    throw fromSystemError(error, 'read', file);
-  }
-}
 
 /** Stores that whole key files name. */
 export async function storesOfKeys(root: string): Promise<string[]> {
-  const files = await Promise.all(KEY_FILE_NAMES.map((name) => readOne(path.join(root, name))));
+  const files = await Promise.all(KEY_FILE_NAMES.map((name) => readTwinFile(path.join(root, name))));
   return files.flatMap((bytes) => (bytes && decodeRing(bytes)?.store) ?? []);
 }
 
@@ -41,7 +30,7 @@ export async function storesOfKeys(root: string): Promise<string[]> {
 export async function readKeyRing(root: string, storeId: string): Promise<KeyRing> {
   const files = KEY_FILE_NAMES.map((name) => path.join(root, name));
   const found: (Buffer | null)[] = [];
-  for (const file of files) found.push(await readOne(file));
+  for (const file of files) found.push(await readTwinFile(file));
   for (const [source, bytes] of found.entries()) {
     const ring = bytes && decodeRing(bytes);
     if (!bytes || ring?.store !== storeId) continue;
@@ -56,7 +45,7 @@ export async function readKeyRing(root: string, storeId: string): Promise<KeyRin
 /** Keys may be changed at this very moment, which writes both: what is older than they are must not come back. */
 function mend(root: string, source: string, file: string, bytes: Buffer): Promise<void> {
   return unlessKeysChange(root, async () => {
-    const now = await readOne(source);
+    const now = await readTwinFile(source);
     if (now?.equals(bytes)) await writeFileDurable(file, bytes);
   });
 }

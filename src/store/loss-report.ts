@@ -1,6 +1,7 @@
 /** Damage of packs as `verify` finds it, each with the versions whose records stood there. */
 import type { RecordPlace } from './blob-index.js';
 import type { Affected } from './lost-versions.js';
+import { lowerBound } from './lower-bound.js';
 import { packName } from './pack-names.js';
 import type { DamageReport } from './types.js';
 
@@ -43,13 +44,7 @@ export class LossReport {
   /** The last damaged place that is not behind this one. */
   #spotAt(pack: number, offset: number): Spot | undefined {
     const spots = this.#spots.get(pack) ?? [];
-    let low = 0;
-    for (let high = spots.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if ((spots[middle] as Spot).offset <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return spots[low - 1];
+    return spots[lowerBound(spots, offset + 1, (spot) => spot.offset) - 1];
   }
 
   #goneSpot(pack: number, end: number | undefined): Spot {

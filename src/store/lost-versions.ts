@@ -3,6 +3,7 @@ import { type BytePath, isDiffKeeperError, type Logger } from '../core/core.js';
 import type { RecordPlace } from './blob-index.js';
 import type { Heads } from './heads.js';
 import { decodeStoredCheckpoint, decodeVersionPlace } from './index-changes.js';
+import { lowerBound } from './lower-bound.js';
 import type { Meta } from './meta.js';
 import { checkpointSequence, KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
@@ -27,13 +28,7 @@ export class SeenRecords {
 
   has({ pack, offset }: RecordPlace): boolean {
     const offsets = this.#offsets.get(pack) ?? [];
-    let low = 0;
-    for (let high = offsets.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if ((offsets[middle] as number) < offset) low = middle + 1;
-      else high = middle;
-    }
-    return offsets[low] === offset;
+    return offsets[lowerBound(offsets, offset, (one) => one)] === offset;
   }
 }
 

@@ -2,7 +2,7 @@
  * The marker of a store, in two files with the same bytes, `DIFFKEEPER` and `DIFFKEEPER.copy`: without it nobody knows
  * whose packs these are. A reader takes the good one of the two; who owns the store mends the other one.
  */
-import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
   DiffKeeperError,
@@ -30,8 +30,7 @@ import {
 } from '../format/format.js';
 import { storesOfKeys } from './key-files.js';
 import { hasPacks, placeAside, REPAIR_ADVICE, type StorePaths } from './store-files.js';
-
-const FILE_BYTES_MAX = 1 << 16;
+import { readTwinFile } from './twin-file.js';
 
 /** One of the two files. */
 export interface MarkerFile {
@@ -56,18 +55,8 @@ export interface FoundMarker {
 
 const engineChecksum: Checksum = (bytes) => loadEngine().xxh3(bytes);
 
-async function bytesOf(file: string): Promise<Buffer | null> {
-  try {
-    // No marker is so long: whatever it is, it must not fill the memory.
-    return (await stat(file)).size > FILE_BYTES_MAX ? Buffer.alloc(0) : await readFile(file);
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error))) return null;
-    throw fromSystemError(error, 'read', file);
-  }
-}
-
 async function readOne(file: string, root: string): Promise<MarkerFile> {
-  const bytes = await bytesOf(file);
+  const bytes = await readTwinFile(file);
   if (bytes === null) return { file, bytes, marker: null, checked: false, trouble: null };
   const checked = isMarkerChecked(bytes);
   try {
@@ -205,7 +194,7 @@ export async function mendMarker(
 export async function writeMarker(paths: StorePaths, bytes: Buffer, logger: Logger): Promise<void> {
   // The copy first: a marker without a digest stands for itself until there is a copy with one.
   for (const file of [paths.markers[1], paths.markers[0]]) {
-    const before = await bytesOf(file);
+    const before = await readTwinFile(file);
     if (before?.equals(bytes)) continue;
     if (before && !saysTheSame(before, bytes)) {
       await writeFileDurable(placeAside(paths.quarantine, 'marker'), before);

@@ -15,18 +15,30 @@ export interface VersionPointer {
   readonly index: number;
 }
 
-function pointer([key, value]: [Buffer, Buffer]): VersionPointer {
-  return { ...versionKeyFacts(key), ...decodeVersionPlace(value) };
+interface Candidate {
+  readonly path: BytePath;
+  readonly sequence: number;
+  readonly value: Buffer;
 }
 
-/** One for each path of the range that had a version by then, also one that was removed, in the order of the keys. */
-export async function* pointersAt(meta: MetaReader, range: KeyRange, sequence: number): AsyncGenerator<VersionPointer> {
+function pointer({ path, sequence, value }: Candidate): VersionPointer {
+  return { path, sequence, ...decodeVersionPlace(value) };
+}
+
+/** One for each path of the range that had a version by then, also one that was removed: lists in the order of the keys. */
+export async function* pointersAt(
+  meta: MetaReader,
+  range: KeyRange,
+  sequence: number,
+): AsyncGenerator<VersionPointer[]> {
   for (let from: Buffer | null = range.gte; from !== null; ) {
     const long: BytePath | null = yield* walk(meta, { gte: from, lt: range.lt }, sequence);
     from = null;
     if (long === null) continue;
     const until = { gte: versionKey(long, 0), lt: versionKey(long, sequence + 1) };
-    for await (const entries of meta.range(until, { reverse: true, limit: 1 })) yield* entries.map(pointer);
+    for await (const entries of meta.range(until, { reverse: true, limit: 1 })) {
+      yield entries.map(([key, value]) => pointer({ ...versionKeyFacts(key), value }));
+    }
     from = ownVersionRange(long).lt;
   }
 }
@@ -36,23 +48,27 @@ async function* walk(
   meta: MetaReader,
   range: KeyRange,
   sequence: number,
-): AsyncGenerator<VersionPointer, BytePath | null> {
+): AsyncGenerator<VersionPointer[], BytePath | null> {
   let path: BytePath | null = null;
   let walked = 0;
-  let newest: [Buffer, Buffer] | null = null;
+  let newest: Candidate | null = null;
   for await (const entries of meta.range(range)) {
-    for (const entry of entries) {
-      const facts = versionKeyFacts(entry[0]);
+    const found: VersionPointer[] = [];
+    for (const [key, value] of entries) {
+      const facts = versionKeyFacts(key);
       if (facts.path !== path) {
-        if (newest) yield pointer(newest);
+        if (newest) found.push(pointer(newest));
         ({ path } = facts);
         [newest, walked] = [null, 0];
       }
-      if (facts.sequence <= sequence) newest = entry;
+      if (facts.sequence <= sequence) newest = { ...facts, value };
       walked += 1;
-      if (walked > WALKED && meta.isOrdered) return path;
+      if (walked <= WALKED || !meta.isOrdered) continue;
+      yield found;
+      return path;
     }
+    yield found;
   }
-  if (newest) yield pointer(newest);
+  if (newest) yield [pointer(newest)];
   return null;
 }

@@ -1,40 +1,20 @@
 /** Baselines in a store: encoder and decoder go on after a restart, with bytes in memory or only page hashes. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type BaselineStore, StateDecoder, StateEncoder } from '../../src/baseline/baseline.js';
-import { openBaselineStore } from '../../src/baseline-store/baseline-store.js';
-import { openStore, type Store } from '../../src/store/store.js';
+import { describe, expect, it } from 'vitest';
+import { StateDecoder, StateEncoder } from '../../src/baseline/baseline.js';
 import { editedBytes, patternBytes } from '../engine/samples.js';
+import { BaselineRoom, SEGMENT, state } from './baseline-room.js';
 
-const SEGMENT = 1 << 20;
-const state = patternBytes(2_500_000, 1);
-let directory: string;
-let store: Store;
-
-const open = async (): Promise<BaselineStore> => {
-  store = await openStore(join(directory, 'store'), { create: true });
-  return openBaselineStore(store);
-};
-
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'dk-baselines-'));
-});
-afterEach(async () => {
-  await store.close();
-  await rm(directory, { recursive: true });
-});
+const room = new BaselineRoom();
 
 describe('baselines in a store', () => {
   it.each(['copy', 'pages'] as const)('an encoder goes on with deltas after a restart (%s)', async (keep) => {
     const decoder = new StateDecoder();
-    let encoder = new StateEncoder({ store: await open(), keep, segmentBytes: SEGMENT });
+    let encoder = new StateEncoder({ store: await room.open(), keep, segmentBytes: SEGMENT });
     const full = await encoder.encode('vm-1', state);
     await decoder.decode(full.parts);
     await encoder.close();
-    await store.close();
-    encoder = new StateEncoder({ store: await open(), keep, segmentBytes: SEGMENT });
+    await room.store.close();
+    encoder = new StateEncoder({ store: await room.open(), keep, segmentBytes: SEGMENT });
     for (const seed of [1, 2]) {
       const target = editedBytes(state, seed);
       target.copy(target, 1_250_037, 1_250_000, 2_000_000);
@@ -46,11 +26,11 @@ describe('baselines in a store', () => {
     expect((await decoder.decode(answer?.parts ?? [])).bytes.equals(state)).toBe(true);
     expect((await encoder.encode('vm-2', state)).kind).toBe('full');
     await Promise.all([encoder.close(), decoder.close()]);
-    expect((await store.verify()).damage).toEqual([]);
+    expect((await room.store.verify()).damage).toEqual([]);
   });
 
   it('page hashes with a store make deltas of the bytes that changed, not of their pages', async () => {
-    const encoder = new StateEncoder({ store: await open(), keep: 'pages', segmentBytes: SEGMENT });
+    const encoder = new StateEncoder({ store: await room.open(), keep: 'pages', segmentBytes: SEGMENT });
     await encoder.encode('vm-1', state);
     const target = Buffer.from(state);
     for (let at = 50_000; at < target.length; at += 200_000) target[at] = (target[at] as number) ^ 1;
@@ -63,11 +43,11 @@ describe('baselines in a store', () => {
 
   it('a decoder knows its baselines after a restart', async () => {
     const encoder = new StateEncoder();
-    let decoder = new StateDecoder({ store: await open() });
+    let decoder = new StateDecoder({ store: await room.open() });
     await decoder.decode((await encoder.encode('k', state)).parts);
     await decoder.close();
-    await store.close();
-    decoder = new StateDecoder({ store: await open(), memoryBytesMax: 1000 });
+    await room.store.close();
+    decoder = new StateDecoder({ store: await room.open(), memoryBytesMax: 1000 });
     const message = await encoder.encode('k', editedBytes(state, 1));
     expect(message.kind).toBe('delta');
     expect((await decoder.decode(message.parts)).bytes.equals(editedBytes(state, 1))).toBe(true);
@@ -75,7 +55,7 @@ describe('baselines in a store', () => {
   });
 
   it('keeps one baseline per key, replaces it whole, and forgets it when told to', async () => {
-    const baselines = await open();
+    const baselines = await room.open();
     const encoder = new StateEncoder({ store: baselines, deltasMax: 1, segmentBytes: SEGMENT });
     for (let i = 0; i < 5; i += 1) await encoder.encode('k', editedBytes(state, i));
     await encoder.encode('empty', Buffer.alloc(0));
@@ -84,18 +64,18 @@ describe('baselines in a store', () => {
     expect(kept?.stateBytes).toBe(state.length + 37);
     expect((await kept?.read(0, 1000))?.equals(editedBytes(state, 4).subarray(0, 1000))).toBe(true);
     expect((await baselines.load('empty'))?.stateBytes).toBe(0);
-    expect((await store.stats()).entries).toBe(2);
+    expect((await room.store.stats()).entries).toBe(2);
     await baselines.remove('k');
     expect(await baselines.load('k')).toBeUndefined();
     await encoder.close();
-    expect((await store.verify()).damage).toEqual([]);
+    expect((await room.store.verify()).damage).toEqual([]);
   });
 
   it('many keys at once take turns', async () => {
-    const encoder = new StateEncoder({ store: await open(), statesAtOnce: 8 });
+    const encoder = new StateEncoder({ store: await room.open(), statesAtOnce: 8 });
     const keys = Array.from({ length: 12 }, (_, i) => `key-${i}`);
     await Promise.all(keys.map((key, i) => encoder.encode(key, patternBytes(3000, i + 1))));
-    expect((await store.stats()).entries).toBe(12);
+    expect((await room.store.stats()).entries).toBe(12);
     await encoder.close();
   });
 });

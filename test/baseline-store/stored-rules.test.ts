@@ -1,8 +1,7 @@
 /** The rules hold for baselines in a store, too, and damage there blocks no key. */
-import { mkdtemp, open as openFile, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open as openFile, readdir, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type BaselineStore,
   StateDecoder,
@@ -10,30 +9,13 @@ import {
   StateEncoder,
   type StateEncoderOptions,
 } from '../../src/baseline/baseline.js';
-import { openBaselineStore } from '../../src/baseline-store/baseline-store.js';
 import type { Logger } from '../../src/core/core.js';
-import { openStore, type Store } from '../../src/store/store.js';
 import { TestClock } from '../baseline/codec-fixture.js';
 import { editedBytes, patternBytes } from '../engine/samples.js';
+import { BaselineRoom, SEGMENT, state } from './baseline-room.js';
 
 const MINUTE = 60_000;
-const SEGMENT = 1 << 20;
-const state = patternBytes(2_500_000, 1);
-let directory: string;
-let store: Store;
-
-const open = async (): Promise<BaselineStore> => {
-  store = await openStore(join(directory, 'store'), { create: true });
-  return openBaselineStore(store);
-};
-
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'dk-rules-'));
-});
-afterEach(async () => {
-  await store.close();
-  await rm(directory, { recursive: true });
-});
+const room = new BaselineRoom();
 
 /** What was warned of. */
 function warnings(): { readonly logger: Logger; readonly said: string[] } {
@@ -57,7 +39,7 @@ describe('the rules of age and count', () => {
     ['age', { baselineIntervalMs: 5 * MINUTE }],
   ])('go on (%s) where a baseline was pruned from memory and loaded again', async (_name, rules) => {
     const clock = new TestClock();
-    const encoder = new StateEncoder({ store: await open(), clock, pruneIntervalMs: MINUTE, ...rules });
+    const encoder = new StateEncoder({ store: await room.open(), clock, pruneIntervalMs: MINUTE, ...rules });
     const seen = await kinds(encoder, 7, () => {
       clock.pass(MINUTE);
       encoder.prune();
@@ -68,7 +50,7 @@ describe('the rules of age and count', () => {
   });
 
   it('hold when more keys are used than memory has room for', async () => {
-    const encoder = new StateEncoder({ store: await open(), deltasMax: 3, memoryBytesMax: 5_200_000 });
+    const encoder = new StateEncoder({ store: await room.open(), deltasMax: 3, memoryBytesMax: 5_200_000 });
     const seen: Record<string, string> = { a: '', b: '', c: '' };
     for (let i = 0; i < 6; i += 1) {
       for (const key of ['a', 'b', 'c']) {
@@ -82,7 +64,7 @@ describe('the rules of age and count', () => {
 
   it.each(['baseline', 'previous'] as const)('know the age of a baseline over a restart (%s)', async (reference) => {
     const clock = new TestClock();
-    let encoder = new StateEncoder({ store: await open(), clock, reference });
+    let encoder = new StateEncoder({ store: await room.open(), clock, reference });
     expect(await kinds(encoder, 2)).toBe('Fd');
     for (const [minutes, kind] of [
       [3, 'd'],
@@ -90,18 +72,18 @@ describe('the rules of age and count', () => {
       [-60, 'd'],
     ] as const) {
       await encoder.close();
-      await store.close();
+      await room.store.close();
       const later = new TestClock();
       later.wall = clock.wall + minutes * MINUTE;
       clock.wall = later.wall;
-      encoder = new StateEncoder({ store: await open(), clock: later, reference });
+      encoder = new StateEncoder({ store: await room.open(), clock: later, reference });
       expect(await kinds(encoder, 1)).toBe(kind);
     }
     await encoder.close();
   });
 
   it('count from when it is loaded where a store knows no time', async () => {
-    const baselines = await open();
+    const baselines = await room.open();
     const timeless: BaselineStore = {
       begin: (key) => baselines.begin(key),
       remove: (key) => baselines.remove(key),
@@ -119,7 +101,7 @@ describe('the rules of age and count', () => {
 
 /** Flips one byte in the middle of the largest pack. */
 async function damage(): Promise<void> {
-  const packs = join(directory, 'store', 'packs');
+  const packs = join(room.directory, 'store', 'packs');
   const files = await Promise.all(
     (await readdir(packs)).map(async (name) => ({
       path: join(packs, name),
@@ -142,13 +124,13 @@ describe('a damaged baseline in a store', () => {
   ];
   it.each(ways)('costs an encoder one full state (%s)', async (_name, options) => {
     const decoder = new StateDecoder();
-    let encoder = new StateEncoder({ store: await open(), segmentBytes: SEGMENT, ...options });
+    let encoder = new StateEncoder({ store: await room.open(), segmentBytes: SEGMENT, ...options });
     await decoder.decode((await encoder.encode('k', state)).parts);
     await encoder.close();
-    await store.close();
+    await room.store.close();
     await damage();
     const { said, logger } = warnings();
-    encoder = new StateEncoder({ store: await open(), segmentBytes: SEGMENT, logger, ...options });
+    encoder = new StateEncoder({ store: await room.open(), segmentBytes: SEGMENT, logger, ...options });
     let fulls = 0;
     for (let i = 0; i < 4; i += 1) {
       const target = patternBytes(2_500_000, 5);
@@ -162,12 +144,12 @@ describe('a damaged baseline in a store', () => {
   });
 
   it.each(ways)('is none for resync, and the next state is full (%s)', async (_name, options) => {
-    let encoder = new StateEncoder({ store: await open(), segmentBytes: SEGMENT, ...options });
+    let encoder = new StateEncoder({ store: await room.open(), segmentBytes: SEGMENT, ...options });
     await encoder.encode('k', state);
     await encoder.close();
-    await store.close();
+    await room.store.close();
     await damage();
-    encoder = new StateEncoder({ store: await open(), segmentBytes: SEGMENT, ...options });
+    encoder = new StateEncoder({ store: await room.open(), segmentBytes: SEGMENT, ...options });
     expect(await encoder.resync('k')).toBeUndefined();
     const next = await encoder.encode('k', patternBytes(100_000, 2));
     expect(next.kind).toBe('full');
@@ -180,13 +162,13 @@ describe('a damaged baseline in a store', () => {
   ];
   it.each(readers)('is missing for a decoder, which goes on after the answer (%s)', async (_name, options) => {
     const encoder = new StateEncoder({ segmentBytes: SEGMENT });
-    let decoder = new StateDecoder({ store: await open(), ...options });
+    let decoder = new StateDecoder({ store: await room.open(), ...options });
     await decoder.decode((await encoder.encode('k', state)).parts);
     await decoder.close();
-    await store.close();
+    await room.store.close();
     await damage();
     const { said, logger } = warnings();
-    decoder = new StateDecoder({ store: await open(), logger, ...options });
+    decoder = new StateDecoder({ store: await room.open(), logger, ...options });
     const target = editedBytes(state, 1);
     const delta = await encoder.encode('k', target);
     for (let i = 0; i < 2; i += 1) {
@@ -202,7 +184,7 @@ describe('a damaged baseline in a store', () => {
   });
 
   it('that cannot be loaded at all is absent', async () => {
-    await open();
+    await room.open();
     const broken: BaselineStore = {
       load: () => Promise.reject(new Error('the other machine is down')),
       remove: async () => {},
@@ -224,7 +206,7 @@ async function kindsOf(encoder: StateEncoder): ReturnType<StateEncoder['encode']
 
 describe('resync', () => {
   it('that gets nothing makes the next state full, whatever the store has', async () => {
-    const baselines = await open();
+    const baselines = await room.open();
     let readable = true;
     const flaky: BaselineStore = {
       begin: (key) => baselines.begin(key),
@@ -252,11 +234,11 @@ describe('a file that is encoded', () => {
   };
 
   it('is closed when the store fails, and when a stream is left at its head', async () => {
-    const baselines = await open();
-    const path = join(directory, 'state');
+    const baselines = await room.open();
+    const path = join(room.directory, 'state');
     await writeFile(path, state);
     const failing = (what: 'load' | 'begin'): BaselineStore => ({
-      load: (key) => (what === 'load' ? store.close().then(() => baselines.load(key)) : baselines.load(key)),
+      load: (key) => (what === 'load' ? room.store.close().then(() => baselines.load(key)) : baselines.load(key)),
       begin: () => Promise.reject(new Error('no room')),
       remove: (key) => baselines.remove(key),
     });
@@ -275,7 +257,7 @@ describe('a file that is encoded', () => {
   });
 
   it('and chunks of which the first was taken are given back to their producer', async () => {
-    await open();
+    await room.open();
     let ended = false;
     async function* produce(): AsyncGenerator<Uint8Array> {
       try {
