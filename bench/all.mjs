@@ -19,6 +19,7 @@ const OTHERS = [
   'recovery/run-recovery',
   'history/run-history',
   'large/run-large',
+  'replicate/run-replicate',
   'sidecar/run-sidecar',
   'startup/run-startup',
 ];
@@ -27,7 +28,7 @@ const HELP = `npm run bench [-- options]
   --quick        small sizes, few versions and one trial, in about a minute and a half, to see that everything works and how it
                  is done; the report goes to ${QUICK_RESULTS} and says what was left out
   --all          the others as well, whose tables are in docs/performance.md: ${OTHERS.map((name) => name.split('/')[0]).join(', ')}; takes hours.
-                 encryption, migration and replicate print theirs: npm run bench:encryption, bench:migration, bench:replicate
+                 encryption and migration print theirs: npm run bench:encryption, bench:migration
   --results DIR  where the figures of this run go (bench/results)
   --out FILE     the report (docs/performance.md); another one than that leaves README.md as it is
 

@@ -1,4 +1,4 @@
-/** The benchmarks of starts, recovers, long histories and large states, tiny: they verify, report, and keep to their own sections. */
+/** The benchmarks of starts, recovers, long histories, large states and replication, tiny: they verify, report, and keep to their own sections. */
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
@@ -113,5 +113,17 @@ describe('bench:large', () => {
     for (const { first, recoverNewest } of [parts.file, parts.many]) {
       expect(Math.min(first.rssBytes, recoverNewest.rssBytes)).toBeGreaterThan(1 << 20);
     }
+  }, 120_000);
+});
+
+describe('bench:replicate', () => {
+  it('counts what goes over, and that both stores are alike', async () => {
+    const { steps, count } = await bench('replication', 'replicate/run-replicate.mjs', '--blobs=500');
+    expect(count).toBe(500);
+    expect(steps.everything).toMatchObject({ checkpoints: 1, blobs: 500 });
+    expect(steps.unchanged).toMatchObject({ checkpoints: 0, blobs: 0, recordBytes: 0, roundTrips: 1 });
+    expect(steps.few).toMatchObject({ checkpoints: 1, blobs: 10 });
+    expect(steps.everything.sentBytes).toBeGreaterThan(steps.everything.recordBytes);
+    expect(steps.unchanged.sentBytes + steps.unchanged.answeredBytes).toBeLessThan(4000);
   }, 120_000);
 });
