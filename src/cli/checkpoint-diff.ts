@@ -1,5 +1,13 @@
 /** What differs between two checkpoints: both lists are sorted alike, so that neither is held in memory. */
-import { type BytePath, type Checkpoint, type Store, VERSION_TYPE, type Version } from '../index.js';
+import {
+  type BytePath,
+  type Checkpoint,
+  type OnUnreadable,
+  type Store,
+  type UnreadableVersion,
+  VERSION_TYPE,
+  type Version,
+} from '../index.js';
 
 export interface Difference {
   readonly mark: '+' | '~' | '-';
@@ -10,8 +18,8 @@ export interface Difference {
   readonly what: readonly string[];
 }
 
-async function* flat(store: Store, at: number): AsyncGenerator<Version> {
-  for await (const batch of store.entries({ at })) yield* batch;
+async function* flat(store: Store, at: number, onUnreadable: OnUnreadable): AsyncGenerator<Version> {
+  for await (const batch of store.entries({ at, onUnreadable })) yield* batch;
 }
 
 /** Order of the lists: by parent directory, then by name, as bytes; the state directory itself first. */
@@ -32,9 +40,29 @@ function changes(before: Version, after: Version): string[] {
   return what;
 }
 
-/** Differences in the order of paths. Times of directories move with their content and are not told. */
-export async function* differences(store: Store, from: Checkpoint, to: Checkpoint): AsyncGenerator<Difference> {
-  const [older, newer] = [flat(store, from.sequence), flat(store, to.sequence)];
+/**
+ * Differences in the order of paths. Times of directories move with their content and are not told; neither is a path
+ * that cannot be read at one of the two: `onUnreadable` is told that at the end. A version that both have is no
+ * difference, whatever it is.
+ */
+export async function* differences(
+  store: Store,
+  {
+    from,
+    to,
+    onUnreadable,
+  }: { readonly from: Checkpoint; readonly to: Checkpoint; readonly onUnreadable: OnUnreadable },
+): AsyncGenerator<Difference> {
+  const [left, right] = [new Map<BytePath, UnreadableVersion>(), new Map<BytePath, UnreadableVersion>()];
+  const older = flat(store, from.sequence, (one) => void left.set(one.path, one));
+  const newer = flat(store, to.sequence, (one) => void right.set(one.path, one));
+  // A list tells what it cannot read before it goes on to what stands behind that.
+  for await (const one of merged(older, newer)) if (!left.has(one.path) && !right.has(one.path)) yield one;
+  for (const [path, one] of left) if (right.get(path)?.sequence !== one.sequence) onUnreadable(one);
+  for (const [path, one] of right) if (left.get(path)?.sequence !== one.sequence) onUnreadable(one);
+}
+
+async function* merged(older: AsyncGenerator<Version>, newer: AsyncGenerator<Version>): AsyncGenerator<Difference> {
   let before = await older.next();
   let after = await newer.next();
   while (!before.done || !after.done) {

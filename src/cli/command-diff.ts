@@ -3,6 +3,7 @@ import pc from 'picocolors';
 import { EXIT_CODES, VERSION_TYPE } from '../index.js';
 import { type Difference, differences } from './checkpoint-diff.js';
 import type { CommandContext } from './context.js';
+import { DamagedVersions } from './damaged-versions.js';
 import { parseMoment } from './moment.js';
 import { pathFacts, pathShown } from './output.js';
 import { withReading } from './store-access.js';
@@ -20,11 +21,12 @@ function sizes({ before, after }: Difference): string {
 export async function run(context: CommandContext): Promise<number> {
   const { output, words } = context;
   const [from, to] = words.slice(0, 2).map((word) => parseMoment(word, Date.now()));
+  const damaged = new DamagedVersions(output);
   await withReading(context, async (store) => {
     const older = await store.checkpointAt(from ?? 0);
     const newer = await store.checkpointAt(to ?? store.newest?.sequence ?? 0);
     const counts = { '+': 0, '~': 0, '-': 0 };
-    for await (const one of differences(store, older, newer)) {
+    for await (const one of differences(store, { from: older, to: newer, onUnreadable: damaged.take })) {
       const { mark, path, before, after, what } = one;
       counts[mark] += 1;
       const facts = { mark, ...pathFacts(path), what };
@@ -33,9 +35,9 @@ export async function run(context: CommandContext): Promise<number> {
       output.line(`${PAINT[mark](`${mark} ${pathShown(path) || '.'}`)}${sizes(one)}${why}`);
     }
     const totals = { from: older.sequence, to: newer.sequence, added: counts['+'], changed: counts['~'] };
-    output.record('diff', { ...totals, removed: counts['-'] });
+    output.record('diff', { ...totals, removed: counts['-'], damaged: damaged.count });
     const [added, changed, removed] = [counts['+'], counts['~'], counts['-']].map(showNumber);
     output.line(`#${older.sequence} to #${newer.sequence}: ${added} added, ${changed} changed, ${removed} removed`);
   });
-  return EXIT_CODES.ok;
+  return damaged.count > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }

@@ -1,13 +1,5 @@
 /** `stats`: what is stored and what it saves. */
-import {
-  EXIT_CODES,
-  isDiffKeeperError,
-  type PackLiveness,
-  planRecover,
-  type Store,
-  type StoreSavings,
-  type StoreStats,
-} from '../index.js';
+import { EXIT_CODES, type PackLiveness, type Store, type StoreSavings, type StoreStats } from '../index.js';
 import type { CommandContext } from './context.js';
 import { withReading } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
@@ -34,16 +26,6 @@ async function pausesOf(store: Store): Promise<Pauses | null> {
   sorted.sort((one, other) => one - other);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return sorted.length === 0 ? null : { count: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
-}
-
-/** Files of the newest state; null when damaged metadata hides some. */
-async function filesOf(store: Store, signal: AbortSignal): Promise<number | null> {
-  try {
-    return (await planRecover(store, { signal })).files;
-  } catch (error) {
-    if (isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) return null;
-    throw error;
-  }
 }
 
 function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
@@ -76,13 +58,12 @@ function packRows(packs: readonly PackLiveness[]): [string, string][] {
 
 export async function run(context: CommandContext): Promise<number> {
   const { output, local } = context;
-  const { stats, pauses, files } = await withReading(context, async (store) => ({
+  const { stats, pauses } = await withReading(context, async (store) => ({
     stats: await store.stats({ liveness: local.packs === true }),
     pauses: await pausesOf(store),
-    files: store.newest === null ? 0 : await filesOf(store, context.signal),
   }));
   const { storedBytes, factor } = ratio(stats);
-  output.record('stats', { ...stats, files, storedBytes, factor, pauses });
+  output.record('stats', { ...stats, storedBytes, factor, pauses });
   if (output.json) return EXIT_CODES.ok;
   const saved = stats.originalBytes > 0 ? (1 - storedBytes / stats.originalBytes) * 100 : 0;
   const { default: Table } = await import('cli-table3');
@@ -93,7 +74,7 @@ export async function run(context: CommandContext): Promise<number> {
     ['store', `${stats.path} (${stats.hashAlgo})`],
     [
       'state now',
-      `${count(stats.entries, 'entry')}, ${files === null ? '' : `${count(files, 'file')} among them, `}${showBytes(stats.treeBytes)}`,
+      `${count(stats.entries, 'entry')}, ${stats.files === null ? '' : `${count(stats.files, 'file')} among them, `}${showBytes(stats.treeBytes)}`,
     ],
     ['history', `${count(stats.checkpoints, 'checkpoint')}, ${count(stats.versions, 'version')}`],
     ['every version whole', showBytes(stats.originalBytes)],

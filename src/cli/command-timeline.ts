@@ -2,6 +2,7 @@
 import pc from 'picocolors';
 import { EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
+import { DamagedVersions } from './damaged-versions.js';
 import { parseCount } from './moment.js';
 import { pathFacts, pathShown } from './output.js';
 import { checkpointFacts, withReading } from './store-access.js';
@@ -46,10 +47,12 @@ export async function run(context: CommandContext): Promise<number> {
   const { output, local } = context;
   const limit = parseCount('--limit', local.limit, LIMIT);
   const names = parseCount('--names', local.names, NAMES);
+  const damaged = new DamagedVersions(output);
   await withReading(context, async (store) => {
     const rows: TimelineRow[] = [];
-    for await (const row of timelineRows(store, { limit, names })) {
+    for await (const row of timelineRows(store, { limit, names, onUnreadable: damaged.take })) {
       const { checkpoint, ...facts } = row;
+      damaged.takeUnnamed(checkpoint.sequence, row.unreadable);
       const named = facts.names.map(({ mark, path }) => ({ mark, ...pathFacts(path) }));
       output.record('checkpoint', { ...checkpointFacts(checkpoint), ...facts, names: named });
       if (!output.json) rows.push(row);
@@ -59,5 +62,5 @@ export async function run(context: CommandContext): Promise<number> {
     for (const row of rows) for (const line of drawRow(row, largest)) output.line(line);
     if (rows.length === 0) output.note('the store has no checkpoints yet');
   });
-  return EXIT_CODES.ok;
+  return damaged.count > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }

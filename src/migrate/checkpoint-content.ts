@@ -1,8 +1,17 @@
 /** A checkpoint's entries and their bytes, verified on the way out, for exports. */
-import { type BytePath, DiffKeeperError, isWithin, LIMITS, pathFromText, pathToText } from '../core/core.js';
+import {
+  type BytePath,
+  DiffKeeperError,
+  isDiffKeeperError,
+  isWithin,
+  LIMITS,
+  pathFromText,
+  pathToText,
+  throwIfAborted,
+} from '../core/core.js';
 import { startDigest } from '../engine/load.js';
 import { type Checkpoint, hasSafePath, VERSION_TYPE, type Version, versionTrouble } from '../format/format.js';
-import type { Store } from '../store/store.js';
+import type { OnUnreadable, Store } from '../store/store.js';
 import { EntryAncestors } from './entry-ancestors.js';
 
 const STEP_BYTES = LIMITS.windowBytes;
@@ -29,7 +38,7 @@ export async function chosenCheckpoint(store: Store, at: number | Date | undefin
 
 /**
  * Live entries of a checkpoint, parents before what is in them. Those that must not leave the store, because they lead
- * out of the directory or contradict themselves, go to `leftOut` instead.
+ * out of the directory or contradict themselves, and those that cannot be read, go to `leftOut` instead.
  */
 export async function* chosenEntries(
   store: Store,
@@ -39,10 +48,13 @@ export async function* chosenEntries(
 ): AsyncGenerator<Version> {
   const ancestors = new EntryAncestors(store, checkpoint);
   const under: BytePath[] | undefined = choice.paths?.map((path) => pathFromText(path));
-  for await (const batch of store.entries({ at: checkpoint.sequence })) {
+  const isChosen = (path: BytePath): boolean => path !== '' && (under?.some((one) => isWithin(path, one)) ?? true);
+  const onUnreadable: OnUnreadable = ({ path, error }) => {
+    if (isChosen(path)) leftOut.push({ path: pathToText(path), reason: error.message });
+  };
+  for await (const batch of store.entries({ at: checkpoint.sequence, onUnreadable })) {
     for (const version of batch) {
-      if (version.type === VERSION_TYPE.removed || version.path === '') continue;
-      if (under && !under.some((path) => isWithin(version.path, path))) continue;
+      if (version.type === VERSION_TYPE.removed || !isChosen(version.path)) continue;
       const reason = await refusal(version, ancestors);
       if (reason === null) yield version;
       else leftOut.push({ path: pathToText(version.path), reason });
@@ -70,4 +82,30 @@ export async function* contentOf(store: Store, version: Version): AsyncGenerator
   throw new DiffKeeperError('DK_DIGEST_MISMATCH', `the content of ${path} has another digest than its version`, {
     path,
   });
+}
+
+/** Why a content cannot be had, when that is damage of this file alone; throws everything else. */
+export function damageOf(error: unknown): string {
+  if (isDiffKeeperError(error)) {
+    const { code, message } = error;
+    if (code.startsWith('DK_CORRUPT') || code === 'DK_DIGEST_MISMATCH' || code === 'DK_IO') return message;
+  }
+  throw error;
+}
+
+/**
+ * The content of a file that is whole: short ones are in memory then, longer ones are read again. What has gone into an
+ * archive cannot be taken back. Throws as `contentOf`.
+ */
+export async function wholeContentOf(
+  store: Store,
+  version: Version,
+  signal?: AbortSignal,
+): Promise<AsyncIterable<Buffer> | readonly Buffer[]> {
+  const pieces: Buffer[] = [];
+  for await (const piece of contentOf(store, version)) {
+    throwIfAborted(signal);
+    if (version.size <= STEP_BYTES) pieces.push(piece);
+  }
+  return version.size <= STEP_BYTES ? pieces : contentOf(store, version);
 }

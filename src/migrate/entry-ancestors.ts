@@ -40,11 +40,13 @@ export class EntryAncestors {
   async #entry(path: BytePath): Promise<Version | undefined> {
     const { sequence: at } = this.#checkpoint;
     if (this.#store.newest?.sequence === at) return (await this.#store.heads([path]))[0];
-    // Damage of newer versions is no matter.
-    const onUnreadable: OnUnreadable = ({ sequence, error }) => {
-      if (sequence <= at) throw error;
+    // Damage of newer versions is no matter. What cannot be read is in no export, so that nothing can lie below it.
+    let unreadable = false;
+    const onUnreadable: OnUnreadable = ({ sequence }) => {
+      unreadable ||= sequence <= at;
     };
     for await (const { sequence, version } of this.#store.versions(path, { onUnreadable })) {
+      if (unreadable) return undefined;
       if (sequence <= at) return version;
     }
     return undefined;

@@ -11,7 +11,14 @@ import {
 import { VERSION_TYPE, type Version } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { BoltOutput, BucketOutput } from './bolt-output.js';
-import { chosenCheckpoint, chosenEntries, contentOf, type ExportChoice, type LeftOut } from './checkpoint-content.js';
+import {
+  chosenCheckpoint,
+  chosenEntries,
+  contentOf,
+  damageOf,
+  type ExportChoice,
+  type LeftOut,
+} from './checkpoint-content.js';
 
 /** A value is compressed in memory before it is written. */
 const CONTENT_BYTES_MAX = 1 << 30;
@@ -36,11 +43,11 @@ export interface ExportReport {
   readonly writtenBytes: number;
   /** Files without the setuid or setgid bit, or the capabilities, that they have in the checkpoint. */
   readonly identityDropped: number;
-  /** Entries that the format cannot hold, or that would lead whoever unpacks them out of the directory. */
+  /** Entries that are damaged, that the format cannot hold, or that would lead whoever unpacks them out of the directory. */
   readonly leftOut: readonly { readonly path: string; readonly reason: string }[];
 }
 
-/** @throws DK_NOT_FOUND, DK_LIMIT (a file over 1 GiB), DK_IO, DK_DISK_FULL, DK_ABORTED, DK_CORRUPT_..., DK_DIGEST_MISMATCH */
+/** @throws DK_NOT_FOUND, DK_LIMIT (a file over 1 GiB), DK_IO, DK_DISK_FULL, DK_ABORTED, DK_CORRUPT_INDEX */
 export async function exportBolt(store: Store, file: string, options: ExportOptions = {}): Promise<ExportReport> {
   const checkpoint = await chosenCheckpoint(store, options.at);
   const files: Version[] = [];
@@ -55,8 +62,10 @@ export async function exportBolt(store: Store, file: string, options: ExportOpti
   files.sort((one, other) => (one.path < other.path ? -1 : 1));
   const output = await BoltOutput.create(file);
   try {
-    const counts = await writeFiles(store, output, files, options);
-    return { sequence: checkpoint.sequence, entries: files.length, ...counts, identityDropped: 0, leftOut };
+    const before = leftOut.length;
+    const counts = await writeFiles(store, output, files, { ...options, leftOut });
+    const entries = files.length - (leftOut.length - before);
+    return { sequence: checkpoint.sequence, entries, ...counts, identityDropped: 0, leftOut };
   } catch (error) {
     await output.discard();
     throw error;
@@ -67,7 +76,7 @@ async function writeFiles(
   store: Store,
   output: BoltOutput,
   files: readonly Version[],
-  options: ExportOptions,
+  options: ExportOptions & { readonly leftOut: LeftOut[] },
 ): Promise<{ readonly bytes: number; readonly writtenBytes: number }> {
   const total = files.reduce((sum, { size }) => sum + size, 0);
   const hashes: [BytePath, string][] = [];
@@ -78,7 +87,12 @@ async function writeFiles(
     const group = nextGroup(files, first);
     const values = await Promise.all(group.map((version) => compress(store, version)));
     for (const [index, version] of group.entries()) {
-      const { value, sha256 } = values[index] as GzipValue;
+      const compressed = values[index] as GzipValue | string;
+      if (typeof compressed === 'string') {
+        options.leftOut.push({ path: pathToText(version.path), reason: compressed });
+        continue;
+      }
+      const { value, sha256 } = compressed;
       await deltas.add(pathBytes(version.path), value);
       hashes.push([version.path, sha256.toString('hex')]);
       bytes += version.size;
@@ -112,11 +126,16 @@ function nextGroup(files: readonly Version[], first: number): Version[] {
   return group;
 }
 
-async function compress(store: Store, version: Version): Promise<GzipValue> {
+/** Its value; why its content cannot be had as a text. */
+async function compress(store: Store, version: Version): Promise<GzipValue | string> {
   if (version.size > CONTENT_BYTES_MAX) {
     const path = pathToText(version.path);
     const message = `${path} has ${version.size} bytes: schema 1 holds files up to ${CONTENT_BYTES_MAX}`;
     throw new DiffKeeperError('DK_LIMIT', message, { path, expected: CONTENT_BYTES_MAX, actual: version.size });
   }
-  return gzipWhole(contentOf(store, version));
+  try {
+    return await gzipWhole(contentOf(store, version));
+  } catch (error) {
+    return damageOf(error);
+  }
 }

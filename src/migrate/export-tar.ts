@@ -2,7 +2,7 @@
 import { type BytePath, pathToText, throwIfAborted } from '../core/core.js';
 import { ByteReader, hardLinkKey, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
 import type { Store } from '../store/store.js';
-import { chosenCheckpoint, chosenEntries, contentOf, type LeftOut } from './checkpoint-content.js';
+import { chosenCheckpoint, chosenEntries, damageOf, type LeftOut, wholeContentOf } from './checkpoint-content.js';
 import type { ExportOptions, ExportReport } from './export-bolt.js';
 import { encodeTarEntry, TAR_END, TAR_TYPE, type TarEntry, tarPadding } from './tar-header.js';
 
@@ -11,9 +11,11 @@ export type ExportSink = (bytes: Buffer) => Promise<void>;
 
 /**
  * Writes the archive into a sink. Holes are written as zeros. Directories come last, the deepest first: whoever unpacks
- * can then set their modes and times for good.
+ * can then set their modes and times for good. Files that cannot be read back are left out and named; those of more
+ * than 16 MiB are read twice for that.
  *
- * @throws DK_NOT_FOUND, DK_ABORTED, DK_CORRUPT_..., DK_DIGEST_MISMATCH: the archive is then cut short and has no end
+ * @throws DK_NOT_FOUND, DK_ABORTED, DK_CORRUPT_INDEX, and for a large file that was whole a moment ago DK_CORRUPT_...: the
+ * archive is then cut short and has no end
  */
 export async function exportTar(store: Store, sink: ExportSink, options: ExportOptions = {}): Promise<ExportReport> {
   const checkpoint = await chosenCheckpoint(store, options.at);
@@ -36,25 +38,44 @@ export async function exportTar(store: Store, sink: ExportSink, options: ExportO
       leftOut.push({ path: pathToText(version.path), reason: 'its extended attributes are damaged' });
       continue;
     }
-    if (version !== stored) identityDropped += 1;
     if (entry.type === TAR_TYPE.directory) {
+      if (version !== stored) identityDropped += 1;
       directories.push(entry);
       continue;
     }
+    const content = entry.type === TAR_TYPE.file ? await wholeOrReason(store, version, options.signal) : [];
+    if (typeof content === 'string') {
+      links.forget(version);
+      leftOut.push({ path: pathToText(version.path), reason: content });
+      continue;
+    }
+    if (version !== stored) identityDropped += 1;
     await write(encodeTarEntry(entry));
     entries += 1;
-    if (entry.type !== TAR_TYPE.file) continue;
-    for await (const piece of contentOf(store, version)) {
+    for await (const piece of content) {
       await write(piece);
       bytes += piece.length;
       options.onProgress?.(bytes, checkpoint.treeBytes);
     }
-    await write(tarPadding(version.size));
+    if (entry.type === TAR_TYPE.file) await write(tarPadding(version.size));
   }
   entries += directories.length;
   for (const entry of directories.reverse()) await write(encodeTarEntry(entry));
   await write(TAR_END);
   return { sequence: checkpoint.sequence, entries, bytes, writtenBytes, identityDropped, leftOut };
+}
+
+/** The content of a file; why it cannot be had as a text. */
+async function wholeOrReason(
+  store: Store,
+  version: Version,
+  signal: AbortSignal | undefined,
+): Promise<AsyncIterable<Buffer> | readonly Buffer[] | string> {
+  try {
+    return await wholeContentOf(store, version, signal);
+  } catch (error) {
+    return damageOf(error);
+  }
 }
 
 /** Which entry of the archive has a file's content already. */
@@ -68,6 +89,12 @@ class TarLinks {
     const first = this.#first.get(key);
     if (first === undefined) this.#first.set(key, version.path);
     return first;
+  }
+
+  /** The name of this file is in no archive: another one of it has to carry the content. */
+  forget(version: Version): void {
+    const key = hardLinkKey(version);
+    if (key !== null) this.#first.delete(key);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Newest version of every live path, straight from the metadata. */
 import type { BytePath } from '../core/core.js';
-import { ByteReader, ByteWriter, decodeVersionBody, type Version } from '../format/format.js';
+import { ByteReader, ByteWriter, decodeVersionBody, VERSION_TYPE, type Version } from '../format/format.js';
 import { childRange, deepRange, headKey, headPath, KEY_LETTER, type KeyRange, prefixRange } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 
@@ -12,6 +12,12 @@ export function encodeHead(body: Uint8Array, sequence: number): Buffer {
 function decodeHead(path: BytePath, bytes: Buffer): Version {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'head');
   return decodeVersionBody(reader, path, reader.varint());
+}
+
+function typeOfHead(bytes: Buffer): number {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'head');
+  reader.varint();
+  return reader.u8();
 }
 
 export class Heads {
@@ -35,6 +41,15 @@ export class Heads {
   /** Every live entry. */
   all(): AsyncGenerator<Version[]> {
     return this.#range(prefixRange(Buffer.from([KEY_LETTER.head])));
+  }
+
+  /** How many live entries are files; reads no more of each than its type. */
+  async countFiles(): Promise<number> {
+    let files = 0;
+    for await (const entries of this.#meta.range(prefixRange(Buffer.from([KEY_LETTER.head])))) {
+      for (const [, value] of entries) if (typeOfHead(value) === VERSION_TYPE.file) files += 1;
+    }
+    return files;
   }
 
   /** Direct children of a directory. */

@@ -75,10 +75,36 @@ export class History {
     throw new DiffKeeperError('DK_NOT_FOUND', `there is no checkpoint at or before ${at.toISOString()}`);
   }
 
-  async changes(sequence: number): Promise<Version[]> {
+  async changes(sequence: number, onUnreadable?: OnUnreadable): Promise<Version[]> {
     const { partPlaces } = await this.stored(sequence);
     const versions: Version[] = [];
-    for (const place of partPlaces) versions.push(...(await this.#record(place)).filter(hasSafePath));
+    const failed = new Map<string, DiffKeeperError>();
+    for (const place of partPlaces) {
+      try {
+        versions.push(...(await this.#record(place)).filter(hasSafePath));
+      } catch (error) {
+        if (!onUnreadable || !isUnreadable(error)) throw error;
+        failed.set(keyOf(place), error);
+      }
+    }
+    if (failed.size > 0) versions.push(...(await this.#namedIn(sequence, { onUnreadable, failed })));
+    return versions;
+  }
+
+  /** Versions of a checkpoint that stood in failed records: keys tell whose they were, and heads may be copies of them. */
+  async #namedIn(sequence: number, reading: Reading): Promise<Version[]> {
+    const versions: Version[] = [];
+    for await (const entries of this.#parts.meta.range(prefixRange(Buffer.from([KEY_LETTER.version])))) {
+      for (const [key, value] of entries) {
+        const facts = versionKeyFacts(key);
+        if (facts.sequence !== sequence) continue;
+        const { place, index } = decodeVersionPlace(value);
+        const version = reading.failed.has(keyOf(place))
+          ? await this.#readable({ ...facts, place, index }, reading)
+          : null;
+        if (version) versions.push(version);
+      }
+    }
     return versions;
   }
 

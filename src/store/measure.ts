@@ -1,9 +1,10 @@
 /** Figures of a store. */
 import * as path from 'node:path';
-import { directoryBytes, LIMITS } from '../core/core.js';
+import { directoryBytes, isDiffKeeperError, LIMITS } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import { decodeBlobInfo } from './blob-index.js';
 import { kindFacts } from './dictionary-list.js';
+import { Heads } from './heads.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
 import { type LivenessParts, packLiveness } from './pack-liveness.js';
 import type { StatsOptions, Store, StoreStats } from './types.js';
@@ -48,6 +49,7 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     encrypted: store.guard.sealed,
     checkpoints,
     entries: store.newest?.entries ?? 0,
+    files: await countFiles(parts),
     treeBytes: store.newest?.treeBytes ?? 0,
     versions,
     blobs,
@@ -63,4 +65,13 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     },
     ...(options.liveness && { packs: await packLiveness(parts) }),
   };
+}
+
+async function countFiles({ meta }: LivenessParts): Promise<number | null> {
+  try {
+    return await new Heads(meta).countFiles();
+  } catch (error) {
+    if (isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) return null;
+    throw error;
+  }
 }

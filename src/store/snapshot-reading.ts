@@ -72,13 +72,13 @@ export async function readWholes(
   return blobs;
 }
 
-type Counts = Pick<StoreStats, 'entries' | 'versions' | 'blobs' | 'treeBytes' | 'originalBytes' | 'depths'>;
+type Counts = Pick<StoreStats, 'entries' | 'files' | 'versions' | 'blobs' | 'treeBytes' | 'originalBytes' | 'depths'>;
 
 export function countSnapshots({ facts, entries }: SnapshotFiles): Counts {
   let treeBytes = 0;
   for (const { size } of facts.values()) treeBytes += size;
   const files = facts.size;
-  return { entries, versions: files, blobs: files, treeBytes, originalBytes: treeBytes, depths: [files] };
+  return { entries, files, versions: files, blobs: files, treeBytes, originalBytes: treeBytes, depths: [files] };
 }
 
 /** Unpacks every snapshot and compares its SHA-256; without `readData` the database's own checksums are all that is looked at. */

@@ -71,9 +71,9 @@ export abstract class StoreReading extends StoreIdentity {
     yield* leases.while(history.versions(path, options.onUnreadable));
   }
 
-  async changes(sequence: number): Promise<Version[]> {
+  async changes(sequence: number, options: { readonly onUnreadable?: OnUnreadable } = {}): Promise<Version[]> {
     await this.readable();
-    return this.reading.leases.during(() => this.reading.history.changes(sequence));
+    return this.reading.leases.during(() => this.reading.history.changes(sequence, options.onUnreadable));
   }
 
   async *checkpoints(options: { readonly limit?: number } = {}): AsyncGenerator<Checkpoint> {

@@ -141,6 +141,8 @@ export interface StoreStats {
   readonly encrypted?: boolean;
   readonly checkpoints: number;
   readonly entries: number;
+  /** Files among the entries; null where damaged metadata hides some. */
+  readonly files: number | null;
   readonly treeBytes: number;
   readonly versions: number;
   readonly blobs: number;
@@ -267,8 +269,8 @@ export interface Store {
   entries(options?: EntriesOptions): AsyncIterable<Version[]>;
   /** All versions of one path, newest first, removals included. `onUnreadable` as for `entries`. */
   versions(path: BytePath, options?: { readonly onUnreadable?: OnUnreadable }): AsyncIterable<VersionSummary>;
-  /** What a checkpoint wrote. */
-  changes(sequence: number): Promise<Version[]>;
+  /** What a checkpoint wrote. `onUnreadable` as for `entries`. */
+  changes(sequence: number, options?: { readonly onUnreadable?: OnUnreadable }): Promise<Version[]>;
   /** Checkpoints, newest first. */
   checkpoints(options?: { readonly limit?: number }): AsyncIterable<Checkpoint>;
   /** The checkpoint of this sequence number, or the newest one not after this moment. Throws DK_NOT_FOUND. */
