@@ -17,6 +17,8 @@ import { Link } from './link.js';
 import { TransportSession } from './session.js';
 import { type SessionSettings, sessionSettings } from './session-settings.js';
 import { connectSocket, type Target } from './sockets.js';
+import { dialLink, SpareLinks } from './spare-links.js';
+import { firstStreams } from './stream-count.js';
 import type { ConnectOptions, Session } from './types.js';
 import { asSessionError, decodeError } from './wire-error.js';
 
@@ -68,14 +70,20 @@ class StreamKeeper {
   readonly #target: Target;
   readonly #session: TransportSession;
   readonly #welcome: Welcome;
+  readonly #spares: SpareLinks;
   readonly #stop = new AbortController();
   #open = 0;
   #joins = 0;
   #wanted = 0;
   #failures = 0;
 
-  constructor(settings: SessionSettings, target: Target, session: TransportSession, welcome: Welcome) {
+  constructor(
+    parts: { settings: SessionSettings; target: Target; session: TransportSession; spares: SpareLinks },
+    welcome: Welcome,
+  ) {
+    const { settings, target, session, spares } = parts;
     this.#settings = settings;
+    this.#spares = spares;
     this.#target = { ...target, signal: this.#stop.signal };
     this.#session = session;
     // Each stream that is being opened listens to it.
@@ -121,8 +129,7 @@ class StreamKeeper {
     const number = this.#joins;
     this.#joins += 1;
     if (number >= JOINS_MAX) throw new DiffKeeperError('DK_LIMIT', 'the session has used up its joins');
-    const link = new Link(this.#settings);
-    link.begin(await connectSocket(this.#target, link));
+    const link = (await this.#spares.take(this.#stop.signal)) ?? (await dialLink(this.#settings, this.#target));
     const join = { sessionId, number, token: joinToken(secret, sessionId, number) };
     await greet(
       link,
@@ -138,7 +145,7 @@ class StreamKeeper {
 }
 
 /**
- * Opens a session. Data streams are opened behind it; what is sent before the first has joined goes over the control
+ * Opens a session. Data streams are opened beside it, and join behind it; what is sent before the first has joined goes over the control
  * stream. Throws DK_CONNECTION, DK_REFUSED, DK_PROTOCOL, DK_ABORTED, DK_CONFIG.
  */
 export async function connect(
@@ -148,8 +155,24 @@ export async function connect(
   const settings = sessionSettings(options);
   const { trust, serverName, signal } = options;
   const target: Target = { ...place, trust, serverName, signal, timeoutMs: settings.handshakeMs };
+  const spares = new SpareLinks(settings, target);
+  try {
+    return await open(settings, target, spares, options);
+  } finally {
+    spares.end();
+  }
+}
+
+async function open(
+  settings: SessionSettings,
+  target: Target,
+  spares: SpareLinks,
+  options: ConnectOptions,
+): Promise<Session> {
   const link = new Link(settings);
-  const socket = await connectSocket(target, link);
+  const socket = await connectSocket(target, link, (fd) => {
+    spares.dial(firstStreams(settings.streams, { figures: () => settings.engine.socketFigures(fd) }));
+  });
   link.begin(socket);
   let session: TransportSession | undefined;
   const hello = { versionMin: VERSION_MIN, versionMax: VERSION_MAX, windowBytes: settings.windowBytes };
@@ -172,7 +195,7 @@ export async function connect(
         streamsMax,
         openStreams: (count) => keeper?.want(Math.min(count, streamsMax)),
       });
-      keeper = new StreamKeeper(settings, target, session, { ...welcome, streamsMax });
+      keeper = new StreamKeeper({ settings, target, session, spares }, { ...welcome, streamsMax });
       keeper.want(session.streamsWanted);
       options.prepare?.(session);
     },

@@ -98,8 +98,15 @@ function connectFailure(error: unknown, { host, port }: Target): DiffKeeperError
   return new DiffKeeperError(refused ? 'DK_REFUSED' : 'DK_CONNECTION', text, {}, error);
 }
 
-/** Connects, with TLS shaken hands. Throws DK_CONNECTION, DK_REFUSED, DK_ABORTED, DK_CONFIG (plain to another machine). */
-export async function connectSocket(target: Target, intake: Intake): Promise<StreamSocket> {
+/**
+ * Connects, with TLS shaken hands; `reached` is told the descriptor as soon as the other machine has answered, before TLS. Throws
+ * DK_CONNECTION, DK_REFUSED, DK_ABORTED, DK_CONFIG (plain to another machine).
+ */
+export async function connectSocket(
+  target: Target,
+  intake: Intake,
+  reached: (fd: number) => void = ignore,
+): Promise<StreamSocket> {
   const { signal, timeoutMs, trust } = target;
   const { socket, ready } = dial(target, intake);
   attach(socket, intake, true);
@@ -114,6 +121,10 @@ export async function connectSocket(target: Target, intake: Intake): Promise<Str
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
       };
+      socket.once('connect', () => {
+        const fd = internals(socket)._handle?.fd;
+        if (typeof fd === 'number' && fd >= 0) reached(fd);
+      });
       socket.once(ready, resolve);
       socket.once('error', reject);
       socket.once('close', () => reject(new Error('it closed the connection')));
