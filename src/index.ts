@@ -39,6 +39,7 @@ export type {
   CaptureRun,
   CaptureSession,
   CaptureSkip,
+  FreezePoint,
   RetentionOptions,
   StateWatcher,
   WatchOptions,

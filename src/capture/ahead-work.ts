@@ -78,6 +78,11 @@ export class Ahead {
     await takeFindings(new AheadWork(newSetting(), this.candidates), part);
   }
 
+  /** These are read at the freeze point, whatever was read before: their times may not tell that they moved. */
+  forget(paths: readonly BytePath[]): void {
+    for (const path of paths) this.candidates.delete(path);
+  }
+
   /** Adds to the findings of the freeze point what only the full scan before it could know. */
   complete(findings: ScanFindings, isKnown: (path: BytePath) => boolean): ScanFindings {
     // Of what the index knows, the freeze point has the last word.

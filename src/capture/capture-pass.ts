@@ -12,7 +12,7 @@ import type { SessionScan } from './session-scan.js';
 import type { StateMemory } from './state-memory.js';
 import type { ScanFindings } from './state-scan.js';
 import { takeFindings } from './take-findings.js';
-import type { CaptureOptions, CaptureRun } from './types.js';
+import type { CaptureOptions, CaptureRun, FreezePoint } from './types.js';
 
 /** Looks around before a freeze point, at most: each leaves less to look at. */
 const ROUNDS = 3;
@@ -59,8 +59,9 @@ export class CapturePass {
   readonly #parts: PassParts;
   readonly #run: SessionRun;
   #transaction: Transaction | undefined;
-  #frozen: { readonly rescan: readonly string[]; thaw(): Promise<number | undefined> } | undefined;
+  #frozen: FreezePoint | undefined;
   #pauseMs: number | undefined;
+  #mapped: ReadonlySet<BytePath> | undefined;
   /** Open, or closed again, since the freeze point. */
   readonly #scans: FileScan[] = [];
 
@@ -80,6 +81,11 @@ export class CapturePass {
     return this.#pauseMs === undefined ? {} : { frozen: true, pauseMs: this.#pauseMs };
   }
 
+  /** Files that are mapped for writing; undefined when nobody said. */
+  get mapped(): ReadonlySet<BytePath> | undefined {
+    return this.#mapped;
+  }
+
   /** Puts everything that differs into the transaction. */
   take(): Promise<Taken> {
     const { freeze } = this.#run;
@@ -97,7 +103,7 @@ export class CapturePass {
   async #takeRunning(): Promise<Taken> {
     const { scan, scanned } = this.#parts;
     const startMs = systemClock.nowMs();
-    const findings = await scan.look(this.#run.marks ?? null, this.#run.rescan ?? []);
+    const findings = await scan.look(this.#run.marks ?? null, this.#rescan());
     await scan.addDropped(findings);
     scanned(findings);
     const work = new CaptureWork(this.#setting(startMs, findings));
@@ -117,7 +123,8 @@ export class CapturePass {
     this.#frozen = await freeze();
     const startMs = systemClock.nowMs();
     const news = (await this.#run.hear?.(true)) ?? open;
-    const rescan = [...(this.#run.rescan ?? []), ...this.#frozen.rescan];
+    const rescan = this.#rescan(this.#frozen.rescan);
+    ahead.forget(rescan);
     const everything = open.everything || news.everything || !memory.primed;
     const looked = await scan.look(everything ? null : [...open.paths, ...news.paths, ...ahead.paths], rescan);
     const findings = ahead.complete(looked, (path) => memory.index.get(path) !== undefined);
@@ -135,6 +142,17 @@ export class CapturePass {
     scanned(looked);
     await takeHeld(work, held);
     return { work, findings };
+  }
+
+  /** What is to be read whatever its times say: what is mapped now, and what was at the last capture that asked. */
+  #rescan(frozen?: readonly BytePath[]): BytePath[] {
+    const { memory } = this.#parts;
+    const { rescan } = this.#run;
+    if (rescan === undefined && frozen === undefined) return [];
+    this.#mapped = new Set([...(rescan ?? []), ...(frozen ?? [])]);
+    // Should this capture fail, the next one reads all of them.
+    memory.mapped = new Set([...memory.mapped, ...this.#mapped]);
+    return [...memory.mapped];
   }
 
   /** While the application runs: looks at what was heard, if that is much. Returns what is still to be looked at. */

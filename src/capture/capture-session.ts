@@ -120,6 +120,11 @@ export class StateSession implements CaptureSession {
     return !sameInode(known, row);
   }
 
+  /** Files that were mapped for writing at the last capture which asked. */
+  get mapped(): ReadonlySet<BytePath> {
+    return this.#memory.mapped;
+  }
+
   /** Path of the store below the state directory, if it lies there. */
   get skipped(): readonly BytePath[] {
     return this.#skip;
@@ -189,6 +194,7 @@ export class StateSession implements CaptureSession {
         ...pass.freezeFacts,
       });
       await this.#remember(taken, checkpoint);
+      this.#memory.mapped = pass.mapped ?? this.#memory.mapped;
       return {
         checkpoint,
         scanned: findings.scanned,

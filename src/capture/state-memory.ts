@@ -12,6 +12,11 @@ export class StateMemory {
   sequence = -1;
   /** Entries that the store may have but the index does not: checked for removal at each full scan. */
   readonly unindexed = new Set<BytePath>();
+  /**
+   * Files that were mapped for writing at the last capture which asked. A store to a page that is dirty already moves no
+   * time and raises no event, so what came after their bytes were taken, up to the end of the mapping, shows in nothing.
+   */
+  mapped: ReadonlySet<BytePath> = new Set();
 
   constructor(store: Store) {
     this.#store = store;

@@ -68,7 +68,10 @@ export interface CaptureRun {
   readonly tag?: string;
   readonly force?: boolean;
   readonly signal?: AbortSignal;
-  /** Paths (bytes) that must be read again whatever their stat says (memory-mapped files). */
+  /**
+   * Paths (bytes) that must be read again whatever their stat says: files that are mapped for writing. Those of the
+   * session's last capture that was given any are read again, too: what was stored in them since shows in nothing else.
+   */
   readonly rescan?: readonly string[];
   /** Only look at these paths (bytes) and list the directories among them; absent = everything. */
   readonly marks?: readonly string[];
@@ -81,9 +84,15 @@ export interface CaptureRun {
    * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
    * memory (up to 64 MiB) or in the pack, before they are coded and made durable, and gives the pause in
    * milliseconds (undefined: nothing stood still). Much that changed is looked at and read once before, so that only
-   * what moves since is left.
+   * what moves since is left. Its `rescan` is as that of the run; without one nothing is known of mapped files.
    */
-  readonly freeze?: () => Promise<{ readonly rescan: readonly string[]; thaw(): Promise<number | undefined> }>;
+  readonly freeze?: () => Promise<FreezePoint>;
+}
+
+/** The application stands still, or what has to be done before a capture is done. */
+export interface FreezePoint {
+  readonly rescan?: readonly string[];
+  thaw(): Promise<number | undefined>;
 }
 
 export type WatchState = 'starting' | 'watching' | 'degraded' | 'closed';
@@ -103,6 +112,8 @@ export interface WatchOptions extends CaptureOptions {
   readonly rescanMs?: number;
   /** Wraps each capture of the watcher in a freeze point. */
   readonly freeze?: CaptureRun['freeze'];
+  /** Asked at each full scan for files that are mapped for writing, as `rescan` of `CaptureRun`. Default: none are known. */
+  readonly mapped?: () => readonly string[];
   /** Prune now and then. Trouble with it makes the watcher `degraded`, nothing else. Default: never. */
   readonly retention?: RetentionOptions;
 }

@@ -107,7 +107,8 @@ export class WatchCoverage {
   /** A full scan that nobody asked for wrote these; what the marks did not announce was missed by the events. */
   suspect(written: readonly BytePath[], marks: MarkSet): void {
     if (marks.overflowed) return;
-    const announced = new Set([...marks.paths, ...this.#watcher.calmed]);
+    // What is stored through a mapping raises no event.
+    const announced = new Set([...marks.paths, ...this.#watcher.calmed, ...this.#session.mapped]);
     this.#missed.suspect(written, announced, this.#clock.steadyMs());
   }
 

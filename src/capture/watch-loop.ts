@@ -14,6 +14,8 @@ import {
 import type { Store } from '../store/store.js';
 import type { SessionRun } from './capture-pass.js';
 import { StateSession } from './capture-session.js';
+import { FlushQueue } from './flush-queue.js';
+import { LoopRest } from './loop-rest.js';
 import { MarkSet } from './mark-set.js';
 import { Retention } from './retention.js';
 import type { ScanFindings } from './state-scan.js';
@@ -39,13 +41,13 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   readonly #health = new WatchHealth();
   /** What the capture in progress knows from events. */
   #announced: MarkSet | undefined;
-  #requests: FlushRequest[] = [];
+  readonly #requests = new FlushQueue();
   #nextFullMs = 0;
   #tickMs = 0;
   #scanMs = 0;
   #captureMs = 0;
   #closing = false;
-  #wake: () => void = () => {};
+  readonly #rest = new LoopRest();
   #running: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
   #retention: Retention | undefined;
@@ -67,7 +69,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     loop.#session = session;
     const timing = { clock: loop.#clock, timed: isTimed(loop.#times) };
     loop.#coverage = new WatchCoverage(session, timing, {
-      marked: () => loop.#wake(),
+      marked: () => loop.#rest.wake(),
       overrun: () => loop.#overrun(),
       troubled: (reason) => loop.#watchFailed(reason),
     });
@@ -96,7 +98,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     if (this.#closing) return Promise.reject(new DiffKeeperError('DK_STORE_CLOSED', 'this watcher is closed'));
     return new Promise((resolve, reject) => {
       this.#requests.push({ ...options, resolve, reject });
-      this.#wake();
+      this.#rest.wake();
     });
   }
 
@@ -107,10 +109,10 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
 
   async #closeNow(finalCapture: boolean): Promise<void> {
     this.#closing = true;
-    this.#wake();
+    this.#rest.wake();
     await this.#running;
     await this.#retention?.close();
-    for (const { reject } of this.#requests.splice(0)) {
+    for (const { reject } of this.#requests.takeAll()) {
       reject(new DiffKeeperError('DK_STORE_CLOSED', 'the watcher was closed'));
     }
     try {
@@ -125,14 +127,14 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   async #run(): Promise<void> {
     while (!this.#closing) {
       const delay = this.#dueMs() - this.#clock.steadyMs();
-      if (delay > 0) await this.#sleep(delay);
+      if (delay > 0) await this.#rest.sleep(delay);
       else await this.#tick();
     }
   }
 
   /** When there is something to do. */
   #dueMs(): number {
-    if (this.#requests.length > 0) return 0;
+    if (!this.#requests.empty) return 0;
     if (this.#health.retryMs !== undefined) return this.#health.retryMs;
     const { maxLagMs, settleMs } = this.#times;
     const { marks, unwatchable, calmSinceMs } = this.#coverage;
@@ -143,6 +145,9 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     else if (!marks.empty) due = Math.min(due, marks.lastMs + settleMs);
     if (!marks.empty) due = Math.min(due, marks.firstMs + this.#patienceMs());
     if (unwatchable.size > 0) due = Math.min(due, this.#tickMs + maxLagMs);
+    // Stores through a mapping raise no events. What that costs is bounded: all of these files are read.
+    const unheard = isTimed(this.#times) && this.#session.mapped.size > 0;
+    if (unheard) due = Math.min(due, this.#tickMs + Math.max(maxLagMs / 2, SCAN_SHARE * this.#captureMs));
     return due;
   }
 
@@ -152,19 +157,8 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     return Math.max(0, Math.min(maxLagMs / 2, maxLagMs - this.#captureMs));
   }
 
-  async #sleep(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.min(ms, 1 << 30));
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = () => {};
-  }
-
   async #tick(): Promise<void> {
-    const requests = this.#requests.splice(0);
+    const requests = this.#requests.take();
     this.#tickMs = this.#clock.steadyMs();
     try {
       await this.#mend();
@@ -225,11 +219,14 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   }
 
   /** What a capture is to look at. Marks that are handed over go into `announced`. */
-  #scope(full: boolean, announced: MarkSet): Pick<SessionRun, 'marks' | 'freeze' | 'hear'> {
-    const { freeze } = this.#options;
-    if (freeze) return { freeze, hear: hearing({ coverage: this.#coverage, health: this.#health, announced, full }) };
+  #scope(full: boolean, announced: MarkSet): Pick<SessionRun, 'marks' | 'freeze' | 'hear' | 'rescan'> {
+    const { freeze, mapped } = this.#options;
+    const all = full && { rescan: mapped?.() ?? [] };
+    if (freeze) {
+      return { freeze, hear: hearing({ coverage: this.#coverage, health: this.#health, announced, full }), ...all };
+    }
     announced.merge(this.#coverage.takeMarks());
-    return full ? {} : { marks: [...announced.paths] };
+    return all || { marks: [...announced.paths] };
   }
 
   #fullEveryMs(): number {
@@ -268,7 +265,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     this.#health.troubled(reason, this.#clock.steadyMs());
     this.#nextFullMs = Math.min(this.#nextFullMs, this.#clock.steadyMs() + this.#times.maxLagMs);
     if (this.#state === 'watching') this.#setState('degraded', reason);
-    this.#wake();
+    this.#rest.wake();
   }
 
   #captureFailed(error: unknown): void {

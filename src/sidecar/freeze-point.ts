@@ -17,7 +17,7 @@ export function freezePoint(
       if (target) heap.tidy();
       const frozen = await target?.freeze();
       return {
-        rescan: frozen?.rescan ?? [],
+        ...(frozen && { rescan: frozen.rescan }),
         thaw: async () => {
           try {
             return await frozen?.thaw();

@@ -136,6 +136,15 @@ export function isStopped(pid: number): boolean {
   return statFields(`/proc/${pid}/stat`)?.[0] === 'T';
 }
 
+/** Paths below `root` that a process or a descendant of it has mapped shared and writable, relative to it. */
+export function mappedByFamily(leaderPid: number, root: string): BytePath[] {
+  const found = new Set<BytePath>();
+  for (const pid of surveyProcesses(leaderPid, '').members) {
+    for (const path of mappedWritable(pid, root)) found.add(path);
+  }
+  return [...found];
+}
+
 /**
  * Paths below `root` that a process has mapped shared and writable, relative to it. Stores through such a mapping
  * need not move the file's times.

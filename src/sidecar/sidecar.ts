@@ -14,6 +14,7 @@ import { Heap } from './heap.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
+import { mappedByFamily } from './proc.js';
 import { Reaper } from './reaper.js';
 import { Replicas } from './replicas.js';
 import { SignalRelay } from './signals.js';
@@ -172,6 +173,7 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
       maxLagMs: paced ? 2 * interval : interval,
       logger,
       ...(freeze && { freeze }),
+      mapped: () => (figures.childPid === undefined ? [] : mappedByFamily(figures.childPid, stateDir)),
       ...(options.retention && { retention: options.retention }),
       // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
       ...(paced && { settleMs: interval }),

@@ -131,6 +131,18 @@ describe.each(SCHEMAS)('watch, schema %s', (schema) => {
     await fixture.expectKept();
   });
 
+  it('gives each of many requests at once the tag that it asked for', async () => {
+    fixture = await StateFixture.create(ENGINE, { schema });
+    await startWatch();
+    const asked = [undefined, 'A', undefined, 'B', undefined, 'C'];
+    const flushed = await Promise.all(
+      asked.map((tag) => watcher?.flush({ force: true, ...(tag !== undefined && { tag }) })),
+    );
+    // Those without a tag share a checkpoint with one that has.
+    const tags = flushed.map((report) => report?.checkpoint?.tag);
+    expect(tags).toEqual(['A', 'A', 'A', 'B', 'B', 'C']);
+  });
+
   it('flushes on demand with a tag, and ignores what is ignored', async () => {
     fixture = await StateFixture.create(ENGINE, { schema, inside: '.keep' });
     await startWatch({ ignore: ['*.tmp'] });
