@@ -3,7 +3,7 @@
  * everything that arrives is verified in the same run. Writes bench/results/transport.json and the section of
  * docs/performance.md after each part; parts that are not chosen stay as they are.
  *
- *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small,shaped]
+ *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small,shaped20,shaped80,shaped200]
  *                            [--out docs/performance.md] [--results bench/results]
  *
  * Needs iperf3 and rsync, for shaped lines root, ip and g++, and openssh-server where scp is to be among them. What cannot be had is named in the result with the reason.
@@ -17,11 +17,11 @@ import { machineFacts } from '../lib/machine.mjs';
 import { measuredParts } from '../lib/measured-parts.mjs';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
-import { shapedLines } from './shaped-lines.mjs';
+import { ROUND_TRIPS, shapedLines } from './shaped-lines.mjs';
 import { writeTransport } from './transport-section.mjs';
 import { beside, iperf, timedCommand, transfer } from './transport-trial.mjs';
 
-const PARTS = ['loopback', 'tls', 'files', 'changed', 'latency', 'small', 'shaped'];
+const PARTS = ['loopback', 'tls', 'files', 'changed', 'latency', 'small', ...ROUND_TRIPS.map((ms) => `shaped${ms}`)];
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
@@ -224,6 +224,8 @@ await part('small', (lacks) =>
   alternate(lacks, { 'diffkeeper, 4 KiB blobs': () => ours({ size: 4096, count: quick ? 1000 : 100_000 }) }),
 );
 
-await part('shaped', () => shapedLines({ directory: folder('shaped'), quick }));
+for (const rttMs of ROUND_TRIPS) {
+  await part(`shaped${rttMs}`, () => shapedLines({ directory: folder('shaped'), quick, rttMs }));
+}
 
 rmSync(work, { recursive: true, force: true });

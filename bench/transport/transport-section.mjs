@@ -3,7 +3,7 @@ import { showBytes, showMs, table } from '../lib/figures.mjs';
 import { judgedBlock } from '../lib/judged.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
 import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
-import { judgeTransport } from './transport-targets.mjs';
+import { judgeTransport, shapedOf } from './transport-targets.mjs';
 
 /** @param {number | undefined} value @param {number} digits @param {string} unit */
 const show = (value, digits, unit) => (value === undefined ? '' : `${value.toFixed(digits)} ${unit}`);
@@ -70,8 +70,9 @@ function sectionText(result) {
     ]);
     blocks.push('**Many small blobs**', table(['', 'time', 'memory, sender', 'memory, receiver'], body));
   }
-  if (parts.shaped) {
-    const { mbit, bytes, longBytes, rows } = parts.shaped;
+  const shaped = shapedOf(parts);
+  if (shaped) {
+    const { mbit, bytes, longBytes, rows } = shaped;
     const head = ['round trip, loss', 'auto', '1', '4', '8', '16', '64', 'iperf3 -P 1', 'iperf3 -P 16', 'rsync', 'scp'];
     const body = rows.map((/** @type {any} */ row) => {
       const both = (/** @type {number} */ short, /** @type {number} */ long) =>

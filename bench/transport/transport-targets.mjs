@@ -1,6 +1,7 @@
 /** What the figures of the transport are to reach, whether they do, and, where not, by how much, why, and what would close it. */
 import { showBytes } from '../lib/figures.mjs';
 import { judged } from '../lib/judged.mjs';
+import { ROUND_TRIPS } from './shaped-lines.mjs';
 
 /** Bytes a second with TLS 1.3, in GB. */
 const TLS_GB = 0.8;
@@ -83,6 +84,12 @@ function localTargets({ loopback, tls, files, changed }) {
   ];
 }
 
+/** All lines that were measured, as one. @param {Record<string, any>} parts */
+export function shapedOf(parts) {
+  const lines = ROUND_TRIPS.flatMap((rttMs) => parts[`shaped${rttMs}`] ?? []);
+  return lines.length === 0 ? undefined : { ...lines[0], rows: lines.flatMap(({ rows }) => rows) };
+}
+
 /** @param {{ mbit: number, rows: readonly any[] }} shaped */
 function lineTargets({ mbit, rows }) {
   const wanted = LINES.flatMap((line) => {
@@ -117,5 +124,5 @@ function lineTargets({ mbit, rows }) {
 /** @param {Record<string, any>} parts of the results */
 export const judgeTransport = (parts) => [
   ...localTargets(parts),
-  ...lineTargets(parts.shaped ?? { mbit: 1, rows: [] }),
+  ...lineTargets(shapedOf(parts) ?? { mbit: 1, rows: [] }),
 ];
