@@ -1,14 +1,27 @@
 /** The control interface: checkpoints on demand, status, health and metrics over HTTP, on a socket or an address. */
-import { chmodSync, rmSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
-import { DiffKeeperError, isDiffKeeperError, systemCode } from '../core/core.js';
+import {
+  bindLocal,
+  DiffKeeperError,
+  isDiffKeeperError,
+  type LocalListener,
+  type LocalSocket,
+  systemCode,
+} from '../core/core.js';
 import { type ControlAddress, isLoopback } from './control-address.js';
 
+/** What paths are relative to. */
+const BASE = 'http://sidecar';
 /** A text that a checkpoint can carry, bytes. */
 const TAG_BYTES_MAX = 1024;
 /** Requests are small: more than this, or slower, is not one of ours. */
 const HEADER_BYTES_MAX = 8192;
 const REQUEST_MS = 10_000;
+/** Connections that have asked for nothing yet: of more than these the oldest is cut, so that none of them keeps others out. */
+const SILENT_MAX = 64;
+/** Connections at all: descriptors that strangers use up are missing when files are captured. */
+const CONNECTIONS_MAX = 2 * SILENT_MAX;
 
 /** What the interface can tell and do. */
 export interface ControlSubject {
@@ -30,42 +43,49 @@ export class ControlServer {
   readonly #address: ControlAddress;
   readonly #subject: ControlSubject;
   readonly #readOnly: boolean;
+  readonly #silent = new Set<LocalSocket>();
+  #bound: LocalListener | undefined;
 
   private constructor(address: ControlAddress, subject: ControlSubject, readOnly: boolean) {
     this.#address = address;
     this.#subject = subject;
     this.#readOnly = readOnly;
     this.#server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_MS }, (asked, answer) => {
+      this.#silent.delete(asked.socket);
       this.#answer(asked).then(
         (result) => reply(answer, result),
         (error: unknown) => reply(answer, failure(error)),
       );
     });
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('connection', (socket) => this.#greet(socket));
     this.#server.unref();
+  }
+
+  #greet(socket: LocalSocket): void {
+    this.#silent.add(socket);
+    socket.once('close', () => this.#silent.delete(socket));
+    const [oldest] = this.#silent;
+    if (this.#silent.size > SILENT_MAX) oldest?.destroy();
   }
 
   /**
    * Listens. `readOnly`: tells, and takes no orders. Throws DK_IO when it cannot, DK_CONFIG when another process listens
-   * on the socket.
+   * on the socket or something else than a socket is there.
    */
   static async listen(address: ControlAddress, subject: ControlSubject, readOnly = false): Promise<ControlServer> {
     const control = new ControlServer(address, subject, readOnly);
-    if (address.kind === 'socket') await removeAbandoned(address.path);
-    const server = control.#server;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(new DiffKeeperError('DK_IO', `cannot listen: ${error.message}`, {}, error)),
-      );
-      server.listen(
-        address.kind === 'socket' ? { path: address.path } : { host: address.host, port: address.port },
-        () => {
-          server.removeAllListeners('error').on('error', () => {});
-          resolve();
-        },
-      );
-    });
-    // The directory of the store is the first fence, this is the second.
-    if (address.kind === 'socket') chmodSync(address.path, 0o600);
+    try {
+      if (address.kind === 'tcp') await listenTcp(control.#server, address);
+      else {
+        await assertReplaceable(address.path);
+        control.#bound = await bindLocal(control.#server, address.path);
+      }
+    } catch (error) {
+      if (isDiffKeeperError(error)) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new DiffKeeperError('DK_IO', `cannot listen: ${reason}`, {}, error);
+    }
     return control;
   }
 
@@ -79,11 +99,14 @@ export class ControlServer {
 
   async close(): Promise<void> {
     this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    if (this.#bound) await this.#bound.close();
+    else await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   async #answer(asked: IncomingMessage): Promise<Answer> {
-    const url = new URL(asked.url ?? '/', 'http://sidecar');
+    const place = asked.url ?? '/';
+    if (!URL.canParse(place, BASE)) return { code: 400, body: 'this is no path\n' };
+    const url = new URL(place, BASE);
     const known: Record<string, 'GET' | 'POST'> = {
       '/status': 'GET',
       '/healthz': 'GET',
@@ -114,6 +137,17 @@ export class ControlServer {
   }
 }
 
+async function listenTcp(server: Server, { host, port }: ControlAddress & { readonly kind: 'tcp' }): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+}
+
 function checkedTag(tag: string | null): string | undefined {
   if (tag === null || tag === '') return undefined;
   if (Buffer.byteLength(tag) > TAG_BYTES_MAX) throw new RangeError(`a tag has at most ${TAG_BYTES_MAX} bytes`);
@@ -141,8 +175,13 @@ function reply(answer: ServerResponse, { code, body, contentType }: Answer): voi
   answer.end(text);
 }
 
-/** Removes the socket of a run that was killed. Throws DK_CONFIG when somebody answers there. */
-async function removeAbandoned(place: string): Promise<void> {
+/** The socket of a run that was killed may be replaced. Throws DK_CONFIG when somebody answers there, or it is no socket. */
+async function assertReplaceable(place: string): Promise<void> {
+  const facts = lstatSync(place, { throwIfNoEntry: false });
+  if (facts === undefined) return;
+  if (!facts.isSocket()) {
+    throw new DiffKeeperError('DK_CONFIG', `${place} is there and is no socket: it is left alone`, { path: place });
+  }
   const alive = await new Promise<boolean>((resolve) => {
     const asked = request({ socketPath: place, path: '/healthz', timeout: 1000 }, (answer) => {
       answer.resume();
@@ -153,5 +192,4 @@ async function removeAbandoned(place: string): Promise<void> {
     asked.end();
   });
   if (alive) throw new DiffKeeperError('DK_CONFIG', `another process listens on ${place}`, { path: place });
-  rmSync(place, { force: true });
 }

@@ -29,40 +29,24 @@ async function shortName(directory: string, name: string): Promise<{ name: strin
 }
 
 /**
- * Listens on a socket with the mode 0600, in the place of whatever was there: only who owns the directory's content may
- * ask for it. Nothing of this keeps the process running. Throws the system's error.
- *
- * @param onSocket each connection; it is closed by whoever takes it
- * @param connectionsMax more than this at once are turned away
+ * Has a server listen on a socket with the mode 0600, in the place of whatever was there: only who owns the directory's
+ * content may connect. Its later errors are swallowed. Throws the system's error, and the server is closed then.
  */
-export async function listenLocal(
-  place: string,
-  onSocket: (socket: LocalSocket) => void,
-  connectionsMax: number,
-): Promise<LocalListener> {
+export async function bindLocal(server: InstanceType<Net['Server']>, place: string): Promise<LocalListener> {
   // Bound where nobody else may look, and renamed: so nobody meets it with another mode, or an old one instead of it.
   const closet = await mkdtemp(`${place}-`);
-  const { name, hold } = await shortName(closet, 's');
-  const sockets = new Set<LocalSocket>();
-  const server = net().createServer((socket) => {
-    sockets.add(socket);
-    socket.unref();
-    socket.on('error', () => {});
-    socket.once('close', () => sockets.delete(socket));
-    onSocket(socket);
-  });
-  server.maxConnections = connectionsMax;
-  server.unref();
+  let hold: FileHandle | null = null;
   const close = async (): Promise<void> => {
-    for (const socket of sockets) socket.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
     // Not before: closing removes the name that was bound, and by then the number could mean another directory.
     await hold?.close();
   };
   try {
+    const short = await shortName(closet, 's');
+    hold = short.hold;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ path: name }, () => {
+      server.listen({ path: short.name }, () => {
         server.off('error', reject);
         server.on('error', () => {});
         resolve();
@@ -80,6 +64,36 @@ export async function listenLocal(
     close: async () => {
       await rm(place, { force: true });
       await close();
+    },
+  };
+}
+
+/**
+ * Listens as `bindLocal` does. Nothing of this keeps the process running. Throws the system's error.
+ *
+ * @param onSocket each connection; it is closed by whoever takes it
+ * @param connectionsMax more than this at once are turned away
+ */
+export async function listenLocal(
+  place: string,
+  onSocket: (socket: LocalSocket) => void,
+  connectionsMax: number,
+): Promise<LocalListener> {
+  const sockets = new Set<LocalSocket>();
+  const server = net().createServer((socket) => {
+    sockets.add(socket);
+    socket.unref();
+    socket.on('error', () => {});
+    socket.once('close', () => sockets.delete(socket));
+    onSocket(socket);
+  });
+  server.maxConnections = connectionsMax;
+  server.unref();
+  const listener = await bindLocal(server, place);
+  return {
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return listener.close();
     },
   };
 }

@@ -36,6 +36,7 @@ class StoreMeter {
   readonly #store: Store;
   #newest: Measured | undefined;
   #nextMs = 0;
+  #measuring: Promise<void> | undefined;
 
   constructor(store: Store) {
     this.#store = store;
@@ -43,12 +44,21 @@ class StoreMeter {
 
   async read(): Promise<Measured | undefined> {
     const startMs = performance.now();
-    if (startMs < this.#nextMs) return this.#newest;
+    // Once for all who ask meanwhile: it takes the loop that pauses the application, too.
+    if (startMs >= this.#nextMs) {
+      this.#measuring ??= this.#measureSince(startMs).finally(() => {
+        this.#measuring = undefined;
+      });
+    }
+    await this.#measuring;
+    return this.#newest;
+  }
+
+  async #measureSince(startMs: number): Promise<void> {
     // A store in trouble has no figures, but everything else has.
     this.#newest = await this.#measure().catch(() => this.#newest);
     const tookMs = performance.now() - startMs;
     this.#nextMs = startMs + Math.max(STATS_MS, STATS_SHARE * tookMs);
-    return this.#newest;
   }
 
   async #measure(): Promise<Measured> {
