@@ -6,6 +6,7 @@ import { failureCode, failureFacts, failureText } from './failure.js';
 import { createLogger } from './log-lines.js';
 import { createOutput } from './output.js';
 import { resolveSettings } from './settings.js';
+import { outliveReaders } from './standard-streams.js';
 
 export interface Invocation {
   readonly facts: CommandFacts;
@@ -41,8 +42,9 @@ export async function runCommand(invocation: Invocation): Promise<number> {
   const { facts, words, flags, command, onLoaded } = invocation;
   const runMode = facts.startsCommand === true;
   const interruption = new Interruption();
-  // In run mode signals belong to the child.
-  if (!runMode) interruption.listen();
+  // In run mode signals belong to the child, and so does stdout.
+  if (runMode) outliveReaders();
+  else interruption.listen();
   let debug = flags.debug === 'true';
   let output = createOutput(flags.json === 'true');
   try {

@@ -1,11 +1,9 @@
 /** The program as a process. Loads the parser and nothing else: a command's code is loaded when it runs. */
 import { runProgram } from './program.js';
+import { watchStreams } from './standard-streams.js';
 import { tuneRuntime } from './v8-settings.js';
 
 export { runProgram } from './program.js';
-
-/** 128 + SIGPIPE: the reader of our output has gone, which is its right. */
-const BROKEN_PIPE = 141;
 
 function leave(code: number): void {
   process.exitCode = code;
@@ -15,10 +13,7 @@ function leave(code: number): void {
 
 /** Runs the command that this process was started with, and ends the process. */
 export function start(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? BROKEN_PIPE : 1);
-  });
-
+  watchStreams();
   runProgram(process.argv.slice(2), tuneRuntime).then(leave, (error: unknown) => {
     process.stderr.write(`diffkeeper: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     leave(1);
