@@ -15,11 +15,18 @@ export async function run(context: CommandContext): Promise<number> {
     const options = { check: true, readData: local.readData !== false, signal, onProgress: progress.update };
     return store.rebuildIndex(options).finally(progress.stop);
   });
-  const { checkpoints, records, damage, droppedBlobs = 0, quarantined = [] } = report;
+  const { checkpoints, records, damage, carriedOver, droppedBlobs = 0, quarantined = [] } = report;
   showDamage(output, damage, AFFECTED_SHOWN);
   for (const file of quarantined) output.note(`put aside: ${file}`);
-  output.record('repair', { checkpoints, records, damaged: damage.length, droppedBlobs, quarantined });
+  output.record('repair', { checkpoints, records, damaged: damage.length, carriedOver, droppedBlobs, quarantined });
   output.line(`metadata rebuilt: ${count(checkpoints, 'checkpoint')} from ${count(records, 'record')}`);
+  if (carriedOver && carriedOver.versions + carriedOver.checkpoints > 0) {
+    const { versions, checkpoints: others } = carriedOver;
+    const what = [versions > 0 ? count(versions, 'version') : '', others > 0 ? count(others, 'checkpoint') : ''];
+    output.line(
+      `${what.filter((one) => one !== '').join(' and ')} that only the metadata still had: written into packs again`,
+    );
+  }
   if (droppedBlobs > 0)
     output.line(`${count(droppedBlobs, 'blob')} unreadable: stored anew when a capture meets the same bytes`);
   return damage.length === 0 ? EXIT_CODES.ok : EXIT_CODES.partial;

@@ -2,11 +2,12 @@
 import { isDiffKeeperError } from '../core/core.js';
 import type { PruneRecord } from '../format/format.js';
 import { type NewestState, readNewest } from './blob-index.js';
+import type { BlobStore } from './blob-store.js';
 import type { Heads } from './heads.js';
 import { isIndexWhole } from './index-check.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, readPrune, removeLeftovers } from './prune-state.js';
-import { type RebuildResult, rebuildMetadata } from './rebuild.js';
+import { type CarriedOver, type RebuildResult, rebuildCarrying, rebuildMetadata } from './rebuild.js';
 import { recoverTail, type TailParts } from './tail.js';
 
 export type BringUpParts = TailParts & { readonly heads: Heads };
@@ -68,12 +69,34 @@ async function cleanUp(parts: TailParts, prune: PruneRecord | null, pruning: boo
 
 /** Rebuilds the metadata from the packs alone. */
 export async function rebuildAll(parts: BringUpParts): Promise<RebuildResult> {
-  const promised = await readNewest(parts.meta).catch((error: unknown) => {
+  const promised = await promisedBy(parts);
+  const result = await rebuildMetadata(parts, parts.heads, promised);
+  return { ...result, state: await follow(parts, result, promised) };
+}
+
+/** As `rebuildAll`, and what the metadata knows that the packs have lost is written into packs first. */
+export async function repairAll(
+  parts: BringUpParts & { readonly blobs: BlobStore; readonly metaBefore: string },
+): Promise<RebuildResult & { readonly carriedOver?: CarriedOver }> {
+  const promised = await promisedBy(parts);
+  if (!promised) return rebuildAll(parts);
+  const result = await rebuildCarrying(parts, parts.heads, promised);
+  return { ...result, state: await follow(parts, result, promised) };
+}
+
+/** How far the packs were committed; null when the metadata does not say it. */
+function promisedBy(parts: BringUpParts): Promise<NewestState | null> {
+  return readNewest(parts.meta).catch((error: unknown) => {
     if (isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) return null;
     throw error;
   });
-  const result = await rebuildMetadata(parts, parts.heads, promised);
+}
+
+async function follow(
+  parts: BringUpParts,
+  { state }: RebuildResult,
+  promised: NewestState | null,
+): Promise<NewestState | null> {
   await cleanUp(parts, await readPrune(parts.meta), true);
-  const state = await recoverTail(parts, result.state, { promised });
-  return { ...result, state };
+  return recoverTail(parts, state, { promised });
 }

@@ -36,6 +36,8 @@ export interface HistoryParts {
   readonly append: (record: Buffer) => Promise<void>;
   /** Every version that stays. */
   readonly onVersion: (version: Version) => void;
+  /** Versions of a kept checkpoint, by its index, that stand in no record; each in the place of an older one of its path. */
+  readonly carried?: (group: number) => readonly Version[];
   readonly signal: AbortSignal | undefined;
 }
 
@@ -46,7 +48,11 @@ export async function writeHistory(parts: HistoryParts): Promise<number> {
   for (const [group, sequence] of parts.plan.kept.entries()) {
     throwIfAborted(parts.signal);
     const writer = new CheckpointWriter(parts, sequence);
-    for await (const version of plannedVersions(parts, group)) await writer.add(version);
+    const carried = parts.carried?.(group) ?? [];
+    const replaced = new Set(carried.map(({ path }) => path));
+    for await (const version of plannedVersions(parts, group))
+      if (!replaced.has(version.path)) await writer.add(version);
+    for (const version of carried) await writer.add(version);
     previous = await writer.finish(await parts.checkpoint(sequence), previous);
     versions += writer.count;
   }

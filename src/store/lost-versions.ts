@@ -84,7 +84,7 @@ export async function forgottenVersions(
   try {
     const before = await meta.openAside(aside);
     try {
-      await gatherForgotten(before, meta, affected);
+      for await (const forgotten of forgottenKeys(before, meta)) affected.push(...forgotten);
     } finally {
       await before.close();
     }
@@ -92,19 +92,42 @@ export async function forgottenVersions(
     if (!isDiffKeeperError(error)) throw error;
     logger.warn({ reason: error.message }, 'the metadata before cannot be read to its end: it may have known more');
   }
+  return forgottenDamage(affected, { logger, aside });
+}
+
+/** What to say of versions that cannot be had any more; null for none. */
+export function forgottenDamage(
+  affected: readonly Affected[],
+  { logger, aside }: { readonly logger: Logger; readonly aside: string },
+): DamageReport | null {
   if (affected.length === 0) return null;
   logger.warn({ versions: affected.length, aside }, 'the packs no longer have all versions that the metadata named');
   const message = `${affected.length} versions that the metadata named are in no pack any more`;
   return { kind: 'version', where: 'the history', message, affected };
 }
 
-async function gatherForgotten(before: MetaReader, now: MetaReader, affected: Affected[]): Promise<void> {
+/**
+ * Versions that the metadata before named and the one now does not.
+ *
+ * @param onKnown told of the sequence of each version that both have
+ */
+export async function* forgottenKeys(
+  before: MetaReader,
+  now: MetaReader,
+  onKnown: (sequence: number) => void = () => {},
+): AsyncGenerator<Affected[]> {
   const [followed, sealed] = [await readPrune(before), await readPrune(now)];
   // Of a prune that the metadata before had not followed yet: what stands up to it has other numbers since.
   const renamedTo = sealed && sealed.lastPack > (followed?.lastPack ?? 0) ? sealed.sequence : 0;
   for await (const entries of before.range(prefixRange(Buffer.from([KEY_LETTER.version])))) {
     const keys = entries.map(([key]) => key).filter((key) => versionKeyFacts(key).sequence > renamedTo);
     const values = await now.getMany(keys);
-    for (const [index, key] of keys.entries()) if (!values[index]) affected.push(versionKeyFacts(key));
+    const forgotten: Affected[] = [];
+    for (const [index, key] of keys.entries()) {
+      const facts = versionKeyFacts(key);
+      if (values[index]) onKnown(facts.sequence);
+      else forgotten.push(facts);
+    }
+    if (forgotten.length > 0) yield forgotten;
   }
 }

@@ -139,10 +139,26 @@ export class Meta implements MetaReader {
     await this.reopen();
   }
 
-  /** Undoes `replace`: the database that was put aside is back, what was begun since is gone. Throws DK_IO. */
-  async restore(aside: string): Promise<void> {
+  /** Begins an empty database in the place of this one, of which nobody needs anything. Throws DK_IO. */
+  async renew(): Promise<void> {
     await this.#level.close().catch(() => {});
-    const half = `${aside}-half`;
+    this.#gone = true;
+    try {
+      await this.#tables?.forget();
+      await rm(this.#directory, { recursive: true, force: true });
+    } catch (error) {
+      throw fromSystemError(error, 'begin anew', this.#directory);
+    }
+    await this.reopen();
+  }
+
+  /**
+   * Undoes `replace`: the database that was put aside is back, what was begun since is gone. Throws DK_IO, DK_CORRUPT_INDEX.
+   *
+   * @param half a path for what was begun since, until it is gone
+   */
+  async restore(aside: string, half: string): Promise<void> {
+    await this.#level.close().catch(() => {});
     this.#gone = true;
     try {
       await this.#tables?.forget();
@@ -152,8 +168,11 @@ export class Meta implements MetaReader {
       throw fromSystemError(error, 'put back', this.#directory);
     }
     this.#gone = false;
-    await this.reopen();
-    await rm(half, { recursive: true, force: true }).catch(() => {});
+    try {
+      await this.reopen();
+    } finally {
+      await rm(half, { recursive: true, force: true }).catch(() => {});
+    }
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Opens a store: marker, metadata, tail; and the object that ties the parts together. */
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
   type Clock,
@@ -175,11 +175,46 @@ function checkRange(name: string, value: number, min: number, max: number): void
   }
 }
 
+interface MetaOptions {
+  readonly fresh: boolean;
+  readonly checksum: Checksum;
+  readonly logger: Logger;
+}
+
+interface OpenedMeta {
+  readonly meta: Meta;
+  /** It is empty. */
+  readonly rebuild: boolean;
+}
+
+/** The metadata; that of before when a repair was making it anew and did not end. */
+async function openMeta(paths: StorePaths, options: MetaOptions): Promise<OpenedMeta> {
+  const opened = await openOrBegin(paths, options);
+  if (options.fresh || !(await isThere(paths.metaBefore))) return opened;
+  options.logger.warn({}, 'a repair did not end: the metadata of before is used');
+  try {
+    await makeDirectory(paths.quarantine);
+    await opened.meta.restore(paths.metaBefore, placeAside(paths.quarantine, 'meta-half'));
+    return { meta: opened.meta, rebuild: false };
+  } catch (error) {
+    await opened.meta.close().catch(() => {});
+    if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX') || (await isThere(paths.metaBefore))) throw error;
+    return openOrBegin(paths, options);
+  }
+}
+
+async function isThere(directory: string): Promise<boolean> {
+  try {
+    await stat(directory);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw fromSystemError(error, 'look at', directory);
+  }
+}
+
 /** Metadata that is lost or does not open is put aside and rebuilt from the packs: it is only an index. */
-async function openMeta(
-  paths: StorePaths,
-  options: { readonly fresh: boolean; readonly checksum: Checksum; readonly logger: Logger },
-): Promise<{ readonly meta: Meta; readonly rebuild: boolean }> {
+async function openOrBegin(paths: StorePaths, options: MetaOptions): Promise<OpenedMeta> {
   const { fresh, checksum, logger } = options;
   const tablesFile = path.join(paths.cache, 'meta-tables');
   try {

@@ -2,7 +2,8 @@
 import { DiffKeeperError } from '../core/core.js';
 import type { Checkpoint } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
-import { type BringUpParts, bringUp, rebuildAll } from './bring-up.js';
+import type { BlobStore } from './blob-store.js';
+import { type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js';
 import { DictionaryChoice } from './dictionary-choice.js';
 import { OpenExchange } from './exchange.js';
 import type { StoreExchange } from './exchange-types.js';
@@ -66,10 +67,11 @@ export class OpenedStore extends StoreReading implements Store {
   get newest(): Checkpoint | null {
     return this.#newest;
   }
-  get #upParts(): BringUpParts {
+  get #upParts(): BringUpParts & { readonly blobs: BlobStore; readonly metaBefore: string } {
     const { logger, paths } = this.facts;
     const own = { guard: this.guard, meta: this.#meta, tree: this.#tree };
-    return { ...this.reading, logger, quarantine: paths.quarantine, ...own };
+    const { quarantine, metaBefore } = paths;
+    return { ...this.reading, logger, quarantine, metaBefore, ...own };
   }
 
   async start(rebuild: boolean): Promise<void> {
@@ -199,10 +201,11 @@ export class OpenedStore extends StoreReading implements Store {
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
     const rebuild = async (): Promise<RebuildReport> => {
       await this.readable();
-      if (this.#doubtful) await this.#meta.reopen();
+      const before = this.#doubtful;
+      if (before) await this.#meta.reopen();
       // Should it end early, half of the metadata is no ground to go on from.
       this.#doubtful = true;
-      const result = await rebuildAll(this.#upParts);
+      const result = await (before ? rebuildAll : repairAll)(this.#upParts);
       this.#forget();
       await this.#settle(result.state);
       this.#doubtful = false;

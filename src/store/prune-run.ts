@@ -7,7 +7,6 @@
 import {
   type Checkpoint,
   decodeVersionsRecord,
-  encodePrune,
   PACK_HEADER_BYTES,
   type PruneRecord,
   RECORD,
@@ -21,14 +20,13 @@ import type { History } from './history.js';
 import { HistoryPlan, keptFor } from './history-plan.js';
 import { writeHistory } from './history-writer.js';
 import { LiveBlobs } from './live-blobs.js';
-import { encodeMetaRecord } from './meta-record.js';
 import { isCompacted } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
 import { PackWindow } from './pack-window.js';
 import { PackNumbers, PackWriter } from './pack-writer.js';
 import { applyPrune } from './prune-apply.js';
 import { keptSequences, type PrunePolicy } from './prune-policy.js';
-import { readPrune, removeLeftovers } from './prune-state.js';
+import { readPrune, removeLeftovers, writeSeal } from './prune-state.js';
 import { decodeMetaRecord } from './replay.js';
 import type { TailParts } from './tail.js';
 import type { PruneOptions, PruneReport } from './types.js';
@@ -229,16 +227,9 @@ class PruneRun {
       history: [...history.written],
       retired: this.#sweep.retired,
     };
-    const { record } = await encodeMetaRecord(this.#parts, RECORD.prune, encodePrune(prune));
     this.#sealing = true;
     try {
-      // Twice, in packs of their own: one damaged sector must not undo a prune whose old packs are gone.
-      for (let copy = 0; copy < 2; copy += 1) {
-        await history.next();
-        await history.append(record);
-        await history.sync();
-      }
-      await history.close();
+      await writeSeal(this.#parts, history, prune);
       await applyPrune(this.#parts, prune, { table: this.#table, kept });
     } catch (error) {
       await history.release();

@@ -15,6 +15,7 @@ import type { MetaReader } from './meta-reader.js';
 import { encodeMetaRecord } from './meta-record.js';
 import { isCompacted, packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
+import type { PackWriter } from './pack-writer.js';
 import { decodeMetaRecord } from './replay.js';
 import { placeAside } from './store-files.js';
 import type { TailParts } from './tail.js';
@@ -95,6 +96,21 @@ export async function putLeftoversAside(parts: TailParts, prune: PruneRecord): P
 async function isWholeSeal(parts: TailParts, pack: number): Promise<boolean> {
   const stands = (await parts.packs.list()).includes(pack);
   return stands && (await sealIn(parts, pack)) !== null && (await parts.packs.headerDamage(pack)) === null;
+}
+
+/** Twice, in packs of their own: one damaged sector must not undo a prune whose old packs are gone. */
+export async function writeSeal(
+  parts: Pick<TailParts, 'engine' | 'algo' | 'packs'>,
+  writer: PackWriter,
+  prune: PruneRecord,
+): Promise<void> {
+  const { record } = await encodeMetaRecord(parts, RECORD.prune, encodePrune(prune));
+  for (let copy = 0; copy < 2; copy += 1) {
+    await writer.next();
+    await writer.append(record);
+    await writer.sync();
+  }
+  await writer.close();
 }
 
 /** Writes a copy of the seal again that is damaged, missing or was never finished. */

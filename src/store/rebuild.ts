@@ -1,13 +1,16 @@
 /** Rebuilds the whole metadata from the packs alone. */
 import { rm } from 'node:fs/promises';
-import { LIMITS } from '../core/core.js';
+import { fromSystemError, LIMITS, renameDurable } from '../core/core.js';
 import { PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
+import type { BlobStore } from './blob-store.js';
+import { type Carried, findCarried } from './carry-over.js';
+import { secureNewest, writeCarried } from './carry-write.js';
 import { CheckpointChain } from './checkpoint-chain.js';
 import type { Heads } from './heads.js';
 import { HistoryView } from './history-view.js';
 import { gapsChange } from './index-check.js';
-import { forgottenVersions } from './lost-versions.js';
+import { forgottenDamage, forgottenVersions } from './lost-versions.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, healSeal, pruneChange, putLeftoversAside, unsealedChange } from './prune-state.js';
@@ -37,22 +40,82 @@ export async function rebuildMetadata(
 ): Promise<RebuildResult> {
   const aside = placeAside(parts.quarantine, 'meta');
   await parts.meta.replace(aside);
-  const result = await replayAll(parts, heads, promised).catch(async (error: unknown) => {
-    // It read what it names; half of another one reads nothing. What cannot be put back is kept aside.
-    await parts.meta.restore(aside).catch((trouble: unknown) => {
-      parts.logger.warn({ error: String(trouble), aside }, 'the metadata of before cannot be put back');
-    });
-    throw error;
-  });
+  const result = await orPutBack(parts, aside, () => replayPromised(parts, heads, promised));
   const damage = [...result.damage];
-  const newest = result.state?.sequence ?? 0;
-  if (promised && promised.sequence > newest) damage.push(lostNewest(promised.sequence, newest));
   if (damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
   else {
     const forgotten = await forgottenVersions(parts, aside);
     if (forgotten) damage.push(forgotten);
   }
   return { ...result, damage };
+}
+
+/** What a rebuild found in the metadata before, and wrote into packs. */
+export interface CarriedOver {
+  readonly versions: number;
+  readonly checkpoints: number;
+}
+
+/**
+ * As `rebuildMetadata`, for metadata that can be relied on: what it knows and the packs have lost is written into packs
+ * first. It comes back when this does not end, also after a crash.
+ */
+export async function rebuildCarrying(
+  parts: TailParts & { readonly blobs: BlobStore; readonly metaBefore: string },
+  heads: Heads,
+  promised: NewestState,
+): Promise<RebuildResult & { readonly carriedOver: CarriedOver }> {
+  const { meta, metaBefore } = parts;
+  await secureNewest(parts, promised);
+  await meta.replace(metaBefore);
+  return orPutBack(parts, metaBefore, async () => {
+    let result = await replayPromised(parts, heads, promised);
+    let carriedOver = { versions: 0, checkpoints: 0 };
+    const damage: DamageReport[] = [];
+    if (result.damage.length > 0) {
+      const carried = result.state ? await findCarried(parts, metaBefore) : await nothingCarried(parts, metaBefore);
+      carriedOver = { versions: carried.versions.length, checkpoints: carried.checkpoints.size };
+      if (carriedOver.versions + carriedOver.checkpoints > 0) {
+        await writeCarried(parts, carried);
+        await meta.renew();
+        result = await replayPromised(parts, heads, promised);
+        parts.logger.warn(carriedOver, 'the packs had lost what the metadata still knew: written into packs again');
+      }
+      const forgotten = forgottenDamage(carried.lost, { ...parts, aside: parts.quarantine });
+      if (forgotten) damage.push(forgotten);
+    }
+    damage.unshift(...result.damage);
+    const aside = placeAside(parts.quarantine, 'meta');
+    await renameDurable(metaBefore, aside).catch((error: unknown) => {
+      throw fromSystemError(error, 'put aside', metaBefore);
+    });
+    if (damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
+    return { ...result, damage, carriedOver };
+  });
+}
+
+/** Without a single checkpoint there is no history that anything could be added to. */
+async function nothingCarried(parts: TailParts, aside: string): Promise<Carried> {
+  const lost = await forgottenVersions(parts, aside);
+  return { checkpoints: new Map(), versions: [], lost: lost?.affected ?? [] };
+}
+
+/** The metadata that was put aside reads what it names; half of another one reads nothing. */
+async function orPutBack<T>(parts: TailParts, aside: string, work: () => Promise<T>): Promise<T> {
+  return work().catch(async (error: unknown) => {
+    // What cannot be put back is kept aside.
+    await parts.meta.restore(aside, placeAside(parts.quarantine, 'meta-half')).catch((trouble: unknown) => {
+      parts.logger.warn({ error: String(trouble), aside }, 'the metadata of before cannot be put back');
+    });
+    throw error;
+  });
+}
+
+async function replayPromised(parts: TailParts, heads: Heads, promised: NewestState | null): Promise<RebuildResult> {
+  const result = await replayAll(parts, heads, promised);
+  const newest = result.state?.sequence ?? 0;
+  if (!promised || promised.sequence <= newest) return result;
+  return { ...result, damage: [...result.damage, lostNewest(promised.sequence, newest)] };
 }
 
 function lostNewest(promised: number, newest: number): DamageReport {

@@ -21,6 +21,8 @@ export interface StorePaths {
   /** The marker and its copy. */
   readonly markers: readonly [string, string];
   readonly meta: string;
+  /** The metadata before, while `repair` makes it anew: it comes back when that does not end. */
+  readonly metaBefore: string;
   readonly packs: string;
   readonly cache: string;
   readonly quarantine: string;
@@ -37,6 +39,7 @@ export function storePaths(root: string): StorePaths {
     root: full,
     markers: [path.join(full, MARKER_NAMES[0]), path.join(full, MARKER_NAMES[1])],
     meta: path.join(full, 'meta'),
+    metaBefore: path.join(full, 'meta-before'),
     packs: path.join(full, 'packs'),
     cache: path.join(full, 'cache'),
     quarantine: path.join(full, 'quarantine'),

@@ -195,6 +195,8 @@ export interface RebuildReport {
   readonly checkpoints: number;
   readonly records: number;
   readonly damage: readonly DamageReport[];
+  /** What only the metadata before still had, and stands in packs again. Absent when that metadata does not read. */
+  readonly carriedOver?: { readonly versions: number; readonly checkpoints: number };
   /** With `check`: blobs that do not decode any more; they are stored anew when a capture meets their bytes again. */
   readonly droppedBlobs?: number;
   /** With `check`: files in `quarantinePath`: copies of damaged stretches, and a report of all damage. */
@@ -257,9 +259,7 @@ export interface Store {
   readonly cachePath: string;
   /** Damaged things are described here. */
   readonly quarantinePath: string;
-
   begin(): Transaction;
-
   /** Newest version of each path; undefined when it does not exist (or was removed) at the newest checkpoint. */
   heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]>;
   /**
@@ -294,7 +294,7 @@ export interface Store {
   prune(policy: PrunePolicy, options?: PruneOptions): Promise<PruneReport>;
   /** Resolves when a transaction that is begun now need not wait for a prune. */
   quiet(): Promise<void>;
-  /** Rebuilds the metadata from the packs alone. */
+  /** Rebuilds the metadata from the packs; what they have lost and it still has is written into packs again before. */
   rebuildIndex(options?: RebuildOptions): Promise<RebuildReport>;
   close(): Promise<void>;
 }

@@ -47,13 +47,14 @@ class TraceCheck {
   ): Promise<string | null> {
     this.#count += 1;
     const place = path.join(this.#place, `s${this.#count}`);
-    const { recapture, migrated, encrypted } = this.#trace;
+    const { recapture, migrated, encrypted, damaged } = this.#trace;
     const promised = this.promised(state.at.point);
     const options: CheckOptions = {
       ...{ engine: this.#engine, promised, roots: this.#roots, thorough },
       ...(recapture && { recapture }),
       ...(migrated !== undefined && { migrated }),
       ...(encrypted && { encrypted }),
+      ...(damaged && { damaged }),
     };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {

@@ -15,7 +15,10 @@ const SEED = 20_241_121;
 /** Records once, or once per crash state that the workload begins from (at most `casesMax`). */
 export function recordWorkload(workload: Workload, scratch: string, casesMax: number): Trace[] {
   const traces = recordTraces(workload, scratch, casesMax);
-  return workload.encrypted ? traces.map((trace) => ({ ...trace, encrypted: true })) : traces;
+  const { encrypted } = workload;
+  // What LevelDB alone has is lost with it, and it counts on the order of names.
+  const damaged = workload.damaged && { damaged: true, namesInOrder: true };
+  return traces.map((trace) => ({ ...trace, ...(encrypted && { encrypted }), ...damaged }));
 }
 
 function recordTraces(workload: Workload, scratch: string, casesMax: number): Trace[] {

@@ -53,6 +53,8 @@ export interface Trace {
   /** A store of schema 1 that is migrated: the root that its content has in schema 2. */
   readonly migrated?: string;
   readonly encrypted?: boolean;
+  /** Records are damaged from the beginning: nothing may be missing all the same. */
+  readonly damaged?: boolean;
   /** Names are lost in the order of a journal only. */
   readonly namesInOrder?: boolean;
   /** A state directory that every state must be able to capture, giving this root. */

@@ -18,6 +18,7 @@ import {
 } from '../../src/store/store.js';
 import { STORE_NAME } from './check-state.js';
 import { changingFile, noise } from './noise.js';
+import { spoilNewest } from './spoil-newest.js';
 import { CRASH_KEY, encryptedName, storeOptions } from './store-way.js';
 import type { Mark } from './trace.js';
 
@@ -35,6 +36,8 @@ export interface Workload {
   /** A store of schema 1 stands before; every state must open with its content in schema 2. */
   readonly migrates?: boolean;
   readonly encrypted?: boolean;
+  /** Records in its packs are damaged, of which the metadata has copies. */
+  readonly damaged?: boolean;
   /** Begins from crash states of this workload's trace instead of `before`. */
   readonly after?: { readonly workload: string; readonly cases: number };
 }
@@ -182,6 +185,12 @@ async function filled(base: string, say: Say): Promise<void> {
   await store.close();
 }
 
+/** The packs have lost what the newest commit said; the metadata still has it. */
+async function damaged(base: string, say: Say): Promise<void> {
+  await filled(base, say);
+  spoilNewest(path.join(base, STORE_NAME), encrypted);
+}
+
 /** The index is made anew from the packs, twice, with commits in between. */
 async function repair(base: string, say: Say): Promise<void> {
   const store = await open(base, say);
@@ -288,6 +297,7 @@ const IN_THE_CLEAR: readonly Workload[] = [
   { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
   { name: 'migration', weight: 4, before: snapshots, run: migrate, migrates: true },
   { name: 'repair', weight: 3, before: filled, run: repair },
+  { name: 'repair-damaged', weight: 3, before: damaged, run: repair, damaged: true },
   {
     name: 'lost-metadata',
     weight: 3,
