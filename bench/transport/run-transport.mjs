@@ -6,7 +6,8 @@
  *   node bench/transport/run-transport.mjs [--quick] [--only=loopback,tls,files,changed,latency,small,shaped20,shaped80,shaped200]
  *                            [--out docs/performance.md] [--results bench/results]
  *
- * Needs iperf3 and rsync, for shaped lines root, ip and g++, and openssh-server where scp is to be among them. What cannot be had is named in the result with the reason.
+ * Needs iperf3 and rsync, a C++ compiler (`c++`) for the plain loop beside them, for shaped lines root, ip and g++, and openssh-server where scp is to
+ * be among them. What cannot be had is named in the result with the reason.
  */
 import { createHash, randomFillSync } from 'node:crypto';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
@@ -19,7 +20,7 @@ import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
 import { ROUND_TRIPS, shapedLines } from './shaped-lines.mjs';
 import { writeTransport } from './transport-section.mjs';
-import { beside, iperf, timedCommand, transfer } from './transport-trial.mjs';
+import { beside, buildPlainLoop, iperf, plainLoop, timedCommand, transfer } from './transport-trial.mjs';
 
 const PARTS = ['loopback', 'tls', 'files', 'changed', 'latency', 'small', ...ROUND_TRIPS.map((ms) => `shaped${ms}`)];
 const { values: options } = parseArgs({
@@ -153,6 +154,7 @@ await part('files', async (lacks) => {
   const bytes = quick ? 32 << 20 : 2 ** 30;
   randomFile(file, bytes);
   const digest = digestOf(file);
+  const program = buildPlainLoop(work);
   const rows = await alternate(lacks, {
     'diffkeeper send': async () => {
       const directory = folder('ours');
@@ -164,6 +166,12 @@ await part('files', async (lacks) => {
       const directory = folder('rsync');
       const seconds = await withRsync(directory, async (url) => timedCommand('rsync', ['-W', '--fsync', file, url]));
       expectEqual(join(directory, 'source'), digest);
+      return { seconds };
+    },
+    'plain C++ loop': async () => {
+      const copy = join(folder('loop'), 'copy');
+      const seconds = await plainLoop(program(), file, copy);
+      expectEqual(copy, digest);
       return { seconds };
     },
     'cp and sync': async () => ({

@@ -1,9 +1,11 @@
 /** Runs the two ends of a trial, and the programs that are compared. */
 import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const ENDS = fileURLToPath(new URL('transport-ends.mjs', import.meta.url));
+const PLAIN_LOOP = fileURLToPath(new URL('plain-loop.cc', import.meta.url));
 const TIMEOUT_MS = 600_000;
 
 /** @param {readonly string[]} prefix @param {object} job */
@@ -88,7 +90,10 @@ export async function iperf(streams, { bytes, seconds, host = '127.0.0.1', near 
 export async function beside([program = '', ...args], task) {
   const server = spawn(program, args, { stdio: 'ignore' });
   try {
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve, reject) => {
+      server.once('error', reject);
+      setTimeout(resolve, 500);
+    });
     return await task();
   } finally {
     server.kill('SIGKILL');
@@ -101,4 +106,43 @@ export function timedCommand(command, args) {
   const run = spawnSync(command, args, { encoding: 'utf8', timeout: TIMEOUT_MS });
   if (run.status !== 0) throw new Error(`${command}: ${run.stderr || run.error?.message || run.signal}`);
   return (performance.now() - start) / 1000;
+}
+
+/**
+ * Makes the plain loop with the system's compiler when it is first asked for. What is returned gives the program, or
+ * throws what kept it from being made, each time.
+ * @param {string} directory
+ */
+export function buildPlainLoop(directory) {
+  const program = join(directory, 'plain-loop');
+  /** @type {{ program?: string, error?: unknown } | undefined} */
+  let made;
+  const make = () => {
+    try {
+      timedCommand('c++', ['-O2', '-std=c++17', '-o', program, PLAIN_LOOP]);
+      return { program };
+    } catch (error) {
+      return { error };
+    }
+  };
+  return () => {
+    made ??= make();
+    if (made.program === undefined) throw made.error;
+    return made.program;
+  };
+}
+
+/** Seconds that the plain loop takes for a file, until it is synced. @param {string} program @param {string} file @param {string} copy */
+export async function plainLoop(program, file, copy) {
+  const receiver = spawn(program, ['receive', copy], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    /** @type {string} */
+    const port = await new Promise((resolve, reject) => {
+      receiver.stdout.once('data', (line) => resolve(`${line}`.trim()));
+      receiver.once('exit', () => reject(new Error('the plain loop did not start')));
+    });
+    return timedCommand(program, ['send', file, port]);
+  } finally {
+    receiver.kill('SIGKILL');
+  }
 }

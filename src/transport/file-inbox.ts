@@ -6,7 +6,7 @@
  *
  * The journal is not synced: what it claims wrongly after a power failure is found by the digest, and sent again.
  */
-import { type BigIntStats, constants } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -15,14 +15,13 @@ import {
   fromSystemError,
   isDiffKeeperError,
   makeDirectory,
-  readFully,
   renameDurable,
   systemCode,
   writeFully,
 } from '../core/core.js';
 import { NameTurns } from './name-turns.js';
+import { PartialFile } from './partial-file.js';
 import type { BlobOffer, BlobSink } from './types.js';
-import { WriteOut } from './write-out.js';
 
 const PARTIAL = '.diffkeeper-partial';
 const ENTRY_BYTES = 16;
@@ -180,38 +179,28 @@ export class FileInbox {
     }
     const dataPath = join(partial, `${name}.data`);
     const journalPath = join(partial, `${name}.have`);
-    const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
-    const data = await open(dataPath, flags, 0o666);
+    const data = await PartialFile.open(dataPath, offer.size);
     let journal: FileHandle;
     let have: [number, number][];
     try {
-      have = await readJournal(journalPath, Math.min(offer.size, (await data.stat()).size));
+      have = await readJournal(journalPath, Math.min(offer.size, await data.length()));
       journal = await open(journalPath, 'a', 0o600);
     } catch (error) {
       await data.close();
       throw error;
     }
-    const writeOut = new WriteOut(data);
     const end = async (): Promise<void> => {
-      await writeOut.settled();
       await data.close();
       await journal.close();
     };
     return {
       have,
-      read: async (offset, into) => {
-        // A short file is found by the digest.
-        into.fill(0, await readFully(data, into, offset));
-      },
-      write: async (offset, bytes) => {
-        await writePiece(data, journal, offset, bytes, dataPath);
-        writeOut.wrote(bytes.length);
-      },
+      // A short file is found by the digest.
+      read: (offset, into) => data.read(offset, into),
+      write: (offset, bytes) => writePiece(data, journal, offset, bytes, dataPath),
       finish: async () => {
         try {
-          await data.truncate(offer.size);
-          await writeOut.finish();
-          const facts = await data.stat({ bigint: true });
+          const facts = await data.finish(offer.size);
           await end();
           const path = await makeParents(this.#directory, parts);
           await renameDurable(dataPath, path);
@@ -245,14 +234,14 @@ export class FileInbox {
 }
 
 async function writePiece(
-  data: FileHandle,
+  data: PartialFile,
   journal: FileHandle,
   offset: number,
   bytes: Buffer,
   path: string,
 ): Promise<void> {
   try {
-    await writeFully(data, bytes, offset);
+    await data.write(offset, bytes);
     const entry = Buffer.allocUnsafe(ENTRY_BYTES);
     entry.writeBigUInt64LE(BigInt(offset), 0);
     entry.writeBigUInt64LE(BigInt(bytes.length), 8);

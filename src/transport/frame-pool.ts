@@ -10,11 +10,17 @@ export class FramePool {
   /** Those given back, in the order of their return. */
   readonly #spare: Buffer[] = [];
   #spareBytes = 0;
+  readonly #allocate: (bytes: number) => Buffer;
+
+  /** @param allocate makes a buffer; its place should suit writes past the page cache, since frames hold pieces of files */
+  constructor(allocate: (bytes: number) => Buffer = Buffer.allocUnsafeSlow) {
+    this.#allocate = allocate;
+  }
 
   /** A buffer of at least this many bytes and room for a header: the one used last that is large enough. */
   take(bytes: number): Buffer {
     const at = this.#spare.findLastIndex((spare) => spare.length >= bytes + FRAME_HEADER_BYTES);
-    if (at < 0) return Buffer.allocUnsafeSlow(sizeClass(bytes) + FRAME_HEADER_BYTES);
+    if (at < 0) return this.#allocate(sizeClass(bytes) + FRAME_HEADER_BYTES);
     const [spare] = this.#spare.splice(at, 1) as [Buffer];
     this.#spareBytes -= spare.length;
     return spare;

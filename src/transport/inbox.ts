@@ -1,6 +1,7 @@
 /** Everything that one side receives. Memory is bounded by the window that the other side was given. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import { wholeDigest } from './blob-digest.js';
 import { FLAG_HERE, FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { checkedAnswer, IncomingBlob } from './incoming-blob.js';
@@ -224,7 +225,7 @@ export class Inbox {
   }
 
   async #takeSingle(open: Open, offer: BlobOffer, content: Buffer): Promise<Buffer | undefined> {
-    const digest = await this.#parts.engine.digestAsync('blake3', content);
+    const digest = await wholeDigest(this.#parts.engine, content);
     if (!digest.equals(offer.digest as Buffer)) {
       throw new DiffKeeperError('DK_DIGEST_MISMATCH', 'the bytes that came are not those that were sent');
     }

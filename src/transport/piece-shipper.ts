@@ -1,6 +1,7 @@
 /** Reads pieces and hands them to streams. */
 import type { Clock } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import { wholeDigest } from './blob-digest.js';
 import { FRAME, FRAME_HEADER_BYTES } from './frame.js';
 import type { FramePool } from './frame-pool.js';
 import type { Link } from './link.js';
@@ -89,7 +90,7 @@ export class PieceShipper {
 
   async #singlePayload({ blob }: OutgoingBlob, bytes: Buffer): Promise<Buffer> {
     const { service, key, size, meta = Buffer.alloc(0) } = blob;
-    const digest = blob.digest ?? (await this.#parts.engine.digestAsync('blake3', bytes));
+    const digest = blob.digest ?? (await wholeDigest(this.#parts.engine, bytes));
     return encodeOffer({ service, key, size, digest, meta }).bytes(bytes).finish();
   }
 

@@ -59,9 +59,10 @@ export function sessionSettings(options: SessionOptions): SessionSettings {
   if (rateLimit !== undefined && !(rateLimit >= 1024)) {
     throw new RangeError(`rateLimit must be at least 1024 bytes a second, not ${rateLimit}`);
   }
+  const engine = loadEngine();
   return {
-    engine: loadEngine(),
-    pool: new FramePool(),
+    engine,
+    pool: new FramePool((bytes) => engine.alignedBuffer(bytes)),
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
     streams: streamRules(options.streams),

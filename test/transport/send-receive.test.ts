@@ -56,6 +56,20 @@ describe('files', () => {
       await sender.close();
     }));
 
+  it(
+    'arrive whole when they are so large that they go past the page cache',
+    () =>
+      withReceiver({}, async ({ root, out, url }) => {
+        const bytes = Buffer.concat(Array.from({ length: 8 }, (_, seed) => seededBytes(17 * MIB + 12, seed)));
+        await writeFile(join(root, 'source'), bytes);
+        const sender = await createSender(url, { link: LINK });
+        await sender.sendFile(join(root, 'source'), 'large');
+        expect((await readFile(join(out, 'large'))).equals(bytes)).toBe(true);
+        await sender.close();
+      }),
+    60_000,
+  );
+
   it.each(['../up', '/etc/x', 'a/../../b', 'a//b', '.', 'a\\b', 'nul\0', '.diffkeeper-partial/x'])(
     'never leave the directory: %j',
     (name) =>

@@ -1,0 +1,136 @@
+/** The bytes of a file that arrives, through the page cache and past it. */
+import { constants } from 'node:fs';
+import { open, readFile, rm } from 'node:fs/promises';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadEngine } from '../../src/engine/load.js';
+import { PartialFile, WriteChoice } from '../../src/transport/partial-file.js';
+import { scratch } from '../cli/cli-process.js';
+import { seededBytes } from './session-fixture.js';
+
+const MIB = 1 << 20;
+const LARGE = 128 * MIB;
+
+let directory = '';
+let remove = async (): Promise<void> => {};
+beforeAll(async () => {
+  ({ directory, remove } = await scratch());
+});
+afterAll(() => remove());
+
+/** Whether the file system here takes writes past the cache. */
+async function takesDirect(): Promise<boolean> {
+  const file = path.join(directory, 'probe');
+  try {
+    const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_DIRECT);
+    await handle.write(loadEngine().alignedBuffer(4096), 0, 4096, 0).finally(() => handle.close());
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** A piece in memory that suits such writes. */
+function aligned(bytes: Buffer): Buffer {
+  const buffer = loadEngine().alignedBuffer(bytes.length);
+  bytes.copy(buffer);
+  return buffer;
+}
+
+describe('a partial file', () => {
+  it('has what was written in any order, whichever way it went, also what fits no direct write', async () => {
+    const file = path.join(directory, 'large');
+    const bytes = seededBytes(6 * MIB + 1000, 1);
+    const partial = await PartialFile.open(file, LARGE);
+    const pieces = [4, 0, 2, 5, 1, 3].map((at) => [at * MIB, (at + 1) * MIB] as const);
+    await Promise.all(pieces.map(([start, end]) => partial.write(start, aligned(bytes.subarray(start, end)))));
+    await partial.write(6 * MIB, aligned(bytes.subarray(6 * MIB)));
+    const back = Buffer.alloc(MIB);
+    await partial.read(2 * MIB, back);
+    expect(back.equals(bytes.subarray(2 * MIB, 3 * MIB))).toBe(true);
+    expect(await partial.length()).toBe(bytes.length);
+    // The first stretch is for looking at that way.
+    expect(partial.directBytes).toBe((await takesDirect()) ? 6 * MIB : 0);
+    const { size } = await partial.finish(bytes.length);
+    await partial.close();
+    expect(size).toBe(BigInt(bytes.length));
+    expect((await readFile(file)).equals(bytes)).toBe(true);
+  });
+
+  it('takes memory and places that suit no direct write', async () => {
+    const file = path.join(directory, 'odd');
+    const bytes = seededBytes(3 * MIB, 2);
+    const partial = await PartialFile.open(file, LARGE);
+    // One byte behind the beginning of a page: refused by some, taken by other systems.
+    const shifted = aligned(Buffer.concat([Buffer.alloc(1), bytes])).subarray(1);
+    await partial.write(0, shifted.subarray(0, MIB));
+    await partial.write(MIB, shifted.subarray(MIB, 2 * MIB + 5));
+    await partial.write(2 * MIB + 5, shifted.subarray(2 * MIB + 5));
+    await partial.finish(bytes.length);
+    await partial.close();
+    expect((await readFile(file)).equals(bytes)).toBe(true);
+  });
+
+  it('stays in the cache when it is small', async () => {
+    const partial = await PartialFile.open(path.join(directory, 'small'), LARGE - 1);
+    await partial.write(0, aligned(seededBytes(MIB, 3)));
+    await partial.finish(MIB);
+    await partial.close();
+    expect(partial.directBytes).toBe(0);
+  });
+
+  it('is not reached through a link', async () => {
+    const link = path.join(directory, 'link');
+    await (await import('node:fs/promises')).symlink('/dev/null', link);
+    await expect(PartialFile.open(link, LARGE)).rejects.toMatchObject({ code: 'ELOOP' });
+  });
+});
+
+describe('the way of the bytes', () => {
+  /** Chooses for so many MiB, each of which takes so long; gives what went past the cache. */
+  function run(
+    choice: WriteChoice,
+    mebibytes: number,
+    ms: { readonly direct: number; readonly cached: number },
+  ): number {
+    let nowMs = 0;
+    let direct = 0;
+    for (let count = 0; count < mebibytes; count += 1) {
+      const past = choice.next(MIB);
+      const way = past ? choice.direct : choice.cached;
+      way.begin(nowMs);
+      nowMs += past ? ms.direct : ms.cached;
+      way.end(MIB, nowMs);
+      direct += past ? 1 : 0;
+    }
+    return direct;
+  }
+
+  it('is past the cache, unless the disk is much slower than memory', () => {
+    expect(run(new WriteChoice(), 512, { direct: 1, cached: 1 })).toBe(512 - 16);
+    expect(run(new WriteChoice(), 512, { direct: 3.9, cached: 1 })).toBe(512 - 16);
+    expect(run(new WriteChoice(), 512, { direct: 4.1, cached: 1 })).toBe(16);
+  });
+
+  it('is looked at again after each GiB, and what was before counts less', () => {
+    const choice = new WriteChoice();
+    expect(run(choice, 1024, { direct: 10, cached: 1 })).toBe(16);
+    // The disk has become fast.
+    const later = run(choice, 3 * 1024, { direct: 1, cached: 1 });
+    expect(later).toBeGreaterThan(1024);
+    expect(later).toBeLessThan(3 * 1024 - 32);
+  });
+
+  it('counts the time in which something is written once, however much is', () => {
+    const { direct } = new WriteChoice();
+    direct.begin(0);
+    direct.begin(1);
+    direct.end(MIB, 4);
+    direct.end(MIB, 5);
+    direct.begin(100);
+    direct.end(MIB, 105);
+    expect(direct.rate).toBeCloseTo((3 * MIB) / 10);
+  });
+});
