@@ -24,9 +24,11 @@ export class CountingProxy {
       this.#sockets.add(one);
       one.pipe(other);
       one.on('error', () => other.destroy());
-      one.on('close', () => {
+      one.on('close', (failed) => {
         this.#sockets.delete(one);
-        other.destroy();
+        // What it had sent before it ended still arrives.
+        if (failed) other.destroy();
+        else other.end();
       });
     }
   });
@@ -41,7 +43,7 @@ export class CountingProxy {
   }
 
   cut() {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
   close() {
