@@ -5,6 +5,10 @@ import type { Figures, HookName, HookOutcome } from './figures.js';
 
 /** What a command may say that is kept for the log, bytes. */
 const OUTPUT_BYTES = 4096;
+/** How long the command after a checkpoint may take once the application has ended, ms: the last capture waits for it. */
+const END_MS = 2000;
+
+type Killed = 'timeout' | 'over';
 
 export interface HookOptions {
   readonly before?: string;
@@ -20,8 +24,11 @@ export interface HookOptions {
 
 export class Hooks {
   readonly #options: HookOptions;
-  /** False once the application has ended: there is nobody left to be told. */
-  enabled = true;
+  /** The application has ended: there is nobody left to be told. */
+  #over = false;
+  /** The first command has begun what the second one is to end. */
+  #begun = false;
+  #running: { readonly name: HookName; readonly hook: RunningHook } | undefined;
 
   constructor(options: HookOptions) {
     this.#options = options;
@@ -34,7 +41,8 @@ export class Hooks {
   /** Throws DK_HOOK when it fails: then no checkpoint is taken, for it might not be what the user wants kept. */
   async before(): Promise<void> {
     const { before } = this.#options;
-    if (before === undefined || !this.enabled) return;
+    if (before === undefined || this.#over) return;
+    this.#begun = true;
     const failure = await this.#run('before-checkpoint', before);
     if (failure !== undefined) throw new DiffKeeperError('DK_HOOK', failure, { name: 'before-checkpoint' });
   }
@@ -42,9 +50,28 @@ export class Hooks {
   /** Its failure is logged: the bytes are taken. */
   async after(): Promise<void> {
     const { after, logger } = this.#options;
-    if (after === undefined || !this.enabled) return;
+    const begun = this.#begun;
+    this.#begun = false;
+    // What was begun is ended also when the application is not there any more: a file system may be frozen.
+    if (after === undefined || (this.#over && !begun)) return;
     const failure = await this.#run('after-checkpoint', after);
     if (failure !== undefined) logger.error({ hook: 'after-checkpoint' }, failure);
+  }
+
+  /**
+   * The application has ended. No command begins another checkpoint, one that is about to is killed, and the one that ends
+   * it gets two seconds at most, so that the last capture is not late.
+   */
+  end(): void {
+    this.#over = true;
+    this.#hasten();
+  }
+
+  #hasten(): void {
+    if (!this.#over || !this.#running) return;
+    const { name, hook } = this.#running;
+    if (name === 'before-checkpoint') hook.killIn(0, 'over');
+    else hook.killIn(Math.min(END_MS, this.#options.timeoutMs), 'timeout');
   }
 
   /** Runs a command; gives what went wrong. */
@@ -67,13 +94,20 @@ export class Hooks {
           output = (output + part.toString('utf8')).slice(-OUTPUT_BYTES);
         });
       }
-      const end = await ending(child, timeoutMs);
+      const hook = new RunningHook(child);
+      hook.killIn(timeoutMs, 'timeout');
+      this.#running = { name, hook };
+      this.#hasten();
+      const end = await hook.ended;
       outcome = end === 'timeout' ? 'timeout' : end === 0 ? 'ok' : 'failed';
-      if (end === 'timeout') failure = `the ${name} command took longer than ${timeoutMs} ms and was killed`;
+      const allowedMs = this.#over ? Math.min(END_MS, timeoutMs) : timeoutMs;
+      if (end === 'timeout') failure = `the ${name} command took longer than ${allowedMs} ms and was killed`;
+      else if (end === 'over') failure = `the application has ended: the ${name} command was killed`;
       else if (end !== 0) failure = `the ${name} command ended with ${end}`;
     } catch (error) {
       failure = `the ${name} command cannot be started: ${error instanceof Error ? error.message : String(error)}`;
     }
+    this.#running = undefined;
     const elapsedMs = systemClock.steadyMs() - startMs;
     figures.hookDone(name, outcome, elapsedMs);
     const said = output.trim();
@@ -82,21 +116,36 @@ export class Hooks {
   }
 }
 
-/** How it ended: exit code, name of a signal, or `timeout`. */
-function ending(child: ChildProcess, timeoutMs: number): Promise<number | string> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      resolve('timeout');
+/** A command under way. */
+class RunningHook {
+  readonly #child: ChildProcess;
+  #timer: NodeJS.Timeout | undefined;
+  #resolve: (end: number | string) => void = () => {};
+  /** How it ended: exit code, name of a signal, or why it was killed; that is not waited for, for it may hang in the kernel. */
+  readonly ended: Promise<number | string>;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    // Not `close`: something that it left running in the background may keep its output open for ever.
+    child.once('exit', (code, signal) => {
+      clearTimeout(this.#timer);
+      this.#resolve(signal ?? code ?? 'unknown');
+    });
+  }
+
+  /** Kills it, with all that it started, in so many milliseconds. */
+  killIn(ms: number, why: Killed): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#resolve(why);
       try {
-        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+        if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
       } catch {
         // It ended in this moment.
       }
-    }, timeoutMs);
-    // Not `close`: something that it left running in the background may keep its output open for ever.
-    child.once('exit', (code, signal) => {
-      clearTimeout(timer);
-      resolve(signal ?? code ?? 'unknown');
-    });
-  });
+    }, ms);
+  }
 }

@@ -218,7 +218,7 @@ async function runWithChild(run: Run): Promise<number> {
   relay.detach();
   if (!started) return exitCode;
   // Nobody is left whom the commands could tell.
-  hooks.enabled = false;
+  hooks.end();
   await drain(run, keeper);
   if (stops) logger.info(figures.spread('pause'), 'pauses of the application');
   return exitCode;

@@ -1,6 +1,6 @@
 /** The control interface, the commands around checkpoints, and the metrics. */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import * as path from 'node:path';
@@ -199,6 +199,17 @@ describe('commands around checkpoints', () => {
     await sleep(50);
     expect(await readFile(`/proc/${sleeper}/stat`, 'utf8').catch(() => ' Z ')).toMatch(/ Z /);
   });
+
+  it('do not keep the last capture waiting when the application ends, and end what they have begun', async () => {
+    const before = 'touch hooked; sleep 600';
+    const after = 'touch undone; sleep 600';
+    const app = 'until [ -e hooked ]; do sleep 0.05; done; echo words > data/last';
+    const hooks = [`--before-checkpoint=${before}`, `--after-checkpoint=${after}`, '--hook-timeout=10m'];
+    const one = start(...hooks, '--', 'sh', '-c', app);
+    expect((await one.ended).code).toBe(0);
+    expect(existsSync(at('undone'))).toBe(true);
+    expect((await runCli(['cat', '--store=keep', 'last'], { cwd })).stdout).toBe('words\n');
+  }, 60_000);
 
   it('a script that cannot be run is told about', async () => {
     writeFileSync(at('hook'), '#!/bin/sh\n');
