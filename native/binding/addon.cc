@@ -22,6 +22,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterSystem(env, exports);
   dk::RegisterPages(env, exports);
   dk::RegisterSparse(env, exports);
+  dk::RegisterSpareMemory(env, exports);
   dk::RegisterPageHashes(env, exports);
   dk::RegisterGroupValues(env, exports);
   dk::RegisterSockets(env, exports);

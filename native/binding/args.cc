@@ -1,12 +1,8 @@
 #include "binding/args.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
-
-#include "common/huge_pages.h"
 
 namespace dk {
 namespace {
@@ -103,37 +99,31 @@ std::string TakeString(Napi::Value value, const char* name) {
   return text;
 }
 
-Output::Output(size_t length) : length_(length) {
-  void* memory = nullptr;
-#if defined(__linux__)
-  if (length >= kHugeFrom && posix_memalign(&memory, kHugePageBytes, length) == 0) AdviseHuge(memory, length);
-#endif
-  if (memory == nullptr) memory = malloc(length > 0 ? length : 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  data_.reset(static_cast<uint8_t*>(memory));
-}
+Output::Output(size_t length) : data_(TakeMemory(length), Give{length}), length_(length) {}
 
 void Output::Shrink(size_t length) {
   if (length >= length_) return;
-  void* smaller = realloc(data_.get(), length > 0 ? length : 1);
-  if (smaller != nullptr) {
-    data_.release();
-    data_.reset(static_cast<uint8_t*>(smaller));
+  // Half of it may lie idle; more would keep memory from others.
+  if (length < length_ / 2) {
+    Output shorter(length);
+    memcpy(shorter.data(), data(), length);
+    *this = std::move(shorter);
   }
   length_ = length;
 }
 
 Napi::Value Output::ToBuffer(Napi::Env env) {
   const size_t length = std::exchange(length_, 0);
-  uint8_t* data = data_.release();
   if (length < kExternalFrom) {
-    std::unique_ptr<uint8_t, Free> owner(data);
-    return CopyToBuffer(env, data, length);
+    const std::unique_ptr<uint8_t, Give> owner = std::move(data_);
+    return CopyToBuffer(env, owner.get(), length);
   }
+  const size_t taken = data_.get_deleter().taken;
+  uint8_t* data = data_.release();
   // The garbage collector does not see external memory: without this it would collect far too late.
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(length));
-  return Napi::Buffer<uint8_t>::NewOrCopy(env, data, length, [length](Napi::Env finalizer_env, uint8_t* memory) {
-    free(memory);
+  return Napi::Buffer<uint8_t>::NewOrCopy(env, data, length, [length, taken](Napi::Env finalizer_env, uint8_t* memory) {
+    GiveMemory(memory, taken);
     Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
   });
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "binding/worker.h"
+#include "common/memory_pool.h"
 
 namespace dk {
 
@@ -44,11 +45,11 @@ uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, 
 // UTF-8; refuses a NUL inside.
 std::string TakeString(Napi::Value value, const char* name);
 
-// Memory from the C library that can be handed to JavaScript without a copy.
+// Memory that can be handed to JavaScript without a copy, and is used again after it.
 class Output {
  public:
   Output() = default;
-  // NOT zeroed: write every byte, or Shrink, before handing it out. Throws std::bad_alloc.
+  // NOT zeroed, it may hold bytes of others: write every byte, or Shrink, before handing it out. Throws std::bad_alloc.
   explicit Output(size_t length);
   uint8_t* data() { return data_.get(); }
   const uint8_t* data() const { return data_.get(); }
@@ -59,10 +60,13 @@ class Output {
   Napi::Value ToBuffer(Napi::Env env);
 
  private:
-  struct Free {
-    void operator()(uint8_t* data) const { free(data); }
+  struct Give {
+    Give() : Give(0) {}
+    explicit Give(size_t length) : taken(length) {}
+    void operator()(uint8_t* data) const { GiveMemory(data, taken); }
+    size_t taken;
   };
-  std::unique_ptr<uint8_t, Free> data_;
+  std::unique_ptr<uint8_t, Give> data_;
   size_t length_ = 0;
 };
 

@@ -22,6 +22,11 @@ Simd TakeSimd(Napi::Value value) {
   ThrowRange(value.Env(), "simd must be 'portable' or 'avx2'");
 }
 
+bool TakeBoolean(Napi::Value value, const char* name) {
+  if (!value.IsBoolean()) ThrowType(value.Env(), std::string(name) + " must be a boolean");
+  return value.As<Napi::Boolean>().Value();
+}
+
 class SparseDiffJob : public DiffJob {
  public:
   explicit SparseDiffJob(const Napi::CallbackInfo& info)
@@ -86,14 +91,25 @@ class SparsePatchJob : public PatchJob {
 class GroupDigestJob : public Worker {
  public:
   explicit GroupDigestJob(const Napi::CallbackInfo& info)
-      : Worker(info.Env()), data_(TakeBytes(info[0], "data", this)) {}
+      : Worker(info.Env()),
+        data_(TakeBytes(info[0], "data", this)),
+        copies_(!info[1].IsUndefined() && TakeBoolean(info[1], "copy")) {}
 
  protected:
-  void Execute() override { sparse::Digest(SpanOf(data_), &digested_); }
-  Napi::Value Resolve(Napi::Env env) override { return DigestedObject(env, digested_, true); }
+  void Execute() override {
+    if (copies_) copy_ = Output(data_.length);
+    sparse::Digest(SpanOf(data_), &digested_, copies_ ? copy_.data() : nullptr);
+  }
+  Napi::Value Resolve(Napi::Env env) override {
+    Napi::Object object = DigestedObject(env, digested_, true);
+    if (copies_) object.Set("copy", copy_.ToBuffer(env));
+    return object;
+  }
 
  private:
   const Bytes data_;
+  const bool copies_;
+  Output copy_;
   sparse::Digested digested_{};
 };
 

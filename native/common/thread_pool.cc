@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -11,6 +12,8 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+
+#include "common/memory_pool.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -20,6 +23,8 @@ namespace dk {
 namespace {
 
 constexpr size_t kThreadsMax = 4;
+// Memory that nobody wanted for so long goes back to the system.
+constexpr int64_t kSpareMs = 10'000;
 
 size_t CountThreads() {
 #if defined(__linux__)
@@ -61,6 +66,13 @@ class Pool {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (size_t i = 0; i < threads_; ++i) std::thread([this] { Run(); }).detach();
+    // A thread that rests for good would not look at memory that comes later.
+    OnSpareMemory([] {
+      Pool& pool = Shared();
+      // Not between its look and its rest.
+      std::lock_guard<std::mutex> lock(pool.mutex_);
+      pool.wake_.notify_one();
+    });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
@@ -69,12 +81,26 @@ class Pool {
       std::function<void()> task;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [this] { return !tasks_.empty(); });
+        while (tasks_.empty()) Rest(&lock);
         task = std::move(tasks_.front());
         tasks_.pop_front();
       }
       task();
     }
+  }
+
+  // Until there may be a task. While memory lies idle, a look at it now and then.
+  void Rest(std::unique_lock<std::mutex>* lock) {
+    if (SpareMemory() == 0) {
+      wake_.wait(*lock);
+      return;
+    }
+    // By the system's clock: the steady one needs a newer C library, and nothing depends on the time.
+    const auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(kSpareMs / 2);
+    if (wake_.wait_until(*lock, until) == std::cv_status::no_timeout) return;
+    lock->unlock();
+    TrimSpareMemory(kSpareMs);
+    lock->lock();
   }
 
   const size_t threads_;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "blake3/blake3_face.h"
+#include "common/memory_pool.h"
 #include "common/varint.h"
 #include "sparse/sparse_positions.h"
 #include "sparse/sparse_runs.h"
@@ -60,6 +61,106 @@ class GroupDigest {
   Groups values_;
 };
 
+Status Frame(const ScratchBytes& content, size_t length, const Options& options, int level, ScratchBytes* frame) {
+  frame->resize(zstd::Bound(length));
+  zstd::Settings settings;
+  settings.level = level;
+  settings.stop = options.stop;
+  size_t written = 0;
+  const Status status = zstd::Compress({content.data(), length}, settings, frame->data(), frame->size(), &written);
+  frame->resize(written);
+  return status;
+}
+
+// The bytes that changed, as XOR with the source or as they are: the first ones both ways, until a sample of them says
+// which is smaller.
+class Values : public ValueSink {
+ public:
+  explicit Values(const Options& options) : options_(options) {}
+
+  void Take(const uint8_t* source, const uint8_t* target, const uint64_t* masks, size_t blocks,
+            size_t changed) override {
+    const MaskKernels kernels = MaskKernelsFor(options_.simd);
+    for (const bool plain : {false, true}) {
+      if (!Wants(plain)) continue;
+      ScratchBytes& bytes = Of(plain);
+      if (bytes.size() < count_ + changed + kBlock) bytes.resize(std::max(2 * bytes.size(), count_ + changed + kBlock));
+      kernels.gather(source, target, masks, blocks, plain, bytes.data() + count_);
+    }
+    count_ += changed;
+    if (count_ >= kSampleValues) Decide();
+  }
+
+  // Those of runs that hold bytes between changes, too; nothing was taken before.
+  void TakeRuns(ByteSpan source, ByteSpan target, const RunList& list) {
+    count_ = std::min(list.changed(), kSampleValues);
+    for (const bool plain : {false, true}) Gather(source, target, list.runs(), plain);
+    Decide();
+    count_ = list.changed();
+    Gather(source, target, list.runs(), plain_);
+  }
+
+  // In the form that the sample promised, as a frame if that pays.
+  Status Finish(uint8_t* flags, ScratchBytes* frame, ByteSpan* out) {
+    Decide();
+    if (status_ != Status::kOk) return status_;
+    if (plain_) *flags |= kPlainValues;
+    const ScratchBytes& bytes = Of(plain_);
+    *out = {bytes.data(), count_};
+    if (!frames_pay_ && LooksIncompressible(out->data, out->length)) return Status::kOk;
+    const Status status = Frame(bytes, count_, options_, options_.level, frame);
+    if (status != Status::kOk || frame->size() >= count_) return status;
+    *flags |= kZstdValues;
+    *out = {frame->data(), frame->size()};
+    return Status::kOk;
+  }
+
+ private:
+  ScratchBytes& Of(bool plain) { return plain ? targets_ : differences_; }
+  bool Wants(bool plain) const { return !decided_ || plain == plain_; }
+
+  void Decide() {
+    if (decided_) return;
+    decided_ = true;
+    const size_t sample = std::min(count_, kSampleValues);
+    ScratchBytes frame, plain_frame;
+    status_ = Frame(differences_, sample, options_, 1, &frame);
+    if (status_ == Status::kOk) status_ = Frame(targets_, sample, options_, 1, &plain_frame);
+    plain_ = plain_frame.size() < frame.size();
+    frames_pay_ = std::min(plain_frame.size(), frame.size()) < sample;
+  }
+
+  // The first `count_` bytes of the runs.
+  void Gather(ByteSpan source, ByteSpan target, RunSpan runs, bool plain) {
+    ScratchBytes& bytes = Of(plain);
+    bytes.resize(count_);
+    uint8_t* out = bytes.data();
+    const uint8_t* const end = out + count_;
+    size_t position = 0;
+    for (const Run& run : runs) {
+      for (uint32_t turn = 0; turn < run.count; ++turn) {
+        if (out == end) return;
+        position += run.skip;
+        const size_t length = std::min<size_t>(run.length, static_cast<size_t>(end - out));
+        const size_t common = plain || position >= source.length ? 0 : std::min(length, source.length - position);
+        // Most runs are a byte or a few: no calls for them.
+        for (size_t i = 0; i < common; ++i) out[i] = target.data[position + i] ^ source.data[position + i];
+        if (common < length) memcpy(out + common, target.data + position + common, length - common);
+        out += length;
+        position += run.length;
+      }
+    }
+  }
+
+  const Options& options_;
+  ScratchBytes differences_, targets_;
+  size_t count_ = 0;
+  bool decided_ = false;
+  bool plain_ = false;
+  bool frames_pay_ = false;
+  Status status_ = Status::kOk;
+};
+
 // False when `stop` said so. `*dense` is set, and the work ended, when there are too many runs.
 bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList* list, GroupDigest* digest,
               size_t dense_runs, bool* dense) {
@@ -68,9 +169,9 @@ bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList*
     if (start % kStep == 0 && options.stop && options.stop()) return false;
     const size_t length = std::min(kGroup, target.length - start);
     const size_t common = start < source.length ? std::min(length, source.length - start) : 0;
-    bool changed = common > 0 && list->Compare(source.data + start, target.data + start, start, common, options.simd);
+    bool changed = common > 0 && list->Compare(source.data + start, target.data + start, start, common);
     if (common < length) {
-      list->Compare(nullptr, target.data + start + common, start + common, length - common, options.simd);
+      list->Compare(nullptr, target.data + start + common, start + common, length - common);
       changed = true;
     }
     if (digest && length == kGroup && start + kGroup < target.length) digest->Take(start / kGroup, !changed);
@@ -82,59 +183,14 @@ bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList*
   return true;
 }
 
-// The first `most` changed bytes, as XOR with the source or as they are.
-void GatherValues(ByteSpan source, ByteSpan target, const std::vector<Run>& runs, size_t most, bool plain,
-                  std::vector<uint8_t>* values) {
-  values->resize(most);
-  uint8_t* out = values->data();
-  const uint8_t* const end = out + most;
-  size_t position = 0;
-  for (const Run& run : runs) {
-    for (uint32_t turn = 0; turn < run.count; ++turn) {
-      if (out == end) return;
-      position += run.skip;
-      const size_t length = std::min<size_t>(run.length, static_cast<size_t>(end - out));
-      const size_t common = plain || position >= source.length ? 0 : std::min(length, source.length - position);
-      // Most runs are a byte or a few: no calls for them.
-      for (size_t i = 0; i < common; ++i) out[i] = target.data[position + i] ^ source.data[position + i];
-      if (common < length) memcpy(out + common, target.data + position + common, length - common);
-      out += length;
-      position += run.length;
-    }
-  }
-}
-
-Status Frame(const std::vector<uint8_t>& content, const Options& options, int level, std::vector<uint8_t>* frame) {
-  frame->resize(zstd::Bound(content.size()));
-  zstd::Settings settings;
-  settings.level = level;
-  settings.stop = options.stop;
-  size_t written = 0;
-  const Status status =
-      zstd::Compress({content.data(), content.size()}, settings, frame->data(), frame->size(), &written);
-  frame->resize(written);
-  return status;
-}
-
-// The first `most` runs.
-void PlainPositions(const std::vector<Run>& runs, size_t most, std::vector<uint8_t>* out) {
-  for (const Run& run : runs) {
-    for (uint32_t turn = 0; turn < run.count; ++turn, --most) {
-      if (most == 0) return;
-      PutVarint(out, run.skip);
-      PutVarint(out, run.length);
-    }
-  }
-}
-
 // Positions in the form that is smaller for a sample of the runs: bits, or a frame that sees patterns.
-Status Positions(const RunList& list, const Options& options, uint8_t* flags, std::vector<uint8_t>* out) {
-  const std::vector<Run>& runs = list.runs();
+Status Positions(const RunList& list, const Options& options, uint8_t* flags, ScratchBytes* out) {
+  const RunSpan runs = list.runs();
   const size_t sample = std::min(list.count(), kSampleRuns);
-  std::vector<uint8_t> plain, frame;
+  ScratchBytes plain, frame;
   WritePositions(runs, sample, out);
   PlainPositions(runs, sample, &plain);
-  Status status = Frame(plain, options, 1, &frame);
+  Status status = Frame(plain, plain.size(), options, 1, &frame);
   if (status != Status::kOk) return status;
   const bool patterned = frame.size() + frame.size() / 8 < out->size();
   if (!patterned) {
@@ -147,36 +203,7 @@ Status Positions(const RunList& list, const Options& options, uint8_t* flags, st
   *flags |= kZstdPositions;
   plain.clear();
   PlainPositions(runs, list.count(), &plain);
-  return Frame(plain, options, options.level, out);
-}
-
-// Values in the form that is smaller for a sample of them.
-Status Values(ByteSpan source, ByteSpan target, const RunList& list, const Options& options, uint8_t* flags,
-              std::vector<uint8_t>* out) {
-  std::vector<uint8_t> values, frame, other;
-  const size_t sample = std::min(list.changed(), kSampleValues);
-  GatherValues(source, target, list.runs(), sample, false, &values);
-  Status status = Frame(values, options, 1, &frame);
-  if (status != Status::kOk) return status;
-  GatherValues(source, target, list.runs(), sample, true, &other);
-  std::vector<uint8_t> plain_frame;
-  status = Frame(other, options, 1, &plain_frame);
-  if (status != Status::kOk) return status;
-  const bool plain = plain_frame.size() < frame.size();
-  if (plain) *flags |= kPlainValues;
-  const bool frames_pay = std::min(plain_frame.size(), frame.size()) < sample;
-  GatherValues(source, target, list.runs(), list.changed(), plain, &values);
-  if (!frames_pay && LooksIncompressible(values.data(), values.size())) {
-    *out = std::move(values);
-    return Status::kOk;
-  }
-  status = Frame(values, options, options.level, out);
-  if (status != Status::kOk) return status;
-  if (out->size() < values.size())
-    *flags |= kZstdValues;
-  else
-    *out = std::move(values);
-  return Status::kOk;
+  return Frame(plain, plain.size(), options, options.level, out);
 }
 
 }  // namespace
@@ -184,39 +211,44 @@ Status Values(ByteSpan source, ByteSpan target, const RunList& list, const Optio
 Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vector<uint8_t>* payload,
             ByteSpan source_groups, Digested* digested) {
   GroupDigest digest(digested ? target : ByteSpan{}, source, source_groups);
-  RunList exact(1), merged(kDenseGap);
-  RunList* list = &exact;
+  GroupDigest* const wanted = digested ? &digest : nullptr;
+  Values exact_values(options), merged_values(options);
+  RunList exact(1, options.simd, &exact_values), merged(kDenseGap, options.simd, nullptr);
   bool dense = false;
   const size_t dense_runs = std::max<size_t>(1024, target.length / kDenseBytes);
-  if (!FindRuns(source, target, options, list, digested ? &digest : nullptr, dense_runs, &dense)) {
-    return Status::kCancelled;
-  }
-  if (dense) {
-    list = &merged;
-    const size_t no_limit = ~size_t{0};
-    if (!FindRuns(source, target, options, list, digested ? &digest : nullptr, no_limit, &dense)) {
-      return Status::kCancelled;
-    }
-  }
+  if (!FindRuns(source, target, options, &exact, wanted, dense_runs, &dense)) return Status::kCancelled;
+  const bool merges = dense;
+  const size_t no_limit = ~size_t{0};
+  if (merges && !FindRuns(source, target, options, &merged, wanted, no_limit, &dense)) return Status::kCancelled;
   if (digested) digest.Finish(digested);
+  const RunList& list = merges ? merged : exact;
   payload->clear();
-  PutVarint(payload, list->changed());
-  if (list->changed() == 0) return Status::kOk;
+  PutVarint(payload, list.changed());
+  if (list.changed() == 0) return Status::kOk;
+  Values& values = merges ? merged_values : exact_values;
+  if (merges) values.TakeRuns(source, target, list);
   uint8_t flags = 0;
-  std::vector<uint8_t> positions, values;
-  Status status = Positions(*list, options, &flags, &positions);
-  if (status == Status::kOk) status = Values(source, target, *list, options, &flags, &values);
+  ScratchBytes positions, frame;
+  ByteSpan bytes;
+  Status status = Positions(list, options, &flags, &positions);
+  if (status == Status::kOk) status = values.Finish(&flags, &frame, &bytes);
   if (status != Status::kOk) return status;
+  payload->reserve(32 + positions.size() + bytes.length);
   payload->push_back(flags);
   PutVarint(payload, positions.size());
   payload->insert(payload->end(), positions.begin(), positions.end());
-  payload->insert(payload->end(), values.begin(), values.end());
+  payload->insert(payload->end(), bytes.data, bytes.data + bytes.length);
   return Status::kOk;
 }
 
-void Digest(ByteSpan data, Digested* digested) {
+void Digest(ByteSpan data, Digested* digested, uint8_t* copy) {
   GroupDigest digest(data, {}, {});
-  for (size_t i = 0; i < ValueCount(data.length); ++i) digest.Take(i, false);
+  for (size_t start = 0; start < data.length; start += kGroup) {
+    const size_t length = std::min(kGroup, data.length - start);
+    if (start / kGroup < ValueCount(data.length)) digest.Take(start / kGroup, false);
+    // While it is in the cache.
+    if (copy != nullptr) memcpy(copy + start, data.data + start, length);
+  }
   digest.Finish(digested);
 }
 

@@ -41,7 +41,7 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
 Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups = {},
              Digested* digested = nullptr);
 
-// Digest and groups of bytes on their own.
-void Digest(ByteSpan data, Digested* digested);
+// Digest and groups of bytes on their own; with `copy` (as long as the data) the bytes are copied there on the way.
+void Digest(ByteSpan data, Digested* digested, uint8_t* copy = nullptr);
 
 }  // namespace dk::sparse

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "blake3/blake3_face.h"
+#include "common/memory_pool.h"
 #include "common/varint.h"
 #include "sparse/sparse.h"
 #include "sparse/sparse_positions.h"
@@ -16,54 +17,68 @@ constexpr uint8_t kZstdValues = 2;
 constexpr uint8_t kZstdPositions = 4;
 constexpr size_t kGroup = blake3::kGroupBytes;
 
-// Runs as varints, from a frame.
-class PlainReader {
+// Makes the target group by group, so that each is copied, changed and hashed while it is in the cache.
+template <typename Runs>
+class GroupPatch {
  public:
-  PlainReader(ByteSpan bytes, uint64_t changed, uint64_t target_length)
-      : reader_(bytes.data, bytes.length), left_(changed), room_(target_length) {}
+  GroupPatch(Runs* runs, const uint8_t* values, bool plain) : runs_(runs), values_(values), plain_(plain) {}
 
-  bool Next(uint64_t* position, uint64_t* length) {
-    uint64_t skip;
-    if (left_ == 0) return false;
-    good_ = reader_.Varint(&skip) && reader_.Varint(length) && *length > 0 && *length <= left_ && skip <= room_ &&
-            *length <= room_ - skip;
-    if (!good_) return false;
-    *position = at_ + skip;
-    at_ += skip + *length;
-    room_ -= skip + *length;
-    left_ -= *length;
-    return true;
+  // Applies what lies before `end` of the target; all up to there holds the source already. Whether there was anything.
+  bool ApplyTo(uint64_t end, uint8_t* target) {
+    bool any = false;
+    while (now_.count > 0 || runs_->Next(&now_)) {
+      if (now_.position >= end) return any;
+      any = true;
+      if (now_.length == 1)
+        Points(end, target);
+      else
+        One(end, target);
+    }
+    return any;
   }
-  bool Done() const { return good_ && left_ == 0 && reader_.left() == 0; }
 
  private:
-  Reader reader_;
-  uint64_t left_;
-  uint64_t room_;
-  uint64_t at_ = 0;
-  bool good_ = true;
+  // Single bytes, as many as lie before the end.
+  void Points(uint64_t end, uint8_t* target) {
+    const uint64_t stride = now_.skip + 1;
+    const uint64_t count = now_.count == 1 ? 1 : std::min(now_.count, (end - now_.position + stride - 1) / stride);
+    uint8_t* at = target + now_.position;
+    if (plain_) {
+      for (uint64_t i = 0; i < count; ++i, at += stride) *at = values_[i];
+    } else {
+      for (uint64_t i = 0; i < count; ++i, at += stride) *at ^= values_[i];
+    }
+    values_ += count;
+    now_.count -= count;
+    now_.position += count * stride;
+  }
+
+  // One run, or its part before the end.
+  void One(uint64_t end, uint8_t* target) {
+    const uint64_t length = std::min(now_.length - done_, end - now_.position);
+    uint8_t* at = target + now_.position;
+    if (plain_)
+      memcpy(at, values_, length);
+    else
+      for (uint64_t i = 0; i < length; ++i) at[i] ^= values_[i];
+    values_ += length;
+    now_.position += length;
+    done_ += length;
+    if (done_ < now_.length) return;
+    done_ = 0;
+    --now_.count;
+    now_.position += now_.skip;
+  }
+
+  Runs* const runs_;
+  const uint8_t* values_;
+  const bool plain_;
+  Stretch now_{};
+  uint64_t done_ = 0;  // of the run that has begun
 };
 
-template <typename Runs>
-bool Apply(Runs* runs, const uint8_t* values, bool plain, uint8_t* target, std::vector<bool>* dirty) {
-  uint64_t position, length, marked = ~uint64_t{0};
-  while (runs->Next(&position, &length)) {
-    uint8_t* at = target + position;
-    if (plain)
-      memcpy(at, values, length);
-    else
-      for (uint64_t i = 0; i < length; ++i) at[i] ^= values[i];
-    values += length;
-    const uint64_t last = (position + length - 1) / kGroup;
-    if (last == marked) continue;
-    for (uint64_t group = position / kGroup; group <= last; ++group) (*dirty)[group] = true;
-    marked = last;
-  }
-  return runs->Done();
-}
-
 // One frame of at most `most` bytes.
-Status Unframe(ByteSpan frame, uint64_t most, std::vector<uint8_t>* content) {
+Status Unframe(ByteSpan frame, uint64_t most, ScratchBytes* content) {
   uint64_t length;
   if (!zstd::ContentSize(frame, &length) || length > most) return Status::kCorrupt;
   content->resize(length);
@@ -92,8 +107,56 @@ bool Split(ByteSpan payload, size_t target_length, Parts* parts) {
   return true;
 }
 
-Status ApplyParts(const Parts& parts, uint8_t* target, size_t target_length, std::vector<bool>* dirty) {
-  std::vector<uint8_t> values, positions;
+// Source and group values in, target and its group values out.
+struct Work {
+  ByteSpan source;
+  ByteSpan source_groups;
+  uint8_t* target;
+  size_t target_length;
+  Digested* digested;
+};
+
+size_t ValueCount(size_t length) { return length == 0 ? 0 : (length - 1) / kGroup; }
+
+template <typename Runs>
+Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
+  GroupPatch<Runs> patch(runs, values, plain);
+  const size_t count = ValueCount(work.target_length);
+  const size_t known = ValueCount(work.source.length);
+  const bool usable = work.source_groups.length == known * 32;
+  if (work.digested) work.digested->groups.resize(count * 32);
+  for (size_t start = 0; start < work.target_length; start += kGroup) {
+    const size_t length = std::min(kGroup, work.target_length - start);
+    const size_t common = start < work.source.length ? std::min(length, work.source.length - start) : 0;
+    uint8_t* const at = work.target + start;
+    if (common > 0) memcpy(at, work.source.data + start, common);
+    if (common < length) memset(at + common, 0, length - common);
+    const bool changed = patch.ApplyTo(start + length, work.target);
+    const size_t group = start / kGroup;
+    if (work.digested == nullptr || group >= count) continue;
+    uint8_t* value = work.digested->groups.data() + group * 32;
+    if (usable && group < known && !changed)
+      memcpy(value, work.source_groups.data + group * 32, 32);
+    else
+      blake3::GroupValue(at, group, value);
+  }
+  if (!runs->Done()) return Status::kCorrupt;
+  if (work.digested) {
+    const size_t tail = count * kGroup;
+    blake3::RootFromGroups(work.digested->groups.data(), count, work.target + tail, work.target_length - tail,
+                           work.digested->digest);
+  }
+  return Status::kOk;
+}
+
+}  // namespace
+
+Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups,
+             Digested* digested) {
+  Parts parts;
+  if (!Split(payload, target_length, &parts)) return Status::kCorrupt;
+  const Work work = {source, source_groups, target, target_length, digested};
+  ScratchBytes values, positions;
   ByteSpan raw = parts.values;
   if (parts.flags & kZstdValues) {
     const Status status = Unframe(parts.values, parts.changed, &values);
@@ -107,41 +170,10 @@ Status ApplyParts(const Parts& parts, uint8_t* target, size_t target_length, std
     const Status status = Unframe(parts.positions, 10 * parts.changed, &positions);
     if (status != Status::kOk) return status;
     PlainReader runs({positions.data(), positions.size()}, parts.changed, target_length);
-    return Apply(&runs, raw.data, plain, target, dirty) ? Status::kOk : Status::kCorrupt;
+    return Make(work, &runs, raw.data, plain);
   }
   PositionReader runs(parts.positions, parts.changed, target_length);
-  return Apply(&runs, raw.data, plain, target, dirty) ? Status::kOk : Status::kCorrupt;
-}
-
-}  // namespace
-
-Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups,
-             Digested* digested) {
-  Parts parts;
-  if (!Split(payload, target_length, &parts)) return Status::kCorrupt;
-  const size_t common = std::min(source.length, target_length);
-  if (common > 0) memcpy(target, source.data, common);
-  if (target_length > common) memset(target + common, 0, target_length - common);
-  std::vector<bool> dirty(target_length / kGroup + 1);
-  if (parts.changed > 0) {
-    const Status status = ApplyParts(parts, target, target_length, &dirty);
-    if (status != Status::kOk) return status;
-  }
-  if (digested == nullptr) return Status::kOk;
-  const size_t count = target_length == 0 ? 0 : (target_length - 1) / kGroup;
-  const size_t known = source.length == 0 ? 0 : (source.length - 1) / kGroup;
-  const bool usable = source_groups.length == known * 32;
-  digested->groups.resize(count * 32);
-  for (size_t i = 0; i < count; ++i) {
-    uint8_t* value = digested->groups.data() + i * 32;
-    if (usable && i < known && !dirty[i])
-      memcpy(value, source_groups.data + i * 32, 32);
-    else
-      blake3::GroupValue(target + i * kGroup, i, value);
-  }
-  blake3::RootFromGroups(digested->groups.data(), count, target + count * kGroup, target_length - count * kGroup,
-                         digested->digest);
-  return Status::kOk;
+  return Make(work, &runs, raw.data, plain);
 }
 
 }  // namespace dk::sparse

@@ -1,6 +1,7 @@
 #include "sparse/sparse_positions.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/varint.h"
 
@@ -19,18 +20,24 @@ constexpr unsigned kEscapeOnes = 24;
 constexpr unsigned kEscapeBits = 32;
 constexpr unsigned kRiceMax = 31;
 
+void PutNumber(ScratchBytes* out, uint64_t value) {
+  for (; value > 127; value >>= 7) out->push_back(static_cast<uint8_t>(value | 128));
+  out->push_back(static_cast<uint8_t>(value));
+}
+
+// Writes into room that was counted before, and up to 8 bytes behind it.
 class BitWriter {
  public:
-  explicit BitWriter(std::vector<uint8_t>* out) : out_(out) {}
+  explicit BitWriter(uint8_t* out) : out_(out) {}
 
+  // At most 56 bits.
   void Put(uint64_t value, unsigned count) {
     bits_ |= value << filled_;
     filled_ += count;
-    while (filled_ >= 8) {
-      out_->push_back(static_cast<uint8_t>(bits_));
-      bits_ >>= 8;
-      filled_ -= 8;
-    }
+    memcpy(out_, &bits_, sizeof bits_);
+    out_ += filled_ / 8;
+    bits_ >>= filled_ / 8 * 8;
+    filled_ %= 8;
   }
 
   void Rice(uint64_t value, unsigned k) {
@@ -40,26 +47,29 @@ class BitWriter {
       Put(value, kEscapeBits);
       return;
     }
-    Put((uint64_t{1} << ones) - 1, static_cast<unsigned>(ones) + 1);
-    Put(value & ((uint64_t{1} << k) - 1), k);
-  }
-
-  void Flush() {
-    if (filled_ > 0) out_->push_back(static_cast<uint8_t>(bits_));
-    bits_ = 0;
-    filled_ = 0;
+    const uint64_t low = value & ((uint64_t{1} << k) - 1);
+    Put(((uint64_t{1} << ones) - 1) | low << (ones + 1), static_cast<unsigned>(ones) + 1 + k);
   }
 
  private:
-  std::vector<uint8_t>* const out_;
+  uint8_t* out_;
   uint64_t bits_ = 0;  // fewer than 8 of them between calls
   unsigned filled_ = 0;
 };
 
-// Bits of one number, and a bound that serves well enough to compare codes.
-uint64_t RiceBits(uint64_t value, unsigned k) {
-  const uint64_t ones = value >> k;
-  return ones >= kEscapeOnes ? kEscapeOnes + kEscapeBits : ones + 1 + k;
+// What some numbers take.
+uint64_t RiceBits(const uint32_t* values, size_t count, uint32_t largest, unsigned k) {
+  if ((largest >> k) < kEscapeOnes) {
+    uint32_t ones = 0;
+    for (size_t i = 0; i < count; ++i) ones += values[i] >> k;
+    return ones + count * (1 + k);
+  }
+  uint64_t bits = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t ones = values[i] >> k;
+    bits += ones >= kEscapeOnes ? kEscapeOnes + kEscapeBits : ones + 1 + k;
+  }
+  return bits;
 }
 
 struct Choice {
@@ -80,10 +90,28 @@ Choice BestRice(uint64_t sum, uint64_t count, const Cost& cost) {
   return best;
 }
 
+// Runs of one block, each for itself.
+struct Mixed {
+  uint32_t skips[kBlockRuns];
+  uint32_t extras[kBlockRuns];  // lengths beyond the first byte
+  size_t count = 0;
+
+  void Add(const Run& run) {
+    skips[count] = run.skip;
+    extras[count] = run.length - 1;
+    ++count;
+  }
+  void Add(const Run& run, size_t times) {
+    std::fill_n(skips + count, times, run.skip);
+    std::fill_n(extras + count, times, run.length - 1);
+    count += times;
+  }
+};
+
 // Walks through runs one by one, as far as wanted.
 class Cursor {
  public:
-  Cursor(const std::vector<Run>& runs, size_t most) : runs_(runs), left_(most) {}
+  Cursor(RunSpan runs, size_t most) : runs_(runs), left_(most) {}
 
   bool done() const { return left_ == 0; }
   const Run& run() const { return runs_[at_]; }
@@ -101,77 +129,105 @@ class Cursor {
   }
 
   // Runs of the next block that is not constant: it ends where a long constant stretch begins.
-  void TakeMixed(std::vector<Run>* block) {
-    block->clear();
+  void TakeMixed(Mixed* block) {
+    block->count = 0;
     do {
-      const size_t take = std::min(Equal(), kBlockRuns - block->size());
-      block->insert(block->end(), take, run());
+      // Nearly all, where changes are scattered.
+      for (; left_ > 0 && block->count < kBlockRuns && runs_[at_].count == 1; ++at_, --left_) block->Add(runs_[at_]);
+      if (left_ == 0 || block->count == kBlockRuns || (block->count > 0 && Equal() >= kConstantMin)) return;
+      const size_t take = std::min(Equal(), kBlockRuns - block->count);
+      block->Add(run(), take);
       Step(take);
-    } while (left_ > 0 && block->size() < kBlockRuns && Equal() < kConstantMin);
+    } while (left_ > 0 && block->count < kBlockRuns && Equal() < kConstantMin);
   }
 
  private:
-  const std::vector<Run>& runs_;
+  const RunSpan runs_;
   size_t at_ = 0;
   size_t used_ = 0;  // of the equal ones at at_
   size_t left_;
 };
 
-// Each for itself: `count` of them is not looked at.
-void WriteMixed(const Run* runs, size_t count, std::vector<uint8_t>* out) {
+void WriteMixed(const Mixed& runs, ScratchBytes* out) {
+  const size_t count = runs.count;
   uint64_t skips = 0, extras = 0;
+  uint32_t skip_most = 0, extra_most = 0;
   for (size_t i = 0; i < count; ++i) {
-    skips += runs[i].skip;
-    extras += runs[i].length - 1;
+    skips += runs.skips[i];
+    extras += runs.extras[i];
+    skip_most = std::max(skip_most, runs.skips[i]);
+    extra_most = std::max(extra_most, runs.extras[i]);
   }
-  const auto skip_cost = [&](unsigned k) {
-    uint64_t bits = 0;
-    for (size_t i = 0; i < count; ++i) bits += RiceBits(runs[i].skip, k);
-    return bits;
-  };
-  const auto length_cost = [&](unsigned k) {
-    uint64_t bits = 0;
-    for (size_t i = 0; i < count; ++i) bits += RiceBits(runs[i].length - 1, k);
-    return bits;
-  };
+  const auto skip_cost = [&](unsigned k) { return RiceBits(runs.skips, count, skip_most, k); };
+  const auto length_cost = [&](unsigned k) { return RiceBits(runs.extras, count, extra_most, k); };
   const auto point_cost = [&](unsigned k) { return skip_cost(k) + extras * (k + 1); };
-  const Choice skip = BestRice(skips, count, skip_cost);
-  const Choice length = BestRice(extras, count, length_cost);
   const Choice point = BestRice(skips, count + extras, point_cost);
+  // Single bytes: a length, however short, would only be dearer.
+  const Choice skip = extras == 0 ? point : BestRice(skips, count, skip_cost);
+  const Choice length = extras == 0 ? Choice{0, count} : BestRice(extras, count, length_cost);
   const bool points = point.bits <= skip.bits + length.bits;
   out->push_back(static_cast<uint8_t>(points ? kPoints : kRuns));
-  PutVarint(out, points ? count + extras : count);
+  PutNumber(out, points ? count + extras : count);
   out->push_back(static_cast<uint8_t>(points ? point.k : skip.k));
   if (!points) out->push_back(static_cast<uint8_t>(length.k));
-  BitWriter bits(out);
+  const size_t start = out->size();
+  const size_t bytes = ((points ? point.bits : skip.bits + length.bits) + 7) / 8;
+  out->resize(start + bytes + sizeof(uint64_t));
+  BitWriter bits(out->data() + start);
   for (size_t i = 0; i < count; ++i) {
     if (points) {
-      bits.Rice(runs[i].skip, point.k);
-      for (uint32_t more = 1; more < runs[i].length; ++more) bits.Rice(0, point.k);
+      bits.Rice(runs.skips[i], point.k);
+      for (uint32_t more = 0; more < runs.extras[i]; ++more) bits.Rice(0, point.k);
     } else {
-      bits.Rice(runs[i].skip, skip.k);
-      bits.Rice(runs[i].length - 1, length.k);
+      bits.Rice(runs.skips[i], skip.k);
+      bits.Rice(runs.extras[i], length.k);
     }
   }
-  bits.Flush();
+  out->resize(start + bytes);
+}
+
+uint64_t Word(const uint8_t* at) {
+  uint64_t word;
+  memcpy(&word, at, sizeof word);
+  return word;
 }
 
 }  // namespace
 
-void WritePositions(const std::vector<Run>& runs, size_t most, std::vector<uint8_t>* out) {
-  std::vector<Run> block;
+void WritePositions(RunSpan runs, size_t most, ScratchBytes* out) {
+  Mixed block;
   for (Cursor cursor(runs, most); !cursor.done();) {
     if (cursor.IsConstant()) {
       const size_t equal = cursor.Equal();
       out->push_back(static_cast<uint8_t>(kConstant));
-      PutVarint(out, equal);
-      PutVarint(out, cursor.run().skip);
-      PutVarint(out, cursor.run().length);
+      PutNumber(out, equal);
+      PutNumber(out, cursor.run().skip);
+      PutNumber(out, cursor.run().length);
       cursor.Step(equal);
       continue;
     }
     cursor.TakeMixed(&block);
-    WriteMixed(block.data(), block.size(), out);
+    WriteMixed(block, out);
+  }
+}
+
+void PlainPositions(RunSpan runs, size_t most, ScratchBytes* out) {
+  for (const Run& run : runs) {
+    const size_t turns = std::min<size_t>(run.count, most);
+    if (turns == 0) return;
+    const size_t start = out->size();
+    PutNumber(out, run.skip);
+    PutNumber(out, run.length);
+    const size_t pair = out->size() - start;
+    out->resize(start + turns * pair);
+    // What is there is doubled until it is all.
+    uint8_t* const from = out->data() + start;
+    for (size_t made = pair; made < turns * pair;) {
+      const size_t more = std::min(made, turns * pair - made);
+      memcpy(from + made, from, more);
+      made += more;
+    }
+    most -= turns;
   }
 }
 
@@ -181,6 +237,13 @@ bool PositionReader::Fail() {
 }
 
 void PositionReader::Refill() {
+  if (end_ - at_ >= 8) {
+    // As many whole bytes as fit. Bits of a byte that does not fit are set again, alike, when it is taken.
+    bits_ |= Word(at_) << bit_count_;
+    at_ += (63 - bit_count_) / 8;
+    bit_count_ |= 56;
+    return;
+  }
   while (bit_count_ <= 56 && at_ != end_) {
     bits_ |= static_cast<uint64_t>(*at_++) << bit_count_;
     bit_count_ += 8;
@@ -196,15 +259,20 @@ bool PositionReader::Bits(unsigned count, uint64_t* value) {
   return true;
 }
 
-bool PositionReader::Number(unsigned k, uint64_t* value) {
-  if (bit_count_ < kEscapeOnes + 1) Refill();
+inline bool PositionReader::Number(unsigned k, uint64_t* value) {
+  if (bit_count_ < kEscapeOnes + kEscapeBits) Refill();
   const uint64_t zeros = ~bits_;
   const unsigned ones =
       std::min<unsigned>(zeros == 0 ? 64 : static_cast<unsigned>(__builtin_ctzll(zeros)), kEscapeOnes);
-  uint64_t unary;
-  if (ones == kEscapeOnes) return Bits(kEscapeOnes, &unary) && Bits(kEscapeBits, value);
-  if (!Bits(ones + 1, &unary) || !Bits(k, value)) return false;
-  *value |= uint64_t{ones} << k;
+  if (ones == kEscapeOnes) {
+    uint64_t unary;
+    return Bits(kEscapeOnes, &unary) && Bits(kEscapeBits, value);
+  }
+  const unsigned all = ones + 1 + k;
+  if (bit_count_ < all) return Fail();
+  *value = (bits_ >> (ones + 1) & ((uint64_t{1} << k) - 1)) | uint64_t{ones} << k;
+  bits_ >>= all;
+  bit_count_ -= all;
   return true;
 }
 
@@ -223,7 +291,7 @@ bool PositionReader::OpenBlock() {
   if (mode == nullptr || *mode > kRuns || !reader.Varint(&in_block_)) return Fail();
   mode_ = *mode;
   // Every item covers a byte at least.
-  if (in_block_ == 0 || in_block_ > left_) return Fail();
+  if (in_block_ == 0 || in_block_ > bounds_.left()) return Fail();
   if (mode_ == kConstant) {
     if (!reader.Varint(&skip_) || !reader.Varint(&length_)) return Fail();
   } else {
@@ -237,27 +305,44 @@ bool PositionReader::OpenBlock() {
   return true;
 }
 
-bool PositionReader::Next(uint64_t* position, uint64_t* length) {
-  if (!good_ || left_ == 0) return false;
+bool PositionReader::Next(Stretch* stretch) {
+  if (!good_ || bounds_.left() == 0) return false;
   if (in_block_ == 0 && !OpenBlock()) return false;
-  uint64_t skip = skip_, covered = length_;
-  if (mode_ != kConstant) {
-    if (!Number(skip_bits_, &skip)) return false;
-    covered = 1;
-    if (mode_ == kRuns) {
-      if (!Number(length_bits_, &covered)) return false;
-      ++covered;
-    }
+  if (mode_ == kConstant) {
+    const uint64_t count = in_block_;
+    in_block_ = 0;
+    return bounds_.Place(skip_, length_, count, stretch) || Fail();
   }
-  if (covered == 0 || covered > left_ || skip > room_ || covered > room_ - skip) return Fail();
-  position_ += skip;
-  *position = position_;
-  *length = covered;
-  position_ += covered;
-  room_ -= skip + covered;
-  left_ -= covered;
+  uint64_t skip, extra = 0;
+  if (!Number(skip_bits_, &skip)) return false;
+  if (mode_ == kRuns && !Number(length_bits_, &extra)) return false;
+  if (!bounds_.Place(skip, extra + 1, 1, stretch)) return Fail();
   --in_block_;
   return in_block_ > 0 || CloseBlock();
+}
+
+bool PlainReader::Next(Stretch* stretch) {
+  if (!good_ || bounds_.left() == 0) return false;
+  // A pair of single bytes that comes again and again is read as one.
+  const size_t left = static_cast<size_t>(end_ - at_);
+  uint64_t skip, length, count = 1;
+  if (left >= 2 && (at_[0] | at_[1]) < 128) {
+    skip = at_[0];
+    length = at_[1];
+    const uint64_t same = (uint64_t{at_[1]} << 8 | at_[0]) * 0x0001000100010001u;
+    size_t pairs = 1;
+    while (2 * pairs + 8 <= left && Word(at_ + 2 * pairs) == same) pairs += 4;
+    while (2 * pairs + 2 <= left && at_[2 * pairs] == at_[0] && at_[2 * pairs + 1] == at_[1]) ++pairs;
+    count = pairs;
+    at_ += 2 * pairs;
+  } else {
+    Reader reader(at_, left);
+    good_ = reader.Varint(&skip) && reader.Varint(&length);
+    if (!good_) return false;
+    at_ = end_ - reader.left();
+  }
+  good_ = bounds_.Place(skip, length, count, stretch);
+  return good_;
 }
 
 }  // namespace dk::sparse

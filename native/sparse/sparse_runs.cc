@@ -1,100 +1,82 @@
 #include "sparse/sparse_runs.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "xor/xor_scan.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace dk::sparse {
 namespace {
 
-constexpr size_t kBlock = 64;
+// Stands for a source that has ended; never written.
+uint8_t g_zeros[RunList::kCompareMax];
 
-uint64_t Load(const uint8_t* at) {
-  uint64_t word;
-  memcpy(&word, at, sizeof word);
-  return word;
+// For each skip the mask of single bytes that far apart, from the first bit on.
+constexpr std::array<uint64_t, kBlock> Combs() {
+  std::array<uint64_t, kBlock> combs = {};
+  for (size_t skip = 1; skip < kBlock; ++skip) {
+    for (size_t bit = 0; bit < kBlock; bit += skip + 1) combs[skip] |= uint64_t{1} << bit;
+  }
+  return combs;
 }
-
-// One bit per byte that differs.
-uint64_t MaskPortable(const uint8_t* a, const uint8_t* b) {
-  uint64_t mask = 0;
-  for (unsigned word = 0; word < 8; ++word) {
-    uint64_t x = Load(a + 8 * word) ^ Load(b + 8 * word);
-    if (x == 0) continue;
-    x |= x >> 4;
-    x |= x >> 2;
-    x |= x >> 1;
-    x &= 0x0101010101010101u;
-    // Gathers the lowest bits of the eight bytes in the top byte.
-    mask |= (x * 0x0102040810204080u >> 56) << (8 * word);
-  }
-  return mask;
-}
-
-#if defined(__x86_64__)
-struct MaskAvx2 {
-  __attribute__((target("avx2"))) uint64_t operator()(const uint8_t* a, const uint8_t* b) const {
-    return Half(a, b) | static_cast<uint64_t>(Half(a + 32, b + 32)) << 32;
-  }
-  __attribute__((target("avx2"))) static uint32_t Half(const uint8_t* a, const uint8_t* b) {
-    const __m256i equal = _mm256_cmpeq_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)),
-                                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
-    return static_cast<uint32_t>(~_mm256_movemask_epi8(equal));
-  }
-};
-
-struct MaskAvx512 {
-  __attribute__((target("avx512f,avx512bw"))) uint64_t operator()(const uint8_t* a, const uint8_t* b) const {
-    return _mm512_cmpneq_epi8_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
-  }
-};
-#endif
-
-const uint8_t kZeros[kBlock] = {};
+constexpr std::array<uint64_t, kBlock> kCombs = Combs();
 
 }  // namespace
 
 inline void RunList::Push(uint32_t skip, uint32_t length) {
   ++count_;
-  if (!runs_.empty() && runs_.back().skip == skip && runs_.back().length == length)
-    ++runs_.back().count;
+  if (used_ > 0 && runs_[used_ - 1].skip == skip && runs_[used_ - 1].length == length)
+    ++runs_[used_ - 1].count;
   else
-    runs_.push_back({skip, length, 1});
+    runs_[used_++] = {skip, length, 1};
 }
 
 inline void RunList::Add(size_t start, size_t length) {
   changed_ += length;
   const size_t gap = start - end_;
   end_ = start + length;
-  if (gap >= gap_min_ || runs_.empty()) {
+  if (gap >= gap_min_ || used_ == 0) {
     Push(static_cast<uint32_t>(gap), static_cast<uint32_t>(length));
     return;
   }
   // The equal bytes in between count as changed; two runs that touch are one run in any case.
   changed_ += gap;
-  const Run last = runs_.back();
+  const Run last = runs_[used_ - 1];
   if (last.count > 1)
-    --runs_.back().count;
+    --runs_[used_ - 1].count;
   else
-    runs_.pop_back();
+    --used_;
   --count_;
   Push(last.skip, static_cast<uint32_t>(last.length + gap + length));
 }
 
+// Single bytes at the distance of the ones before: nothing is looked at but whether it goes on so.
+inline bool RunList::Continues(uint64_t mask, size_t base) {
+  if (used_ == 0 || gap_min_ != 1) return false;
+  Run& last = runs_[used_ - 1];
+  const size_t next = end_ + last.skip;
+  if (last.length != 1 || last.skip == 0 || last.skip >= kBlock || next < base || next >= base + kBlock) return false;
+  if (mask != kCombs[last.skip] << (next - base)) return false;
+  const unsigned bits = static_cast<unsigned>(__builtin_popcountll(mask));
+  last.count += bits;
+  count_ += bits;
+  changed_ += bits;
+  end_ = base + kBlock - static_cast<unsigned>(__builtin_clzll(mask));
+  return true;
+}
+
 inline void RunList::Bits(uint64_t mask, size_t base) {
   // Scattered bytes: every run is one byte, and none touches the run before.
-  if (gap_min_ == 1 && (mask & (mask << 1)) == 0 && ((mask & 1) == 0 || end_ != base || runs_.empty())) {
+  if (gap_min_ == 1 && (mask & (mask << 1)) == 0 && ((mask & 1) == 0 || end_ != base || used_ == 0)) {
+    size_t end = end_;
     for (; mask != 0; mask &= mask - 1) {
       const size_t start = base + static_cast<unsigned>(__builtin_ctzll(mask));
-      Push(static_cast<uint32_t>(start - end_), 1);
-      end_ = start + 1;
+      Push(static_cast<uint32_t>(start - end), 1);
+      end = start + 1;
       ++changed_;
     }
+    end_ = end;
     return;
   }
   while (mask != 0) {
@@ -107,54 +89,37 @@ inline void RunList::Bits(uint64_t mask, size_t base) {
   }
 }
 
-template <typename Mask>
-__attribute__((always_inline)) inline void RunList::CompareBy(const Mask& mask_of, const uint8_t* source,
-                                                              const uint8_t* target, size_t base, size_t length) {
-  for (size_t i = 0; i < length;) {
-    // Long equal stretches go by at the speed of memory.
-    i += source ? xordelta::EqualPrefix(source + i, target + i, length - i)
-                : xordelta::ZeroPrefix(target + i, length - i);
-    // Then masks, until a block is equal again.
-    for (; i + kBlock <= length; i += kBlock) {
-      const uint64_t mask = mask_of(source ? source + i : kZeros, target + i);
-      if (mask == 0) break;
-      Bits(mask, base + i);
-    }
-    if (i + kBlock > length) {
-      for (; i < length; ++i) {
-        if (target[i] != (source ? source[i] : 0)) Add(base + i, 1);
-      }
-    }
-  }
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) void RunList::CompareAvx2(const uint8_t* source, const uint8_t* target, size_t base,
-                                                          size_t length) {
-  CompareBy(MaskAvx2{}, source, target, base, length);
-}
-
-__attribute__((target("avx512f,avx512bw"))) void RunList::CompareAvx512(const uint8_t* source, const uint8_t* target,
-                                                                        size_t base, size_t length) {
-  CompareBy(MaskAvx512{}, source, target, base, length);
-}
-#endif
-
-bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, Simd simd) {
+void RunList::Blocks(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks) {
+  uint64_t masks[kCompareMax / kBlock];
+  kernels_.masks(source, target, blocks, masks);
   const size_t before = changed_;
-#if defined(__x86_64__)
-  const Simd level = std::min(simd, CpuSimd());
-  if (level >= Simd::kAvx512)
-    CompareAvx512(source, target, base, length);
-  else if (level >= Simd::kAvx2)
-    CompareAvx2(source, target, base, length);
-  else
-    CompareBy(MaskPortable, source, target, base, length);
-#else
-  static_cast<void>(simd);
-  CompareBy(MaskPortable, source, target, base, length);
-#endif
-  return changed_ != before;
+  for (size_t block = 0; block < blocks; ++block) {
+    const uint64_t mask = masks[block];
+    const size_t at = base + block * kBlock;
+    if (mask != 0 && !Continues(mask, at)) Bits(mask, at);
+  }
+  if (sink_ != nullptr && changed_ != before) sink_->Take(source, target, masks, blocks, changed_ - before);
+}
+
+bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length) {
+  const uint8_t* from = source == nullptr ? g_zeros : source;
+  // Long equal stretches go by at the speed of memory.
+  const size_t same = xordelta::EqualPrefix(from, target, length);
+  if (same == length) return false;
+  // At most every other byte begins a run.
+  const size_t room = used_ + length / 2 + 1;
+  if (runs_.size() < room) runs_.resize(std::max(room, 2 * runs_.size()));
+  const size_t first = same / kBlock * kBlock;
+  const size_t whole = length / kBlock * kBlock;
+  if (first < whole) Blocks(from + first, target + first, base + first, (whole - first) / kBlock);
+  if (whole < length) {
+    // A block of its own, equal beyond the end.
+    uint8_t last[2][kBlock] = {};
+    memcpy(last[0], from + whole, length - whole);
+    memcpy(last[1], target + whole, length - whole);
+    Blocks(last[0], last[1], base + whole, 1);
+  }
+  return true;
 }
 
 }  // namespace dk::sparse

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "common/byte_span.h"
-#include "common/cpu.h"
+#include "common/memory_pool.h"
+#include "sparse/sparse_masks.h"
 
 namespace dk::sparse {
 
@@ -17,32 +18,55 @@ struct Run {
   uint32_t count;   // at least 1
 };
 
+struct RunSpan {
+  const Run* data;
+  size_t size;
+
+  const Run* begin() const { return data; }
+  const Run* end() const { return data + size; }
+  const Run& operator[](size_t i) const { return data[i]; }
+};
+
+// Takes the bytes that differ while they are in the cache.
+class ValueSink {
+ public:
+  virtual ~ValueSink() = default;
+  // As GatherBlocks; `changed` of their bytes differ.
+  virtual void Take(const uint8_t* source, const uint8_t* target, const uint64_t* masks, size_t blocks,
+                    size_t changed) = 0;
+};
+
 // Collects runs in ascending order.
 class RunList {
  public:
-  // Runs closer than `gap_min` become one.
-  explicit RunList(size_t gap_min) : gap_min_(gap_min) {}
+  // The longest stretch that one Compare takes.
+  static constexpr size_t kCompareMax = 65536;
+
+  // Runs closer than `gap_min` become one. With 1 the runs are exact, and `sink`, if any, gets their bytes.
+  RunList(size_t gap_min, Simd simd, ValueSink* sink)
+      : gap_min_(gap_min), kernels_(MaskKernelsFor(simd)), sink_(sink) {}
 
   // Appends the runs of [base, base + length) of the target; `source` is nullptr where the source has ended and
   // counts as zeros. Returns whether there were any.
-  bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, Simd simd);
+  bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
 
-  const std::vector<Run>& runs() const { return runs_; }
+  RunSpan runs() const { return {runs_.data(), used_}; }
   // Runs, each for itself.
   size_t count() const { return count_; }
   size_t changed() const { return changed_; }
 
  private:
-  template <typename Mask>
-  void CompareBy(const Mask& mask_of, const uint8_t* source, const uint8_t* target, size_t base, size_t length);
-  void CompareAvx2(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
-  void CompareAvx512(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
+  void Blocks(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks);
   void Push(uint32_t skip, uint32_t length);
   void Add(size_t start, size_t length);
+  bool Continues(uint64_t mask, size_t base);
   void Bits(uint64_t mask, size_t base);
 
   const size_t gap_min_;
-  std::vector<Run> runs_;
+  const MaskKernels kernels_;
+  ValueSink* const sink_;
+  std::vector<Run, PoolAllocator<Run>> runs_;  // with room ahead
+  size_t used_ = 0;
   size_t count_ = 0;
   size_t end_ = 0;  // of the last run
   size_t changed_ = 0;

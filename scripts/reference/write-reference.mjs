@@ -85,6 +85,7 @@ const ENGINE_TYPES = [
   'FilePieces',
   'FileScan',
   'FileWriter',
+  'CopiedDigest',
   'GroupDigest',
   'PlaceBatch',
   'SliceBatch',

@@ -11,7 +11,9 @@ import { type KeptBaseline, storedReference } from './stored-reference.js';
 
 /** Takes the segments of a state that becomes a baseline. */
 export interface StateTaker {
-  append(segment: Uint8Array, groups: Uint8Array): Promise<void>;
+  /** Whether it makes a copy of each segment, which may as well be handed in. */
+  readonly copies: boolean;
+  append(segment: Uint8Array, groups: Uint8Array, copy?: Buffer): Promise<void>;
   finish(digest: Buffer): Promise<void>;
   abandon(): Promise<void>;
 }
@@ -74,14 +76,15 @@ export class DecoderBaselines {
 
   async take(head: StateHead): Promise<StateTaker> {
     const { key, baselineId: id = 0, segmentBytes, stateBytes } = head;
-    const { memoryBytesMax, clock } = this.#settings;
+    const { memoryBytesMax, clock, engine } = this.#settings;
     this.#uses.used(key, clock.steadyMs());
-    const copy = new ReferenceCopy({ segmentBytes, stateBytes, bytesMax: memoryBytesMax });
+    const copy = new ReferenceCopy({ engine, segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Only full states go to the store: every state of a `previous` chain would be a commit of its own.
     const writer = head.source === undefined ? await this.#kept.begin(key) : undefined;
     return {
-      append: async (segment, groups) => {
-        await copy.append(segment, groups, false);
+      copies: copy.apart,
+      append: async (segment, groups, made) => {
+        await copy.append(segment, groups, { owned: false, copy: made });
         await writer?.write(segment);
       },
       finish: async (digest) => {

@@ -10,7 +10,11 @@ import { type KeptBaseline, storedReference } from './stored-reference.js';
 
 /** Takes the segments of a state that becomes a baseline. */
 export interface BaselineTaker {
-  append(segment: Uint8Array, groups: Uint8Array, owned: boolean): Promise<void>;
+  append(
+    segment: Uint8Array,
+    groups: Uint8Array,
+    from: { readonly owned: boolean; readonly copy: Buffer | undefined },
+  ): Promise<void>;
   /** Puts it into the place of the key's older one. */
   finish(id: number, digest: Buffer): Promise<void>;
   abandon(): Promise<void>;
@@ -117,12 +121,12 @@ export class EncoderBaselines {
     const { segmentBytes, memoryBytesMax, clock, keep, engine } = this.#settings;
     const hashes: Buffer[] = [];
     let bytes = 0;
-    const copy = new ReferenceCopy({ segmentBytes, stateBytes, bytesMax: memoryBytesMax });
+    const copy = new ReferenceCopy({ engine, segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Every state of a `previous` chain would be a commit of its own: only its start goes to the store.
     const writer = chain === undefined ? await this.#stored.begin(key) : undefined;
     return {
-      append: async (segment, groups, owned) => {
-        if (keep === 'copy') await copy.append(segment, groups, owned);
+      append: async (segment, groups, from) => {
+        if (keep === 'copy') await copy.append(segment, groups, from);
         else hashes.push(await engine.pageHashes(segment, this.pageSeed));
         bytes += segment.length;
         await writer?.write(segment);

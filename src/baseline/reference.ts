@@ -1,5 +1,6 @@
 /** States that later messages refer to, as an encoder or a decoder keeps them. */
 import { joinBytes } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
 import { copyInTurns } from './copy-in-turns.js';
 
 export interface Reference {
@@ -80,6 +81,7 @@ export function pageReference(
 
 /** Copies a state while it goes by, unless it turns out longer than `bytesMax`. */
 export class ReferenceCopy {
+  readonly #engine: Engine;
   readonly #segmentBytes: number;
   readonly #bytesMax: number;
   readonly #room: Buffer | undefined;
@@ -89,10 +91,12 @@ export class ReferenceCopy {
   #gone = false;
 
   constructor(options: {
+    readonly engine: Engine;
     readonly segmentBytes: number;
     readonly stateBytes: number | undefined;
     readonly bytesMax: number;
   }) {
+    this.#engine = options.engine;
     this.#segmentBytes = options.segmentBytes;
     this.#bytesMax = options.bytesMax;
     if (options.stateBytes !== undefined) {
@@ -102,8 +106,17 @@ export class ReferenceCopy {
     }
   }
 
-  /** @param owned nobody else will change these bytes, so that they need no copy */
-  async append(segment: Uint8Array, groups: Uint8Array, owned: boolean): Promise<void> {
+  /** Whether each segment is copied into memory of its own. */
+  get apart(): boolean {
+    return this.#room === undefined && !this.#gone;
+  }
+
+  /** @param from `owned`: nobody else will change these bytes, so that they need no copy. `copy`: one that was made already */
+  async append(
+    segment: Uint8Array,
+    groups: Uint8Array,
+    from: { readonly owned: boolean; readonly copy: Buffer | undefined },
+  ): Promise<void> {
     if (this.#gone) return;
     if (this.#bytes + segment.length > this.#bytesMax) {
       this.#gone = true;
@@ -114,11 +127,11 @@ export class ReferenceCopy {
     this.#groups.push(groups);
     const at = this.#bytes;
     this.#bytes += segment.length;
-    if (owned && this.#room === undefined) {
-      this.#pieces.push(segment);
+    if (this.#room === undefined) {
+      this.#pieces.push(from.owned ? segment : (from.copy ?? (await this.#engine.copyBytes(segment))));
       return;
     }
-    const copy = this.#room?.subarray(at, at + segment.length) ?? Buffer.allocUnsafeSlow(segment.length);
+    const copy = this.#room.subarray(at, at + segment.length);
     this.#pieces.push(copy);
     await copyInTurns(copy, segment);
   }

@@ -1,7 +1,6 @@
 /** One segment back from its payload. */
 import { DiffKeeperError } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
-import { ownCopy } from './copy-in-turns.js';
+import type { CopiedDigest, Engine, HashAlgo } from '../engine/engine.js';
 import type { Reference } from './reference.js';
 import { type Digested, stateEngineByNumber } from './state-engines.js';
 import { corruptState, type StateSegment } from './state-message.js';
@@ -21,6 +20,13 @@ async function sourceOf(segment: StateSegment, source: Reference | undefined): P
   return bytes;
 }
 
+/** @property copy of the bytes, where it was wanted and came along */
+export interface DecodedSegment extends Digested {
+  readonly target: Uint8Array;
+  readonly name: StateEngineName;
+  readonly copy?: Buffer;
+}
+
 /** The bytes are the caller's own. Throws DK_CORRUPT_DELTA, DK_UNSUPPORTED. */
 export async function decodeSegment(
   engine: Engine,
@@ -29,8 +35,10 @@ export async function decodeSegment(
     readonly segment: StateSegment;
     readonly source: Reference | undefined;
     readonly dictionary: Uint8Array | undefined;
+    /** A copy of the bytes is wanted, too. */
+    readonly copies: boolean;
   },
-): Promise<Digested & { readonly target: Uint8Array; readonly name: StateEngineName }> {
+): Promise<DecodedSegment> {
   const { segment, dictionary } = job;
   const decoder = stateEngineByNumber(segment.engine);
   if (decoder.reads === 'nothing' && segment.sourceBytes > 0) throw corruptState('a segment reads without need');
@@ -44,12 +52,15 @@ export async function decodeSegment(
     ...(wanted ? { groups: job.source?.groups(segment.sourceOffset, segment.sourceBytes) ?? NO_BYTES } : {}),
   });
   if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);
+  if (digested !== undefined) return { target: made, name: decoder.name, ...digested };
+  const raw = decoder.name === 'raw';
+  const { copy, ...found } = await digestOf(engine, job.hashAlgo, made, raw || job.copies);
   // Raw gives a view of the message, which belongs to whoever sent it here.
-  const target = decoder.name === 'raw' ? await ownCopy(made) : made;
-  return { target, name: decoder.name, ...(digested ?? (await digestOf(engine, job.hashAlgo, target))) };
+  if (raw) return { target: copy ?? (await engine.copyBytes(made)), name: decoder.name, ...found };
+  return { target: made, name: decoder.name, ...found, ...(copy === undefined ? {} : { copy }) };
 }
 
-async function digestOf(engine: Engine, hashAlgo: HashAlgo, target: Uint8Array): Promise<Digested> {
-  if (hashAlgo === 'blake3') return engine.groupDigest(target);
-  return { digest: await engine.digestAsync(hashAlgo, target), groups: Buffer.alloc(0) };
+async function digestOf(engine: Engine, hashAlgo: HashAlgo, bytes: Uint8Array, copies: boolean): Promise<CopiedDigest> {
+  if (hashAlgo === 'blake3') return engine.groupDigest(bytes, copies);
+  return { digest: await engine.digestAsync(hashAlgo, bytes), groups: Buffer.alloc(0) };
 }

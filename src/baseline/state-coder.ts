@@ -130,7 +130,8 @@ export class StateCoder {
       const carried = new Set<number>();
       yield writer.head();
       for (let next: IteratorResult<ReadySegment> = first; !next.done; next = await segments.next()) {
-        await taker?.append(next.value.target, next.value.groups, plan.input.owned);
+        const { target, groups, copy } = next.value;
+        await taker?.append(target, groups, { owned: plan.input.owned, copy });
         this.#offer(plan, next.value);
         const dictionary = this.#unsent(plan, carried, next.value.coded.dictionaryId);
         if (dictionary) yield writer.dictionary(dictionary.id, dictionary.bytes);

@@ -1,6 +1,6 @@
 /** Turns messages back into states, verified, or says what it lacks. */
 import { constants } from 'node:buffer';
-import { DiffKeeperError } from '../core/core.js';
+import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { copyInTurns } from './copy-in-turns.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
@@ -27,6 +27,7 @@ export class StateDecoder {
   constructor(options: StateDecoderOptions = {}) {
     this.#settings = decoderSettings(options);
     this.#baselines = new DecoderBaselines(this.#settings);
+    this.#settings.engine.holdSpareMemory(LIMITS.spareMemoryBytes);
     this.#timer = setInterval(() => this.prune(), Math.min(this.#settings.pruneIntervalMs, 2 ** 31 - 1));
     this.#timer.unref();
   }
@@ -108,6 +109,7 @@ export class StateDecoder {
     clearInterval(this.#timer);
     await this.#queue.idle();
     await this.#baselines.clear();
+    this.#settings.engine.releaseSpareMemory();
   }
 
   async *#states(
@@ -138,7 +140,8 @@ export class StateDecoder {
           const { dictionaryId: id } = segment;
           const dictionary = id === 0 ? undefined : (dictionaries.get(id) ?? this.#baselines.dictionary(head, id));
           const started = clock.steadyMs();
-          const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo: head.hashAlgo });
+          const copies = taker?.copies ?? false;
+          const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo: head.hashAlgo, copies });
           ms += clock.steadyMs() - started;
           const { digest } = made;
           if (segment.digest && !segment.digest.equals(digest)) throw otherBytes(head.key, segment.digest, digest);
@@ -146,7 +149,7 @@ export class StateDecoder {
           stateBytes += made.target.length;
           engines.set(made.name, (engines.get(made.name) ?? 0) + made.target.length);
           dictionaryId ||= segment.dictionaryId;
-          await taker?.append(made.target, made.groups);
+          await taker?.append(made.target, made.groups, made.copy);
           // The digest of the only segment is that of the state, at the end.
           if (segment.digest) yield made.target;
           else unverified = made.target;

@@ -1,5 +1,6 @@
 /** Turns states into messages: full ones that set up a baseline, deltas against it in between. */
-import { DiffKeeperError, Semaphore } from '../core/core.js';
+import { DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
 import { encodedState } from './encoded-state.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { StateCoder } from './state-coder.js';
@@ -10,6 +11,7 @@ import type { EncodedState, StateEncoderOptions, StateFacts, StateInput } from '
 /** Made for many keys at once; states of one key are encoded in the order of the calls. */
 export class StateEncoder {
   readonly #coder: StateCoder;
+  readonly #engine: Engine;
   readonly #queue = new KeyedQueue();
   readonly #turns: Semaphore;
   readonly #timer: NodeJS.Timeout;
@@ -19,6 +21,8 @@ export class StateEncoder {
   constructor(options: StateEncoderOptions = {}) {
     const settings = encoderSettings(options);
     this.#coder = new StateCoder(settings);
+    this.#engine = settings.engine;
+    this.#engine.holdSpareMemory(LIMITS.spareMemoryBytes);
     this.#turns = new Semaphore(settings.statesAtOnce);
     this.#timer = setInterval(() => this.prune(), Math.min(settings.pruneIntervalMs, 2 ** 31 - 1));
     this.#timer.unref();
@@ -108,6 +112,7 @@ export class StateEncoder {
     clearInterval(this.#timer);
     await this.#queue.idle();
     await this.#coder.clear();
+    this.#engine.releaseSpareMemory();
   }
 
   #checkOpen(): void {

@@ -54,26 +54,31 @@ export function headOf(settings: EncoderSettings, plan: Plan, facts: Partial<Sta
 export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenerator<ReadySegment> {
   const { settings, dictionaries, baselines, counters } = parts;
   const { engine, hashAlgo, segmentBytes, choice, minCompressionRatio, enabled, clock } = settings;
+  const copies = copiesAlong(settings, plan);
   let offset = 0;
   for await (const target of plan.input.segments) {
     const started = clock.steadyMs();
-    const segment = await prepareSegment(engine, hashAlgo, {
-      target,
-      offset,
-      segmentBytes,
-      source: plan.source?.reference,
-      choice,
-      level: plan.level,
-      minRatio: minCompressionRatio,
-      dictionary: dictionaries.current(plan.keyClass),
-      pageSeed: baselines.pageSeed,
-      digested:
-        hashAlgo === 'blake3' &&
-        plan.source !== undefined &&
-        plan.source.reference.pages === undefined &&
-        (choice === 'auto' || choice === 'sparse'),
-      plain: !enabled,
-    });
+    const segment = await prepareSegment(
+      engine,
+      { hashAlgo, copies },
+      {
+        target,
+        offset,
+        segmentBytes,
+        source: plan.source?.reference,
+        choice,
+        level: plan.level,
+        minRatio: minCompressionRatio,
+        dictionary: dictionaries.current(plan.keyClass),
+        pageSeed: baselines.pageSeed,
+        digested:
+          hashAlgo === 'blake3' &&
+          plan.source !== undefined &&
+          plan.source.reference.pages === undefined &&
+          (choice === 'auto' || choice === 'sparse'),
+        plain: !enabled,
+      },
+    );
     plan.codingMs += clock.steadyMs() - started;
     offset += target.length;
     counters.segment(segment.coded.engine.name, {
@@ -82,4 +87,11 @@ export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenera
     });
     yield segment;
   }
+}
+
+/** Whether the only segment of a state is certain to be copied as a baseline. */
+function copiesAlong({ enabled, keep, segmentBytes, memoryBytesMax }: EncoderSettings, plan: Plan): boolean {
+  const { stateBytes = Number.POSITIVE_INFINITY, owned } = plan.input;
+  const full = enabled && keep === 'copy' && plan.source === undefined;
+  return full && !owned && stateBytes <= Math.min(segmentBytes, memoryBytesMax);
 }

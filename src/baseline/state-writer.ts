@@ -11,16 +11,22 @@ export interface ReadySegment {
   /** BLAKE3 group values; empty for other digests. */
   readonly groups: Uint8Array;
   readonly coded: CodedSegment;
+  /** Of the target, where one was wanted. */
+  readonly copy?: Buffer;
 }
 
 const NO_BYTES = new Uint8Array(0);
 
-/** Digest and code of a segment, in one pass over the bytes where an engine can, else side by side on the engine's threads. */
+/**
+ * Digest and code of a segment, in one pass over the bytes where an engine can, else side by side on the engine's threads.
+ * @param how `copies`: the target is going to be copied, which costs least while it is hashed
+ */
 export async function prepareSegment(
   engine: Engine,
-  hashAlgo: StateHead['hashAlgo'],
+  how: { readonly hashAlgo: StateHead['hashAlgo']; readonly copies: boolean },
   task: SegmentTask,
 ): Promise<ReadySegment> {
+  const { hashAlgo, copies } = how;
   const { target } = task;
   if (hashAlgo !== 'blake3') {
     const [digest, coded] = await Promise.all([engine.digestAsync(hashAlgo, target), encodeSegment(engine, task)]);
@@ -30,7 +36,7 @@ export async function prepareSegment(
     const coded = await encodeSegment(engine, task);
     return { target, coded, ...(coded.digested ?? (await engine.groupDigest(target))) };
   }
-  const [digested, coded] = await Promise.all([engine.groupDigest(target), encodeSegment(engine, task)]);
+  const [digested, coded] = await Promise.all([engine.groupDigest(target, copies), encodeSegment(engine, task)]);
   return { target, coded, ...digested };
 }
 

@@ -33,6 +33,8 @@ export const LIMITS = {
   groupBytes: 65536,
   /** Bytes of blobs kept decoded. */
   blobCacheBytes: 16 << 20,
+  /** Memory of large states that is kept to be used again while an encoder or a decoder of states is open. */
+  spareMemoryBytes: 256 << 20,
   /** Bytes handled in one native batch. */
   batchBytes: 8 << 20,
   /** Files in one native batch. */

@@ -24,9 +24,20 @@ export function guardStates(inner: Engine): StateVerbs {
       if (groups !== undefined) checkBytes(groups, 'groups');
       return inner.sparsePatch(source, payload, targetBytes, groups);
     },
-    async groupDigest(data) {
+    async groupDigest(data, copy) {
       checkBytes(data, 'data');
-      return inner.groupDigest(data);
+      return inner.groupDigest(data, copy);
+    },
+    async copyBytes(data) {
+      checkBytes(data, 'data');
+      return inner.copyBytes(data);
+    },
+    holdSpareMemory(bytesMax) {
+      checkInteger(bytesMax, 'bytesMax', 0, BYTES_MAX);
+      inner.holdSpareMemory(bytesMax);
+    },
+    releaseSpareMemory() {
+      inner.releaseSpareMemory();
     },
     async pageHashes(data, seed) {
       checkBytes(data, 'data');

@@ -5,6 +5,7 @@
 
 import type {
   CompressOptions,
+  CopiedDigest,
   CutOptions,
   DecodeBatch,
   DecodedBatch,
@@ -93,7 +94,10 @@ export interface RawAddon {
     targetBytes: number,
     groups?: Uint8Array,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
-  groupDigest(data: Uint8Array): Promise<GroupDigest>;
+  groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
+  copyBytes(data: Uint8Array): Promise<Buffer>;
+  holdSpareMemory(bytesMax: number): void;
+  releaseSpareMemory(): void;
   pageHashes(data: Uint8Array, seed: Uint8Array): Promise<Buffer>;
   trainDictionary(samples: Uint8Array, lengths: Uint32Array, bytesMax: number): Promise<Buffer>;
   bsdiffDiff(source: Uint8Array, target: Uint8Array, windowBytes?: number): Promise<Buffer>;
@@ -187,6 +191,9 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'sparseDiff',
   'sparsePatch',
   'groupDigest',
+  'copyBytes',
+  'holdSpareMemory',
+  'releaseSpareMemory',
   'pageHashes',
   'trainDictionary',
   'bsdiffDiff',

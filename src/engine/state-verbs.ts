@@ -7,6 +7,11 @@ export interface GroupDigest {
   readonly groups: Buffer;
 }
 
+export interface CopiedDigest extends GroupDigest {
+  /** The bytes themselves, when a copy was asked for. */
+  readonly copy?: Buffer;
+}
+
 export interface SparseDelta extends GroupDigest {
   readonly payload: Buffer;
 }
@@ -25,8 +30,17 @@ export interface StateVerbs {
     targetBytes: number,
     groups?: Uint8Array,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
-  /** BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap. */
-  groupDigest(data: Uint8Array): Promise<GroupDigest>;
+  /** BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap; with `copy` one is made on the way. */
+  groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
+  /** A copy that nobody else holds, made off this thread where the engine can. */
+  copyBytes(data: Uint8Array): Promise<Buffer>;
+  /**
+   * Large results are made in memory that is used again from now on: up to `bytesMax` bytes (of the process, by its last
+   * caller) are kept when they are collected, until they lie idle for some seconds. One `releaseSpareMemory` for each.
+   */
+  holdSpareMemory(bytesMax: number): void;
+  /** After the last one nothing is kept. */
+  releaseSpareMemory(): void;
   /** XXH3-128 of every 4 KiB page (the last may be shorter), 16 bytes each, seeded with the XXH3-64 of 16 bytes. */
   pageHashes(data: Uint8Array, seed: Uint8Array): Promise<Buffer>;
   /** Raw-content dictionary of at most `bytesMax` bytes from samples of one kind; of little use when they share nothing. */

@@ -36,6 +36,17 @@ const DEFAULT_LEVEL = 3;
 /** Exact versions that package.json pins; a test holds the two together. */
 const TWIN_VERSIONS = { 'zstd-wasm': '0.0.27', 'hash-wasm': '4.13.0' };
 
+/** The collector's memory is all there is. */
+const twinMemory: Pick<Engine, 'groupDigest' | 'copyBytes' | 'holdSpareMemory' | 'releaseSpareMemory'> = {
+  async groupDigest(data, copy) {
+    const digested = { digest: await digestLong('blake3', data), groups: Buffer.alloc(0) };
+    return copy ? { ...digested, copy: Buffer.from(data) } : digested;
+  },
+  copyBytes: async (data) => Buffer.from(data),
+  holdSpareMemory: () => undefined,
+  releaseSpareMemory: () => undefined,
+};
+
 /** Those that need nothing prepared. */
 const SIMPLE_VERBS = { ...twinRuns, ...twinTransfers, ...twinWriter };
 
@@ -98,7 +109,7 @@ export function createTwin(fallbackReason?: string): Engine {
       await warmZstd();
       return sparsePatchNow(source, payload, targetBytes, groups);
     },
-    groupDigest: async (data) => ({ digest: await digestLong('blake3', data), groups: Buffer.alloc(0) }),
+    ...twinMemory,
     pageHashes: hashPages,
     trainDictionary: async (samples, lengths, bytesMax) => trainDictionaryNow(samples, lengths, bytesMax),
     bsdiffDiff: async (source, target) => bsdiffDiffNow(source, target),

@@ -44,6 +44,10 @@ function describeSparse(engine: Engine): void {
       scattered(source, 40_000, 2),
       periodic(source, 20),
       periodic(source, 7),
+      // A period that breaks now and then, and one beyond a block.
+      scattered(periodic(source, 11), 40, 3),
+      periodic(source, 64),
+      periodic(source, 65),
       patternBytes(150_000, 5),
       Buffer.alloc(150_000),
     ];
@@ -121,6 +125,26 @@ function describeSparse(engine: Engine): void {
 
 export function describeStates(engine: Engine): void {
   describeSparse(engine);
+
+  it('groupDigest and copyBytes: copies of their own', async () => {
+    for (const length of [0, 1, 5000, 65_536, 65_537, 400_000]) {
+      const data = patternBytes(length, 3);
+      const { digest, copy = Buffer.alloc(9) } = await engine.groupDigest(data, true);
+      const plain = await engine.copyBytes(data);
+      expect([digest.equals(engine.digest('blake3', data)), copy.equals(data), plain.equals(data)]).toEqual([
+        true,
+        true,
+        true,
+      ]);
+      data.fill(0xff);
+      if (length > 1) expect([copy.equals(data), plain.equals(data)]).toEqual([false, false]);
+      expect((await engine.groupDigest(data)).copy).toBeUndefined();
+    }
+    engine.holdSpareMemory(1 << 20);
+    engine.releaseSpareMemory();
+    engine.releaseSpareMemory();
+    expect(() => engine.holdSpareMemory(-1)).toThrow(RangeError);
+  });
 
   it('pageHashes: one value per page, the same for the same page and seed only', async () => {
     const data = Buffer.concat([patternBytes(4096, 1), patternBytes(4096, 1), patternBytes(100, 1)]);

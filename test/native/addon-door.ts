@@ -35,6 +35,18 @@ export interface RawAddon {
     groups?: Uint8Array,
     simd?: string,
   ): Promise<{ readonly payload: Buffer; readonly digest: Buffer; readonly groups: Buffer }>;
+  sparsePatch(
+    source: Uint8Array,
+    payload: Uint8Array,
+    targetBytes: number,
+  ): Promise<{ readonly data: Buffer; readonly digest: Buffer; readonly groups: Buffer }>;
+  groupDigest(data: Uint8Array, copy?: boolean): Promise<{ readonly digest: Buffer; readonly copy?: Buffer }>;
+  copyBytes(data: Uint8Array): Promise<Buffer>;
+  holdSpareMemory(bytesMax: number): void;
+  releaseSpareMemory(): void;
+  /** Bytes kept for the next that wants them, of the whole process. */
+  spareMemory(): number;
+  trimSpareMemory(unusedMs: number): void;
   alignDiff(
     source: Uint8Array,
     target: Uint8Array,
