@@ -38,8 +38,9 @@ export class Figures {
   lastCheckpointMs: number | undefined;
   readonly errorsByCode = new Map<string, number>();
   readonly hooks = new Map<`${HookName} ${HookOutcome}`, number>();
-  recovered: Pick<RecoverReport, 'entries' | 'written' | 'bytes' | 'elapsedMs'> | undefined;
-  recoverFailures = 0;
+  recovered:
+    | (Pick<RecoverReport, 'entries' | 'written' | 'bytes' | 'elapsedMs'> & { readonly damaged: number })
+    | undefined;
   readonly startedMs = Date.now();
   readonly #spreads = Object.fromEntries(SERIES.map((name) => [name, new Spread()])) as Record<SeriesName, Spread>;
   #pending: [SeriesName, number][] = [];
@@ -92,7 +93,7 @@ export class Figures {
 
   recoverDone(report: RecoverReport): void {
     const { entries, written, bytes, elapsedMs } = report;
-    this.recovered = { entries, written, bytes, elapsedMs };
+    this.recovered = { entries, written, bytes, elapsedMs, damaged: report.damaged.length };
     this.sample('recover', elapsedMs);
   }
 

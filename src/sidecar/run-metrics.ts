@@ -142,8 +142,9 @@ export class Metrics {
     this.#count('captured_bytes_total', 'Content read by captures.', () => figures.readBytes);
     this.#count('stored_bytes_total', 'Bytes that captures added to the store.', () => figures.storedBytes);
     set.counters({ name: 'recovery_total', help: 'Recovers at the start, by outcome.' }, ['outcome'], () => [
-      [{ outcome: 'ok' }, figures.recovered ? 1 : 0],
-      [{ outcome: 'failed' }, figures.recoverFailures],
+      // One that fails ends the run, and nobody is left to be asked.
+      [{ outcome: 'ok' }, figures.recovered?.damaged === 0 ? 1 : 0],
+      [{ outcome: 'damaged' }, figures.recovered?.damaged ? 1 : 0],
     ]);
     this.#count('application_restarts_total', 'Restarts of the application.', () => figures.restarts);
     set.counters({ name: 'hook_total', help: 'Commands around checkpoints, by outcome.' }, ['hook', 'outcome'], () =>

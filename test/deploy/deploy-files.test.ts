@@ -118,6 +118,13 @@ describe('compose and Kubernetes', () => {
     expect(new Set(named.map(([, file]) => `./${file}`))).toEqual(new Set([bin.diffkeeper]));
   });
 
+  it('images: each server is told to end by the signal at which it does so at once', () => {
+    const signals = { postgres: 'SIGINT', redis: 'SIGTERM' };
+    for (const [server, signal] of Object.entries(signals)) {
+      expect(readText(`deploy/docker/${server}.Dockerfile`)).toMatch(new RegExp(`^STOPSIGNAL ${signal}$`, 'm'));
+    }
+  });
+
   it('compose: services build from files that are there, volumes are declared', () => {
     const [file] = yaml(readText('deploy/docker/compose.yml'));
     for (const service of Object.values(file?.services ?? {}) as unknown as Json[]) {
@@ -140,6 +147,8 @@ describe('compose and Kubernetes', () => {
     const ports = (container.ports as unknown as Json[]).map(({ name }) => name);
     for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
       expect(ports).toContain(container[probe]?.httpGet?.port);
+      // The default of a second is little for a machine whose disk is busy.
+      expect(Number(container[probe]?.timeoutSeconds)).toBeGreaterThanOrEqual(5);
     }
     const claims = ((set?.spec?.volumeClaimTemplates ?? []) as unknown as Json[]).map(({ metadata }) => metadata?.name);
     const volumes = ((pod?.spec?.volumes ?? []) as unknown as Json[]).map(({ name }) => name);
@@ -164,6 +173,7 @@ describe('compose and Kubernetes', () => {
       }
       const used = [...text.matchAll(/- (--[a-z-]+)=/g)].map((match) => match[1] ?? '');
       expect(used.filter((flag) => !flags.includes(flag))).toEqual([]);
+      for (const [probe] of text.matchAll(/\w+Probe:(\n {12}.*)+/g)) expect(probe).toMatch(/timeoutSeconds: \d/);
       // Without its actions it is YAML.
       const plain = text.replace(/^\s*\{\{-? *(if|else|end|range).*\}\}\n/gm, '').replace(/\{\{[^}]*\}\}/g, 'x');
       expect(yaml(plain)[0]).toHaveProperty('kind');
@@ -181,6 +191,8 @@ describe('systemd unit and GitHub Action', () => {
     expect(lines.filter((line) => line.startsWith('['))).toEqual(['[Unit]', '[Service]', '[Install]']);
     const used = [...text.matchAll(/\bDIFFKEEPER_[A-Z_]+/g)].map(([name]) => name);
     expect(used.filter((name) => !variables.includes(name))).toEqual([]);
+    // 128 + SIGINT and 128 + SIGTERM: how an application ends that was told to.
+    expect(lines).toEqual(expect.arrayContaining(['SuccessExitStatus=130 143', 'User=%i']));
   });
 
   it('the action uses inputs and steps that it has, and options that exist', () => {
@@ -191,9 +203,11 @@ describe('systemd unit and GitHub Action', () => {
     expect(used.filter((name) => !inputs.includes(name))).toEqual([]);
     expect(inputs.filter((name) => !used.includes(name))).toEqual([]);
     const steps = action?.runs?.steps as unknown as Json[];
-    expect(
-      steps.every((step) => step.uses !== undefined || (step.run !== undefined && step.shell === ('bash' as Json))),
-    );
+    for (const step of steps.filter(({ uses }) => uses === undefined)) {
+      expect([step.name, typeof step.run, step.shell]).toEqual([step.name, 'string', 'bash']);
+      // What a caller of the action says is data, never a part of a script.
+      expect([step.name, String(step.run).includes('${{')]).toEqual([step.name, false]);
+    }
     const names = steps.flatMap((step) => Object.keys(step.env ?? {})).filter((name) => name.startsWith('DIFFKEEPER_'));
     expect(names.filter((name) => !variables.includes(name))).toEqual([]);
   });
