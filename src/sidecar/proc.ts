@@ -9,6 +9,9 @@ import { type BytePath, pathFromText } from '../core/core.js';
 /** Name of the variable that marks the environment of the application's processes. */
 export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
 
+/** Most that may have taken an orphan: all above us, in any tree of processes that is one. */
+const ADOPTERS_MAX = 64;
+
 interface ProcessFacts {
   readonly pid: number;
   readonly parent: number;
@@ -16,6 +19,15 @@ interface ProcessFacts {
   readonly session: number;
   /** Clock ticks since boot. */
   readonly startTicks: number;
+}
+
+/** What is known of the application while its processes are sought. */
+interface Family {
+  readonly leader: ProcessFacts;
+  readonly mark: string;
+  readonly members: Set<number>;
+  /** Parents of processes that have lost theirs. */
+  readonly orphanage: ReadonlySet<number>;
 }
 
 /** A split of the processes of the machine, taken at one moment. */
@@ -76,13 +88,24 @@ function processIds(): number[] {
 }
 
 /**
+ * Who may be the parent of a process of ours that has lost its own: process 1, we ourselves, and those above us, any of
+ * which may have said that it takes orphans (`systemd --user` has).
+ */
+function adopters(): Set<number> {
+  const found = new Set([0, 1, process.pid]);
+  let at: number | undefined = process.ppid;
+  for (; at !== undefined && !found.has(at) && found.size < ADOPTERS_MAX; at = parentOf(at)) found.add(at);
+  return found;
+}
+
+/**
  * A process belongs to the application when its parent does, when it is in the leader's group or session, or, for a
  * daemon that left all of these behind, when it carries the mark in its environment.
  */
-function belongs(facts: ProcessFacts, leader: ProcessFacts, mark: string, members: Set<number>): boolean {
+function belongs(facts: ProcessFacts, { leader, mark, members, orphanage }: Family): boolean {
   if (members.has(facts.parent) || facts.group === leader.pid || facts.session === leader.pid) return true;
   // Only a process that lost its parent can have hidden its descent: this keeps environ reads rare.
-  if (facts.startTicks < leader.startTicks || (facts.parent > 1 && facts.parent !== process.pid)) return false;
+  if (mark === '' || facts.startTicks < leader.startTicks || !orphanage.has(facts.parent)) return false;
   return `\0${readText(`/proc/${facts.pid}/environ`)}`.includes(`\0${MARK_VARIABLE}=${mark}\0`);
 }
 
@@ -97,10 +120,11 @@ export function surveyProcesses(leaderPid: number, mark: string, before?: Proces
     const facts = processFacts(pid);
     if (facts !== undefined) open.push(facts);
   }
+  const family: Family = { leader, mark, members, orphanage: open.length > 0 ? adopters() : new Set() };
   // Parents may come after their children in the listing: repeat until nothing is added.
   for (let grown = true; grown; ) {
     const rest = open.filter((facts) => {
-      const member = facts.pid === leaderPid || belongs(facts, leader, mark, members);
+      const member = facts.pid === leaderPid || belongs(facts, family);
       if (member) members.add(facts.pid);
       return !member;
     });

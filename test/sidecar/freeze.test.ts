@@ -8,7 +8,7 @@ import { type Child, startChild } from '../../src/sidecar/child.js';
 import { Freezer, type FrozenState } from '../../src/sidecar/freeze.js';
 import { MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
 import { startWatchdog, type Watchdog } from '../../src/sidecar/watchdog.js';
-import { ensureBuilt, jsonLines, runCli, scratch, startCli } from '../cli/cli-process.js';
+import { ensureBuilt, jsonLines, PROGRAM, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
 
 const started: Child[] = [];
 let cwd = '';
@@ -232,6 +232,31 @@ for (let step = 0; Date.now() < end; step += 1) {
       expect((steps[0] ?? 0) - (steps[1] ?? 0)).toBeLessThanOrEqual(1);
     }
   }, 120_000);
+
+  it('stops a daemon that was adopted by a process above us', async () => {
+    // As under `systemd --user`, which takes the orphans of all below it.
+    await writeFile(
+      at('subreaper.py'),
+      'import ctypes, subprocess, sys\nctypes.CDLL(None).prctl(36, 1)\nsys.exit(subprocess.call(sys.argv[1:]))\n',
+    );
+    await writeFile(
+      at('daemon'),
+      'trap "echo resumed > resumed" CONT\necho $$ > daemon.pid\nwhile :; do date +%N > data/now; sleep 0.05; done\n',
+    );
+    const words = ['--state-dir=data', '--store=keep', '--consistency=freeze', '--checkpoint-interval=50ms'];
+    const script = '(setsid sh daemon &); until [ -e end ]; do sleep 0.05; done';
+    const line = [...PROGRAM, ...words, '--freeze-with=signals', '--', 'sh', '-c', script];
+    const running = startProgram('python3', ['subreaper.py', ...line], { cwd });
+    const daemon = Number(await lineOf('daemon.pid'));
+    try {
+      await running.until(/started sh/);
+      expect(await lineOf('resumed')).toBe('resumed');
+    } finally {
+      process.kill(daemon, 'SIGKILL');
+      await writeFile(at('end'), '');
+      await running.ended;
+    }
+  }, 60_000);
 
   it('passes signals on to the application in its own group', async () => {
     const words = ['--state-dir=data', '--store=keep', '--consistency=freeze', '--checkpoint-interval=50ms'];
