@@ -7,7 +7,8 @@ export function showDamage(output: Output, damage: readonly DamageReport[], show
   for (const { affected, ...facts } of damage) {
     const paths = affected.map(({ path, sequence }) => ({ ...pathFacts(path), sequence }));
     output.record('damage', { ...facts, affected: paths });
-    output.note(`damaged ${facts.kind}: ${facts.where}: ${facts.message}`);
+    const what = facts.kind === 'unreadable' ? 'cannot be read' : `damaged ${facts.kind}`;
+    output.note(`${what}: ${facts.where}: ${facts.message}`);
     for (const { path, sequence } of affected.slice(0, shown)) {
       output.note(`  cannot be read back: ${pathShown(path)} at checkpoint ${sequence}`);
     }

@@ -3,7 +3,7 @@
  * the product's own files go through here, so that tests can record and fail them.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, truncate, unlink } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, truncate, unlink } from 'node:fs/promises';
 import * as path from 'node:path';
 import { systemCode } from './errors.js';
 import { writeFully } from './whole-io.js';
@@ -84,6 +84,12 @@ export async function renameDurable(from: string, to: string): Promise<void> {
   await rename(from, to);
   await fsyncDirectory(path.dirname(to));
   if (path.dirname(from) !== path.dirname(to)) await fsyncDirectory(path.dirname(from));
+}
+
+/** Gives a file another name beside its own, and makes that durable. */
+export async function linkDurable(file: string, other: string): Promise<void> {
+  await link(file, other);
+  await fsyncDirectory(path.dirname(other));
 }
 
 /** Cuts a file to a length and makes that durable. */

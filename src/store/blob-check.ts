@@ -130,7 +130,8 @@ export class BlobCheck {
   async #spreadIn(pack: number): Promise<void> {
     const { packs } = this.#parts;
     const end = await packs.length(pack);
-    for await (const scanned of scanPack(packs, { pack, from: PACK_HEADER_BYTES, end })) await this.#spreadTo(scanned);
+    const range = { pack, from: PACK_HEADER_BYTES, end, loosely: true };
+    for await (const scanned of scanPack(packs, range)) await this.#spreadTo(scanned);
   }
 
   async #spreadTo(scanned: ScannedRecord): Promise<void> {

@@ -7,6 +7,7 @@ import { blobKey } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
+import { isUnreadable } from './unreadable-blocks.js';
 
 /** Neighbouring records are read together, with the gap between them, when it is at most this. */
 const READ_GAP_BYTES = 64 << 10;
@@ -76,7 +77,10 @@ export class BlobFetch {
       const key = digestKey(info.digest);
       try {
         const got = done[run] as number;
-        if (got < 0) throw this.#readError(call.pack, got);
+        if (got < 0) {
+          coded.push(await this.#fetchAlone(info, this.#readError(call.pack, got)));
+          continue;
+        }
         // Of what the pack does not have any more nothing is taken: it would be the end of another record.
         const end = Math.min(at + info.recordBytes, runAt + got);
         coded.push(this.#check(info, key, bytes, bytes.subarray(at, Math.max(at, end))));
@@ -87,6 +91,13 @@ export class BlobFetch {
     // Nothing refers to sealed bytes once they are opened.
     if (this.#packs.records.sealed) pool?.give(bytes);
     return coded;
+  }
+
+  /** A record that was to be read together with others: those may stand where the disk gives nothing, and not this one. */
+  async #fetchAlone(info: BlobInfo, error: Error): Promise<CodedBlob> {
+    if (!isUnreadable(error)) throw error;
+    const bytes = await this.#packs.read(info.pack, info.offset, info.recordBytes);
+    return this.#check(info, digestKey(info.digest), bytes, bytes);
   }
 
   #readError(pack: number, status: number): Error {

@@ -16,37 +16,70 @@ import {
   withSlot,
 } from '../crypt/crypt.js';
 import { unlessKeysChange } from './key-turn.js';
-import { readTwinFile } from './twin-file.js';
+import { assertAnyTwin, putTwinAside, readTwinFile, type TwinFile } from './twin-file.js';
 
 export const KEY_FILE_NAMES = ['KEYS', 'KEYS.copy'] as const;
 
 /** Stores that whole key files name. */
 export async function storesOfKeys(root: string): Promise<string[]> {
-  const files = await Promise.all(KEY_FILE_NAMES.map((name) => readTwinFile(path.join(root, name))));
-  return files.flatMap((bytes) => (bytes && decodeRing(bytes)?.store) ?? []);
+  const files = await readKeyFiles(root);
+  assertAnyTwin(files);
+  return files.flatMap(({ bytes }) => (bytes && decodeRing(bytes)?.store) ?? []);
+}
+
+/** Both files, the one that counts first. */
+export async function readKeyFiles(root: string): Promise<TwinFile[]> {
+  const files: TwinFile[] = [];
+  for (const name of KEY_FILE_NAMES) files.push(await readTwinFile(path.join(root, name)));
+  return files;
 }
 
 /** The ring of this store, from the first file that is whole; a file that differs is written again when it can be. */
 export async function readKeyRing(root: string, storeId: string): Promise<KeyRing> {
-  const files = KEY_FILE_NAMES.map((name) => path.join(root, name));
-  const found: (Buffer | null)[] = [];
-  for (const file of files) found.push(await readTwinFile(file));
-  for (const [source, bytes] of found.entries()) {
-    const ring = bytes && decodeRing(bytes);
-    if (!bytes || ring?.store !== storeId) continue;
-    const other = files[1 - source] as string;
-    // A read-only file system is no reason not to read the store.
-    if (!found[1 - source]?.equals(bytes)) await mend(root, files[source] as string, other, bytes).catch(() => {});
-    return ring;
+  const files = await readKeyFiles(root);
+  const good = goodKeys(files, storeId);
+  if (good) {
+    const [source, other] = good.twins;
+    // A read-only file system is no reason not to read the store. What the disk does not give is left to a repair.
+    if (!other.unreadable && !other.bytes?.equals(good.bytes))
+      await mend(root, source, other, good.bytes).catch(() => {});
+    return good.ring;
   }
+  // It may be good.
+  for (const { unreadable } of files) if (unreadable) throw unreadable;
   throw await keyLost(root, storeId);
 }
 
+interface GoodKeys {
+  readonly ring: KeyRing;
+  readonly bytes: Buffer;
+  /** The file that they are from, and the other one. */
+  readonly twins: readonly [TwinFile, TwinFile];
+}
+
+function goodKeys([first, second]: readonly TwinFile[], storeId: string): GoodKeys | null {
+  for (const [source, other] of [[first, second] as const, [second, first] as const]) {
+    const ring = source?.bytes && decodeRing(source.bytes);
+    if (source?.bytes && other && ring?.store === storeId) return { ring, bytes: source.bytes, twins: [source, other] };
+  }
+  return null;
+}
+
 /** Keys may be changed at this very moment, which writes both: what is older than they are must not come back. */
-function mend(root: string, source: string, file: string, bytes: Buffer): Promise<void> {
+function mend(root: string, source: TwinFile, other: TwinFile, bytes: Buffer): Promise<void> {
   return unlessKeysChange(root, async () => {
-    const now = await readTwinFile(source);
-    if (now?.equals(bytes)) await writeFileDurable(file, bytes);
+    const now = await readTwinFile(source.file);
+    if (now.bytes?.equals(bytes)) await writeFileDurable(other.file, bytes);
+  });
+}
+
+/** Writes a key file anew that the disk does not give, from the other one; it stays in the quarantine. */
+export async function replaceUnreadableKeys(root: string, storeId: string, quarantine: string): Promise<void> {
+  await unlessKeysChange(root, async () => {
+    const good = goodKeys(await readKeyFiles(root), storeId);
+    if (!good?.twins[1].unreadable) return;
+    await putTwinAside(good.twins[1].file, quarantine);
+    await writeFileDurable(good.twins[1].file, good.bytes);
   });
 }
 

@@ -23,12 +23,16 @@ export class LossReport {
     this.#ends.set(pack, end);
   }
 
-  /** @param at `offset` is left out when the whole pack cannot be read */
-  add(at: { readonly pack: number; readonly offset?: number }, message: string): void {
-    const { pack, offset = 0 } = at;
+  /** @param at `offset` is left out when the whole pack cannot be used, `unreadable` when the disk gives what stands there */
+  add(
+    at: { readonly pack: number; readonly offset?: number; readonly unreadable?: boolean | undefined },
+    message: string,
+  ): void {
+    const { pack, offset = 0, unreadable = false } = at;
     const name = packName(pack);
     const place = at.offset === undefined ? name : `${name} at byte ${offset}`;
-    const spot = newSpot(at.offset === undefined ? 'pack' : 'record', place, { offset, message });
+    const kind = unreadable ? 'unreadable' : at.offset === undefined ? 'pack' : 'record';
+    const spot = newSpot(kind, place, { offset, message });
     const spots = this.#spots.get(pack) ?? [];
     spots.push(spot);
     this.#spots.set(pack, spots);
@@ -62,7 +66,7 @@ export class LossReport {
 }
 
 function newSpot(
-  kind: 'pack' | 'record',
+  kind: 'pack' | 'record' | 'unreadable',
   where: string,
   { offset, message }: { readonly offset: number; readonly message: string },
 ): Spot {

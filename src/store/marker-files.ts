@@ -28,15 +28,13 @@ import {
   STORE_FORMAT,
   storeOfPackHeader,
 } from '../format/format.js';
+import { placeAside } from './aside.js';
 import { storesOfKeys } from './key-files.js';
-import { hasPacks, placeAside, REPAIR_ADVICE, type StorePaths } from './store-files.js';
-import { readTwinFile } from './twin-file.js';
+import { hasPacks, REPAIR_ADVICE, type StorePaths } from './store-files.js';
+import { assertAnyTwin, putTwinAside, readTwinFile, type TwinFile } from './twin-file.js';
 
 /** One of the two files. */
-export interface MarkerFile {
-  readonly file: string;
-  /** Null when it is missing. */
-  readonly bytes: Buffer | null;
+export interface MarkerFile extends TwinFile {
   /** Null when it is missing or damaged. */
   readonly marker: Marker | null;
   /** Its digest is right: nothing of it has changed since it was written. */
@@ -56,15 +54,16 @@ export interface FoundMarker {
 const engineChecksum: Checksum = (bytes) => loadEngine().xxh3(bytes);
 
 async function readOne(file: string, root: string): Promise<MarkerFile> {
-  const bytes = await readTwinFile(file);
-  if (bytes === null) return { file, bytes, marker: null, checked: false, trouble: null };
+  const found = await readTwinFile(file);
+  const { bytes } = found;
+  if (bytes === null) return { ...found, marker: null, checked: false, trouble: null };
   const checked = isMarkerChecked(bytes);
   try {
-    return { file, bytes, marker: decodeMarker(bytes, root), checked, trouble: null };
+    return { ...found, marker: decodeMarker(bytes, root), checked, trouble: null };
   } catch (error) {
     // A newer format that is what was written stands above whatever the other file says.
     if (!isDiffKeeperError(error) || checked) throw error;
-    return { file, bytes, marker: null, checked, trouble: error };
+    return { ...found, marker: null, checked, trouble: error };
   }
 }
 
@@ -140,6 +139,8 @@ async function choose(
 }
 
 async function damaged(paths: StorePaths, files: readonly MarkerFile[]): Promise<DiffKeeperError> {
+  // It may be good: what the packs say is a guess beside it.
+  for (const { unreadable } of files) if (unreadable) return unreadable;
   const troubles = files.flatMap(({ trouble }) => trouble ?? []);
   const newer = troubles.find((error) => isDiffKeeperError(error, 'DK_STORE_FORMAT_NEWER'));
   const told = newer ?? troubles[0];
@@ -163,6 +164,7 @@ export async function findMarker(
   { checksum = engineChecksum, doubted = false }: { readonly checksum?: Checksum; readonly doubted?: boolean } = {},
 ): Promise<FoundMarker | null> {
   const files = await readMarkerFiles(paths);
+  assertAnyTwin(files);
   if (files.every(({ bytes }) => bytes === null)) return null;
   const { marker, checked, bytes: found } = await choose(paths, files, { checksum, doubted });
   if (marker === null || found === null) return null;
@@ -179,23 +181,39 @@ export async function findMarker(
  */
 export async function mendMarker(
   paths: StorePaths,
-  { checksum, logger }: { readonly checksum: Checksum; readonly logger: Logger },
+  options: { readonly checksum: Checksum } & WriteOptions,
 ): Promise<Marker | null> {
+  const { checksum, logger } = options;
   const found = await findMarker(paths, { checksum });
   if (found && !found.whole) {
-    await writeMarker(paths, found.bytes, logger).catch((error: unknown) => {
+    await writeMarker(paths, found.bytes, options).catch((error: unknown) => {
       logger.warn({ error: String(error) }, 'a marker file of the store cannot be written: it stands once only');
     });
   }
   return found?.marker ?? null;
 }
 
+interface WriteOptions {
+  readonly logger: Logger;
+  /** Replace also a file that the disk does not give; by default only that is told. */
+  readonly unreadableToo?: boolean;
+}
+
 /** Brings these bytes into both files; what they replace is kept in the quarantine. Throws system errors. */
-export async function writeMarker(paths: StorePaths, bytes: Buffer, logger: Logger): Promise<void> {
+export async function writeMarker(paths: StorePaths, bytes: Buffer, options: WriteOptions): Promise<void> {
+  const { logger, unreadableToo = false } = options;
   // The copy first: a marker without a digest stands for itself until there is a copy with one.
   for (const file of [paths.markers[1], paths.markers[0]]) {
-    const before = await readTwinFile(file);
+    const { bytes: before, unreadable } = await readTwinFile(file);
     if (before?.equals(bytes)) continue;
+    if (unreadable) {
+      logger.warn(
+        { file, error: unreadable.message },
+        'a marker file of the store cannot be read: the other one is used',
+      );
+      if (!unreadableToo) continue;
+      await putTwinAside(file, paths.quarantine);
+    }
     if (before && !saysTheSame(before, bytes)) {
       await writeFileDurable(placeAside(paths.quarantine, 'marker'), before);
       logger.warn({ file }, 'a marker file of the store was damaged: written anew');

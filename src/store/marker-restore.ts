@@ -58,7 +58,7 @@ export async function restoreMarker(paths: StorePaths, options: StoreOptions, to
     ...(sealed && { encryption: CIPHER }),
   };
   const marker = { ...known, hashAlgo: await provenAlgo(paths, packs, { ...tools, marker: known, keys }) };
-  await writeMarker(paths, encodeMarker(marker), tools.logger);
+  await writeMarker(paths, encodeMarker(marker), { ...tools, unreadableToo: true });
   tools.logger.warn({ id, hashAlgo: marker.hashAlgo }, 'the marker of the store was lost: written anew from its packs');
   return marker;
 }

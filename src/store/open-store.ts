@@ -16,6 +16,7 @@ import type { StoreKeys } from '../crypt/crypt.js';
 import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';
+import { placeAside } from './aside.js';
 import { IndexCipher } from './index-cipher.js';
 import { createKeys, keyNeeded, openKeys, storesOfKeys } from './key-files.js';
 import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-files.js';
@@ -28,7 +29,6 @@ import {
   explainMissing,
   hasPacks,
   lockedError,
-  placeAside,
   type StorePaths,
   storePaths,
   writeOwner,
@@ -100,7 +100,7 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
     store = new OpenedStore({ paths, marker, keys, ...tools }, meta);
-    await store.start(rebuild);
+    await store.start(rebuild, options.restoreMarker === true);
     return store;
   } catch (error) {
     await (store ?? meta).close().catch(() => {});

@@ -7,6 +7,7 @@ import { type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js
 import { DictionaryChoice } from './dictionary-choice.js';
 import { OpenExchange } from './exchange.js';
 import type { StoreExchange } from './exchange-types.js';
+import { type Isolated, isolateUnreadable } from './isolate.js';
 import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
 import type { Meta } from './meta.js';
@@ -21,6 +22,7 @@ import { repairStore } from './repair.js';
 import { StoreReading } from './store-reading.js';
 import type { AdoptedCheckpoint, CommitOutcome, StoreTransaction } from './transaction.js';
 import { TreeCache } from './tree-cache.js';
+import { mendTwins, withTwins } from './twin-check.js';
 import type {
   PruneOptions,
   PruneReport,
@@ -33,6 +35,7 @@ import type {
   VerifyOptions,
   VerifyReport,
 } from './types.js';
+import { isUnreadable } from './unreadable-blocks.js';
 import { verifyStore } from './verify.js';
 import { WriteGate } from './write-gate.js';
 
@@ -51,6 +54,7 @@ export class OpenedStore extends StoreReading implements Store {
   readonly #gate = new WriteGate();
   readonly #maintenance = new Maintenance();
   readonly #views = new OwnerViews();
+  readonly #isolated: Isolated[] = [];
 
   constructor(facts: OpenFacts, meta: Meta) {
     const packs = new Packs(facts.paths.packs, packFacts(facts));
@@ -74,8 +78,21 @@ export class OpenedStore extends StoreReading implements Store {
     return { ...this.reading, logger, quarantine, metaBefore, ...own };
   }
 
-  async start(rebuild: boolean): Promise<void> {
-    await this.#settle(await bringUp(this.#upParts, { rebuild, pruning: false }));
+  /** @param repair `isolateUnreadable` may be used; what it did is told by the next rebuild that checks */
+  async start(rebuild: boolean, repair: boolean): Promise<void> {
+    const work = () => bringUp(this.#upParts, { rebuild, pruning: false });
+    await this.#settle(await (repair ? this.#orIsolate(work) : work()));
+  }
+
+  /** When the disk does not give something the packs that it is in are put aside, and it is tried again. */
+  async #orIsolate<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.#isolated.push(...(await isolateUnreadable(this.#upParts)));
+      return work();
+    }
   }
 
   async #settle(state: NewestState | null): Promise<void> {
@@ -188,7 +205,9 @@ export class OpenedStore extends StoreReading implements Store {
   }
 
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    return this.#maintenance.inTurn(() => this.readable().then(() => verifyStore(this.#allParts, options)));
+    return this.#maintenance.inTurn(() =>
+      this.readable().then(async () => withTwins(await verifyStore(this.#allParts, options), this.facts)),
+    );
   }
 
   /** What looking at the whole store takes. */
@@ -205,11 +224,15 @@ export class OpenedStore extends StoreReading implements Store {
       if (before) await this.#meta.reopen();
       // Should it end early, half of the metadata is no ground to go on from.
       this.#doubtful = true;
-      const result = await (before ? rebuildAll : repairAll)(this.#upParts);
+      const work = () => (before ? rebuildAll : repairAll)(this.#upParts);
+      const result = await (options.check ? this.#orIsolate(work) : work());
       this.#forget();
       await this.#settle(result.state);
       this.#doubtful = false;
-      return options.check ? repairStore(this.#allParts, result, options) : result;
+      if (!options.check) return result;
+      await mendTwins(this.facts);
+      const isolated = this.#isolated.splice(0);
+      return repairStore(this.#allParts, result, { ...options, isolated });
     };
     return this.#maintenance.inTurn(() => this.#views.without(rebuild));
   }

@@ -5,6 +5,7 @@ import type { Engine, FilePieces } from '../engine/engine.js';
 import { type Checksum, checkPackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import { packName } from './pack-names.js';
 import { ReadLeases } from './read-leases.js';
+import { isUnreadable } from './unreadable-blocks.js';
 
 const OPEN_READERS_MAX = 16;
 
@@ -80,14 +81,24 @@ export class PackReaders {
       else this.#headers.delete(pack);
       return handle;
     } catch (error) {
+      const told = fromSystemError(error, 'read', file);
+      // A header is a small part of a pack: what stands in the others is checked by itself.
+      if (isUnreadable(told)) {
+        this.#headers.set(pack, told);
+        return handle;
+      }
       await handle.close();
-      throw fromSystemError(error, 'read', file);
+      throw told;
     }
   }
 
   /** See `Packs.headerDamage`. */
-  headerDamage(pack: number): Promise<DiffKeeperError | null> {
-    return this.#with(pack, async () => this.#headers.get(pack) ?? null);
+  async headerDamage(pack: number, loosely: boolean): Promise<DiffKeeperError | null> {
+    const damage = await this.#with(pack, async () => this.#headers.get(pack) ?? null);
+    if (damage?.code !== 'DK_IO' || loosely) return damage;
+    // It may be read the next time.
+    await this.forget(pack);
+    throw damage;
   }
 
   /** See `Packs.read`. */

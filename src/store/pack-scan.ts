@@ -4,13 +4,29 @@ import type { DecodedRecord } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { Packs } from './packs.js';
 import type { RecordCoder } from './record-coder.js';
+import { UnreadableBlocks } from './unreadable-blocks.js';
 
 const WINDOW_BYTES = 4 << 20;
 
 export type ScannedRecord =
   | { readonly kind: 'record'; readonly place: RecordPlace; readonly record: DecodedRecord }
   /** Bytes that are no record; the next good record (or the end) stands at `offset + bytes`. */
-  | { readonly kind: 'damage'; readonly offset: number; readonly bytes: number; readonly message: string };
+  | {
+      readonly kind: 'damage';
+      readonly offset: number;
+      readonly bytes: number;
+      readonly message: string;
+      /** So many of them the disk does not give (`loosely` only). */
+      readonly unreadable: number;
+    };
+
+export interface ScanRange {
+  readonly pack: number;
+  readonly from: number;
+  readonly end: number;
+  /** Goes on past bytes that the disk does not give, as past damage. Default false: DK_IO. */
+  readonly loosely?: boolean;
+}
 
 class Window {
   readonly #packs: Packs;
@@ -18,11 +34,14 @@ class Window {
   readonly #end: number;
   #start = 0;
   #bytes: Buffer = Buffer.alloc(0);
+  /** Null when nothing may be missing. */
+  readonly blocks: UnreadableBlocks | null;
 
-  constructor(packs: Packs, { pack, end }: { readonly pack: number; readonly end: number }) {
+  constructor(packs: Packs, { pack, end, loosely = false }: ScanRange) {
     this.#packs = packs;
     this.#pack = pack;
     this.#end = end;
+    this.blocks = loosely ? new UnreadableBlocks((offset, bytes) => packs.read(pack, offset, bytes)) : null;
   }
 
   async at(offset: number, bytes: number): Promise<Buffer> {
@@ -30,7 +49,8 @@ class Window {
     if (inside < 0 || inside + bytes > this.#bytes.length) {
       // Memory for what is there, not for a whole window: most ends are short.
       const ahead = Math.min(WINDOW_BYTES, this.#end - offset);
-      this.#bytes = await this.#packs.read(this.#pack, offset, Math.max(bytes, ahead));
+      const wanted = Math.max(bytes, ahead);
+      this.#bytes = await (this.blocks?.read(offset, wanted) ?? this.#packs.read(this.#pack, offset, wanted));
       this.#start = offset;
       return this.#bytes.subarray(0, bytes);
     }
@@ -39,17 +59,18 @@ class Window {
 }
 
 /** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. Throws DK_IO. */
-export async function* scanPack(
-  packs: Packs,
-  range: { readonly pack: number; readonly from: number; readonly end: number },
-): AsyncGenerator<ScannedRecord> {
+export async function* scanPack(packs: Packs, range: ScanRange): AsyncGenerator<ScannedRecord> {
   const window = new Window(packs, range);
   let offset = range.from;
   while (offset < range.end) {
     const found = await tryRecord(window, offset, range.end, packs.records);
     if (typeof found === 'string') {
       const next = await findNext(window, offset + 1, range.end, packs.records);
-      yield { kind: 'damage', offset, bytes: next - offset, message: found };
+      const bytes = next - offset;
+      const unreadable = window.blocks?.lostOf(offset, bytes) ?? 0;
+      const message =
+        unreadable > 0 ? `${unreadable} of ${bytes} bytes cannot be read: the disk does not give them` : found;
+      yield { kind: 'damage', offset, bytes, message, unreadable };
       offset = next;
       continue;
     }

@@ -250,9 +250,12 @@ export class Packs {
     return this.#readers.forget(pack);
   }
 
-  /** What is wrong with a pack's header, or null. Throws DK_CORRUPT_PACK for a pack that is another's. */
-  headerDamage(pack: number): Promise<DiffKeeperError | null> {
-    return this.#readers.headerDamage(pack);
+  /**
+   * What is wrong with a pack's header, or null. Throws DK_CORRUPT_PACK for a pack that is another's, and DK_IO for a header
+   * that the disk does not give, unless it is looked at `loosely`.
+   */
+  headerDamage(pack: number, loosely = false): Promise<DiffKeeperError | null> {
+    return this.#readers.headerDamage(pack, loosely);
   }
 
   /** Bytes of a pack, fewer than asked when the pack ends before; in `into` when there is one, of at least `bytes`. */

@@ -9,6 +9,7 @@ import {
   type PruneRecord,
   RECORD,
 } from '../format/format.js';
+import { placeAside } from './aside.js';
 import type { MetaChange } from './meta.js';
 import { PRUNE_KEY, UNSEALED_KEY } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
@@ -17,7 +18,6 @@ import { isCompacted, packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
 import type { PackWriter } from './pack-writer.js';
 import { decodeMetaRecord } from './replay.js';
-import { placeAside } from './store-files.js';
 import type { TailParts } from './tail.js';
 
 export function pruneChange(record: PruneRecord): MetaChange {

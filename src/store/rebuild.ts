@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { fromSystemError, LIMITS, renameDurable } from '../core/core.js';
 import { PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
+import { placeAside } from './aside.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { type Carried, findCarried } from './carry-over.js';
@@ -16,7 +17,6 @@ import { isCompacted } from './pack-names.js';
 import { findSeal, healSeal, pruneChange, putLeftoversAside, unsealedChange } from './prune-state.js';
 import { endOf, type LogEnd, lostParts, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
-import { placeAside } from './store-files.js';
 import type { TailParts } from './tail.js';
 import type { DamageReport } from './types.js';
 

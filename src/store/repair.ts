@@ -2,10 +2,11 @@
 import { join } from 'node:path';
 import { fromSystemError, pathToText, writeFileDurable } from '../core/core.js';
 import { PACK_HEADER_BYTES } from '../format/format.js';
+import { placeAside } from './aside.js';
+import type { Isolated } from './isolate.js';
 import { blobKey } from './meta-keys.js';
 import { packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
-import { placeAside } from './store-files.js';
 import type { TailParts } from './tail.js';
 import type { DamageReport, RebuildReport, VerifyOptions } from './types.js';
 import { type VerifyParts, verifyStore } from './verify.js';
@@ -19,20 +20,22 @@ const STRETCH_MAX = 64 << 20;
 export async function repairStore(
   parts: RepairParts,
   rebuilt: RebuildReport,
-  options: VerifyOptions,
+  { isolated, ...options }: VerifyOptions & { readonly isolated: readonly Isolated[] },
 ): Promise<RebuildReport> {
   const { damage } = await verifyStore(parts, options);
   // The rebuild knows of torn ends and roots, and of versions, that are gone from the packs by now.
   const known = new Set(damage.map(({ kind, where }) => `${kind} ${where}`));
-  const kinds = new Set(['checkpoint', 'root', 'version']);
-  const all = [...rebuilt.damage.filter(({ kind }) => kinds.has(kind)), ...damage].filter(
+  const kinds = new Set(['checkpoint', 'root', 'version', 'unreadable']);
+  const before = [...isolated.flatMap((one) => one.damage), ...rebuilt.damage];
+  const all = [...before.filter(({ kind }) => kinds.has(kind)), ...damage].filter(
     (one, index, list) => index >= list.length - damage.length || !known.has(`${one.kind} ${one.where}`),
   );
   if (all.length === 0) return { ...rebuilt, damage: [], droppedBlobs: 0, quarantined: [] };
   const droppedBlobs = await dropUnreadable(parts, damage);
   const stretches = await keepStretches(parts, damage);
   // The report names files: in an encrypted store nobody gets it but the caller.
-  const quarantined = parts.guard.sealed ? stretches : [...stretches, await writeReport(parts, all)];
+  const files = [...isolated.map(({ file }) => file), ...stretches];
+  const quarantined = parts.guard.sealed ? files : [...files, await writeReport(parts, all)];
   return { ...rebuilt, damage: all, droppedBlobs, quarantined };
 }
 

@@ -24,7 +24,7 @@ import { checkpointChanges, versionChanges } from './index-changes.js';
 import type { MetaChange } from './meta.js';
 import { blobKey } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
-import { type ScannedRecord, scanPack } from './pack-scan.js';
+import { type ScannedRecord, type ScanRange, scanPack } from './pack-scan.js';
 import type { Packs } from './packs.js';
 import type { DamageReport } from './types.js';
 
@@ -126,6 +126,14 @@ export interface WalkHooks {
   readonly onHistory?: (place: RecordPlace) => void;
 }
 
+interface ReplayDamage {
+  readonly pack: number;
+  readonly offset: number;
+  readonly message: string;
+  /** The disk does not give it. Default false. */
+  readonly unreadable?: boolean;
+}
+
 export class Replay {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
@@ -140,7 +148,7 @@ export class Replay {
   /** End of the last of these records. */
   replacedEnd: LogEnd | null = null;
   records = 0;
-  readonly damage: { readonly pack: number; readonly offset: number; readonly message: string }[] = [];
+  readonly damage: ReplayDamage[] = [];
 
   /**
    * @param view which versions and checkpoints count; all of them by default
@@ -171,15 +179,15 @@ export class Replay {
   /** Every record of a pack from `from` on; a damaged header is damage, not the end. Gives the checkpoints it holds. */
   async *walk(
     source: { readonly packs: Packs },
-    range: { readonly pack: number; readonly from: number; readonly end: number },
+    range: ScanRange,
     hooks: WalkHooks = {},
   ): AsyncGenerator<ReplayedCheckpoint> {
     const { pack } = range;
     // A pack was durable before the next one was begun: a crash tears the one with the checkpoint record alone.
     this.#torn = false;
     try {
-      const header = await source.packs.headerDamage(pack);
-      if (header) this.#note({ pack, offset: 0, message: header.message });
+      const header = await source.packs.headerDamage(pack, range.loosely);
+      if (header) this.#note({ pack, offset: 0, message: header.message, unreadable: header.code === 'DK_IO' });
     } catch (error) {
       if (!isDiffKeeperError(error, 'DK_CORRUPT_PACK')) throw error;
       this.damage.push({ pack, offset: 0, message: error.message });
@@ -194,7 +202,8 @@ export class Replay {
 
   async #add(scanned: ScannedRecord, pack: number, { onHistory }: WalkHooks): Promise<ReplayedCheckpoint | null> {
     if (scanned.kind === 'damage') {
-      this.#note({ pack, offset: scanned.offset, message: scanned.message });
+      const { offset, message } = scanned;
+      this.#note({ pack, offset, message, unreadable: scanned.unreadable > 0 });
       return null;
     }
     this.records += 1;
@@ -223,7 +232,7 @@ export class Replay {
     return null;
   }
 
-  #note(damage: { readonly pack: number; readonly offset: number; readonly message: string }): void {
+  #note(damage: ReplayDamage): void {
     this.damage.push(damage);
     this.#torn = true;
   }

@@ -13,6 +13,7 @@ import { packFacts } from './pack-facts.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
 import { lockedError, storePaths } from './store-files.js';
 import { StoreReading } from './store-reading.js';
+import { withTwins } from './twin-check.js';
 import type {
   PruneReport,
   RebuildReport,
@@ -155,7 +156,9 @@ class SharedStore extends StoreReading implements Store {
   }
 
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    return this.#whileOwned(() => verifyStore({ ...this.reading, newest: this.newest }, options));
+    return this.#whileOwned(async () =>
+      withTwins(await verifyStore({ ...this.reading, newest: this.newest }, options), this.facts),
+    );
   }
 
   begin(): Transaction {

@@ -9,7 +9,6 @@ import {
   fsyncDirectory,
   makeDirectory,
   makeDirectoryDurable,
-  randomBytes,
   systemCode,
   writeFileAdvisory,
 } from '../core/core.js';
@@ -114,11 +113,6 @@ export async function beginCreation(paths: StorePaths): Promise<void> {
   } catch (error) {
     throw fromSystemError(error, 'create a store at', paths.root);
   }
-}
-
-/** A path in the quarantine that nothing has: putting aside may happen twice within the same millisecond. */
-export function placeAside(quarantine: string, name: string): string {
-  return path.join(quarantine, `${name}-${Date.now()}-${randomBytes(4).toString('hex')}`);
 }
 
 /** Says who owns the store; only read when LevelDB's lock says that somebody does, so it is never stale. */

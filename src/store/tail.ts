@@ -8,6 +8,7 @@
 import { fromSystemError, type Logger, truncateDurable, writeFileDurable } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checksum, PACK_HEADER_BYTES } from '../format/format.js';
+import { placeAside } from './aside.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { CacheGuard } from './cache-guard.js';
 import { gapsChange } from './index-check.js';
@@ -17,7 +18,6 @@ import { packName } from './pack-names.js';
 import type { Packs } from './packs.js';
 import { endOf, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
-import { placeAside } from './store-files.js';
 import type { TreeCache } from './tree-cache.js';
 
 export interface TailParts {

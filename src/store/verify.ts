@@ -83,7 +83,7 @@ async function walkPack(parts: VerifyParts, walk: Walk, findings: Findings): Pro
     onHistory: (place) => seen.note(place),
   };
   try {
-    for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end }, hooks)) {
+    for await (const found of replay.walk(parts, { pack, from: PACK_HEADER_BYTES, end, loosely: true }, hooks)) {
       findings.checkpoints += 1;
       findings.versions += found.versions.length;
       for (const version of found.versions) blobs.noteUses(version);
@@ -97,7 +97,8 @@ async function walkPack(parts: VerifyParts, walk: Walk, findings: Findings): Pro
     losses.add({ pack }, messageOf(error));
   }
   if (replay.damage.length > 0) checkpoints.giveUp();
-  for (const { offset, message } of replay.damage.splice(0)) losses.add({ pack, offset }, message);
+  for (const { offset, message, unreadable } of replay.damage.splice(0))
+    losses.add({ pack, offset, unreadable }, message);
   replay.takeBlobs();
   findings.records = replay.records;
   findings.bytes += end;
