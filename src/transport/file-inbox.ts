@@ -19,6 +19,7 @@ import {
   systemCode,
   writeFully,
 } from '../core/core.js';
+import { loadEngine } from '../engine/load.js';
 import { NameTurns } from './name-turns.js';
 import { PartialFile } from './partial-file.js';
 import type { BlobOffer, BlobSink } from './types.js';
@@ -113,6 +114,7 @@ function missingTime(error: unknown): number {
 export class FileInbox {
   readonly #directory: string;
   readonly #onFile: (file: ReceivedFile) => void;
+  readonly #engine = loadEngine();
   /** Files being received, by key: one that is taken up again waits until its last session has let go. */
   readonly #turns = new NameTurns();
   readonly #done = new Map<string, Placed>();
@@ -179,11 +181,11 @@ export class FileInbox {
     }
     const dataPath = join(partial, `${name}.data`);
     const journalPath = join(partial, `${name}.have`);
-    const data = await PartialFile.open(dataPath, offer.size);
+    const data = await PartialFile.open(dataPath, { size: offer.size, engine: this.#engine });
     let journal: FileHandle;
     let have: [number, number][];
     try {
-      have = await readJournal(journalPath, Math.min(offer.size, await data.length()));
+      have = await readJournal(journalPath, Math.min(offer.size, data.length));
       journal = await open(journalPath, 'a', 0o600);
     } catch (error) {
       await data.close();

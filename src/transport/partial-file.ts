@@ -6,6 +6,7 @@
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { readFully, systemCode, writeFully } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
 import { WriteOut } from './write-out.js';
 
 /** Smaller files are soon read by whoever they were sent to: they belong into the cache. */
@@ -23,6 +24,12 @@ const LOOK_BYTES = 1 << 30;
  * disk is so slow that the sender had better wait for it with its bytes in our memory.
  */
 const CACHE_TIMES = 4;
+
+/**
+ * So much is reserved ahead of what is written past the cache: where a file ends, systems take one such write at a time. More
+ * would let somebody who only says that a file is large take the disk from others.
+ */
+const AHEAD_BYTES = 64 << 20;
 
 /** Bytes that went one way, and the time in which some were going. */
 class Way {
@@ -74,6 +81,13 @@ export class WriteChoice {
   }
 }
 
+export interface PartialFileOptions {
+  /** That it will have, bytes. */
+  readonly size: number;
+  readonly engine: Pick<Engine, 'preallocate'>;
+  readonly nowMs?: () => number;
+}
+
 export class PartialFile {
   readonly #cached: FileHandle;
   readonly #writeOut: WriteOut;
@@ -82,33 +96,59 @@ export class PartialFile {
   #refused = false;
   readonly #choice = new WriteChoice();
   readonly #nowMs: () => number;
+  readonly #options: PartialFileOptions;
+  /** Where what is reserved ends. */
+  #reserved: number;
+  /** Settled when the file is as long as that. */
+  #extended: Promise<void> = Promise.resolve();
+  /** Bytes that it had when it was opened. */
+  readonly length: number;
   /** Bytes that went past the cache. */
   directBytes = 0;
 
-  private constructor(cached: FileHandle, direct: FileHandle | undefined, nowMs: () => number) {
+  private constructor(
+    options: PartialFileOptions,
+    file: { readonly cached: FileHandle; readonly direct: FileHandle | undefined; readonly length: number },
+  ) {
+    const { cached, direct, length } = file;
     this.#cached = cached;
     this.#writeOut = new WriteOut(cached);
     this.#direct = direct;
-    this.#nowMs = nowMs;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#options = options;
+    this.#reserved = length;
+    this.length = length;
   }
 
-  /**
-   * Opens the file, which is made when it is missing. Throws system errors.
-   * @param size that it will have
-   */
-  static async open(path: string, size: number, nowMs = () => performance.now()): Promise<PartialFile> {
+  /** Opens the file, which is made when it is missing. Throws system errors. */
+  static async open(path: string, options: PartialFileOptions): Promise<PartialFile> {
     const noLink = constants.O_NOFOLLOW ?? 0;
     const cached = await open(path, constants.O_RDWR | constants.O_CREAT | noLink, 0o666);
-    const past: number | undefined = constants.O_DIRECT;
-    if (size < DIRECT_FILE_BYTES_MIN || past === undefined) return new PartialFile(cached, undefined, nowMs);
-    // Which file systems refuse shows when they are asked.
-    const direct = await open(path, constants.O_WRONLY | past | noLink).catch(() => undefined);
-    return new PartialFile(cached, direct, nowMs);
+    try {
+      const length = (await cached.stat()).size;
+      const past: number | undefined = constants.O_DIRECT;
+      const large = options.size >= DIRECT_FILE_BYTES_MIN && past !== undefined;
+      // Which file systems refuse shows when they are asked.
+      const opened = large ? open(path, constants.O_WRONLY | past | noLink).catch(() => undefined) : undefined;
+      return new PartialFile(options, { cached, direct: await opened, length });
+    } catch (error) {
+      await cached.close();
+      throw error;
+    }
   }
 
-  /** Bytes that it has now. */
-  async length(): Promise<number> {
-    return (await this.#cached.stat()).size;
+  /** Makes room up to a place of the file and somewhat beyond. Throws system errors, for example that the disk is full. */
+  async #reserve(end: number): Promise<void> {
+    if (end > this.#reserved) {
+      const from = this.#reserved;
+      const to = Math.min(this.#options.size, (Math.floor(end / AHEAD_BYTES) + 1) * AHEAD_BYTES);
+      this.#options.engine.preallocate(this.#cached.fd, from, to - from);
+      this.#reserved = to;
+      // One after the other: a shorter length that comes later would cut off what is there.
+      const before = this.#extended;
+      this.#extended = before.then(() => this.#cached.truncate(to));
+    }
+    await this.#extended;
   }
 
   /** Fills `into`; behind the end there are zeros. */
@@ -141,6 +181,7 @@ export class PartialFile {
     way.begin(this.#nowMs());
     let done = 0;
     try {
+      await this.#reserve(offset + bytes.length);
       done = (await handle.write(bytes, 0, bytes.length, offset)).bytesWritten;
       this.directBytes += done;
       // Where it stops in the middle, the other way goes on, or tells why.

@@ -10,6 +10,7 @@ import { seededBytes } from './session-fixture.js';
 
 const MIB = 1 << 20;
 const LARGE = 128 * MIB;
+const engine = loadEngine();
 
 let directory = '';
 let remove = async (): Promise<void> => {};
@@ -23,7 +24,7 @@ async function takesDirect(): Promise<boolean> {
   const file = path.join(directory, 'probe');
   try {
     const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_DIRECT);
-    await handle.write(loadEngine().alignedBuffer(4096), 0, 4096, 0).finally(() => handle.close());
+    await handle.write(engine.alignedBuffer(4096), 0, 4096, 0).finally(() => handle.close());
     return true;
   } catch {
     return false;
@@ -34,7 +35,7 @@ async function takesDirect(): Promise<boolean> {
 
 /** A piece in memory that suits such writes. */
 function aligned(bytes: Buffer): Buffer {
-  const buffer = loadEngine().alignedBuffer(bytes.length);
+  const buffer = engine.alignedBuffer(bytes.length);
   bytes.copy(buffer);
   return buffer;
 }
@@ -43,14 +44,13 @@ describe('a partial file', () => {
   it('has what was written in any order, whichever way it went, also what fits no direct write', async () => {
     const file = path.join(directory, 'large');
     const bytes = seededBytes(6 * MIB + 1000, 1);
-    const partial = await PartialFile.open(file, LARGE);
+    const partial = await PartialFile.open(file, { size: LARGE, engine });
     const pieces = [4, 0, 2, 5, 1, 3].map((at) => [at * MIB, (at + 1) * MIB] as const);
     await Promise.all(pieces.map(([start, end]) => partial.write(start, aligned(bytes.subarray(start, end)))));
     await partial.write(6 * MIB, aligned(bytes.subarray(6 * MIB)));
     const back = Buffer.alloc(MIB);
     await partial.read(2 * MIB, back);
     expect(back.equals(bytes.subarray(2 * MIB, 3 * MIB))).toBe(true);
-    expect(await partial.length()).toBe(bytes.length);
     // The first stretch is for looking at that way.
     expect(partial.directBytes).toBe((await takesDirect()) ? 6 * MIB : 0);
     const { size } = await partial.finish(bytes.length);
@@ -59,10 +59,49 @@ describe('a partial file', () => {
     expect((await readFile(file)).equals(bytes)).toBe(true);
   });
 
+  it('has room made ahead of it that nobody can make large by what he says, and never less than it holds', async () => {
+    const file = path.join(directory, 'ahead');
+    const reserved: [number, number][] = [];
+    const told = { preallocate: (_fd: number, from: number, bytes: number) => void reserved.push([from, bytes]) };
+    const partial = await PartialFile.open(file, { size: 2 ** 40, engine: told });
+    expect(reserved).toEqual([]);
+    const pieces = [0, 70, 1, 200].map((at) => at * MIB);
+    await Promise.all(pieces.map((at) => partial.write(at, aligned(seededBytes(MIB, at)))));
+    const direct = partial.directBytes > 0;
+    await partial.close();
+    const again = await PartialFile.open(file, { size: 2 ** 40, engine: told });
+    await again.close();
+    expect(again.length).toBe(direct ? 256 * MIB : 201 * MIB);
+    // One way only where the file system has the other.
+    const all = [
+      [0, 64 * MIB],
+      [64 * MIB, 64 * MIB],
+      [128 * MIB, 128 * MIB],
+    ];
+    expect(reserved).toEqual(direct ? all : reserved);
+    const bytes = await readFile(file);
+    for (const at of pieces) expect(bytes.subarray(at, at + MIB).equals(seededBytes(MIB, at))).toBe(true);
+  });
+
+  it('tells that the disk is full', async () => {
+    const direct = await takesDirect();
+    const full = (): never => {
+      throw Object.assign(new Error('ENOSPC: cannot preallocate'), { code: 'ENOSPC' });
+    };
+    const partial = await PartialFile.open(path.join(directory, 'full'), {
+      size: LARGE,
+      engine: { preallocate: full },
+    });
+    const writing = partial.write(0, aligned(seededBytes(MIB, 4)));
+    if (direct) await expect(writing).rejects.toMatchObject({ code: 'ENOSPC' });
+    else await writing;
+    await partial.close();
+  });
+
   it('takes memory and places that suit no direct write', async () => {
     const file = path.join(directory, 'odd');
     const bytes = seededBytes(3 * MIB, 2);
-    const partial = await PartialFile.open(file, LARGE);
+    const partial = await PartialFile.open(file, { size: LARGE, engine });
     // One byte behind the beginning of a page: refused by some, taken by other systems.
     const shifted = aligned(Buffer.concat([Buffer.alloc(1), bytes])).subarray(1);
     await partial.write(0, shifted.subarray(0, MIB));
@@ -74,7 +113,7 @@ describe('a partial file', () => {
   });
 
   it('stays in the cache when it is small', async () => {
-    const partial = await PartialFile.open(path.join(directory, 'small'), LARGE - 1);
+    const partial = await PartialFile.open(path.join(directory, 'small'), { size: LARGE - 1, engine });
     await partial.write(0, aligned(seededBytes(MIB, 3)));
     await partial.finish(MIB);
     await partial.close();
@@ -84,7 +123,7 @@ describe('a partial file', () => {
   it('is not reached through a link', async () => {
     const link = path.join(directory, 'link');
     await (await import('node:fs/promises')).symlink('/dev/null', link);
-    await expect(PartialFile.open(link, LARGE)).rejects.toMatchObject({ code: 'ELOOP' });
+    await expect(PartialFile.open(link, { size: LARGE, engine })).rejects.toMatchObject({ code: 'ELOOP' });
   });
 });
 
