@@ -1,5 +1,7 @@
-// readRuns, readPieces, prefetchRuns: many pieces of one file in one crossing.
+// readRuns, prefetchRuns, readSlices, prefetchSlices: many pieces of files in one crossing.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "binding/args.h"
 #include "binding/register.h"
@@ -12,6 +14,9 @@ namespace {
 constexpr double kOffsetMax = 9007199254740991.0;  // 2^53 - 1
 constexpr uint64_t kRunsBytesMax = uint64_t{1} << 31;
 constexpr size_t kRunsMax = 1 << 20;
+constexpr uint64_t kBeginMax = uint64_t{1} << 52;
+// NO_FILE of src/engine/run-verbs.ts.
+constexpr uint32_t kNoFile = 0xffffffff;
 
 // Pairs (offset, length) of a Float64Array, copied: what was checked is what is used.
 std::vector<pages::Run> TakeRuns(Napi::Value value, uint64_t* total) {
@@ -38,6 +43,14 @@ std::vector<pages::Run> TakeRuns(Napi::Value value, uint64_t* total) {
   return runs;
 }
 
+// The room to read to; gives its length.
+uint64_t TakeRoom(Napi::Value value, Worker* worker, uint8_t** room) {
+  const Bytes into = TakeBytes(value, "into", worker);
+  if (into.copy) ThrowType(value.Env(), "into must not be shared or resizable memory");
+  *room = const_cast<uint8_t*>(into.data);
+  return into.length;
+}
+
 class RunsJob : public Worker {
  public:
   explicit RunsJob(const Napi::CallbackInfo& info)
@@ -54,22 +67,10 @@ class RunsJob : public Worker {
 class ReadRunsJob : public RunsJob {
  public:
   explicit ReadRunsJob(const Napi::CallbackInfo& info) : RunsJob(info) {
-    if (TakeInto(info, 2) < total_) ThrowRange(info.Env(), "into is shorter than the runs");
+    if (TakeRoom(info[2], this, &into_) < total_) ThrowRange(info.Env(), "into is shorter than the runs");
   }
 
  protected:
-  // For those that check the room themselves.
-  struct Unchecked {};
-  ReadRunsJob(const Napi::CallbackInfo& info, Unchecked) : RunsJob(info) {}
-
-  // The room to read to, and its length.
-  uint64_t TakeInto(const Napi::CallbackInfo& info, size_t position) {
-    const Bytes into = TakeBytes(info[position], "into", this);
-    if (into.copy) ThrowType(info.Env(), "into must not be shared or resizable memory");
-    into_ = const_cast<uint8_t*>(into.data);
-    return into.length;
-  }
-
   void Execute() override {
     done_ = pages::ReadRuns(fd_, runs_, into_, [this] { return Cancelled(); });
   }
@@ -84,35 +85,140 @@ class ReadRunsJob : public RunsJob {
   std::vector<int64_t> done_;
 };
 
-class ReadPiecesJob : public ReadRunsJob {
+// The typed array of a name, of `count` values when that is not negative.
+template <typename Array>
+Array TakeColumn(Napi::Value value, const char* name, napi_typedarray_type type, int64_t count) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    ThrowType(value.Env(), std::string(name) + " is no array of the right type");
+  }
+  const Array array = value.As<Array>();
+  if (count >= 0 && array.ElementLength() != static_cast<size_t>(count)) {
+    ThrowRange(value.Env(), std::string(name) + " has another length than its neighbours");
+  }
+  return array;
+}
+
+using Words = Napi::Uint32Array;
+using Doubles = Napi::Float64Array;
+
+Words TakeNumbers(const Napi::Object& from, const char* name, int64_t count) {
+  return TakeColumn<Words>(from.Get(name), name, napi_uint32_array, count);
+}
+
+Doubles TakeDoubles(const Napi::Object& from, const char* name, int64_t count) {
+  return TakeColumn<Doubles>(from.Get(name), name, napi_float64_array, count);
+}
+
+// Slices of blobs that stand in files; what they are is said in src/engine/run-verbs.ts.
+class SlicesOfFilesJob : public Worker {
  public:
-  explicit ReadPiecesJob(const Napi::CallbackInfo& info) : ReadRunsJob(info, Unchecked{}) {
-    const Napi::Env env = info.Env();
-    const Napi::Value value = info[2];
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-      ThrowType(env, "places must be a Float64Array");
-    }
-    const Napi::Float64Array numbers = value.As<Napi::Float64Array>();
-    if (numbers.ElementLength() != runs_.size()) ThrowRange(env, "places must be one for each run");
-    const uint64_t room = TakeInto(info, 3);
-    places_.resize(runs_.size());
-    for (size_t i = 0; i < places_.size(); ++i) {
-      const double place = numbers[i];
-      if (!(place >= 0 && place <= static_cast<double>(room)) || place != std::floor(place) ||
-          runs_[i].length > room - static_cast<uint64_t>(place)) {
-        ThrowRange(env, "a run leaves into");
-      }
-      places_[i] = static_cast<uint64_t>(place);
-    }
+  explicit SlicesOfFilesJob(const Napi::CallbackInfo& info) : Worker(info.Env()) {
+    const auto fds = TakeColumn<Napi::Int32Array>(info[0], "fds", napi_int32_array, -1);
+    for (size_t i = 0; i < fds.ElementLength(); ++i) fds_.push_back(fds[i]);
+    TakeSlices(TakeObject(info[1], "slices"), TakeObject(info[2], "range"));
   }
 
  protected:
-  void Execute() override {
-    done_ = pages::ReadPieces(fd_, runs_, places_, into_, [this] { return Cancelled(); });
+  std::vector<int> fds_;
+  std::vector<pages::Piece> pieces_;
+  // Numbers of the slices that the pieces are.
+  std::vector<uint32_t> numbers_;
+  // Pairs of place and length.
+  std::vector<pages::Run> zeros_;
+  uint64_t length_ = 0;
+
+ private:
+  struct Columns {
+    const uint32_t* files;
+    const double* begins;
+    const uint32_t* bytes;
+    size_t blob_count;
+    const uint32_t* blobs;
+    const uint32_t* offsets;
+    const double* starts;
+  };
+
+  // Copied: what was checked is what is used.
+  void TakeSlices(const Napi::Object& slices, const Napi::Object& range) {
+    const Napi::Env env = slices.Env();
+    const Words files = TakeNumbers(slices, "files", -1);
+    const auto blob_count = static_cast<int64_t>(files.ElementLength());
+    const Doubles begins = TakeDoubles(slices, "begins", blob_count);
+    const Words bytes = TakeNumbers(slices, "bytes", blob_count);
+    const Words blobs = TakeNumbers(slices, "blobs", -1);
+    const auto count = static_cast<int64_t>(blobs.ElementLength());
+    const Words offsets = TakeNumbers(slices, "offsets", count);
+    const Doubles starts = TakeDoubles(slices, "starts", count + 1);
+    const uint64_t first = TakeInteger(range.Get("first"), "first", 0, static_cast<uint64_t>(count));
+    const double last = range.Get("last").ToNumber().DoubleValue();
+    const auto offset = static_cast<double>(TakeInteger(range.Get("offset"), "offset", 0, kBeginMax));
+    length_ = TakeInteger(range.Get("length"), "length", 0, kRunsBytesMax);
+    if (!(last >= static_cast<double>(first) - 1 && last < static_cast<double>(count))) ThrowRange(env, "last");
+    const Columns columns{files.Data(), begins.Data(),  bytes.Data(), files.ElementLength(),
+                          blobs.Data(), offsets.Data(), starts.Data()};
+    const auto end = static_cast<uint64_t>(last + 1);
+    if (end - first > kRunsMax) ThrowRange(env, "too many slices");
+    for (uint64_t i = first; i < end; ++i) TakeSlice(env, columns, i, offset);
+  }
+
+  void TakeSlice(Napi::Env env, const Columns& columns, uint64_t i, double offset) {
+    // Each value is read once: the memory may be another thread's, too.
+    const double start = columns.starts[i];
+    const double at = std::max(start, offset);
+    const double length = std::min(columns.starts[i + 1], offset + static_cast<double>(length_)) - at;
+    const double limit = static_cast<double>(length_);
+    if (!(start >= 0 && length > 0 && length <= limit && at - offset <= limit - length) || at != std::floor(at) ||
+        length != std::floor(length)) {
+      ThrowRange(env, "a slice is empty or not in the range");
+    }
+    const uint32_t blob = columns.blobs[i];
+    if (blob >= columns.blob_count) ThrowRange(env, "a slice is of no blob");
+    const auto place = static_cast<uint64_t>(at - offset);
+    const auto bytes = static_cast<uint64_t>(length);
+    if (blob == 0) {
+      zeros_.push_back({place, bytes});
+      return;
+    }
+    const uint32_t file = columns.files[blob];
+    if (file == kNoFile) return;
+    if (file >= fds_.size()) ThrowRange(env, "a blob is in no file");
+    const double begin = columns.begins[blob];
+    if (!(begin >= 0 && begin <= static_cast<double>(kBeginMax)) || begin != std::floor(begin)) {
+      ThrowRange(env, "a blob begins nowhere");
+    }
+    const double inside = columns.offsets[i] + (at - start);
+    if (!(inside + length <= columns.bytes[blob])) ThrowRange(env, "a slice leaves its blob");
+    if (fds_[file] < 0) return;
+    pieces_.push_back({file, {static_cast<uint64_t>(begin + inside), bytes}, place});
+    numbers_.push_back(static_cast<uint32_t>(i));
+  }
+};
+
+class ReadSlicesJob : public SlicesOfFilesJob {
+ public:
+  explicit ReadSlicesJob(const Napi::CallbackInfo& info) : SlicesOfFilesJob(info) {
+    if (TakeRoom(info[3], this, &into_) < length_) ThrowRange(info.Env(), "into is shorter than the range");
   }
 
  private:
-  std::vector<uint64_t> places_;
+  void Execute() override {
+    for (const pages::Run& run : zeros_) std::memset(into_ + run.offset, 0, static_cast<size_t>(run.length));
+    failed_ = pages::ReadPieces(fds_, pieces_, into_, [this] { return Cancelled(); });
+    for (uint32_t& piece : failed_) piece = numbers_[piece];
+  }
+  Napi::Value Resolve(Napi::Env env) override { return CopyToUint32Array(env, failed_); }
+
+  uint8_t* into_ = nullptr;
+  std::vector<uint32_t> failed_;
+};
+
+class PrefetchSlicesJob : public SlicesOfFilesJob {
+ public:
+  using SlicesOfFilesJob::SlicesOfFilesJob;
+
+ private:
+  void Execute() override { pages::AdvisePieces(fds_, pieces_); }
+  Napi::Value Resolve(Napi::Env env) override { return env.Undefined(); }
 };
 
 class PrefetchRunsJob : public RunsJob {
@@ -128,7 +234,8 @@ class PrefetchRunsJob : public RunsJob {
 
 void RegisterRuns(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "readRuns", RunJob<ReadRunsJob>);
-  Export(env, exports, "readPieces", RunJob<ReadPiecesJob>);
+  Export(env, exports, "readSlices", RunJob<ReadSlicesJob>);
+  Export(env, exports, "prefetchSlices", RunJob<PrefetchSlicesJob>);
   Export(env, exports, "prefetchRuns", RunJob<PrefetchRunsJob>);
 }
 

@@ -1,9 +1,16 @@
 #include "pages/run_read.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <mutex>
+#include <numeric>
+
+#include "common/thread_pool.h"
 
 namespace dk {
 namespace pages {
@@ -11,6 +18,77 @@ namespace {
 
 // A disk reads so much more as soon as it begins anew.
 constexpr uint64_t kAdviseGapBytes = 32u << 10;
+// Pieces that a thread reads at once.
+constexpr size_t kSlice = 64;
+
+// False unless all of it was in memory already: nothing waits for the disk.
+bool ReadCached(int fd, const Run& run, uint8_t* into) {
+#if defined(__LP64__) && defined(SYS_preadv2) && defined(RWF_NOWAIT)
+  struct iovec room = {into, static_cast<size_t>(run.length)};
+  const long got = syscall(SYS_preadv2, fd, &room, 1L, static_cast<long>(run.offset), 0L, long{RWF_NOWAIT});
+  return got >= 0 && static_cast<uint64_t>(got) == run.length;
+#else
+  (void)fd, (void)run, (void)into;
+  return false;
+#endif
+}
+
+class PieceReader {
+ public:
+  PieceReader(const std::vector<int>& fds, const std::vector<Piece>& pieces, uint8_t* into)
+      : fds_(fds), pieces_(pieces), into_(into), order_(pieces.size()), short_(pieces.size(), 0) {
+    std::iota(order_.begin(), order_.end(), 0u);
+    std::sort(order_.begin(), order_.end(), [this](uint32_t a, uint32_t b) {
+      const Piece& one = pieces_[a];
+      const Piece& other = pieces_[b];
+      return one.file != other.file ? one.file < other.file : one.run.offset < other.run.offset;
+    });
+  }
+
+  std::vector<uint32_t> Read(const std::function<bool()>& cancelled) {
+    ParallelFor((order_.size() + kSlice - 1) / kSlice, [&](size_t slice) {
+      const size_t end = std::min((slice + 1) * kSlice, order_.size());
+      for (size_t i = slice * kSlice; i < end && !cancelled(); ++i) ReadOne(order_[i]);
+    });
+    std::vector<uint32_t> failed;
+    for (size_t i = 0; i < short_.size(); ++i) {
+      if (short_[i] != 0) failed.push_back(static_cast<uint32_t>(i));
+    }
+    return failed;
+  }
+
+  void Advise() const {
+    std::vector<Run> runs;
+    for (size_t i = 0; i < order_.size(); ++i) {
+      const Piece& piece = pieces_[order_[i]];
+      runs.push_back(piece.run);
+      if (i + 1 < order_.size() && pieces_[order_[i + 1]].file == piece.file) continue;
+      AdviseRuns(fds_[piece.file], runs);
+      runs.clear();
+    }
+  }
+
+ private:
+  void ReadOne(uint32_t number) {
+    const Piece& piece = pieces_[number];
+    const int fd = fds_[piece.file];
+    uint8_t* into = into_ + piece.place;
+    if (ReadCached(fd, piece.run, into)) return;
+    // To ask for each would cost a third of what reading pages that are in memory does: only now is it worth it.
+    std::call_once(advised_, [this] { Advise(); });
+    const int64_t got = ReadRun(fd, piece.run, into);
+    short_[number] = got < 0 || static_cast<uint64_t>(got) != piece.run.length ? 1 : 0;
+  }
+
+  const std::vector<int>& fds_;
+  const std::vector<Piece>& pieces_;
+  uint8_t* const into_;
+  // Numbers of the pieces by where they stand.
+  std::vector<uint32_t> order_;
+  // Per piece 1 when it was not read whole; a byte each, since threads write them side by side.
+  std::vector<uint8_t> short_;
+  std::once_flag advised_;
+};
 
 }  // namespace
 
@@ -47,22 +125,23 @@ void AdviseRuns(int fd, const std::vector<Run>& runs) {
 
 std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into,
                               const std::function<bool()>& cancelled) {
-  std::vector<uint64_t> places(runs.size());
-  uint64_t at = 0;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    places[i] = at;
-    at += runs[i].length;
-  }
-  return ReadPieces(fd, runs, places, into, cancelled);
-}
-
-std::vector<int64_t> ReadPieces(int fd, const std::vector<Run>& runs, const std::vector<uint64_t>& places,
-                                uint8_t* into, const std::function<bool()>& cancelled) {
   // The system then reads the later runs while the first is copied.
   if (runs.size() > 1) AdviseRuns(fd, runs);
   std::vector<int64_t> done(runs.size(), 0);
-  for (size_t i = 0; i < runs.size() && !cancelled(); ++i) done[i] = ReadRun(fd, runs[i], into + places[i]);
+  for (size_t i = 0; i < runs.size() && !cancelled(); ++i) {
+    done[i] = ReadRun(fd, runs[i], into);
+    into += runs[i].length;
+  }
   return done;
+}
+
+std::vector<uint32_t> ReadPieces(const std::vector<int>& fds, const std::vector<Piece>& pieces, uint8_t* into,
+                                 const std::function<bool()>& cancelled) {
+  return PieceReader(fds, pieces, into).Read(cancelled);
+}
+
+void AdvisePieces(const std::vector<int>& fds, const std::vector<Piece>& pieces) {
+  PieceReader(fds, pieces, nullptr).Advise();
 }
 
 }  // namespace pages

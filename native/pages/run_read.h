@@ -1,4 +1,4 @@
-// Runs of a file, read one after another into one piece of memory.
+// Runs of a file, read one after another into one piece of memory; pieces of several files, read to anywhere.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +25,20 @@ void AdviseRuns(int fd, const std::vector<Run>& runs);
 std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into,
                               const std::function<bool()>& cancelled);
 
-// The same, each run to its own place in `into`; as many places as runs, and room for each.
-std::vector<int64_t> ReadPieces(int fd, const std::vector<Run>& runs, const std::vector<uint64_t>& places,
-                                uint8_t* into, const std::function<bool()>& cancelled);
+// A piece of one of several files, and where it belongs.
+struct Piece {
+  uint32_t file = 0;
+  Run run;
+  uint64_t place = 0;
+};
+
+// Reads pieces of files, in any order, to their places in `into`; there is room for each. Gives the numbers of those
+// that could not be read whole, ascending. On the threads of the pool; `cancelled` is asked now and then.
+std::vector<uint32_t> ReadPieces(const std::vector<int>& fds, const std::vector<Piece>& pieces, uint8_t* into,
+                                 const std::function<bool()>& cancelled);
+
+// Tells the system that these pieces will be read soon.
+void AdvisePieces(const std::vector<int>& fds, const std::vector<Piece>& pieces);
 
 }  // namespace pages
 }  // namespace dk

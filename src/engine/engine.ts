@@ -26,7 +26,7 @@ export {
 } from './blob-batches.js';
 export type { FileScan, ScanResult, ScanStep } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
-export type { FilePieces } from './run-verbs.js';
+export { type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export type { CopiedDigest, GroupDigest, SparseDelta, StateVerbs } from './state-verbs.js';
 export type { TensorRegion } from './tensor-region.js';

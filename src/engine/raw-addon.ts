@@ -22,6 +22,7 @@ import type {
   StreamDigest,
 } from './engine.js';
 import type { FileWriter } from './file-writer.js';
+import type { FileSlices, SliceRange } from './run-verbs.js';
 
 /** Changes as they cross. */
 export interface RawChanges {
@@ -151,7 +152,8 @@ export interface RawAddon {
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
-  readPieces(fd: number, runs: Float64Array, places: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  readSlices(fds: Int32Array, slices: FileSlices, range: SliceRange, into: Uint8Array): Promise<Uint32Array>;
+  prefetchSlices(fds: Int32Array, slices: FileSlices, range: SliceRange): Promise<void>;
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
   openFileWriter(fd: number, algo: HashAlgo): FileWriter;
   alignedBuffer(bytes: number): Buffer;
@@ -214,7 +216,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'preallocate',
   'syncFileSystem',
   'readRuns',
-  'readPieces',
+  'readSlices',
+  'prefetchSlices',
   'prefetchRuns',
   'openFileWriter',
   'alignedBuffer',

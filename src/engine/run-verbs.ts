@@ -1,15 +1,38 @@
-/** Many pieces of one open file in one crossing. */
+/** Many pieces of open files in one crossing. */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { checkBytes, checkInteger } from './check-arguments.js';
 import { negativeErrno } from './twin-beneath.js';
 
-/** Runs of a file, and where each belongs. */
-export interface FilePieces {
-  /** Pairs of offset and length, bytes. */
-  readonly runs: Float64Array;
-  /** Where each run begins in the room that is read to, bytes. */
-  readonly places: Float64Array;
+/** The file of a blob that is not read. */
+export const NO_FILE = 0xffffffff;
+
+/**
+ * Blobs that stand in open files as they are, and a list of their slices, one behind the other: columns, because there
+ * are tens of thousands of them.
+ */
+export interface FileSlices {
+  /** Per blob the number of its file in the list of descriptors, or `NO_FILE`. Blob 0 is a run of zeros. */
+  readonly files: Uint32Array;
+  /** Per blob where it begins in its file, bytes. */
+  readonly begins: Float64Array;
+  /** Per blob how long it is, bytes. */
+  readonly bytes: Uint32Array;
+  /** Per slice the number of its blob. */
+  readonly blobs: Uint32Array;
+  /** Per slice its first byte inside the blob. */
+  readonly offsets: Uint32Array;
+  /** Per slice where it begins in the list, bytes; one more for where the last one ends. */
+  readonly starts: Float64Array;
+}
+
+/** Bytes of a list of slices. */
+export interface SliceRange {
+  /** The slices that lie in it, wholly or in part: numbers, the last one included. */
+  readonly first: number;
+  readonly last: number;
+  readonly offset: number;
+  readonly length: number;
 }
 
 export interface RunVerbs {
@@ -19,14 +42,22 @@ export interface RunVerbs {
    * be left alone until it resolves.
    */
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
-  /** The same with runs that go anywhere in `into`. */
-  readPieces(fd: number, pieces: FilePieces, into: Uint8Array): Promise<Float64Array>;
+  /**
+   * Reads a range of a list of slices to the beginning of `into`, zeros included. Slices of blobs without a file, and of
+   * files whose descriptor is -1, are left out. Gives the numbers of those that could not be read whole, ascending; of
+   * these any part may have been read. `into` and the descriptors must be left alone until it resolves.
+   */
+  readSlices(fds: Int32Array, slices: FileSlices, range: SliceRange, into: Uint8Array): Promise<Uint32Array>;
+  /** Tells the system that this range will be read soon; no-op where it has no such call. */
+  prefetchSlices(fds: Int32Array, slices: FileSlices, range: SliceRange): Promise<void>;
   /** Tells the system that these runs will be read soon; no-op where it has no such call. */
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
 }
 
 const readFd = promisify(read);
 const RUNS_BYTES_MAX = 2 ** 31;
+/** Everything ends below 2^53. */
+const OFFSET_MAX = 2 ** 52;
 
 async function readRun(fd: number, offset: number, into: Uint8Array): Promise<number> {
   let done = 0;
@@ -44,27 +75,74 @@ async function readRun(fd: number, offset: number, into: Uint8Array): Promise<nu
 
 /** The verbs in plain TypeScript. */
 export const twinRuns: RunVerbs = {
-  readRuns(fd, runs, into) {
-    const places = new Float64Array(runs.length / 2);
-    for (let i = 1; i < places.length; i += 1) places[i] = (places[i - 1] as number) + (runs[2 * i - 1] as number);
-    return twinRuns.readPieces(fd, { runs, places }, into);
-  },
-  async readPieces(fd, { runs, places }, into) {
-    const done = new Float64Array(places.length);
+  async readRuns(fd, runs, into) {
+    const done = new Float64Array(runs.length / 2);
+    let at = 0;
     for (let i = 0; i < done.length; i += 1) {
-      const at = places[i] as number;
-      done[i] = await readRun(fd, runs[2 * i] as number, into.subarray(at, at + (runs[2 * i + 1] as number)));
+      const end = at + (runs[2 * i + 1] as number);
+      done[i] = await readRun(fd, runs[2 * i] as number, into.subarray(at, end));
+      at = end;
     }
     return done;
   },
+  async readSlices(fds, slices, range, into) {
+    const failed: number[] = [];
+    for (let index = range.first; index <= range.last; index += 1) {
+      const { fd, from, place, length } = sliceAt(fds, slices, range, index);
+      const room = into.subarray(place, place + length);
+      if (slices.blobs[index] === 0) room.fill(0);
+      else if (fd >= 0 && (await readRun(fd, from, room)) !== length) failed.push(index);
+    }
+    return Uint32Array.from(failed);
+  },
+  async prefetchSlices() {},
   async prefetchRuns() {},
 };
 
-/** A function of its own, as thousands of places are common: short, it is soon compiled well. */
-function checkPlaces(runs: Float64Array, places: Float64Array, bytes: number): void {
-  for (let i = 0; i < places.length; i += 1) {
-    checkInteger(places[i], 'place of a run', 0, bytes - (runs[2 * i + 1] as number));
+/** One slice of a range: where it stands and where it goes. The addon checks the same. */
+function sliceAt(
+  fds: Int32Array,
+  { files, begins, bytes, blobs, offsets, starts }: FileSlices,
+  range: SliceRange,
+  index: number,
+): { readonly fd: number; readonly from: number; readonly place: number; readonly length: number } {
+  const blob = blobs[index] as number;
+  const start = starts[index] as number;
+  const at = Math.max(start, range.offset);
+  const length = Math.min(starts[index + 1] as number, range.offset + range.length) - at;
+  const inside = (offsets[index] as number) + at - start;
+  if (!(start >= 0 && length > 0 && length <= RUNS_BYTES_MAX))
+    throw new RangeError('a slice is empty or not in the range');
+  if (blob >= files.length) throw new RangeError('a slice is of no blob');
+  const place = at - range.offset;
+  const file = files[blob] as number;
+  if (blob === 0 || file === NO_FILE) return { fd: -1, from: 0, place, length };
+  if (file >= fds.length) throw new RangeError('a blob is in no file');
+  const begin = begins[blob] as number;
+  if (!Number.isInteger(begin) || begin < 0 || begin > OFFSET_MAX) throw new RangeError('a blob begins nowhere');
+  if (inside + length > (bytes[blob] as number)) throw new RangeError('a slice leaves its blob');
+  return { fd: fds[file] as number, from: begin + inside, place, length };
+}
+
+function checkSlices(fds: unknown, slices: FileSlices, range: SliceRange): void {
+  const { files, begins, bytes, blobs, offsets, starts } = slices;
+  if (!(fds instanceof Int32Array)) throw new TypeError('fds must be an Int32Array');
+  if (![files, bytes, blobs, offsets].every((column) => column instanceof Uint32Array)) {
+    throw new TypeError('files, bytes, blobs and offsets must be a Uint32Array each');
   }
+  if (!(begins instanceof Float64Array && starts instanceof Float64Array)) {
+    throw new TypeError('begins and starts must be a Float64Array each');
+  }
+  if (files.length === 0 || begins.length !== files.length || bytes.length !== files.length) {
+    throw new RangeError('files, begins and bytes must have one value for each blob, the zeros included');
+  }
+  if (offsets.length !== blobs.length || starts.length !== blobs.length + 1) {
+    throw new RangeError('offsets must have one value for each slice, starts one more');
+  }
+  checkInteger(range.offset, 'offset', 0, OFFSET_MAX);
+  checkInteger(range.length, 'length', 0, RUNS_BYTES_MAX);
+  checkInteger(range.first, 'first', 0, blobs.length);
+  checkInteger(range.last, 'last', range.first - 1, blobs.length - 1);
 }
 
 function checkRuns(fd: number, runs: unknown): number {
@@ -89,13 +167,16 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       if (total > into.length) throw new RangeError(`into must have ${total} bytes, it has ${into.length}`);
       return inner.readRuns(fd, runs, into);
     },
-    async readPieces(fd, { runs, places }, into) {
+    async readSlices(fds, slices, range, into) {
       checkBytes(into, 'into');
-      checkRuns(fd, runs);
-      if (!(places instanceof Float64Array)) throw new TypeError('places must be a Float64Array');
-      if (places.length !== runs.length / 2) throw new RangeError('places must be one for each run');
-      checkPlaces(runs, places, into.length);
-      return inner.readPieces(fd, { runs, places }, into);
+      checkSlices(fds, slices, range);
+      if (range.length > into.length)
+        throw new RangeError(`into must have ${range.length} bytes, it has ${into.length}`);
+      return inner.readSlices(fds, slices, range, into);
+    },
+    async prefetchSlices(fds, slices, range) {
+      checkSlices(fds, slices, range);
+      return inner.prefetchSlices(fds, slices, range);
     },
     async prefetchRuns(fd, runs) {
       checkRuns(fd, runs);

@@ -95,6 +95,9 @@ export class ByteWriter {
   }
 }
 
+/** What the last of eight bytes counts. */
+const VARINT_SCALE_MAX = 2 ** 49;
+
 /** Reads within bounds; anything beyond them is a typed error, never a read past the end. */
 export class ByteReader {
   readonly #buffer: Buffer;
@@ -169,6 +172,30 @@ export class ByteReader {
       scale *= 128;
     }
     return this.fail('a number is longer than 8 bytes');
+  }
+
+  /** Fills `into` with whole numbers up to `max`, as `varint` reads them: one short loop for lists of thousands. */
+  varints(into: Uint32Array | Float64Array, max: number): void {
+    const buffer = this.#buffer;
+    let at = this.#at;
+    for (let index = 0; index < into.length; index += 1) {
+      let value = 0;
+      let byte = 128;
+      for (let scale = 1; byte > 127; scale *= 128) {
+        if (at >= buffer.length || scale > VARINT_SCALE_MAX) this.#at = at;
+        if (at >= buffer.length) this.fail('a list of numbers is cut off');
+        if (scale > VARINT_SCALE_MAX) this.fail('a number is longer than 8 bytes');
+        byte = buffer[at] as number;
+        at += 1;
+        value += (byte & 127) * scale;
+      }
+      if (value > max) {
+        this.#at = at;
+        this.fail(`expected a number up to ${max}, came ${value}`);
+      }
+      into[index] = value;
+    }
+    this.#at = at;
   }
 
   varint64(): bigint {

@@ -43,30 +43,66 @@ export function encodeExtents(extents: readonly Extent[]): Buffer {
   return writer.finish();
 }
 
+/** An extent list as columns: an object for each of tens of thousands of extents costs more than reading their bytes. */
+export interface ExtentColumns {
+  readonly digests: readonly Digest[];
+  /** Per extent the number of its digest, counted from 1; 0 for a run of zeros. */
+  readonly blobs: Uint32Array;
+  /** First byte inside the blob; 0 for a run of zeros. */
+  readonly offsets: Uint32Array;
+  readonly lengths: Float64Array;
+}
+
 /** Throws DK_CORRUPT_RECIPE. Offsets and lengths are checked against the largest blob; zeros may be longer. */
-export function decodeExtents(bytes: Uint8Array): Extent[] {
+export function decodeExtentColumns(bytes: Uint8Array): ExtentColumns {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_RECIPE', 'extent list');
   const blobCount = reader.varint(LIMITS.regionExtents);
   const digests: Digest[] = [];
   for (let index = 0; index < blobCount; index += 1) digests.push(reader.bytes(32));
   const count = reader.varint(LIMITS.regionExtents);
   if (count * 2 > reader.left) reader.fail(`expected ${count} extents`);
-  const blobs = new Array<number>(count);
-  for (let index = 0; index < count; index += 1) blobs[index] = reader.varint(blobCount);
-  const offsets = new Array<number>(count);
+  const blobs = new Uint32Array(count);
+  reader.varints(blobs, blobCount);
+  const offsets = readOffsets(reader, blobs);
+  const lengths = new Float64Array(count);
+  reader.varints(lengths, LIMITS.fileBytes);
   for (let index = 0; index < count; index += 1) {
-    offsets[index] = blobs[index] === 0 ? 0 : reader.varint(LIMITS.blobBytes);
-  }
-  const extents: Extent[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const blob = blobs[index] as number;
-    const offset = offsets[index] as number;
-    const length = reader.varint(blob === 0 ? LIMITS.fileBytes : LIMITS.blobBytes);
+    const length = lengths[index] as number;
     if (length === 0) reader.fail('an extent is empty');
-    if (blob !== 0 && offset + length > LIMITS.blobBytes) reader.fail('an extent ends outside its blob');
-    extents.push({ digest: blob === 0 ? null : (digests[blob - 1] as Digest), offset, length });
+    if (blobs[index] !== 0 && (offsets[index] as number) + length > LIMITS.blobBytes) {
+      reader.fail('an extent ends outside its blob');
+    }
   }
   reader.expectEnd();
+  return { digests, blobs, offsets, lengths };
+}
+
+/** The offset column leaves out runs of zeros. */
+function readOffsets(reader: ByteReader, blobs: Uint32Array): Uint32Array {
+  let named = 0;
+  for (let index = 0; index < blobs.length; index += 1) if (blobs[index] !== 0) named += 1;
+  const given = new Uint32Array(named);
+  reader.varints(given, LIMITS.blobBytes);
+  if (named === blobs.length) return given;
+  const offsets = new Uint32Array(blobs.length);
+  let next = 0;
+  for (let index = 0; index < blobs.length; index += 1) {
+    if (blobs[index] === 0) continue;
+    offsets[index] = given[next] as number;
+    next += 1;
+  }
+  return offsets;
+}
+
+/** As `decodeExtentColumns`, an object per extent. */
+export function decodeExtents(bytes: Uint8Array): Extent[] {
+  const { digests, blobs, offsets, lengths } = decodeExtentColumns(bytes);
+  const extents: Extent[] = [];
+  for (let index = 0; index < blobs.length; index += 1) {
+    const blob = blobs[index] as number;
+    const digest = blob === 0 ? null : (digests[blob - 1] as Digest);
+    extents.push({ digest, offset: offsets[index] as number, length: lengths[index] as number });
+  }
   return extents;
 }
 

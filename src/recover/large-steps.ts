@@ -8,21 +8,32 @@ export const STEP_BYTES_MAX = LIMITS.windowBytes;
 /** Files of at most this take shorter steps, so that reading and writing them overlap. */
 const SHORT_FILE_BYTES = LIMITS.regionBytes;
 const SHORT_STEP_BYTES = 2 << 20;
+/** As short as pays: a step costs a crossing or two for each eight packs. */
+const SCATTERED_STEP_BYTES = 4 << 20;
+
+export interface Steps {
+  /** None longer than `STEP_BYTES_MAX`. */
+  readonly steps: readonly Step[];
+  /** It helps to tell the system of later steps before they are read. */
+  readonly prefetch: boolean;
+}
 
 export interface Step {
   readonly offset: number;
   readonly bytes: number;
 }
 
-/** The steps of a file that is not empty, none longer than `STEP_BYTES_MAX`. Throws what keeps its recipe away. */
-export async function stepsOf(reader: VersionReader): Promise<Step[]> {
+/** The steps of a file that is not empty. Throws what keeps its recipe away. */
+export async function stepsOf(reader: VersionReader): Promise<Steps> {
   const { size } = reader.version;
-  const short = size <= SHORT_FILE_BYTES ? await shortSteps(reader) : null;
-  if (short) return short;
+  if (size > SHORT_FILE_BYTES) return { steps: evenSteps(size, STEP_BYTES_MAX), prefetch: true };
+  if (await reader.isScattered()) return { steps: evenSteps(size, SCATTERED_STEP_BYTES), prefetch: false };
+  return { steps: (await shortSteps(reader)) ?? evenSteps(size, STEP_BYTES_MAX), prefetch: true };
+}
+
+function evenSteps(size: number, bytes: number): Step[] {
   const steps: Step[] = [];
-  for (let offset = 0; offset < size; offset += STEP_BYTES_MAX) {
-    steps.push({ offset, bytes: Math.min(STEP_BYTES_MAX, size - offset) });
-  }
+  for (let offset = 0; offset < size; offset += bytes) steps.push({ offset, bytes: Math.min(bytes, size - offset) });
   return steps;
 }
 

@@ -120,7 +120,7 @@ async function* writeSteps(
 ): AsyncGenerator<number> {
   const { writer, way } = how;
   const reader = job.store.reader(version);
-  const steps = await stepsOf(reader);
+  const { steps, prefetch } = await stepsOf(reader);
   const longest = steps.reduce((most, { bytes }) => Math.max(most, bytes), 0);
   const load = async (step: Step | undefined, room: Buffer): Promise<Piece[]> =>
     step ? loadStep(reader, step, { room, way: how.reading }) : [];
@@ -134,7 +134,7 @@ async function* writeSteps(
     for (const [index, step] of steps.entries()) {
       const pieces = await ahead;
       [reading, writing] = [writing, reading];
-      const later = steps[index + 1 + AHEAD_STEPS];
+      const later = prefetch ? steps[index + 1 + AHEAD_STEPS] : undefined;
       if (later) asked = Promise.all([asked, reader.prefetch(later.offset, later.bytes)]);
       ahead = load(steps[index + 1], reading);
       // When writing fails nobody awaits what was read ahead any more.

@@ -5,6 +5,8 @@ import { NEWEST_KEY } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import type { BlobInfo } from './types.js';
 
+const PACK_MAX = 0xffffffff;
+
 /** Where a record stands. */
 export interface RecordPlace {
   readonly pack: number;
@@ -18,7 +20,7 @@ export function encodePlace(writer: ByteWriter, place: RecordPlace): ByteWriter 
 
 export function decodePlace(reader: ByteReader): RecordPlace {
   return {
-    pack: reader.varint(0xffffffff),
+    pack: reader.varint(PACK_MAX),
     offset: reader.varint(),
     recordBytes: reader.varint(RECORD_BYTES_MAX),
   };
@@ -32,13 +34,24 @@ export function encodeBlobInfo(info: BlobInfo, kind: number): Buffer {
   return encodePlace(new ByteWriter(24), info).varint(info.decodedBytes).u8(info.depth).u8(kind).finish();
 }
 
+/** Where the numbers of an entry are read to: a file of a long history is looked up by the thousands. */
+const NUMBERS = new Float64Array(4);
+
 export function decodeBlobInfo(bytes: Buffer, digest: Digest): IndexedBlob {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'blob index');
-  const place = decodePlace(reader);
+  reader.varints(NUMBERS, Number.MAX_SAFE_INTEGER);
+  const pack = NUMBERS[0] as number;
+  const recordBytes = NUMBERS[2] as number;
+  const decodedBytes = NUMBERS[3] as number;
+  if (pack > PACK_MAX || recordBytes > RECORD_BYTES_MAX || decodedBytes > LIMITS.blobBytes) {
+    reader.fail('a number is too large');
+  }
   return {
     digest,
-    ...place,
-    decodedBytes: reader.varint(LIMITS.blobBytes),
+    pack,
+    offset: NUMBERS[1] as number,
+    recordBytes,
+    decodedBytes,
     depth: reader.u8(),
     kind: reader.u8(),
   };

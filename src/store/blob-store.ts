@@ -11,11 +11,12 @@ import type { IndexedBlob } from './blob-index.js';
 import { BlobPlan, checkContext, type Demand } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
 import { type Base, chooseBases } from './chain-base.js';
+import type { ExtentTable } from './extent-table.js';
 import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
 import type { PlanNode } from './plan-node.js';
 import type { Stage } from './plan-stages.js';
-import { RawSlices } from './raw-slices.js';
+import { RawSlices, type Stretch } from './raw-slices.js';
 import type { ReadLeases } from './read-leases.js';
 import { SliceCall } from './slice-call.js';
 
@@ -53,9 +54,14 @@ export class BlobStore {
     return this.#fetch.infos(digests);
   }
 
-  /** Asks the system to read what these extents are made of ahead; a failure is none. */
-  async prefetch(extents: readonly Extent[]): Promise<void> {
-    await this.#leases.during(async () => this.#fetch.prefetch(await this.#raw.prefetch(extents)));
+  /** Asks the system to read what these bytes are made of ahead. */
+  async prefetch(stretch: Stretch): Promise<void> {
+    await this.#leases.during(async () => this.#fetch.prefetch(await this.#raw.prefetch(stretch)));
+  }
+
+  /** Whether `readLoosely` takes most of these extents straight out of the packs. */
+  isLoose(table: ExtentTable): Promise<boolean> {
+    return this.#leases.during(() => this.#raw.isLoose(table));
   }
 
   /** See `chooseBases`. */
@@ -107,14 +113,12 @@ export class BlobStore {
   }
 
   /**
-   * As `readExtents`, of blobs that are mostly not wanted without checking them: for who compares the digest of the
-   * whole afterwards, and asks `readExtents` when it is another one.
+   * The bytes of a stretch, to the beginning of `into`; blobs that are mostly not wanted are not checked: for who compares
+   * the digest of the whole afterwards, and asks `readExtents` when it is another one.
    */
-  async readLoosely(extents: readonly Extent[], into: Buffer): Promise<Buffer> {
-    const total = extents.reduce((sum, extent) => sum + extent.length, 0);
-    const left = await this.#leases.during(() => this.#raw.fill(extents, into));
-    await this.#readDemands(left, into);
-    return into.subarray(0, total);
+  async readLoosely(stretch: Stretch, into: Buffer): Promise<void> {
+    const left = await this.#leases.during(() => this.#raw.fill(stretch, into));
+    if (left.length > 0) await this.#readDemands(left, into);
   }
 
   async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {

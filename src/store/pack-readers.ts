@@ -1,13 +1,14 @@
 /** Packs opened for reading: a few at a time, their headers checked once. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
-import type { Engine, FilePieces } from '../engine/engine.js';
+import type { Engine, FileSlices, SliceRange } from '../engine/engine.js';
 import { type Checksum, checkPackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import { packName } from './pack-names.js';
 import { ReadLeases } from './read-leases.js';
 import { isUnreadable } from './unreadable-blocks.js';
 
 const OPEN_READERS_MAX = 16;
+const NONE = new Uint32Array(0);
 
 /** An open pack, and who reads it by its descriptor: it is closed after they are done. */
 interface OpenPack {
@@ -121,9 +122,26 @@ export class PackReaders {
     return this.#with(pack, (handle) => this.#engine.readRuns(handle.fd, runs, into));
   }
 
-  /** See `Packs.readPieces`. */
-  readPieces(pack: number, pieces: FilePieces, into: Buffer): Promise<Float64Array> {
-    return this.#with(pack, (handle) => this.#engine.readPieces(handle.fd, pieces, into));
+  /** See `Packs.readSlices`. */
+  readSlices(
+    packs: readonly (number | null)[],
+    { slices, range, into }: { readonly slices: FileSlices; readonly range: SliceRange; readonly into?: Buffer },
+  ): Promise<Uint32Array> {
+    const fds = new Int32Array(packs.length).fill(-1);
+    const opened = async (index: number): Promise<Uint32Array> => {
+      const pack = packs[index];
+      if (pack === undefined) {
+        if (into) return this.#engine.readSlices(fds, slices, range, into);
+        await this.#engine.prefetchSlices(fds, slices, range);
+        return NONE;
+      }
+      if (pack === null) return opened(index + 1);
+      return this.#with(pack, (handle) => {
+        fds[index] = handle.fd;
+        return opened(index + 1);
+      });
+    };
+    return opened(0);
   }
 
   /** See `Packs.prefetch`. */

@@ -13,7 +13,7 @@ import {
   truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
-import type { FilePieces } from '../engine/engine.js';
+import type { FileSlices, SliceRange } from '../engine/engine.js';
 import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { PackFacts } from './pack-facts.js';
@@ -268,9 +268,12 @@ export class Packs {
     return this.#readers.readRuns(pack, runs, into);
   }
 
-  /** See `Engine.readPieces`. */
-  readPieces(pack: number, pieces: FilePieces, into: Buffer): Promise<Float64Array> {
-    return this.#readers.readPieces(pack, pieces, into);
+  /** See `Engine.readSlices`; without a room, `Engine.prefetchSlices`. @param packs few, null for those left out */
+  readSlices(
+    packs: readonly (number | null)[],
+    what: { readonly slices: FileSlices; readonly range: SliceRange; readonly into?: Buffer },
+  ): Promise<Uint32Array> {
+    return this.#readers.readSlices(packs, what);
   }
 
   /** Asks the system to fetch pieces of a pack that will be read soon. */

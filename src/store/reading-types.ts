@@ -1,6 +1,6 @@
 /** What is read of a history, and what becomes of versions that cannot be read. */
 import type { BytePath, DiffKeeperError } from '../core/core.js';
-import type { Version } from '../format/format.js';
+import type { Extent, Version } from '../format/format.js';
 
 export interface VersionSummary {
   readonly sequence: number;
@@ -25,4 +25,21 @@ export interface EntriesOptions {
   /** These paths and what lies below them; default all. */
   readonly under?: readonly BytePath[];
   readonly onUnreadable?: OnUnreadable;
+}
+
+/** Random access to one version's bytes; every blob's digest is verified. */
+export interface VersionReader {
+  readonly version: Version;
+  /** Extents that cover exactly these bytes, in order. */
+  extents(offset: number, length: number): Promise<Extent[]>;
+  /** The bytes; in `into`, of at least `length`, when given. Throws DK_CORRUPT_* for what is damaged or missing. */
+  read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
+  /** As `read`; blobs that are mostly unwanted are not verified: compare the file's digest, `read` again when it differs. */
+  readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer>;
+  /** Whether it is up to 64 MiB of small pieces that `readLoosely` takes as they stand: short reads cost no more per byte. */
+  isScattered(): Promise<boolean>;
+  /** Asks the system to fetch what a coming `read` of these bytes will need; a failure is none. */
+  prefetch(offset: number, length: number): Promise<void>;
+  /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */
+  readRanges(ranges: Float64Array): Promise<Buffer>;
 }

@@ -1,9 +1,10 @@
 /** Reading schema 1: random access to a version, counts, verification. */
 import { DiffKeeperError, throwIfAborted } from '../core/core.js';
 import type { Digest, Extent, Version } from '../format/format.js';
+import type { VersionReader } from './reading-types.js';
 import type { SnapshotContents } from './snapshot-contents.js';
 import type { FoundFile, SnapshotFiles } from './snapshot-files.js';
-import type { DamageReport, StoreStats, VerifyOptions, VerifyReport, VersionReader } from './types.js';
+import type { DamageReport, StoreStats, VerifyOptions, VerifyReport } from './types.js';
 
 /** @param readStored null when the content was replaced since */
 export function snapshotReader(
@@ -26,6 +27,7 @@ export function snapshotReader(
     extents: (offset, length): Promise<Extent[]> => Promise.resolve(length === 0 ? [] : [{ digest, offset, length }]),
     read: (offset, length, into) => (into ? readInto(offset, length, into) : read(offset, length)),
     readLoosely: readInto,
+    isScattered: () => Promise.resolve(false),
     // Contents lie in LevelDB, which has no such call.
     prefetch: async () => {},
     readRanges: async (ranges) => {

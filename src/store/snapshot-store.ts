@@ -9,7 +9,7 @@ import { OPEN_GUARD } from './cache-guard.js';
 import type { Meta } from './meta.js';
 import type { OpenSnapshots } from './open-snapshots.js';
 import { nothingPruned, type PrunePolicy } from './prune-policy.js';
-import type { VersionSummary } from './reading-types.js';
+import type { VersionReader, VersionSummary } from './reading-types.js';
 import { SnapshotContents } from './snapshot-contents.js';
 import { directoryVersion, fileVersion, snapshotEntries } from './snapshot-entries.js';
 import { SnapshotFiles } from './snapshot-files.js';
@@ -33,7 +33,6 @@ import type {
   Transaction,
   VerifyOptions,
   VerifyReport,
-  VersionReader,
 } from './types.js';
 
 const WHOLE_MAX = LIMITS.blobBytes;

@@ -9,9 +9,9 @@ import type { MetaReader } from './meta-reader.js';
 import type { OpenFacts } from './open-store.js';
 import type { Packs } from './packs.js';
 import { ReadLeases } from './read-leases.js';
-import type { EntriesOptions, OnUnreadable, VersionSummary } from './reading-types.js';
+import type { EntriesOptions, OnUnreadable, VersionReader, VersionSummary } from './reading-types.js';
 import { StoreIdentity } from './store-identity.js';
-import type { BlobInfo, VersionReader } from './types.js';
+import type { BlobInfo } from './types.js';
 import { RecipeReader } from './version-reader.js';
 
 export interface ReadParts {

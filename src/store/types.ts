@@ -5,7 +5,7 @@ import type { Engine, HashAlgo } from '../engine/engine.js';
 import type { Checkpoint, Digest, Extent, Version } from '../format/format.js';
 import type { CacheGuard } from './cache-guard.js';
 import type { PrunePolicy } from './prune-policy.js';
-import type { EntriesOptions, OnUnreadable, VersionSummary } from './reading-types.js';
+import type { EntriesOptions, OnUnreadable, VersionReader, VersionSummary } from './reading-types.js';
 import type {
   PruneOptions,
   PruneReport,
@@ -105,21 +105,6 @@ export interface Transaction {
   commit(facts?: CommitFacts): Promise<Checkpoint | null>;
   /** Forgets the checkpoint in the making. Appended blobs stay as unnamed bytes until compaction. */
   abort(): Promise<void>;
-}
-
-/** Random access to one version's bytes; every blob's digest is verified. */
-export interface VersionReader {
-  readonly version: Version;
-  /** Extents that cover exactly these bytes, in order. */
-  extents(offset: number, length: number): Promise<Extent[]>;
-  /** The bytes; in `into`, of at least `length`, when given. Throws DK_CORRUPT_* for what is damaged or missing. */
-  read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
-  /** As `read`; blobs that are mostly unwanted are not verified: compare the file's digest, `read` again when it differs. */
-  readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer>;
-  /** Asks the system to fetch what a coming `read` of these bytes will need; a failure is none. */
-  prefetch(offset: number, length: number): Promise<void>;
-  /** As `read`, for several ranges (offset, length pairs), concatenated; decodes each blob once. */
-  readRanges(ranges: Float64Array): Promise<Buffer>;
 }
 
 /** What made the store smaller than all versions whole, bytes. */

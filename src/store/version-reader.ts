@@ -1,54 +1,25 @@
 /** Random access to the bytes of one version through its recipe. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import { type Digest, decodeExtents, type Extent, extentsBytes, sliceExtents, type Version } from '../format/format.js';
+import type { Digest, Extent, Version } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
-import type { VersionReader } from './types.js';
+import { ExtentTable } from './extent-table.js';
+import type { Stretch } from './raw-slices.js';
+import type { VersionReader } from './reading-types.js';
 
 const REGIONS_KEPT = 4;
 
-interface Region {
-  readonly extents: readonly Extent[];
-  /** Start of each extent inside the region. */
-  readonly starts: Float64Array;
-}
+/** Extents of fewer bytes than this on average are pieces of a scattered file. */
+const SCATTERED_BYTES = 64 << 10;
 
-function toRegion(extents: readonly Extent[]): Region {
-  const starts = new Float64Array(extents.length);
-  let at = 0;
-  for (let index = 0; index < extents.length; index += 1) {
-    starts[index] = at;
-    at += (extents[index] as Extent).length;
-  }
-  return { extents, starts };
-}
-
-/** Number of the last extent that begins at `offset` or before; 0 when there is none. */
-function extentAt(starts: Float64Array, offset: number): number {
-  let low = 0;
-  let high = starts.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if ((starts[middle] as number) <= offset) low = middle;
-    else high = middle;
-  }
-  return low;
-}
-
-/** The part of a region that covers these bytes. Only its ends are looked at: a step of a file may have thousands. */
-function sliceRegion({ extents, starts }: Region, offset: number, length: number): Extent[] {
-  const first = extentAt(starts, offset);
-  const start = starts[first] ?? 0;
-  const last = length === 0 ? first : extentAt(starts, offset + length - 1);
-  if (last === first) return sliceExtents(extents.slice(first, last + 1), offset - start, length);
-  const head = sliceExtents(extents.slice(first, first + 1), offset - start, (starts[first + 1] as number) - offset);
-  const tail = sliceExtents(extents.slice(last, last + 1), 0, offset + length - (starts[last] as number));
-  return head.concat(extents.slice(first + 1, last), tail);
+/** A part of a file: bytes of one region, and where they go in what was asked for. */
+interface Part extends Stretch {
+  readonly at: number;
 }
 
 export class RecipeReader implements VersionReader {
   readonly version: Version;
   readonly #blobs: BlobStore;
-  readonly #regions = new Map<number, Region>();
+  readonly #regions = new Map<number, ExtentTable>();
 
   constructor(blobs: BlobStore, version: Version) {
     this.#blobs = blobs;
@@ -56,28 +27,37 @@ export class RecipeReader implements VersionReader {
   }
 
   async extents(offset: number, length: number): Promise<Extent[]> {
+    const parts: Extent[][] = [];
+    for await (const { table, offset: from, length: bytes } of this.#parts(offset, length)) {
+      parts.push(table.slice(from, bytes));
+    }
+    return parts.length === 1 ? (parts[0] as Extent[]) : parts.flat();
+  }
+
+  /** The regions that these bytes lie in. */
+  async *#parts(offset: number, length: number): AsyncGenerator<Part> {
     const { size } = this.version;
     if (offset < 0 || length < 0 || offset + length > size) {
       throw new RangeError(`range must lie within 0 to ${size}, came ${offset} to ${offset + length}`);
     }
     // Only regions are counted: an inline list is one whole, however long its runs of zeros make it.
-    if (this.version.recipe.kind !== 'regions') return sliceRegion(await this.#region(0), offset, length);
-    const parts: Extent[][] = [];
-    let at = offset;
-    while (at < offset + length) {
+    if (this.version.recipe.kind !== 'regions') {
+      yield { table: await this.#region(0), offset, length, at: 0 };
+      return;
+    }
+    for (let at = offset; at < offset + length; ) {
       const index = Math.floor(at / LIMITS.regionBytes);
       const inside = at - index * LIMITS.regionBytes;
       const take = Math.min(LIMITS.regionBytes - inside, offset + length - at);
-      parts.push(sliceRegion(await this.#region(index), inside, take));
+      yield { table: await this.#region(index), offset: inside, length: take, at: at - offset };
       at += take;
     }
-    return parts.flat();
   }
 
-  async #region(index: number): Promise<Region> {
+  async #region(index: number): Promise<ExtentTable> {
     const known = this.#regions.get(index);
     if (known) return known;
-    const region = toRegion(await this.#loadRegion(index));
+    const region = await this.#loadRegion(index);
     this.#regions.set(index, region);
     if (this.#regions.size > REGIONS_KEPT) {
       this.#regions.delete(this.#regions.keys().next().value as number);
@@ -85,24 +65,23 @@ export class RecipeReader implements VersionReader {
     return region;
   }
 
-  async #loadRegion(index: number): Promise<readonly Extent[]> {
+  async #loadRegion(index: number): Promise<ExtentTable> {
     const { recipe, digest, size, path } = this.version;
-    if (recipe.kind === 'whole') return [{ digest: digest as Digest, offset: 0, length: size }];
-    if (recipe.kind === 'inline') return recipe.extents;
-    if (recipe.kind === 'empty') return [];
+    if (recipe.kind === 'whole') return ExtentTable.of([{ digest: digest as Digest, offset: 0, length: size }]);
+    if (recipe.kind === 'inline') return ExtentTable.of(recipe.extents);
+    if (recipe.kind === 'empty') return ExtentTable.of([]);
     const [bytes] = await this.#blobs.read([recipe.regions[index] as Digest]);
     if (!Buffer.isBuffer(bytes)) throw bytes ?? new Error('recipe was not read');
-    const extents = decodeExtents(bytes);
+    const table = ExtentTable.decode(bytes);
     const expected = Math.min(LIMITS.regionBytes, size - index * LIMITS.regionBytes);
-    const actual = extentsBytes(extents);
-    if (actual !== expected) {
+    if (table.bytes !== expected) {
       throw new DiffKeeperError('DK_CORRUPT_RECIPE', `recipe of ${path}: region ${index} covers other bytes`, {
         path,
         expected,
-        actual,
+        actual: table.bytes,
       });
     }
-    return extents;
+    return table;
   }
 
   async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
@@ -110,12 +89,22 @@ export class RecipeReader implements VersionReader {
   }
 
   async readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer> {
-    return this.#blobs.readLoosely(await this.extents(offset, length), into);
+    for await (const part of this.#parts(offset, length)) {
+      await this.#blobs.readLoosely(part, into.subarray(part.at, part.at + part.length));
+    }
+    return into.subarray(0, length);
+  }
+
+  async isScattered(): Promise<boolean> {
+    const { size, recipe } = this.version;
+    if (size > LIMITS.regionBytes || recipe.kind === 'whole' || recipe.kind === 'empty') return false;
+    const table = await this.#region(0);
+    return table.count * SCATTERED_BYTES > size && (await this.#blobs.isLoose(table));
   }
 
   async prefetch(offset: number, length: number): Promise<void> {
     try {
-      await this.#blobs.prefetch(await this.extents(offset, length));
+      for await (const part of this.#parts(offset, length)) await this.#blobs.prefetch(part);
     } catch {
       // Reading will say what is wrong.
     }

@@ -1,5 +1,4 @@
 /** The packs as a checkpoint of another process's store left them: what its owner appends meanwhile is not there. */
-import type { FilePieces } from '../engine/engine.js';
 import type { PruneRecord } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
 import type { PackFacts } from './pack-facts.js';
@@ -57,8 +56,8 @@ export class ViewPacks extends Packs {
     return this.#held(() => super.readRuns(pack, runs, into));
   }
 
-  override readPieces(pack: number, pieces: FilePieces, into: Buffer): Promise<Float64Array> {
-    return this.#held(() => super.readPieces(pack, pieces, into));
+  override readSlices(...what: Parameters<Packs['readSlices']>): Promise<Uint32Array> {
+    return this.#held(() => super.readSlices(...what));
   }
 
   override prefetch(pack: number, runs: Float64Array): Promise<void> {

@@ -25,30 +25,6 @@ export function describeRuns(engine: Engine): void {
       expect(into.subarray(70_101).equals(Buffer.alloc(10, 0xee))).toBe(true);
     }));
 
-  it('reads runs to any place', () =>
-    withFile(async (fd, content) => {
-      const into = Buffer.alloc(100, 0xee);
-      const pieces = { runs: Float64Array.of(7, 10, BYTES - 5, 10, 50, 20), places: Float64Array.of(80, 0, 20) };
-      expect([...(await engine.readPieces(fd, pieces, into))]).toEqual([10, 5, 20]);
-      const expected = Buffer.alloc(100, 0xee);
-      content.copy(expected, 80, 7, 17);
-      content.copy(expected, 0, BYTES - 5);
-      content.copy(expected, 20, 50, 70);
-      expect(into.equals(expected)).toBe(true);
-    }));
-
-  it('refuses places outside, or other than one for each run', () =>
-    withFile(async (fd) => {
-      const into = Buffer.alloc(10);
-      const runs = Float64Array.of(0, 6);
-      for (const places of [[5], [-1], [0.5], [Number.NaN], [], [0, 1], [2 ** 40]]) {
-        const pieces = { runs, places: Float64Array.from(places) };
-        await expect(engine.readPieces(fd, pieces, into)).rejects.toThrow(RangeError);
-      }
-      const listed = { runs, places: [0] as never };
-      await expect(engine.readPieces(fd, listed, into)).rejects.toThrow(TypeError);
-    }));
-
   it('reads what there is of runs that the file does not reach, each in its own room', () =>
     withFile(async (fd, content) => {
       const into = Buffer.alloc(300);

@@ -4,6 +4,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import { describeAlign } from './conformance-align.js';
 import { describeBsdiff } from './conformance-bsdiff.js';
 import { describeCoding } from './conformance-coding.js';
+import { describeFileSlices } from './conformance-file-slices.js';
 import { describeHashing } from './conformance-hashing.js';
 import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
@@ -35,6 +36,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeStatIndex(engine);
     describeReading(engine);
     describe('runs', () => describeRuns(engine));
+    describe('slices of files', () => describeFileSlices(engine));
     describe('transfers', () => describeTransfers(engine));
     describe('file writer', () => describeWriter(engine));
     describePlacing(engine, abilities.exactTimes);

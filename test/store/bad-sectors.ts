@@ -112,12 +112,14 @@ export function badEngine(real: Engine): Engine {
         return async (fd: number, runs: Float64Array, into: Uint8Array) =>
           spoilt(fd, runs, await target.readRuns(fd, runs, into));
       }
-      if (key === 'readPieces') {
-        return async (fd: number, pieces: Parameters<Engine['readPieces']>[1], into: Uint8Array) => {
-          const file = nameOf(fd);
-          const done = await target.readPieces(fd, pieces, into);
-          if (sectors.isBad(file, 0, Number.MAX_SAFE_INTEGER)) done.fill(EIO_STATUS);
-          return done;
+      if (key === 'readSlices') {
+        return async (...[fds, slices, range, into]: Parameters<Engine['readSlices']>) => {
+          const failed = new Set(await target.readSlices(fds, slices, range, into));
+          const bad = Array.from(fds, (fd) => fd >= 0 && sectors.isBad(nameOf(fd), 0, Number.MAX_SAFE_INTEGER));
+          for (let index = range.first; index <= range.last; index += 1) {
+            if (bad[slices.files[slices.blobs[index] as number] as number]) failed.add(index);
+          }
+          return Uint32Array.from(failed).sort();
         };
       }
       return typeof value === 'function' ? value.bind(target) : value;
