@@ -17,6 +17,14 @@ constexpr uint64_t kDataBytesMax = uint64_t{1} << 30;
 struct ScanState {
   ScanState(pages::DigestAlgo algo, const uint8_t* seed) : scan(algo, seed) {}
 
+  void TakeTables(const Napi::Object& options) {
+    source_bytes = TakeInteger(options.Get("sourceBytes"), "sourceBytes", 0, kOffsetMax);
+    pages_bytes = TakeBytes(options.Get("pages"), "pages").length;
+    groups_bytes = TakeBytes(options.Get("groups"), "groups").length;
+    pages = Napi::Persistent(options.Get("pages").As<Napi::Object>());
+    groups = Napi::Persistent(options.Get("groups").As<Napi::Object>());
+  }
+
   pages::PageScan scan;
   bool busy = false;
   // The tables stay in JavaScript's memory: they are taken anew for every step,
@@ -42,21 +50,14 @@ class ScanJob : public Worker {
   ~ScanJob() override { state_->busy = false; }
 
  protected:
-  const State state_;
-};
-
-class StepJob : public ScanJob {
- public:
-  StepJob(const Napi::CallbackInfo& info, const State& state)
-      : ScanJob(info.Env(), state), data_bytes_max_(TakeInteger(info[0], "dataBytesMax", 1, kDataBytesMax)) {
-    if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
-    pages_ = Take(state->pages, state->pages_bytes, "pages");
-    groups_ = Take(state->groups, state->groups_bytes, "groups");
-    if (!state->held.IsEmpty()) held_ = Take(state->held, state->held_bytes, "into");
+  // Holds the tables of the source version, and what was taken of the file, until the job ends.
+  void TakeSource() {
+    pages_ = Take(state_->pages, state_->pages_bytes, "pages");
+    groups_ = Take(state_->groups, state_->groups_bytes, "groups");
+    if (!state_->held.IsEmpty()) held_ = Take(state_->held, state_->held_bytes, "into");
   }
 
- protected:
-  void Execute() override {
+  pages::PageSource Source() const {
     pages::PageSource source;
     source.pages = pages_.data;
     source.pages_bytes = pages_.length;
@@ -64,7 +65,36 @@ class StepJob : public ScanJob {
     source.groups_bytes = groups_.length;
     source.file_bytes = state_->source_bytes;
     source.held = held_.data;
-    const int status = state_->scan.Next(source, data_bytes_max_, &step_);
+    return source;
+  }
+
+  const State state_;
+
+ private:
+  Bytes Take(const Napi::ObjectReference& from, size_t length, const char* name) {
+    const Bytes bytes = TakeBytes(from.Value(), name, this);
+    if (bytes.length != length) {
+      ThrowType(from.Env(), std::string(name) + " was detached while the file is scanned");
+    }
+    return bytes;
+  }
+
+  Bytes pages_;
+  Bytes groups_;
+  Bytes held_;
+};
+
+class StepJob : public ScanJob {
+ public:
+  StepJob(const Napi::CallbackInfo& info, const State& state)
+      : ScanJob(info.Env(), state), data_bytes_max_(TakeInteger(info[0], "dataBytesMax", 1, kDataBytesMax)) {
+    if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
+    TakeSource();
+  }
+
+ protected:
+  void Execute() override {
+    const int status = state_->scan.Next(Source(), data_bytes_max_, &step_);
     if (status != 0) FailErrno(-status, "read the file");
   }
 
@@ -86,18 +116,7 @@ class StepJob : public ScanJob {
   }
 
  private:
-  Bytes Take(const Napi::ObjectReference& from, size_t length, const char* name) {
-    const Bytes bytes = TakeBytes(from.Value(), name, this);
-    if (bytes.length != length) {
-      ThrowType(from.Env(), std::string(name) + " was detached while the file is scanned");
-    }
-    return bytes;
-  }
-
   const size_t data_bytes_max_;
-  Bytes pages_;
-  Bytes groups_;
-  Bytes held_;
   pages::PageStep step_;
 };
 
@@ -131,16 +150,20 @@ class HoldJob : public TakeJob {
     into_ = const_cast<uint8_t*>(into.data);
     bytes_ = into.length;
     memory_ = Napi::Persistent(info[0].As<Napi::Object>());
+    TakeSource();
   }
 
  protected:
-  int TakeFile() override { return state_->scan.Hold(into_, bytes_); }
+  int TakeFile() override { return state_->scan.Hold(Source(), into_, bytes_); }
 
   Napi::Value Resolve(Napi::Env env) override {
     if (!taken_) return env.Undefined();
     state_->held = std::move(memory_);
     state_->held_bytes = bytes_;
-    return RowsToArray(env, &state_->scan.row(), 1);
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("row", RowsToArray(env, &state_->scan.row(), 1));
+    object.Set("heldBytes", Napi::Number::New(env, static_cast<double>(state_->scan.held_bytes())));
+    return object;
   }
 
  private:
@@ -168,6 +191,26 @@ class CloneJob : public TakeJob {
 
  private:
   const std::string directory_;
+};
+
+// Resolves to the row of now, or to undefined when the scan cannot begin anew.
+class RenewJob : public ScanJob {
+ public:
+  RenewJob(const Napi::CallbackInfo& info, const State& state) : ScanJob(info.Env(), state) {
+    if (!state->scan.IsOpen()) ThrowType(info.Env(), "the file scan is closed");
+    state->TakeTables(TakeObject(info[0], "tables"));
+    state->held.Reset();
+  }
+
+ protected:
+  void Execute() override { status_ = state_->scan.Renew(); }
+
+  Napi::Value Resolve(Napi::Env env) override {
+    return status_ == 0 ? RowsToArray(env, &state_->scan.row(), 1) : env.Undefined();
+  }
+
+ private:
+  int status_ = 0;
 };
 
 class FinishJob : public ScanJob {
@@ -228,11 +271,7 @@ class OpenJob : public Worker {
     const Bytes seed = TakeBytes(options.Get("seed"), "seed");
     if (seed.length != pages::kSeedBytes) ThrowRange(info.Env(), "seed must be 16 bytes");
     state_ = std::make_shared<ScanState>(TakeDigestAlgo(options.Get("algo")), seed.data);
-    state_->source_bytes = TakeInteger(options.Get("sourceBytes"), "sourceBytes", 0, kOffsetMax);
-    state_->pages_bytes = TakeBytes(options.Get("pages"), "pages").length;
-    state_->groups_bytes = TakeBytes(options.Get("groups"), "groups").length;
-    state_->pages = Napi::Persistent(options.Get("pages").As<Napi::Object>());
-    state_->groups = Napi::Persistent(options.Get("groups").As<Napi::Object>());
+    state_->TakeTables(options);
   }
 
  protected:
@@ -248,6 +287,7 @@ class OpenJob : public Worker {
     handle.Set("row", RowsToArray(env, &state->scan.row(), 1));
     Export(env, handle, "map", [state](Info info) { return Start<MapJob>(info, state); });
     Export(env, handle, "hold", [state](Info info) { return Start<HoldJob>(info, state); });
+    Export(env, handle, "renew", [state](Info info) { return Start<RenewJob>(info, state); });
     Export(env, handle, "clone", [state](Info info) { return Start<CloneJob>(info, state); });
     Export(env, handle, "next", [state](Info info) { return Start<StepJob>(info, state); });
     Export(env, handle, "finish", [state](Info info) { return Start<FinishJob>(info, state); });

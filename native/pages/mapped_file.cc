@@ -116,7 +116,9 @@ struct BusErrors {
 
 #endif
 
-// Past the caches, which are smaller than what is copied: the target is not read before it is overwritten.
+}  // namespace
+
+// The target is not read before it is overwritten.
 void CopyPast(uint8_t* into, const uint8_t* from, size_t length) {
 #if defined(__SSE2__)
   constexpr size_t kLine = 64;
@@ -142,8 +144,6 @@ void CopyPast(uint8_t* into, const uint8_t* from, size_t length) {
 #endif
 }
 
-}  // namespace
-
 void MapAnywhere(bool on) {
 #if defined(__linux__)
   g_anywhere = on;
@@ -154,15 +154,20 @@ void MapAnywhere(bool on) {
 
 bool MappedFile::Map(int fd, size_t length) {
 #if defined(__linux__)
-  if (bytes_ != nullptr || length == 0 || !ShowsEveryWrite(fd)) return false;
-  void* const bytes = mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, 0);
+  if (cut_) Unmap();
+  if (length == 0) return false;
+  if (length <= length_) return true;
+  if (bytes_ == nullptr && !ShowsEveryWrite(fd)) return false;
+  void* const bytes = bytes_ == nullptr ? mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, 0)
+                                        : mremap(bytes_, length_, length, MREMAP_MAYMOVE);
   if (bytes == MAP_FAILED) return false;
   bytes_ = static_cast<uint8_t*>(bytes);
-  length_ = length;
 #if defined(MADV_POPULATE_READ)
-  // An older kernel brings the pages in when they are copied.
-  (void)madvise(bytes, length, MADV_POPULATE_READ);
+  // An older kernel brings the pages in when they are read.
+  const size_t known = length_ & ~(static_cast<size_t>(sysconf(_SC_PAGESIZE)) - 1);
+  (void)madvise(bytes_ + known, length - known, MADV_POPULATE_READ);
 #endif
+  length_ = length;
   return true;
 #else
   (void)fd, (void)length;
@@ -174,10 +179,12 @@ void MappedFile::Unmap() {
   if (bytes_ != nullptr) munmap(bytes_, length_);
   bytes_ = nullptr;
   length_ = 0;
+  cut_ = false;
 }
 
-bool MappedFile::Copy(size_t offset, size_t length, uint8_t* into) const {
+bool MappedFile::Look(size_t offset, size_t length, const std::function<void(const uint8_t*)>& look) const {
 #if defined(__linux__)
+  (void)length;
   Source source;
   source.begin = reinterpret_cast<uintptr_t>(bytes_);
   source.end = source.begin + length_;
@@ -186,12 +193,13 @@ bool MappedFile::Copy(size_t offset, size_t length, uint8_t* into) const {
   t_source = &source;
   // The handler looks at it at any moment in between.
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  CopyPast(into, bytes_ + offset, length);
+  look(bytes_ + offset);
   std::atomic_signal_fence(std::memory_order_seq_cst);
   t_source = nullptr;
+  if (source.cut != 0) cut_ = true;
   return source.cut == 0;
 #else
-  (void)offset, (void)length, (void)into;
+  (void)offset, (void)length, (void)look;
   return false;
 #endif
 }

@@ -17,8 +17,6 @@
 namespace dk::pages {
 namespace {
 
-constexpr size_t kGroupBytes = blake3::kGroupBytes;
-constexpr size_t kGroupPages = kGroupBytes / kPageBytes;
 constexpr size_t kBlockPages = kBlockBytes / kPageBytes;
 static_assert(kBlockPages == 64, "the page marks of a block are the bits of one word");
 // Blocks in flight: enough that the start and the end of a wave do not show.
@@ -63,16 +61,38 @@ int PageScan::Open(const std::string& root, const std::string& path) {
 void PageScan::Close() {
   file_.Reset();
   mapped_.Unmap();
+  Forget();
+}
+
+void PageScan::Forget() {
   held_.reset();
+  std::vector<uint64_t>().swap(places_);
   std::vector<Block>().swap(blocks_);
   std::vector<std::vector<uint8_t>>().swap(buffers_);
+}
+
+int PageScan::Renew() {
+  // A clone is no longer the file.
+  if (file_.get() < 0 || (held_ && !held_->in_memory)) return -EBADF;
+  struct stat status;
+  if (::fstat(file_.get(), &status) != 0) return -errno;
+  Forget();
+  row_ = RowOf(status);
+  at_ = 0;
+  torn_ = false;
+  done_ = size() == 0;
+  held_bytes_ = 0;
+  pages_.clear();
+  groups_.clear();
+  tail_.clear();
+  if (sha256_) sha256_ = std::make_unique<sha256::Hasher>();
+  return 0;
 }
 
 int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* step) {
   if (file_.get() < 0) return -EBADF;
   if (held_ && held_->in_memory && source.held == nullptr) return -EINVAL;
   source_ = source;
-  mapped_.Unmap();
   const size_t room = std::max(data_bytes_max, kBlockBytes);
   const uint64_t end = std::min(size(), at_ + kStepBytes);
   while (at_ < end && !torn_ && step->data.size() + kBlockBytes <= room) {
@@ -131,17 +151,28 @@ void PageScan::ReturnBuffer(Block* block) {
 void PageScan::ScanBlock(Block* block) {
   const bool held = held_ && held_->in_memory;
   if (held) {
-    block->data = source_.held + block->offset;
+    FindHeld(block);
   } else {
     BorrowBuffer(block);
     ReadBlock(block);
-    block->data = block->bytes.data();
+    for (size_t i = 0; i < kBlockGroups; ++i) block->groups[i] = block->bytes.data() + i * kGroupBytes;
   }
   if (block->error != 0 || block->torn) return;
-  ComparePages(block);
-  if (algo_ == DigestAlgo::kBlake3) HashGroups(*block);
+  for (size_t i = 0; i * kGroupBytes < block->length; ++i) ScanGroup(block, i);
+  // Only one block reaches the end of the file, so only one thread comes here.
+  if (algo_ == DigestAlgo::kBlake3 && block->offset + block->length == size()) KeepTail(*block);
   const bool needed = block->changed != block->zero || algo_ == DigestAlgo::kSha256;
   if (!needed && !held) ReturnBuffer(block);
+}
+
+void PageScan::FindHeld(Block* block) {
+  const uint64_t first = block->offset / kGroupBytes;
+  for (size_t i = 0; i * kGroupBytes < block->length; ++i) {
+    const uint64_t place = places_[first + i];
+    block->groups[i] = place == kKnown ? nullptr : source_.held + place;
+    // The source is another one than when the file was taken.
+    if (place == kKnown && !InSource(first + i)) block->error = -EINVAL;
+  }
 }
 
 void PageScan::ReadBlock(Block* block) {
@@ -160,16 +191,36 @@ bool PageScan::IsSourcePage(uint64_t page, size_t length, const uint8_t* hash) c
   return std::memcmp(source_.pages + page * kPageHashBytes, hash, kPageHashBytes) == 0;
 }
 
-void PageScan::ComparePages(Block* block) {
+// Page hashes, marks and the value of one group; each of them is only looked at by one thread.
+void PageScan::ScanGroup(Block* block, size_t index) {
+  const uint64_t group = block->offset / kGroupBytes + index;
+  const size_t length = std::min(kGroupBytes, block->length - index * kGroupBytes);
+  const uint8_t* bytes = block->groups[index];
+  if (bytes != nullptr) {
+    ComparePages(block, index, length);
+  } else {
+    const uint64_t at = group * kGroupPages * kPageHashBytes;
+    std::memcpy(pages_.data() + at, source_.pages + at, kGroupPages * kPageHashBytes);
+  }
+  if (algo_ != DigestAlgo::kBlake3 || length < kGroupBytes) return;
+  uint8_t* value = groups_.data() + group * kDigestBytes;
+  if (KeepsGroup(*block, group)) {
+    std::memcpy(value, source_.groups + group * kDigestBytes, kDigestBytes);
+  } else {
+    blake3::GroupValue(bytes, group, value);
+  }
+}
+
+void PageScan::ComparePages(Block* block, size_t index, size_t length) {
   const uint64_t first = block->offset / kPageBytes;
-  for (size_t at = 0, i = 0; at < block->length; at += kPageBytes, ++i) {
-    const uint8_t* bytes = block->data + at;
-    const size_t length = std::min(kPageBytes, block->length - at);
+  for (size_t at = 0, i = index * kGroupPages; at < length; at += kPageBytes, ++i) {
+    const uint8_t* bytes = block->groups[index] + at;
+    const size_t page_bytes = std::min(kPageBytes, length - at);
     uint8_t* hash = pages_.data() + (first + i) * kPageHashBytes;
-    xxhash::Hash128(bytes, length, seed_, hash);
-    if (IsSourcePage(first + i, length, hash)) continue;
+    xxhash::Hash128(bytes, page_bytes, seed_, hash);
+    if (IsSourcePage(first + i, page_bytes, hash)) continue;
     block->changed |= uint64_t{1} << i;
-    if (IsZero(bytes, length)) block->zero |= uint64_t{1} << i;
+    if (IsZero(bytes, page_bytes)) block->zero |= uint64_t{1} << i;
   }
 }
 
@@ -181,22 +232,15 @@ bool PageScan::KeepsGroup(const Block& block, uint64_t group) const {
   return ((block.changed >> shift) & ((uint64_t{1} << kGroupPages) - 1)) == 0;
 }
 
-void PageScan::HashGroups(const Block& block) {
-  const uint64_t first = block.offset / kGroupBytes;
-  const size_t full = block.length / kGroupBytes;
-  for (size_t i = 0; i < full; ++i) {
-    const uint64_t group = first + i;
-    uint8_t* value = groups_.data() + group * kDigestBytes;
-    if (KeepsGroup(block, group)) {
-      std::memcpy(value, source_.groups + group * kDigestBytes, kDigestBytes);
-    } else {
-      blake3::GroupValue(block.data + i * kGroupBytes, group, value);
-    }
+// The last group is always there: what is taken of a file has it, whatever it is.
+void PageScan::KeepTail(const Block& block) {
+  const size_t full = size() == kGroupBytes ? 0 : block.length / kGroupBytes;
+  const size_t length = block.length - full * kGroupBytes;
+  if (length == 0) {
+    tail_.clear();
+  } else {
+    tail_.assign(block.groups[full], block.groups[full] + length);
   }
-  // Only one block reaches the end of the file, so only one thread comes here.
-  if (block.offset + block.length != size()) return;
-  const size_t from = size() == kGroupBytes ? 0 : full * kGroupBytes;
-  tail_.assign(block.data + from, block.data + block.length);
 }
 
 // In file order: appends what the block changed to the step.
@@ -206,7 +250,9 @@ int PageScan::TakeBlock(Block* block, PageStep* step) {
     torn_ = true;
     return 0;
   }
-  if (sha256_) sha256_->Update(block->data, block->length);
+  for (size_t at = 0, i = 0; sha256_ && at < block->length; at += kGroupBytes, ++i) {
+    sha256_->Update(block->groups[i], std::min(kGroupBytes, block->length - at));
+  }
   for (size_t at = 0, i = 0; at < block->length; at += kPageBytes, ++i) {
     if (((block->changed >> i) & 1) == 0) continue;
     const bool zero = ((block->zero >> i) & 1) != 0;
@@ -219,7 +265,7 @@ int PageScan::TakeBlock(Block* block, PageStep* step) {
       step->ranges.push_back(PageRange{offset, length, zero});
     }
     if (!zero) {
-      const uint8_t* bytes = block->data + at;
+      const uint8_t* bytes = block->groups[i / kGroupPages] + at % kGroupBytes;
       step->data.insert(step->data.end(), bytes, bytes + length);
     }
   }

@@ -24,7 +24,10 @@ namespace dk::pages {
 
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kPageHashBytes = 16;
+constexpr size_t kGroupBytes = blake3::kGroupBytes;
+constexpr size_t kGroupPages = kGroupBytes / kPageBytes;
 constexpr size_t kBlockBytes = 256 << 10;
+constexpr size_t kBlockGroups = kBlockBytes / kGroupBytes;
 constexpr size_t kSeedBytes = 16;
 
 // The tables of the source version, and what was filled by Hold. Memory of the caller.
@@ -69,13 +72,19 @@ class PageScan {
 
   // Before Hold: has the bytes at hand, so that Hold is quicker. False when that cannot be.
   bool Map();
+  // Begins anew with the file as it is now, for another source version; what is mapped stays. 0 or a negative errno:
+  // -EBADF when it is not open, or was cloned.
+  int Renew();
   // Before the first step: takes the file as it is now, so that the steps are made from that, whatever becomes of the
-  // file. Hold copies it into `into`, also when it moved since it was opened (row() tells), and Clone into a nameless
-  // file in `directory` that shares its blocks. 1 when that was done; 0 when not, and then nothing has changed: it does
-  // not fit, it is or was empty, it moves, for Clone also since it was opened, the file system cannot share blocks;
-  // -EBADF when it is not open.
-  int Hold(uint8_t* into, size_t bytes);
+  // file. Hold copies into `into` what the source version lacks (groups of 64 KiB in which a page differs; `source` is
+  // the one of all steps), also when the file moved since it was opened (row() tells), and Clone all of it into a
+  // nameless file in `directory` that shares its blocks. 1 when that was done; 0 when not, and then nothing has
+  // changed: it does not fit, it is or was empty, it moves, for Clone also since it was opened, the file system cannot
+  // share blocks; -EBADF when it is not open.
+  int Hold(const PageSource& source, uint8_t* into, size_t bytes);
   int Clone(const std::string& directory);
+  // How much of `into` a Hold that was done has filled.
+  size_t held_bytes() const { return held_bytes_; }
 
   // 0 or a negative errno. `source` must stay readable during the call. At most `data_bytes_max` (at least 256 KiB) of
   // changed bytes are handed out.
@@ -97,9 +106,13 @@ class PageScan {
     bool torn = false;
     uint64_t changed = 0;  // one bit per page
     uint64_t zero = 0;     // of the changed ones
-    const uint8_t* data = nullptr;
-    std::vector<uint8_t> bytes;  // what `data` points to, unless the file is held in memory
+    // Null for a group that is known to be as in the source version.
+    const uint8_t* groups[kBlockGroups] = {};
+    std::vector<uint8_t> bytes;  // what they point into, unless the file is held in memory
   };
+  // Place in held memory of a group that is not there, because it is as in the source version.
+  static constexpr uint64_t kKnown = UINT64_MAX;
+  class HoldRoom;
   // What was known when the file was taken.
   struct Held {
     StatRow row;
@@ -108,13 +121,21 @@ class PageScan {
   };
 
   uint64_t size() const { return static_cast<uint64_t>(row_[kSize]); }
-  bool CopyAll(uint8_t* into);
+  bool TakeGroups(HoldRoom* room);
+  bool TakePiece(size_t first, size_t end, HoldRoom* room);
+  bool CopyGroup(size_t group, HoldRoom* room);
+  bool ReadGroup(size_t group, size_t length, uint8_t* into) const;
+  bool InSource(uint64_t group) const;
+  bool IsSourceGroup(uint64_t group, const uint8_t* bytes) const;
   bool KeepHeld(bool in_memory);
+  void Forget();
   size_t PlanWave(uint64_t end, size_t room);
   void ScanBlock(Block* block);
   void ReadBlock(Block* block);
-  void ComparePages(Block* block);
-  void HashGroups(const Block& block);
+  void FindHeld(Block* block);
+  void ScanGroup(Block* block, size_t index);
+  void ComparePages(Block* block, size_t index, size_t length);
+  void KeepTail(const Block& block);
   bool IsSourcePage(uint64_t page, size_t length, const uint8_t* hash) const;
   bool KeepsGroup(const Block& block, uint64_t group) const;
   int TakeBlock(Block* block, PageStep* step);
@@ -123,7 +144,7 @@ class PageScan {
 
   const DigestAlgo algo_;
   const uint64_t seed_;
-  PageSource source_;  // valid during Next
+  PageSource source_;  // valid during Hold and Next
   FileDescriptor file_;
   StatRow row_{};
   uint64_t at_ = 0;
@@ -131,6 +152,9 @@ class PageScan {
   bool done_ = false;
   MappedFile mapped_;
   std::optional<Held> held_;
+  // Where each group lies in held memory, or kKnown.
+  std::vector<uint64_t> places_;
+  size_t held_bytes_ = 0;
   std::vector<uint8_t> pages_;
   std::vector<uint8_t> groups_;
   // Bytes that no group value stands for: those behind the last full group, or a whole file of one group.

@@ -95,8 +95,8 @@ export class CapturePass {
   /** Neither the application's standstill nor a half-made checkpoint may outlive the failure that is reported. */
   async giveUp(): Promise<void> {
     await this.#thaw().catch(() => {});
-    await this.#parts.mapped.end([]).catch(() => {});
     for (const scan of this.#scans) await scan.close().catch(() => {});
+    await this.#parts.mapped.close().catch(() => {});
     await this.#transaction?.abort().catch(() => {});
   }
 

@@ -145,6 +145,7 @@ export class StateSession implements CaptureSession {
     if (this.#closed) return;
     this.#closed = true;
     await this.#queue;
+    await this.#mapped.close().catch(() => {});
     await this.save();
   }
 

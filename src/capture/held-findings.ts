@@ -1,14 +1,14 @@
 /**
- * What a freeze point found, taken while the application stands still and worked up when it runs again. Files are copied
- * to memory as they are; comparing, coding and storing them would take ten times as long. Of those that do not fit, what
- * changed is picked out, and what does not fit of that is worked up at once; very large ones are cloned where the file system
- * shares blocks.
+ * What a freeze point found, taken while the application stands still and worked up when it runs again. Small files are copied
+ * to memory as they are, of large ones what their page tables do not know; coding and storing would take ten times as
+ * long. What does not fit is worked up at once; very large files are cloned where the file system shares blocks.
  */
 import { type BytePath, LIMITS } from '../core/core.js';
 import type { FileScan } from '../engine/engine.js';
 import type { AheadCandidate } from './ahead-work.js';
 import type { CaptureWork } from './capture-work.js';
 import { type Entry, rowSize, sameRow } from './entry-version.js';
+import { copyChanged } from './held-copies.js';
 import { HeldScan } from './held-scan.js';
 import { HOLD_BYTES, type HoldMemory } from './hold-memory.js';
 import { type OpenedLarge, openLarge, takeLargeEntry } from './large-files.js';
@@ -68,17 +68,12 @@ export async function holdFindings(
   large.sort((one, other) => rowSize(one.row) - rowSize(other.row));
   for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
     const group = await openAll(work, { mapped, scans }, large.slice(first, first + SIDE_BY_SIDE));
-    const rooms = group.map(({ entry }) => {
-      const size = rowSize(entry.row);
-      if (size === 0 || size > room) return undefined;
-      room -= size;
-      return memory.take(size);
-    });
-    // At once: each is a way to another thread and back, and the application stands still.
-    const copied = await everyOne(group.map(async ({ opened }, i) => rooms[i] && (await opened.scan.hold(rooms[i]))));
+    const sized = group.map(({ entry, opened }) => ({ opened, size: rowSize(entry.row) }));
+    const copied = await copyChanged(sized, { room, memory });
+    for (const bytes of copied) room -= bytes ?? 0;
     for (const [i, one] of group.entries()) {
       const { entry } = one;
-      if (copied[i]) {
+      if (copied[i] !== undefined) {
         held.push(one);
         continue;
       }

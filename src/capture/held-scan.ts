@@ -20,6 +20,10 @@ export class HeldScan implements FileScan {
     return Promise.resolve(undefined);
   }
 
+  renew(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   clone(): Promise<boolean> {
     return Promise.resolve(false);
   }

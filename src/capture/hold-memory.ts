@@ -44,4 +44,15 @@ export class HoldMemory {
     this.#used += bytes;
     return this.#bytes.subarray(start, start + bytes);
   }
+
+  /** What is left of the prepared memory, at most `bytes` of it, to be filled from its begin on; `keep` says how far it was. */
+  offer(bytes: number): Uint8Array {
+    return this.#bytes.subarray(this.#used, this.#used + bytes);
+  }
+
+  /** This much was taken: of what was offered (then that part is valid until the next `prepare`), or elsewhere. */
+  keep(bytes: number, offered: boolean): void {
+    this.#wanted += bytes;
+    if (offered) this.#used += bytes;
+  }
 }

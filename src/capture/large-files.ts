@@ -1,6 +1,6 @@
 /** Large lane: one file at a time, against its page table, with bounded memory. */
 import { DiffKeeperError, isDiffKeeperError, LIMITS, pathToText } from '../core/core.js';
-import { type FileScan, type ScanResult, type ScanStep, STAT } from '../engine/engine.js';
+import { type FileScan, type ScanResult, type ScanStep, type ScanTables, STAT } from '../engine/engine.js';
 import { VERSION_TYPE, type Version } from '../format/format.js';
 import type { CaptureWork } from './capture-work.js';
 import {
@@ -49,17 +49,25 @@ export async function takeLargeEntry(work: CaptureWork, entry: Entry, held?: Ope
 /** Where a large file is, and what is known of it. */
 export type LargePlace = Pick<CaptureWork, 'store' | 'engine' | 'root' | 'tables'>;
 
-/** Opens a large file for scanning, or says why it cannot be read. The caller closes the scan. */
+/**
+ * Opens a large file for scanning, or says why it cannot be read. The caller closes the scan.
+ *
+ * @param open a scan of this very file, to begin anew with
+ */
 export async function openLarge(
   place: LargePlace,
   entry: Entry,
+  open?: FileScan,
 ): Promise<OpenedLarge | { readonly skip: SkipReason | null }> {
   const [head] = await place.store.heads([entry.path]);
   const source = head?.type === VERSION_TYPE.file && head.size > 0 ? head : undefined;
   const table = source && (await place.tables.find(source));
   try {
-    return { head, source, table, scan: await openScan(place, entry, table) };
+    const renewed = await open?.renew(tablesOf(table));
+    if (!renewed) await open?.close();
+    return { head, source, table, scan: renewed ?? (await openScan(place, entry, table)) };
   } catch (error) {
+    await open?.close().catch(() => {});
     return { skip: reasonOfError(error) };
   }
 }
@@ -81,10 +89,12 @@ function openScan(place: LargePlace, entry: Entry, table: PageTable | undefined)
     path: entry.path,
     algo: place.store.hashAlgo,
     seed: place.store.seed,
-    pages: table?.pages ?? NO_BYTES,
-    groups: table?.groups ?? NO_BYTES,
-    sourceBytes: table?.size ?? 0,
+    ...tablesOf(table),
   });
+}
+
+function tablesOf(table: PageTable | undefined): ScanTables {
+  return { pages: table?.pages ?? NO_BYTES, groups: table?.groups ?? NO_BYTES, sourceBytes: table?.size ?? 0 };
 }
 
 interface LargeCase extends OpenedLarge {

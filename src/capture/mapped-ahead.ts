@@ -1,20 +1,27 @@
 /**
  * Large files that will probably be taken at the freeze point ahead: opened and mapped while the application still runs,
- * so that the standstill has only to copy them.
+ * so that the standstill has only to compare them. They stay so from one freeze point to the next: mapping a file costs as much
+ * as comparing it.
  */
 import { type BytePath, LIMITS } from '../core/core.js';
-import { ENTRY } from '../engine/engine.js';
+import { ENTRY, type FileScan } from '../engine/engine.js';
 import { type Entry, rowSize, rowType, sameInode } from './entry-version.js';
-import { HOLD_BYTES } from './hold-memory.js';
 import { type LargePlace, type OpenedLarge, openLarge } from './large-files.js';
 
+/** Bytes mapped at most: all of it is read. */
+export const MAPPED_BYTES = 128 << 20;
 /** Files opened at most. */
 const FILES_MAX = 16;
+/** Without a freeze point for this long nothing stays open, ms: an idle file must not be in the way of whoever unmounts its disk. */
+const IDLE_MS = 10_000;
 
 export class MappedAhead {
   readonly #opened = new Map<BytePath, OpenedLarge>();
+  /** Worked up, and open for the next freeze point. */
+  readonly #parked = new Map<BytePath, FileScan>();
   /** Taken at the last freeze point. */
   #last: readonly BytePath[] = [];
+  #idle: NodeJS.Timeout | undefined;
 
   /** Opens what of these paths, and of those taken last, was a large file when it was looked at (`rowOf`). */
   async open(
@@ -22,7 +29,8 @@ export class MappedAhead {
     paths: readonly BytePath[],
     rowOf: (path: BytePath) => BigInt64Array | undefined,
   ): Promise<void> {
-    let room = HOLD_BYTES;
+    clearTimeout(this.#idle);
+    let room = MAPPED_BYTES;
     let tries = 0;
     for (const path of new Set([...paths, ...this.#last])) {
       if (tries === FILES_MAX) break;
@@ -30,7 +38,7 @@ export class MappedAhead {
       if (!row || rowType(row) !== ENTRY.file) continue;
       if (rowSize(row) <= LIMITS.smallFileBytes || rowSize(row) > room) continue;
       tries += 1;
-      const opened = await openLarge(place, { path, row });
+      const opened = await openLarge(place, { path, row }, this.#unpark(path, row));
       if ('skip' in opened) continue;
       // It may have grown since that row was taken: all that is mapped is also read.
       const size = rowSize(opened.scan.row);
@@ -46,15 +54,22 @@ export class MappedAhead {
       this.#opened.set(path, opened);
       room -= size;
     }
+    await this.#closeParked();
   }
 
-  /** Hands over the file of this entry, if it is among them. The caller closes its scan. */
+  /** Hands over the file of this entry, if it is among them. The caller closes its scan, which parks it. */
   take({ path, row }: Entry): OpenedLarge | undefined {
     const opened = this.#opened.get(path);
     // Another file may have taken its place.
     if (!opened || !sameInode(opened.scan.row, row)) return undefined;
     this.#opened.delete(path);
-    return opened;
+    const { scan } = opened;
+    let open = true;
+    const close = async (): Promise<void> => {
+      if (open) this.#parked.set(path, scan);
+      open = false;
+    };
+    return { ...opened, scan: { ...scan, close } };
   }
 
   /** After the freeze point: closes what was not taken, and remembers what was. */
@@ -63,5 +78,27 @@ export class MappedAhead {
     const rest = [...this.#opened.values()];
     this.#opened.clear();
     for (const { scan } of rest) await scan.close();
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => void this.#closeParked().catch(() => {}), IDLE_MS).unref();
+  }
+
+  /** Closes everything that is not in somebody's hands. */
+  async close(): Promise<void> {
+    await this.end([]);
+    clearTimeout(this.#idle);
+    await this.#closeParked();
+  }
+
+  #unpark(path: BytePath, row: BigInt64Array): FileScan | undefined {
+    const parked = this.#parked.get(path);
+    if (!parked || !sameInode(parked.row, row)) return undefined;
+    this.#parked.delete(path);
+    return parked;
+  }
+
+  async #closeParked(): Promise<void> {
+    const parked = [...this.#parked.values()];
+    this.#parked.clear();
+    for (const scan of parked) await scan.close();
   }
 }

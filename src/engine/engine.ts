@@ -24,7 +24,7 @@ export {
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
-export type { FileScan, ScanResult, ScanStep } from './file-scan.js';
+export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
 export { type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';

@@ -29,6 +29,21 @@ export interface ScanResult {
   readonly xattrs: Buffer;
 }
 
+/** The page table of the version that a scan compares with; empty, and 0, for none. */
+export interface ScanTables {
+  readonly pages: Uint8Array;
+  readonly groups: Uint8Array;
+  readonly sourceBytes: number;
+}
+
+/** What `FileScan.hold` took. */
+export interface HeldFile {
+  /** Stat row of that moment. */
+  readonly row: BigInt64Array;
+  /** How much of the memory is used, from its begin. */
+  readonly heldBytes: number;
+}
+
 /** Scans one large file against its page table; at most `dataBytesMax` of changed bytes are held at a time. */
 export interface FileScan {
   /** Stat row of when it was opened. */
@@ -37,18 +52,31 @@ export interface FileScan {
   map(): Promise<boolean>;
   /**
    * Before the first step: takes the file as it is now, so that all steps and the result are of this moment, whatever
-   * becomes of the file. `hold` copies it into `into`, which must stay as it is until the scan is closed, also when it
-   * has moved since it was opened, and gives the row of this moment; `clone` into a nameless file in `directory` (absolute
-   * path) that shares its blocks, where the file system can. Undefined, or false, when that was not done and nothing has
-   * changed: it does not fit, it is or was empty, it moves, blocks cannot be shared; or, of `clone`, it moved since it was opened.
+   * becomes of the file. `hold` copies the groups of 64 KiB in which a page differs from the page table, and the last one,
+   * into `into`, whose used part must stay as it is until the scan is closed, also when the file has moved since it was opened;
+   * `clone` all of it into a nameless file in `directory` (absolute path) that shares its blocks, where the file system can.
+   * Undefined, or false, when that was not done and nothing has changed: what is to be copied does not fit, the file is or
+   * was empty, it moves, blocks cannot be shared; or, of `clone`, it moved since it was opened.
    */
-  hold(into: Uint8Array): Promise<BigInt64Array | undefined>;
+  hold(into: Uint8Array): Promise<HeldFile | undefined>;
   clone(directory: string): Promise<boolean>;
+  /**
+   * Begins anew with the file as it is now and another page table: gives the scan to go on with, in place of this one. What is
+   * mapped stays so, which costs as much to make as comparing the file does. Undefined when that cannot be: close it then.
+   */
+  renew(tables: ScanTables): Promise<FileScan | undefined>;
   /** Continues until at least `dataBytesMax - 256 KiB` changed bytes are gathered, 64 MiB of file went by, or the end. */
   next(dataBytesMax: number): Promise<ScanStep>;
   /** After `done`. Hashes what changed; page table and digest describe exactly the bytes handed out. */
   finish(): Promise<ScanResult>;
   close(): Promise<void>;
+}
+
+/** @throws TypeError, RangeError for tables that are none */
+export function checkTables({ pages, groups, sourceBytes }: ScanTables): void {
+  checkBytes(pages, 'pages');
+  checkBytes(groups, 'groups');
+  checkInteger(sourceBytes, 'sourceBytes', 0, Number.MAX_SAFE_INTEGER);
 }
 
 /** Checks arguments before a scan sees them. */
@@ -63,6 +91,11 @@ export function guardScan(scan: FileScan): FileScan {
     async clone(directory) {
       checkFilePath(directory, 'directory');
       return scan.clone(directory);
+    },
+    async renew(tables) {
+      checkTables(tables);
+      const renewed = await scan.renew(tables);
+      return renewed && guardScan(renewed);
     },
     async next(dataBytesMax) {
       checkInteger(dataBytesMax, 'dataBytesMax', BLOCK_BYTES, BYTES_MAX);

@@ -18,7 +18,7 @@ import {
   checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
-import { guardScan } from './file-scan.js';
+import { checkTables, guardScan } from './file-scan.js';
 import { guardWriter } from './file-writer.js';
 import { guardDeltaFiles, guardDigest, guardSourceIndex } from './guarded-deltas.js';
 import { guardStates } from './guarded-states.js';
@@ -226,9 +226,9 @@ function guardFiles(inner: Engine): Files {
       checkFilePath(options.root, 'root');
       checkEntryPath(options.path);
       checkAlgo(options.algo);
-      for (const name of ['seed', 'pages', 'groups'] as const) checkBytes(options[name], name);
+      checkBytes(options.seed, 'seed');
       if (options.seed.length !== SEED_BYTES) throw new RangeError(`seed must be ${SEED_BYTES} bytes`);
-      checkInteger(options.sourceBytes, 'sourceBytes', 0, Number.MAX_SAFE_INTEGER);
+      checkTables(options);
       return guardScan(await inner.openFileScan(options));
     },
     async placeFiles(batch) {

@@ -14,7 +14,7 @@ import {
 } from '../core/core.js';
 import type { Engine, FileScan, SourceIndex, StatIndex, StreamDigest, TreeChanges } from './engine.js';
 import type { FileWriter, WriterVerbs } from './file-writer.js';
-import type { RawAddon, RawChanges, RawStatIndex } from './raw-addon.js';
+import type { RawAddon, RawChanges, RawFileScan, RawStatIndex } from './raw-addon.js';
 import type { RunVerbs } from './run-verbs.js';
 import { packRegions } from './tensor-region.js';
 import type { TransferVerbs } from './transfer-verbs.js';
@@ -89,12 +89,16 @@ function wrapIndex(raw: RawStatIndex): StatIndex {
   };
 }
 
-function wrapScan(raw: FileScan): FileScan {
+function wrapScan(raw: RawFileScan): FileScan {
   return {
     row: raw.row,
     map: () => crossing(() => raw.map()),
     hold: (into) => crossing(() => raw.hold(into)),
     clone: (directory) => crossing(() => raw.clone(directory)),
+    renew: async (tables) => {
+      const row = await crossing(() => raw.renew(tables));
+      return row && wrapScan({ ...raw, row });
+    },
     next: (dataBytesMax) => crossing(() => raw.next(dataBytesMax)),
     finish: () => crossing(() => raw.finish()),
     close: () => crossing(() => raw.close()),

@@ -16,6 +16,7 @@ import type {
   FileScan,
   GroupDigest,
   HashAlgo,
+  ScanTables,
   SliceBatch,
   SourceIndex,
   SparseDelta,
@@ -50,6 +51,12 @@ export interface RawStatIndex {
     skipCount: number;
   }): Promise<RawChanges>;
   scanPaths(options: { root: string; paths: Buffer; pathCount: number }): Promise<RawChanges>;
+}
+
+/** A renewed scan is the same handle. */
+export interface RawFileScan extends Omit<FileScan, 'renew'> {
+  /** Row of the file as it is now; undefined when the scan cannot begin anew. */
+  renew(tables: ScanTables): Promise<BigInt64Array | undefined>;
 }
 
 export interface RawAddon {
@@ -126,7 +133,7 @@ export interface RawAddon {
     pages: Uint8Array;
     groups: Uint8Array;
     sourceBytes: number;
-  }): Promise<FileScan>;
+  }): Promise<RawFileScan>;
   placeFiles(batch: {
     root: string;
     paths: Buffer;

@@ -7,11 +7,21 @@ import { constants } from 'node:fs';
 import { copyFile, type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BytePath, createHash, LIMITS, randomUUID, readFully } from '../core/core.js';
-import { ENTRY, type Engine, type FileScan, type ScanResult, type ScanStep, STAT } from './engine.js';
+import {
+  ENTRY,
+  type Engine,
+  type FileScan,
+  type HeldFile,
+  type ScanResult,
+  type ScanStep,
+  type ScanTables,
+  STAT,
+} from './engine.js';
 import { fullPath, ParentCheck, sameContent, statRow, systemError } from './twin-beneath.js';
 import { blake3, GROUP_BYTES, groupValue, rootFromGroups } from './twin-blake3.js';
 import { PAGE_VALUE_BYTES, type PageHash, pageHash } from './twin-pages.js';
 import { READ_FLAGS } from './twin-read.js';
+import { StepBuilder } from './twin-scan-step.js';
 
 type Options = Parameters<Engine['openFileScan']>[0];
 
@@ -19,42 +29,14 @@ const PAGE_BYTES = LIMITS.pageBytes;
 const BLOCK_BYTES = 256 << 10;
 /** Bytes of the file that one step covers at most. */
 const STEP_BYTES = 64 << 20;
-const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+const GROUP_PAGES = GROUP_BYTES / PAGE_BYTES;
+/** Place of a group that is as in the source version. */
+const KNOWN = -1;
 
-/** Ranges of one step as they grow. */
-class StepBuilder {
-  readonly #ranges: number[] = [];
-  readonly #zero: number[] = [];
-  readonly #data: Buffer[] = [];
-  bytes = 0;
-
-  add(offset: number, page: Buffer): void {
-    const zero = page.equals(ZERO_PAGE.subarray(0, page.length)) ? 1 : 0;
-    const last = this.#zero.length - 1;
-    const joins = last >= 0 && this.#zero[last] === zero && this.#end() === offset;
-    if (joins) this.#ranges[last * 2 + 1] = (this.#ranges[last * 2 + 1] as number) + page.length;
-    else {
-      this.#ranges.push(offset, page.length);
-      this.#zero.push(zero);
-    }
-    if (zero === 1) return;
-    // The block is read into again: what is handed out needs a copy.
-    this.#data.push(Buffer.from(page));
-    this.bytes += page.length;
-  }
-
-  #end(): number {
-    return (this.#ranges.at(-2) as number) + (this.#ranges.at(-1) as number);
-  }
-
-  build(done: boolean): ScanStep {
-    return {
-      ranges: Float64Array.from(this.#ranges),
-      zero: Uint8Array.from(this.#zero),
-      data: Buffer.concat(this.#data),
-      done,
-    };
-  }
+/** The groups that were copied; the place of one that is as in the source version is `KNOWN`. */
+interface HeldGroups {
+  readonly bytes: Buffer;
+  readonly places: readonly number[];
 }
 
 class TwinFileScan implements FileScan {
@@ -68,8 +50,8 @@ class TwinFileScan implements FileScan {
   #leadGroups = 0;
   #at = 0;
   #torn = false;
-  /** What was taken by `hold`, and the row of that moment; or the row of a clone. */
-  #held: { readonly bytes: Buffer | undefined; readonly row: BigInt64Array } | undefined;
+  /** What was taken by `hold`, where each group lies in it, and the row of that moment; or the row of a clone. */
+  #held: { readonly groups: HeldGroups | undefined; readonly row: BigInt64Array } | undefined;
 
   constructor(
     readonly row: BigInt64Array,
@@ -95,15 +77,49 @@ class TwinFileScan implements FileScan {
     return false;
   }
 
-  async hold(into: Uint8Array): Promise<BigInt64Array | undefined> {
+  async hold(into: Uint8Array): Promise<HeldFile | undefined> {
     if (this.#at > 0 || this.#held || this.#size === 0) return undefined;
     const row = statRow(await this.file.stat({ bigint: true }));
     const size = Number(row[STAT.size]);
-    if (size === 0 || size > into.length) return undefined;
-    const bytes = Buffer.from(into.buffer, into.byteOffset, size);
-    if ((await readFully(this.file, bytes, 0)) !== size || !(await this.#keep(bytes, row))) return undefined;
+    if (size === 0) return undefined;
+    const bytes = Buffer.from(into.buffer, into.byteOffset, into.length);
+    const places: number[] = [];
+    let heldBytes = 0;
+    for (let at = 0; at < size; at += GROUP_BYTES) {
+      const length = Math.min(GROUP_BYTES, size - at);
+      const group = this.#block.subarray(0, length);
+      if ((await readFully(this.file, group, at)) !== length) return undefined;
+      // No group value stands for the last one.
+      const known = at + length < size && this.#isSourceGroup(at / GROUP_BYTES, group);
+      places.push(known ? KNOWN : heldBytes);
+      if (known) continue;
+      if (heldBytes + length > bytes.length) return undefined;
+      heldBytes += group.copy(bytes, heldBytes);
+    }
+    if (!(await this.#keep({ bytes, places }, row))) return undefined;
     this.#measure(row);
-    return row;
+    return { row, heldBytes };
+  }
+
+  /** Whether a full group is as in the source version, by its page hashes; SHA-256 needs the bytes of every group. */
+  #isSourceGroup(index: number, content: Buffer): boolean {
+    const { pages, groups, sourceBytes } = this.options;
+    const first = index * GROUP_PAGES * PAGE_VALUE_BYTES;
+    const kept = (index + 1) * GROUP_BYTES <= sourceBytes && groups.length >= (index + 1) * 32;
+    if (this.#sha || !kept || pages.length < first + GROUP_PAGES * PAGE_VALUE_BYTES) return false;
+    for (let page = 0; page < GROUP_PAGES; page += 1) {
+      const hash = this.hashPage(content.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
+      const at = first + page * PAGE_VALUE_BYTES;
+      if (Buffer.compare(hash, pages.subarray(at, at + PAGE_VALUE_BYTES)) !== 0) return false;
+    }
+    return true;
+  }
+
+  async renew(tables: ScanTables): Promise<FileScan | undefined> {
+    // A clone is no longer the file.
+    if (this.#held && !this.#held.groups) return undefined;
+    const row = statRow(await this.file.stat({ bigint: true }));
+    return new TwinFileScan(row, this.file, { ...this.options, ...tables }, this.hashPage);
   }
 
   async clone(directory: string): Promise<boolean> {
@@ -125,10 +141,10 @@ class TwinFileScan implements FileScan {
   }
 
   /** False when what was read is not of one moment. */
-  async #keep(bytes: Buffer | undefined, before: BigInt64Array): Promise<boolean> {
+  async #keep(groups: HeldGroups | undefined, before: BigInt64Array): Promise<boolean> {
     const row = statRow(await this.file.stat({ bigint: true }));
     if (!sameContent(before, row)) return false;
-    this.#held = { bytes, row };
+    this.#held = { groups, row };
     return true;
   }
 
@@ -145,8 +161,14 @@ class TwinFileScan implements FileScan {
   /** Bytes of the next block; a file that became shorter is torn and reads as ended. */
   async #readBlock(): Promise<number> {
     const want = Math.min(BLOCK_BYTES, this.#size - this.#at);
-    const held = this.#held?.bytes;
-    if (held) return held.copy(this.#block, 0, this.#at, this.#at + want);
+    const held = this.#held?.groups;
+    if (held) {
+      for (let at = 0; at < want; at += GROUP_BYTES) {
+        const place = held.places[(this.#at + at) / GROUP_BYTES] as number;
+        if (place !== KNOWN) held.bytes.copy(this.#block, at, place, place + Math.min(GROUP_BYTES, want - at));
+      }
+      return want;
+    }
     const got = await readFully(this.file, this.#block.subarray(0, want), this.#at);
     if (got < want) this.#torn = true;
     return got;
@@ -155,12 +177,25 @@ class TwinFileScan implements FileScan {
   #takeBlock(bytes: number, step: StepBuilder): void {
     const start = this.#at;
     for (let group = 0; group < bytes; group += GROUP_BYTES) {
+      const index = Math.floor((start + group) / GROUP_BYTES);
+      if (this.#held?.groups?.places[index] === KNOWN) {
+        this.#takeKnown(index);
+        continue;
+      }
       const content = this.#block.subarray(group, Math.min(group + GROUP_BYTES, bytes));
       const changed = this.#comparePages(start + group, content, step);
-      this.#takeGroup(Math.floor((start + group) / GROUP_BYTES), content, changed);
+      this.#takeGroup(index, content, changed);
     }
     this.#sha?.update(this.#block.subarray(0, bytes));
     this.#at = this.#torn ? this.#size : start + bytes;
+  }
+
+  /** A group that is as in the source version: so are its hashes and its value. */
+  #takeKnown(index: number): void {
+    const { pages, groups } = this.options;
+    const [first, bytes] = [index * GROUP_PAGES * PAGE_VALUE_BYTES, GROUP_PAGES * PAGE_VALUE_BYTES];
+    this.#pages.set(pages.subarray(first, first + bytes), first);
+    this.#groups.set(groups.subarray(index * 32, index * 32 + 32), index * 32);
   }
 
   /** Hashes and compares the pages of one group; whether any of them changed. */

@@ -213,7 +213,8 @@ describe.each(SCHEMAS)('a freeze point of a session, schema %s', (schema) => {
 
   it('leaves nothing open when it is given up after the pause', async () => {
     fixture = await StateFixture.create(ENGINE, { schema });
-    const names = ['a', 'b', 'c', 'd'];
+    // So few that none of them is read before the freeze point.
+    const names = ['a', 'b', 'c'];
     const change = (round: number): void => {
       for (const [i, name] of names.entries()) fixture.write(name, noise(MIB, 40 + 4 * round + i));
     };

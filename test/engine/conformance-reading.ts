@@ -3,7 +3,7 @@ import { mkdir, open, readdir, symlink, truncate, writeFile } from 'node:fs/prom
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ENTRY, type Engine, type HashAlgo, type ScanResult, STAT } from '../../src/engine/engine.js';
+import { ENTRY, type Engine, type FileScan, type HashAlgo, type ScanResult, STAT } from '../../src/engine/engine.js';
 import { patternBytes } from './samples.js';
 import { REFUSED_PARENT, rowAt, withTree } from './tree.js';
 
@@ -32,7 +32,11 @@ export async function scanAll(
   algo: HashAlgo,
   source = NOTHING,
 ): Promise<Scanned> {
-  const scan = await engine.openFileScan({ root, path, algo, seed: SEED, ...source });
+  return scanRest(await engine.openFileScan({ root, path, algo, seed: SEED, ...source }));
+}
+
+/** Everything that a scan hands out from now on; closes it, unless it is to be kept. */
+async function scanRest(scan: FileScan, keep = false): Promise<Scanned> {
   try {
     const ranges: [number, number, number][] = [];
     const data: Buffer[] = [];
@@ -46,7 +50,7 @@ export async function scanAll(
     }
     return { ...(await scan.finish()), ranges, data: Buffer.concat(data) };
   } finally {
-    await scan.close();
+    if (!keep) await scan.close();
   }
 }
 
@@ -211,7 +215,7 @@ function describeHeldScans(engine: Engine): void {
           const plain = await scanAll(engine, root, 'file', algo);
           const scan = await engine.openFileScan({ root, path: 'file', algo, seed: SEED, ...NOTHING });
           await scan.map();
-          expect(await scan.hold(Buffer.alloc(size + 5)), `${size}`).toEqual(scan.row);
+          expect(await scan.hold(Buffer.alloc(size + 5)), `${size}`).toEqual({ row: scan.row, heldBytes: size });
           // Once is enough.
           expect(await scan.hold(Buffer.alloc(size))).toBeUndefined();
           await writeFile(join(root, 'file'), 'something else');
@@ -244,8 +248,8 @@ function describeHeldScans(engine: Engine): void {
           await truncate(file, Math.floor(size / 2));
           const content = patternBytes(size, 13);
           await writeFile(file, content, { flag: 'r+' });
-          const row = await scan.hold(Buffer.alloc(4 << 20));
-          expect(row?.[STAT.size], `${size}`).toBe(BigInt(size));
+          const { row, heldBytes } = (await scan.hold(Buffer.alloc(4 << 20))) ?? {};
+          expect([row?.[STAT.size], heldBytes], `${size}`).toEqual([BigInt(size), size]);
           await writeFile(file, 'something else');
           const data: Buffer[] = [];
           for (let done = false; !done; ) {
@@ -259,6 +263,89 @@ function describeHeldScans(engine: Engine): void {
           expect(Buffer.concat(data).equals(content)).toBe(true);
           expect(result.digest.equals(await engine.digestAsync(algo, content))).toBe(true);
         }
+      }
+    }));
+
+  it('only what the page table does not know is copied, and the last group; what comes of it is the same', () =>
+    withTree(async (root) => {
+      const file = join(root, 'file');
+      const [before, more] = [patternBytes(1_000_000, 14), patternBytes(1_000_000, 15)];
+      // Of 15.3 groups: two pages of one, a page of another, and what was cut off or added.
+      const cases: [number, number[], number][] = [
+        [1_000_000, [], 16_960],
+        [1_000_000, [70_000, 130_000, 800_000], 2 * 65_536 + 16_960],
+        [983_040, [70_000], 2 * 65_536],
+        [1_200_000, [70_000], 4 * 65_536 + 20_352],
+        [65_536, [], 65_536],
+        [2_000_000, [0, 131_072], (2 + 15) * 65_536 + 33_920],
+      ];
+      for (const [size, touched, copied] of cases) {
+        await writeFile(file, before);
+        const first = await scanAll(engine, root, 'file', 'blake3');
+        const content = Buffer.concat([before, more]).subarray(0, size);
+        for (const at of touched) content[at] = (content[at] as number) ^ 1;
+        await writeFile(file, content);
+        const source = { pages: first.pages, groups: first.groups, sourceBytes: before.length };
+        const plain = await scanAll(engine, root, 'file', 'blake3', source);
+        const scan = await engine.openFileScan({ root, path: 'file', algo: 'blake3', seed: SEED, ...source });
+        if (touched.length % 2 === 1) await scan.map();
+        expect(await scan.hold(Buffer.alloc(copied - 1)), `${size}`).toBeUndefined();
+        expect(await scan.hold(Buffer.alloc(copied)), `${size}`).toEqual({ row: scan.row, heldBytes: copied });
+        await writeFile(file, 'something else');
+        const rest = await scanRest(scan);
+        expect([rest.ranges, rest.torn, rest.row]).toEqual([plain.ranges, false, plain.row]);
+        for (const name of ['data', 'digest', 'pages', 'groups'] as const) {
+          expect(rest[name].equals(plain[name]), `${name} of ${size}`).toBe(true);
+        }
+      }
+    }));
+
+  it('begins anew with the file as it is now and other tables, as a scan that is opened then', () =>
+    withTree(async (root) => {
+      const file = join(root, 'file');
+      for (const algo of ['blake3', 'sha256'] as const) {
+        await writeFile(file, patternBytes(500_000, 17));
+        let scan: FileScan = await engine.openFileScan({ root, path: 'file', algo, seed: SEED, ...NOTHING });
+        await scan.map();
+        let source = NOTHING;
+        // Longer, shorter, empty and longer again; taken, or left half way.
+        for (const [round, size] of [600_001, 400_000, 0, 2_000_000, 2_000_000].entries()) {
+          await writeFile(file, patternBytes(Math.max(size, 9000), 18).fill(round, 5000, 9000), { flag: 'r+' });
+          await truncate(file, size);
+          const plain = await scanAll(engine, root, 'file', algo, source);
+          if (round === 3) await scan.next(STEP_BYTES);
+          const renewed = await scan.renew(source);
+          if (!renewed) throw new Error('it did not begin anew');
+          scan = renewed;
+          expect(scan.row).toEqual(plain.row);
+          await scan.map();
+          expect((await scan.hold(Buffer.alloc(2_000_000)))?.row).toEqual(size > 0 ? plain.row : undefined);
+          const rest = await scanRest(scan, true);
+          expect([rest.ranges, rest.torn]).toEqual([plain.ranges, false]);
+          for (const name of ['data', 'digest', 'pages', 'groups'] as const) {
+            expect(rest[name].equals(plain[name]), `${name} of ${size}`).toBe(true);
+          }
+          source = { pages: rest.pages, groups: rest.groups, sourceBytes: size };
+        }
+        await scan.close();
+      }
+    }));
+
+  it('all of it is copied for SHA-256, and without all of its tables', () =>
+    withTree(async (root) => {
+      const content = patternBytes(300_000, 16);
+      await writeFile(join(root, 'file'), content);
+      for (const algo of ['blake3', 'sha256'] as const) {
+        const { pages, groups } = await scanAll(engine, root, 'file', algo);
+        const shortened = algo === 'blake3' ? [pages.subarray(0, 500), groups.subarray(0, 32)] : [pages, groups];
+        const source = { pages: shortened[0] as Buffer, groups: shortened[1] as Buffer, sourceBytes: content.length };
+        const scan = await engine.openFileScan({ root, path: 'file', algo, seed: SEED, ...source });
+        const held = await scan.hold(Buffer.alloc(content.length));
+        // With one group value and 31 page hashes, one group is known.
+        expect(held?.heldBytes).toBe(algo === 'blake3' ? 300_000 - 65_536 : 300_000);
+        const { digest, ranges } = await scanRest(scan);
+        expect(digest.equals(await engine.digestAsync(algo, content))).toBe(true);
+        expect(ranges).toEqual(algo === 'blake3' ? [[126_976, 300_000 - 126_976, 0]] : []);
       }
     }));
 

@@ -139,6 +139,28 @@ describe('openFileScan', () => {
     expect(await touch(() => fs.renameSync(tree.at('f'), tree.at('g')))).toBe(true);
   });
 
+  it('copies the rest of a stretch unseen where one group after the other differs, mapped or not', async () => {
+    const group = 65_536;
+    const content = noise(33 * group, 8);
+    fs.writeFileSync(tree.at('f'), content);
+    const { tables } = await scanWhole(tree.root, 'f');
+    // Three in a row, and four: of the second stretch of 16 groups nothing is compared after these.
+    for (const at of [1, 2, 3, 18, 19, 20, 21]) content[at * group + 5] = (content[at * group + 5] as number) ^ 1;
+    fs.writeFileSync(tree.at('f'), content);
+    for (const mapped of [false, true]) {
+      files.mapAnywhere(mapped);
+      const scan = await openScan(tree.root, 'f', tables);
+      if (mapped) expect(await scan.map()).toBe(true);
+      const into = Buffer.alloc(content.length);
+      expect((await scan.hold(into))?.heldBytes).toBe((3 + 14 + 1) * group);
+      const step = await scan.next(4 << 20);
+      expect([...step.ranges]).toEqual([1, 2, 3, 18, 19, 20, 21].flatMap((at) => [at * group, 4096]));
+      expect((await scan.finish()).digest.equals(addon.digest('blake3', content))).toBe(true);
+      await scan.close();
+    }
+    files.mapAnywhere(false);
+  });
+
   it('guards the order of its calls', async () => {
     fs.writeFileSync(tree.at('f'), noise(1 << 20, 7));
     const scanning = await openScan(tree.root, 'f');

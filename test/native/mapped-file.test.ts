@@ -21,6 +21,7 @@ const OVERLAY = 0x794c7630;
 const place = mkdtempSync(join(tmpdir(), 'dk-mapped-'));
 const disk = mountSmallDisk(join(place, 'disk'), 1 << 20);
 const over = join(place, 'over');
+const NO_SOURCE = { pages: Buffer.alloc(0), groups: Buffer.alloc(0), sourceBytes: 0 };
 afterEach(() => files.mapAnywhere(false));
 afterAll(() => {
   disk?.unmount();
@@ -38,7 +39,7 @@ function withDisk(path: string): void {
     const { blocks } = statSync(join(path, 'f'));
     const scan = await openScan(path, 'f');
     expect(await scan.map()).toBe(false);
-    expect((await scan.hold(Buffer.alloc(400_000)))?.length).toBe(scan.row.length);
+    expect((await scan.hold(Buffer.alloc(400_000)))?.heldBytes).toBe(400_000);
     await scan.close();
     expect(statSync(join(path, 'f')).blocks).toBe(blocks);
   });
@@ -74,6 +75,14 @@ function withDisk(path: string): void {
     expect([step.done, [...step.zero], [...step.ranges]]).toEqual([true, [0, 1], [0, 4096, 4096, (8 << 20) - 4096]]);
     expect(step.data.toString('latin1', 0, 12)).toBe('at the start');
     expect((await scan.finish()).torn).toBe(false);
+    // Zeros stand in that mapping for what could not be had: it is not used again.
+    disk?.free();
+    writeFileSync(join(path, 'f'), 'something'.repeat(20_000));
+    await scan.renew(NO_SOURCE);
+    expect(await scan.map()).toBe(true);
+    const into = Buffer.alloc(180_000);
+    expect((await scan.hold(into))?.heldBytes).toBe(180_000);
+    expect(into.equals(Buffer.from('something'.repeat(20_000)))).toBe(true);
     await scan.close();
   });
 }

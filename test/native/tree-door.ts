@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { packPaths, unpackPaths } from '../../src/core/core.js';
-import { CHANGE, type FileScan, type HashAlgo, STAT_COLUMNS } from '../../src/engine/engine.js';
-import type { RawAddon, RawChanges, RawStatIndex } from '../../src/engine/raw-addon.js';
+import { CHANGE, type HashAlgo, STAT_COLUMNS } from '../../src/engine/engine.js';
+import type { RawAddon, RawChanges, RawFileScan, RawStatIndex } from '../../src/engine/raw-addon.js';
 import { addonPath } from './addon-door.js';
 
 /** The file side of the addon, and switches that only tests use. */
@@ -97,7 +97,12 @@ export interface Tables {
 }
 export const NO_TABLES: Tables = { pages: NOTHING, groups: NOTHING, bytes: 0 };
 
-export function openScan(root: string, name: string, tables = NO_TABLES, algo: HashAlgo = 'blake3'): Promise<FileScan> {
+export function openScan(
+  root: string,
+  name: string,
+  tables = NO_TABLES,
+  algo: HashAlgo = 'blake3',
+): Promise<RawFileScan> {
   return files.openFileScan({
     root,
     path: Buffer.from(name, 'latin1'),
