@@ -13,6 +13,7 @@
 #include "common/cpu.h"
 #include "common/errno_name.h"
 #include "common/thread_pool.h"
+#include "pages/process_maps.h"
 #include "xxhash/xxhash_face.h"
 #include "zstd/zstd_face.h"
 
@@ -80,6 +81,17 @@ Napi::Value ReapProcess(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), waitpid(pid, &status, WNOHANG) == pid);
 }
 
+// Names of what a process has mapped shared and writable, each with a NUL behind it; undefined where only the text in
+// /proc tells. On the calling thread: the application stands still.
+Napi::Value WritableMappings(const Napi::CallbackInfo& info) {
+  const int pid = static_cast<int>(TakeInteger(info[0], "pid", 1, 0x7fffffff));
+  std::vector<std::string> names;
+  if (pages::WritableMappings(pid, &names) != 0) return info.Env().Undefined();
+  std::string joined;
+  for (const std::string& name : names) joined.append(name).push_back('\0');
+  return CopyToBuffer(info.Env(), reinterpret_cast<const uint8_t*>(joined.data()), joined.size());
+}
+
 Napi::Value Info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Object versions = Napi::Object::New(env);
@@ -100,6 +112,7 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "preallocate", Preallocate);
   Export(env, exports, "syncFileSystem", RunJob<SyncFileSystemJob>);
   Export(env, exports, "reapProcess", ReapProcess);
+  Export(env, exports, "writableMappings", WritableMappings);
   Export(env, exports, "info", Info);
 }
 

@@ -7,6 +7,7 @@ import { type CaptureSetting, CaptureWork } from './capture-work.js';
 import { holdFindings, takeHeld } from './held-findings.js';
 import type { HoldMemory } from './hold-memory.js';
 import type { MappedAhead } from './mapped-ahead.js';
+import { MovedFiles } from './moved-files.js';
 import type { PageTables } from './page-tables.js';
 import type { SessionScan } from './session-scan.js';
 import type { StateMemory } from './state-memory.js';
@@ -174,7 +175,7 @@ export class CapturePass {
 
   /** The kernel stamps files with the real clock, so `scanStartMs` is not of the clock that tests own. */
   #setting(scanStartMs: number, findings: ScanFindings): CaptureSetting {
-    const { store, root, options, tables } = this.#parts;
+    const { store, root, options, tables, memory } = this.#parts;
     return {
       store,
       root,
@@ -185,6 +186,7 @@ export class CapturePass {
       takeUnsettled: this.#run.takeUnsettled ?? false,
       scanStartMs,
       filesTotal: findings.found.size,
+      moved: new MovedFiles(findings, (path) => memory.index.get(path)),
     };
   }
 

@@ -4,6 +4,7 @@ import { type Engine, STAT, STAT_COLUMNS, type StatIndex, TRY } from '../engine/
 import type { Version } from '../format/format.js';
 import type { Store, Transaction } from '../store/store.js';
 import { type Entry, rowValue } from './entry-version.js';
+import type { MovedFiles } from './moved-files.js';
 import type { PageTables } from './page-tables.js';
 import type { SkipReason } from './skip-reason.js';
 import type { CaptureOptions, CaptureSkip } from './types.js';
@@ -33,6 +34,7 @@ export interface CaptureSetting {
   /** Wall clock (ms) of the kernel when the scan began. */
   readonly scanStartMs: number;
   readonly filesTotal: number;
+  readonly moved: MovedFiles;
 }
 
 export class CaptureWork {
@@ -41,6 +43,7 @@ export class CaptureWork {
   readonly root: string;
   readonly tables: PageTables;
   readonly tx: Transaction;
+  readonly moved: MovedFiles;
   readonly takeUnsettled: boolean;
   readonly chunkBytes: number;
   /** TRY bits that `deltaEngine` leaves; undefined = all. */
@@ -76,6 +79,7 @@ export class CaptureWork {
     this.root = setting.root;
     this.tables = setting.tables;
     this.tx = setting.tx;
+    this.moved = setting.moved;
     this.takeUnsettled = setting.takeUnsettled;
     const { chunkBytes = 4 << 20, deltaEngine = 'auto' } = setting.options;
     this.chunkBytes = chunkBytes;

@@ -14,6 +14,7 @@ import {
   versionOf,
 } from './entry-version.js';
 import { LargeWriter, TornFileError } from './large-writer.js';
+import type { MovedFiles } from './moved-files.js';
 import type { PageTable } from './page-tables.js';
 import { reasonOfError, type SkipReason, UNSETTLED } from './skip-reason.js';
 
@@ -47,7 +48,10 @@ export async function takeLargeEntry(work: CaptureWork, entry: Entry, held?: Ope
 }
 
 /** Where a large file is, and what is known of it. */
-export type LargePlace = Pick<CaptureWork, 'store' | 'engine' | 'root' | 'tables'>;
+export type LargePlace = Pick<CaptureWork, 'store' | 'engine' | 'root' | 'tables'> & {
+  /** Names that files had before; without it only the own name counts. */
+  readonly moved?: MovedFiles;
+};
 
 /**
  * Opens a large file for scanning, or says why it cannot be read. The caller closes the scan.
@@ -59,8 +63,10 @@ export async function openLarge(
   entry: Entry,
   open?: FileScan,
 ): Promise<OpenedLarge | { readonly skip: SkipReason | null }> {
-  const [head] = await place.store.heads([entry.path]);
-  const source = head?.type === VERSION_TYPE.file && head.size > 0 ? head : undefined;
+  // Schema 1 keeps each path apart.
+  const before = place.store.keepsHistory ? place.moved?.pathBefore(entry) : undefined;
+  const [head, older] = await place.store.heads(before === undefined ? [entry.path] : [entry.path, before]);
+  const source = [older, head].find((version) => version?.type === VERSION_TYPE.file && version.size > 0);
   const table = source && (await place.tables.find(source));
   try {
     const renewed = await open?.renew(tablesOf(table));

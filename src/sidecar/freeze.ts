@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
+import { loadProcessCalls } from '../engine/load.js';
 import type { FreezeGroup } from './cgroup.js';
 import {
   hasEnded,
@@ -78,6 +79,7 @@ export class Freezer {
   readonly #options: FreezerOptions;
   #frozen: FrozenState | undefined;
   #stopWaitMs = STOP_WAIT_MS;
+  readonly #calls = loadProcessCalls();
 
   constructor(options: FreezerOptions) {
     this.#options = options;
@@ -100,7 +102,7 @@ export class Freezer {
     const stillMs = clock.steadyMs();
     try {
       const rescan = new Set<string>();
-      for (const pid of still.members) for (const path of mappedWritable(pid, root)) rescan.add(path);
+      for (const pid of still.members) for (const path of mappedWritable(pid, root, this.#calls)) rescan.add(path);
       this.#frozen = this.#frozenState(still, [...rescan], { startMs, stillMs });
       return this.#frozen;
     } catch (error) {

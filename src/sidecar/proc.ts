@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { type BytePath, pathFromText } from '../core/core.js';
+import { loadProcessCalls, type ProcessCalls } from '../engine/load.js';
 
 /** Name of the variable that marks the environment of the application's processes. */
 export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
@@ -163,8 +164,9 @@ export function isStopped(pid: number): boolean {
 /** Paths below `root` that a process or a descendant of it has mapped shared and writable, relative to it. */
 export function mappedByFamily(leaderPid: number, root: string): BytePath[] {
   const found = new Set<BytePath>();
+  const calls = loadProcessCalls();
   for (const pid of surveyProcesses(leaderPid, '').members) {
-    for (const path of mappedWritable(pid, root)) found.add(path);
+    for (const path of mappedWritable(pid, root, calls)) found.add(path);
   }
   return [...found];
 }
@@ -172,18 +174,27 @@ export function mappedByFamily(leaderPid: number, root: string): BytePath[] {
 /**
  * Paths below `root` that a process has mapped shared and writable, relative to it. Stores through such a mapping
  * need not move the file's times.
+ *
+ * @param calls what the kernel is asked with; undefined: the text of `/proc` is read
  */
-export function mappedWritable(pid: number, root: string): BytePath[] {
+export function mappedWritable(pid: number, root: string, calls: ProcessCalls | undefined): BytePath[] {
   const prefix = `${pathFromText(root)}/`;
   const found = new Set<BytePath>();
+  const names = calls?.writableMappings(pid)?.toString('latin1').split('\0') ?? mappedByText(pid, prefix);
+  for (const name of names) {
+    if (name.startsWith(prefix) && !name.endsWith(' (deleted)')) found.add(name.slice(prefix.length));
+  }
+  return [...found];
+}
+
+function mappedByText(pid: number, prefix: string): string[] {
   const text = readText(`/proc/${pid}/maps`);
   // Most have none: a search is cheaper than a look at each of hundreds of lines.
   if (!text.includes(prefix.replaceAll('\n', '\\012'))) return [];
+  const names: string[] = [];
   for (const line of text.split('\n')) {
-    const match = /^\S+ .w.s \S+ \S+ \d+ +(\/.*)$/.exec(line);
-    const name = match?.[1]?.replaceAll('\\012', '\n');
-    if (name === undefined || !name.startsWith(prefix) || name.endsWith(' (deleted)')) continue;
-    found.add(name.slice(prefix.length));
+    const name = /^\S+ .w.s \S+ \S+ \d+ +(\/.*)$/.exec(line)?.[1];
+    if (name !== undefined) names.push(name.replaceAll('\\012', '\n'));
   }
-  return [...found];
+  return names;
 }

@@ -33,6 +33,25 @@ describe.each(keepings())('capture of large files (%s)', (_name, { engine, schem
     expect(await fixture.capture()).toMatchObject({ checkpoint: null });
   });
 
+  it('compares a file that has another name now with what it was, also when names were exchanged', async () => {
+    fixture = await StateFixture.create(engine, { schema });
+    for (const [seed, name] of ['log1', 'log2', 'log3'].entries()) fixture.write(name, noise(2 * MIB, 60 + seed));
+    await fixture.capture();
+    for (let round = 1; round <= 3; round += 1) {
+      // The oldest segment becomes the newest, and the others change places.
+      fixture.rename(`log${round}`, `log${round + 3}`);
+      fixture.rename(`log${round + 1}`, 'other');
+      fixture.rename(`log${round + 2}`, `log${round + 1}`);
+      fixture.rename('other', `log${round + 2}`);
+      for (const [i, name] of [1, 2, 3].map((n) => `log${round + n}`).entries()) {
+        patch(name, 700_000 * round, noise(3000, 70 + 3 * round + i));
+      }
+      await letTheClockTick();
+      fixture.expectStored(await fixture.capture(), 40_000);
+      await fixture.expectKept();
+    }
+  });
+
   it('finds the old pieces again behind an insertion', async () => {
     fixture = await StateFixture.create(engine, { schema });
     const bytes = noise(8 * MIB, 2);

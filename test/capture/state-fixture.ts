@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -99,6 +100,11 @@ export class StateFixture {
     this.#seen.add(Buffer.from(name).toString('latin1'));
     mkdirSync(dirname(this.path(name)), { recursive: true });
     writeFileSync(this.path(name), bytes);
+  }
+
+  rename(from: string, to: string): void {
+    this.#seen.add(Buffer.from(to).toString('latin1'));
+    renameSync(this.path(from), this.path(to));
   }
 
   async head(name: string): Promise<Version | undefined> {

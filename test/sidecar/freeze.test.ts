@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/core.js';
+import { loadProcessCalls } from '../../src/engine/load.js';
 import { type Child, startChild } from '../../src/sidecar/child.js';
 import { Freezer, type FrozenState } from '../../src/sidecar/freeze.js';
 import { MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
@@ -190,6 +191,9 @@ int main(void) {
   int file = open("mapped.db", O_RDWR);
   if (mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) == MAP_FAILED) return 1;
   if (mmap(0, 8192, PROT_READ, MAP_SHARED, open("map.c", O_RDONLY), 0) == MAP_FAILED) return 1;
+  if (mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, open("map.c", O_RDONLY), 0) == MAP_FAILED) return 1;
+  int gone = open("gone", O_RDWR | O_CREAT, 0600);
+  if (mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, gone, 0) == MAP_FAILED || unlink("gone") != 0) return 1;
   puts("ready");
   fflush(stdout);
   return sleep(30);
@@ -198,7 +202,13 @@ int main(void) {
     expect(spawnSync('cc', ['-o', 'map', 'map.c'], { cwd, stdio: 'inherit' }).status).toBe(0);
     const child = spawn(at('map'), [], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise((resolve) => child.stdout.once('data', resolve));
-    expect(mappedWritable(child.pid ?? 0, cwd)).toEqual(['mapped.db']);
+    const calls = loadProcessCalls();
+    for (const asked of calls ? [undefined, calls] : [undefined]) {
+      expect(mappedWritable(child.pid ?? 0, cwd, asked)).toEqual(['mapped.db']);
+      expect(mappedWritable(child.pid ?? 0, `${cwd}/no`, asked)).toEqual([]);
+      expect(mappedWritable(process.pid, cwd, asked)).toEqual([]);
+    }
+    expect(mappedWritable(0x3fffffff, cwd, calls)).toEqual([]);
     child.kill('SIGKILL');
   });
 });
