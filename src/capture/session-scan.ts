@@ -5,7 +5,7 @@ import { rowType } from './entry-version.js';
 import type { StateMemory } from './state-memory.js';
 import { type ScanFindings, StateScan, type StateScanOptions } from './state-scan.js';
 
-export interface SessionScanOptions extends Omit<StateScanOptions, 'index'> {
+export interface SessionScanOptions extends Omit<StateScanOptions, 'index' | 'links'> {
   readonly state: Store;
   readonly memory: StateMemory;
   /** Throws when the state directory is no longer the one that the session knows. */
@@ -29,10 +29,11 @@ export class SessionScan {
       const row = memory.index.get(path);
       if (row) memory.index.put([path], row, Uint8Array.of(0));
     }
-    const scan = new StateScan({ ...this.#options, index: memory.index });
+    const scan = new StateScan({ ...this.#options, index: memory.index, links: memory.links });
     const findings = paths && memory.primed ? await scan.marked([...paths, ...rescan]) : await scan.full();
     await this.#options.assertSameDirectory();
     if (findings.full) await this.#addMissing(scan, findings);
+    memory.links.learn(findings.found);
     return findings;
   }
 

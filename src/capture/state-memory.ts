@@ -2,12 +2,14 @@
 import type { BytePath } from '../core/core.js';
 import type { StatIndex } from '../engine/engine.js';
 import type { Store } from '../store/store.js';
+import { LinkGroups } from './link-groups.js';
 
 export class StateMemory {
   readonly #store: Store;
   index: StatIndex;
   /** The index knows every entry of the store: what it does not report is unchanged. */
   primed = false;
+  readonly links = new LinkGroups();
   /** Newest checkpoint that the index describes; -1 without one. */
   sequence = -1;
   /** Entries that the store may have but the index does not: checked for removal at each full scan. */

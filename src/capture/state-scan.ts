@@ -3,6 +3,7 @@ import { type BytePath, DiffKeeperError, errnoFacts, isWithin, pathParent } from
 import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from '../engine/engine.js';
 import { rowAt, rowType, rowValue, sameInode } from './entry-version.js';
 import type { IgnoreRules } from './ignore-rules.js';
+import type { LinkGroups } from './link-groups.js';
 
 /** Paths looked at again in one call. */
 const AGAIN_PATHS = 65536;
@@ -21,6 +22,7 @@ export interface ScanFindings {
 
 export interface StateScanOptions {
   readonly index: StatIndex;
+  readonly links: LinkGroups;
   readonly root: string;
   readonly rules: IgnoreRules | null;
   /** Neither reported nor entered. */
@@ -51,14 +53,22 @@ export class StateScan {
     const paths = withParents(wanted);
     if (paths.length > 0) this.#absorb(findings, await index.scanPaths({ root, paths }));
     this.#forgetBelowLeaves(findings);
-    // Other names of the same file are not marked, but their link group changed with it.
-    for (const row of findings.found.values()) {
-      if (rowType(row) === ENTRY.file && rowValue(row, STAT.nlink) > 1n) return this.full();
-    }
+    if (!(await this.#lookAtOtherNames(findings))) return this.full();
     await this.#enter(findings, this.#newDirectories(findings, { entered: new Set(), replacedToo: true }), true);
     const listed = wanted.filter((path) => path === '' || this.#isKnownDirectory(path, findings));
     if (listed.length > 0) await this.#enter(findings, listed, false);
     return findings;
+  }
+
+  /** Other names of the same file are not marked, but changed with it. False when not all of them are known. */
+  async #lookAtOtherNames(findings: ScanFindings): Promise<boolean> {
+    const { index, links } = this.#options;
+    const others = links.others(findings.found);
+    if (others.length > 0) await this.lookAgain(findings, withParents(others));
+    // What was looked at and is no finding is as the index knows it.
+    const rowNow = (path: BytePath) =>
+      findings.removed.has(path) ? undefined : (findings.found.get(path) ?? index.get(path));
+    return links.whole(findings.found, rowNow);
   }
 
   /** Lists directories, and level by level those that turn up new and are not ignored. */

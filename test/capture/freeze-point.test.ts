@@ -1,5 +1,5 @@
 /** What happens while the application stands still: everything up to that moment is taken, and nothing slow is done. */
-import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openCaptureSession, watch } from '../../src/capture/capture.js';
@@ -169,6 +169,39 @@ describe.each(SCHEMAS)('a freeze point of a session, schema %s', (schema) => {
       expect(frozenCalls).not.toContain(slow);
     }
     await fixture.expectKept();
+  });
+
+  it('looks at the other names of a file that has several, not at everything', async () => {
+    fixture = await StateFixture.create(ENGINE, { schema });
+    for (let i = 0; i < 20; i += 1) fixture.write(`d${i}/f`, `${i}`);
+    for (const name of ['d3/second', 'd4/third']) linkSync(fixture.path('d2/f'), fixture.path(name));
+    await fixture.capture();
+    const captured = async (...marks: string[]): Promise<boolean> => {
+      frozenCalls = [];
+      await letTheClockTick();
+      await fixture.capture({ marks, freeze: freezing() });
+      await fixture.expectKept();
+      return frozenCalls.includes('scan everything');
+    };
+    for (const [round, name] of ['d2/f', 'd3/second', 'd4/third', 'd2/f'].entries()) {
+      await letTheClockTick();
+      fixture.write(name, `round ${round}`);
+      expect([name, await captured(name)]).toEqual([name, false]);
+    }
+    // A fourth name, which the others do not tell of: once.
+    linkSync(fixture.path('d2/f'), fixture.path('d5/fourth'));
+    await captured('d5/fourth');
+    fixture.write('d5/fourth', 'by the fourth name');
+    expect(await captured('d5/fourth')).toBe(false);
+    // Another file takes one of its names, and is then found under it as well.
+    rmSync(fixture.path('d4/third'));
+    linkSync(fixture.path('d6/f'), fixture.path('d4/third'));
+    await captured('d4/third');
+    fixture.write('d4/third', 'another file');
+    expect(await captured('d4/third')).toBe(false);
+    fixture.write('d2/f', 'without the third name');
+    expect(await captured('d2/f')).toBe(false);
+    await fixture.session.close();
   });
 
   it('has read a heap of new files before it, and only looks whether they moved since', async () => {

@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { LinkGroups } from '../../src/capture/link-groups.js';
 import { StateScan } from '../../src/capture/state-scan.js';
 import { CHANGE, STAT_COLUMNS, type StatIndex } from '../../src/engine/engine.js';
 import { recover } from '../../src/recover/recover.js';
@@ -81,7 +82,8 @@ it('says why the state directory cannot be listed', async () => {
   row[0] = -13n;
   const unreadable = async () => ({ paths: [''], kinds: Uint8Array.of(CHANGE.changed), rows: row, scanned: 1 });
   const index = { scan: unreadable, scanPaths: unreadable } as unknown as StatIndex;
-  const scan = new StateScan({ index, root: '/state', rules: null, skip: [], store: { dev: 0n, ino: 0n } });
+  const links = new LinkGroups();
+  const scan = new StateScan({ index, links, root: '/state', rules: null, skip: [], store: { dev: 0n, ino: 0n } });
   await expect(scan.full()).rejects.toMatchObject({
     code: 'DK_STATE_DIR',
     message: 'cannot list /state: permission denied (EACCES)',
