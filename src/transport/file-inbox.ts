@@ -6,7 +6,6 @@
  *
  * The journal is not synced: what it claims wrongly after a power failure is found by the digest, and sent again.
  */
-import type { BigIntStats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -22,6 +21,7 @@ import {
 import { loadEngine } from '../engine/load.js';
 import { NameTurns } from './name-turns.js';
 import { PartialFile } from './partial-file.js';
+import { isThere, type Placed, PlacedNotes } from './placed-note.js';
 import type { BlobOffer, BlobSink } from './types.js';
 
 const PARTIAL = '.diffkeeper-partial';
@@ -39,24 +39,6 @@ export interface ReceivedFile {
   readonly peer: string;
   /** Bytes that an earlier session had brought. */
   readonly resumedBytes: number;
-}
-
-/** A file that was put at its name, and by what it is known again. */
-interface Placed {
-  readonly path: string;
-  readonly facts: Pick<BigIntStats, 'dev' | 'ino' | 'mtimeNs' | 'size'>;
-}
-
-/** Whether it is still there: else the same bytes, sent again, are not here already. */
-async function isThere({ path, facts }: Placed): Promise<boolean> {
-  const now = await lstat(path, { bigint: true }).catch(() => undefined);
-  return (
-    now !== undefined &&
-    now.dev === facts.dev &&
-    now.ino === facts.ino &&
-    now.mtimeNs === facts.mtimeNs &&
-    now.size === facts.size
-  );
 }
 
 /** Parts of a name that stays below its directory. Throws DK_UNSAFE_PATH. */
@@ -118,6 +100,7 @@ export class FileInbox {
   /** Files being received, by key: one that is taken up again waits until its last session has let go. */
   readonly #turns = new NameTurns();
   readonly #done = new Map<string, Placed>();
+  readonly #notes = new PlacedNotes();
 
   /** @param directory must exist */
   constructor(directory: string, onFile: (file: ReceivedFile) => void) {
@@ -131,7 +114,7 @@ export class FileInbox {
     const name = createHash('sha256').update(offer.key).update(`${offer.size}`).digest().toString('hex');
     const free = await this.#turns.take(name, signal);
     try {
-      const done = this.#done.get(name);
+      const done = this.#done.get(name) ?? (await this.#notes.read(this.#partial(name, 'done'), offer.size));
       if (done !== undefined && done.path === join(this.#directory, ...parts) && (await isThere(done))) {
         free();
         return null;
@@ -153,12 +136,12 @@ export class FileInbox {
       () => false,
     );
     const entries = own ? await readdir(partial).catch(() => []) : [];
-    const names = new Set(entries.map((entry) => /^([0-9a-f]{64})\.(?:data|have)$/.exec(entry)?.[1] ?? ''));
+    const names = new Set(entries.map((entry) => /^([0-9a-f]{64})\.(?:data|have|done)$/.exec(entry)?.[1] ?? ''));
     let removed = 0;
     for (const name of names) {
       if (name === '' || this.#turns.has(name)) continue;
       const free = await this.#turns.take(name);
-      const paths = ['data', 'have'].map((end) => join(partial, `${name}.${end}`));
+      const paths = (['data', 'have', 'done'] as const).map((end) => this.#partial(name, end));
       try {
         const times = await Promise.all(paths.map((path) => lstat(path).then((facts) => facts.mtimeMs, missingTime)));
         if (Math.max(...times) >= sinceMs) continue;
@@ -173,14 +156,24 @@ export class FileInbox {
     return removed;
   }
 
+  /** What stands there about a file that was begun, or was put at its name a moment ago. */
+  #partial(name: string, end: 'data' | 'have' | 'done'): string {
+    return join(this.#directory, PARTIAL, `${name}.${end}`);
+  }
+
+  /** No session is open any more, and each has ended in order. */
+  end(): Promise<void> {
+    return this.#notes.end();
+  }
+
   async #sink(offer: BlobOffer, parts: readonly string[], name: string, free: () => void): Promise<BlobSink> {
     const partial = join(this.#directory, PARTIAL);
     await makeDirectory(partial);
     if (!(await lstat(partial)).isDirectory()) {
       throw new DiffKeeperError('DK_UNSAFE_PATH', `${partial} is no directory of its own`, { path: partial });
     }
-    const dataPath = join(partial, `${name}.data`);
-    const journalPath = join(partial, `${name}.have`);
+    const dataPath = this.#partial(name, 'data');
+    const journalPath = this.#partial(name, 'have');
     const data = await PartialFile.open(dataPath, { size: offer.size, engine: this.#engine });
     let journal: FileHandle;
     let have: [number, number][];
@@ -205,6 +198,7 @@ export class FileInbox {
           const facts = await data.finish(offer.size);
           await end();
           const path = await makeParents(this.#directory, parts);
+          await this.#notes.add(this.#partial(name, 'done'), { path, facts });
           await renameDurable(dataPath, path);
           await rm(journalPath, { force: true });
           this.#remember(name, { path, facts });

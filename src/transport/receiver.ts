@@ -59,11 +59,15 @@ export interface Receiver {
 
 class ListeningReceiver implements Receiver {
   readonly #listener: CountedListener;
-  readonly #onClosed: () => void;
+  readonly #onClosed: (inOrder: boolean) => Promise<void>;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => void this.close(0).catch(() => {});
 
-  constructor(listener: CountedListener, onClosed: () => void, signal: AbortSignal | undefined) {
+  constructor(
+    listener: CountedListener,
+    onClosed: (inOrder: boolean) => Promise<void>,
+    signal: AbortSignal | undefined,
+  ) {
     this.#listener = listener;
     this.#onClosed = onClosed;
     this.#signal = signal;
@@ -90,7 +94,7 @@ class ListeningReceiver implements Receiver {
   async close(graceMs?: number): Promise<void> {
     this.#signal?.removeEventListener('abort', this.#onAbort);
     await this.#listener.close(graceMs);
-    this.#onClosed();
+    await this.#onClosed(graceMs !== 0);
   }
 }
 
@@ -127,9 +131,10 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
     },
   });
   const sweeper = setInterval(() => void sweep(), DAY_MS).unref();
-  const ended = (): void => {
+  const ended = async (inOrder: boolean): Promise<void> => {
     clearInterval(sweeper);
     states?.end();
+    if (inOrder) await files?.end();
   };
   return new ListeningReceiver(listener, ended, options.signal);
 }
