@@ -143,10 +143,11 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   },
   {
     name: 'tag',
-    help: 'name the newest state: a checkpoint that changes nothing and carries the text',
-    arguments: '<text>',
+    help: 'name the newest state, in a checkpoint that changes nothing, or one that stands (--at)',
+    arguments: '[text]',
     options: STORE,
-    examples: ['diffkeeper tag --store=./keep release-7'],
+    local: [AT, { flags: '--delete', help: 'take the tag away' }],
+    examples: ['diffkeeper tag --store=./keep release-7', 'diffkeeper tag --store=./keep --at=2h "before the upgrade"'],
     load: () => import('./command-tag.js'),
   },
   {

@@ -24,8 +24,17 @@ type CarryWriteParts = TailParts & { readonly blobs: BlobStore };
 
 const CHECKPOINTS = prefixRange(Buffer.from([KEY_LETTER.checkpoint]));
 
-/** @param parts with the metadata as the packs alone give it; it does not follow what is written here */
-export async function writeCarried(parts: CarryWriteParts, carried: Carried): Promise<void> {
+/**
+ * Gives the seal, and the checkpoints that the history has now.
+ *
+ * @param parts with the metadata as the packs alone give it; it does not follow what is written here
+ * @param retire packs that hold nothing any more once it does
+ */
+export async function writeCarried(
+  parts: CarryWriteParts,
+  carried: Carried,
+  retire: readonly number[] = [],
+): Promise<{ readonly seal: PruneRecord; readonly kept: readonly number[] }> {
   const { packs, meta } = parts;
   const kept = await keptCheckpoints(parts, carried);
   const numbers = new PackNumbers(await packs.list());
@@ -48,13 +57,11 @@ export async function writeCarried(parts: CarryWriteParts, carried: Carried): Pr
       signal: undefined,
     });
     await history.close();
-    const seal = await sealFor(parts, {
-      newest: kept[kept.length - 1] as number,
-      history: [...history.written],
-      numbers,
-    });
+    const written = { newest: kept[kept.length - 1] as number, history: [...history.written], numbers, retire };
+    const seal = await sealFor(parts, written);
     sealing = true;
     await writeSeal(parts, history, seal);
+    return { seal, kept };
   } catch (error) {
     // Of a seal that may be durable the packs must stay.
     await (sealing ? history.release() : history.abandon()).catch(() => {});
@@ -64,9 +71,9 @@ export async function writeCarried(parts: CarryWriteParts, carried: Carried): Pr
 
 /** Sequences, ascending. */
 async function keptCheckpoints({ meta }: CarryWriteParts, { checkpoints }: Carried): Promise<number[]> {
-  const kept = [...checkpoints.keys()];
-  for await (const entries of meta.range(CHECKPOINTS)) for (const [key] of entries) kept.push(checkpointSequence(key));
-  return kept.sort((one, other) => one - other);
+  const kept = new Set(checkpoints.keys());
+  for await (const entries of meta.range(CHECKPOINTS)) for (const [key] of entries) kept.add(checkpointSequence(key));
+  return [...kept].sort((one, other) => one - other);
 }
 
 async function stored({ meta }: CarryWriteParts, sequence: number): Promise<Checkpoint> {
@@ -77,14 +84,21 @@ async function stored({ meta }: CarryWriteParts, sequence: number): Promise<Chec
 
 async function sealFor(
   { meta, packs }: CarryWriteParts,
-  written: { readonly newest: number; readonly history: readonly number[]; readonly numbers: PackNumbers },
+  written: {
+    readonly newest: number;
+    readonly history: readonly number[];
+    readonly numbers: PackNumbers;
+    readonly retire: readonly number[];
+  },
 ): Promise<PruneRecord> {
-  const { newest: sequence, history, numbers } = written;
+  const { newest: sequence, history, numbers, retire } = written;
   const [before, state] = [await readPrune(meta), await readNewest(meta)];
   const digest = before?.sequence === sequence ? before.digest : state?.checkpointDigest;
   if (!digest) throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the metadata has no newest checkpoint');
   const there = new Set(await packs.list());
-  const retired = (before?.retired ?? []).filter((pack) => there.has(pack));
+  const retired = [...new Set([...(before?.retired ?? []), ...retire])]
+    .filter((pack) => there.has(pack))
+    .sort((a, b) => a - b);
   return { sequence, digest, firstPack: numbers.first, lastPack: numbers.last + 2, history, retired };
 }
 

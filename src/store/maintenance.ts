@@ -1,6 +1,8 @@
 /** Verifying, rebuilding and pruning: one after the other, never two at once. */
+import type { Checkpoint } from '../format/format.js';
 import { checkPolicy, type PrunePolicy } from './prune-policy.js';
 import { type PruneParts, pruneStore } from './prune-run.js';
+import { retagCheckpoint } from './retag.js';
 import type { PruneOptions, PruneReport } from './types.js';
 
 export class Maintenance {
@@ -22,13 +24,27 @@ export class Maintenance {
   /** @param ready resolves to what the prune needs, once the metadata may be read */
   async prune(ready: () => Promise<PruneParts>, policy: PrunePolicy, options: PruneOptions): Promise<PruneReport> {
     checkPolicy(policy);
+    return this.#asPrune(ready, (parts, stopped) => {
+      const signal = options.signal ? AbortSignal.any([options.signal, stopped]) : stopped;
+      return pruneStore(parts, policy, { ...options, signal });
+    });
+  }
+
+  /** As `prune`, for another tag of a checkpoint. */
+  retag(ready: () => Promise<PruneParts>, sequence: number, tag: string): Promise<Checkpoint> {
+    return this.#asPrune(ready, (parts) => retagCheckpoint(parts, sequence, tag));
+  }
+
+  #asPrune<T>(
+    ready: () => Promise<PruneParts>,
+    work: (parts: PruneParts, stopped: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     return this.inTurn(async () => {
       const parts = await ready();
       const stopped = new AbortController();
       this.#pruning = stopped;
-      const signal = options.signal ? AbortSignal.any([options.signal, stopped.signal]) : stopped.signal;
       try {
-        return await pruneStore(parts, policy, { ...options, signal });
+        return await work(parts, stopped.signal);
       } finally {
         this.#pruning = null;
       }

@@ -220,30 +220,33 @@ export class OpenedStore extends StoreReading implements Store {
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
     const rebuild = async (): Promise<RebuildReport> => {
       await this.readable();
-      const before = this.#doubtful;
-      if (before) await this.#meta.reopen();
+      const make = this.#doubtful ? rebuildAll : repairAll;
+      if (this.#doubtful) await this.#meta.reopen();
       // Should it end early, half of the metadata is no ground to go on from.
       this.#doubtful = true;
-      const work = () => (before ? rebuildAll : repairAll)(this.#upParts);
-      const result = await (options.check ? this.#orIsolate(work) : work());
+      const result = await (options.check ? this.#orIsolate(() => make(this.#upParts)) : make(this.#upParts));
       this.#forget();
       await this.#settle(result.state);
       this.#doubtful = false;
       if (!options.check) return result;
       await mendTwins(this.facts);
-      const isolated = this.#isolated.splice(0);
-      return repairStore(this.#allParts, result, { ...options, isolated });
+      return repairStore(this.#allParts, result, { ...options, isolated: this.#isolated.splice(0) });
     };
     return this.#maintenance.inTurn(() => this.#views.without(rebuild));
   }
 
   prune(policy: PrunePolicy, options: PruneOptions = {}): Promise<PruneReport> {
-    const ready = async (): Promise<PruneParts> => {
-      await this.readable();
-      this.#assertSure();
-      return this.#pruneParts;
-    };
-    return this.#maintenance.prune(ready, policy, options);
+    return this.#maintenance.prune(() => this.#readyParts(), policy, options);
+  }
+
+  retag(sequence: number, tag: string): Promise<Checkpoint> {
+    return this.#maintenance.retag(() => this.#readyParts(), sequence, tag);
+  }
+
+  async #readyParts(): Promise<PruneParts> {
+    await this.readable();
+    this.#assertSure();
+    return this.#pruneParts;
   }
 
   get #pruneParts(): PruneParts {

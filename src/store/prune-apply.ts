@@ -35,15 +35,15 @@ class Changes {
   }
 }
 
-/** @param table knows where the blobs went */
+/** @param table knows where the blobs went; null when they stay where they are */
 export async function applyPrune(
   parts: TailParts,
   prune: PruneRecord,
-  { table, kept }: { readonly table: BlobTable; readonly kept: readonly number[] },
+  { table, kept }: { readonly table: BlobTable | null; readonly kept: readonly number[] },
 ): Promise<void> {
   const { meta } = parts;
   const changes = new Changes(meta);
-  for (let row = 0; row < table.count; row += 1) {
+  for (let row = 0; table && row < table.count; row += 1) {
     if (!table.has(row, MARK.moved)) continue;
     const info = table.info(row);
     await changes.add({ key: blobKey(info.digest), value: encodeBlobInfo(info, table.kind(row)) });

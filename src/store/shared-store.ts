@@ -169,6 +169,10 @@ class SharedStore extends StoreReading implements Store {
     throw this.#onlyReading();
   }
 
+  async retag(): Promise<Checkpoint> {
+    throw this.#onlyReading();
+  }
+
   async prune(): Promise<PruneReport> {
     throw this.#onlyReading();
   }

@@ -266,6 +266,10 @@ export class SnapshotStore implements Store {
     return { checkpoints: this.#newest ? 1 : 0, records: this.#files.facts.size, damage: [] };
   }
 
+  async retag(): Promise<Checkpoint> {
+    throw new DiffKeeperError('DK_UNSUPPORTED', 'schema 1 keeps one checkpoint, and no tags of others');
+  }
+
   async prune(policy: PrunePolicy): Promise<PruneReport> {
     return nothingPruned(this.#newest, policy);
   }

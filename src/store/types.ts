@@ -209,6 +209,11 @@ export interface Store {
    * Throws DK_CORRUPT_* when the store is damaged and `allowDamaged` is not set.
    */
   prune(policy: PrunePolicy, options?: PruneOptions): Promise<PruneReport>;
+  /**
+   * Gives a checkpoint another tag, durably; an empty one takes it away. Writes the history anew, during which captures
+   * wait. Throws DK_NOT_FOUND, RangeError above 1,024 bytes, DK_CORRUPT_* when the history is damaged.
+   */
+  retag(sequence: number, tag: string): Promise<Checkpoint>;
   /** Resolves when a transaction that is begun now need not wait for a prune. */
   quiet(): Promise<void>;
   /** Rebuilds the metadata from the packs; what they have lost and it still has is written into packs again before. */

@@ -51,6 +51,26 @@ describe('tag', () => {
     expect(pruned[0]).toMatchObject({ kept: [3, 4] });
     expect((await cli('cat', '--store=keep', '--at=3', 'new')).stdout).toBe('new\n');
   });
+
+  it('names a checkpoint that stands, and takes a tag away', async () => {
+    expect((await cli('tag', '--store=keep', '--at=4', 'later')).stdout).toContain('#4 is tagged "later"');
+    const tags = async () =>
+      jsonLines((await cli('log', '--store=keep', '--json')).stdout).map(({ sequence, tag }) => [sequence, tag]);
+    expect(await tags()).toEqual([
+      [4, 'later'],
+      [3, 'release 7'],
+    ]);
+    expect((await cli('tag', '--store=keep', '--delete', 'release 7')).stdout).toContain('#3 has no tag now');
+    expect((await cli('tag', '--store=keep', '--delete', '--at=4')).code).toBe(0);
+    expect(await tags()).toEqual([
+      [4, ''],
+      [3, ''],
+    ]);
+    expect((await cli('tag', '--store=keep', '--delete', 'release 7')).code).toBe(1);
+    expect((await cli('tag', '--store=keep', '--delete')).code).toBe(2);
+    expect((await cli('tag', '--store=keep')).code).toBe(2);
+    expect((await cli('tag', '--store=keep', '--at=9', 'no')).code).toBe(1);
+  });
 });
 
 describe('stats', () => {

@@ -218,6 +218,19 @@ async function prune(base: string, say: Say): Promise<void> {
   await store.close();
 }
 
+/** Checkpoints get other tags: the history is written anew each time. */
+async function retag(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await store.retag(2, 'second');
+  await smallCommits(store, say, 2);
+  const renamed = store.retag(1, 'first');
+  await smallCommits(store, say, 1);
+  await renamed;
+  await store.retag(2, '');
+  await smallCommits(store, say, 1);
+  await store.close();
+}
+
 /** Opening after a crash during a prune has work to do; then one more commit, and a prune. */
 async function pruneAgain(base: string, say: Say): Promise<void> {
   const store = await open(base, say);
@@ -294,6 +307,7 @@ const IN_THE_CLEAR: readonly Workload[] = [
   { name: 'recovery', weight: 4, run: goOn, after: { workload: 'capture', cases: 6 } },
   { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
   { name: 'prune', weight: 6, run: prune },
+  { name: 'retag', weight: 3, before: filled, run: retag },
   { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
   { name: 'migration', weight: 4, before: snapshots, run: migrate, migrates: true },
   { name: 'repair', weight: 3, before: filled, run: repair },

@@ -1,6 +1,7 @@
 /**
  * Every call that changes the disk fails during a repair of a store whose packs have lost what its metadata still has,
- * once or from there on: nothing of it is lost then, and another repair makes it durable in packs.
+ * once or from there on: nothing of it is lost then, and another repair makes it durable in packs. The same while a
+ * checkpoint gets another tag, which is written in the same way.
  */
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -36,6 +37,7 @@ beforeAll(async () => {
   await commitFiles(store, { a: NEWEST.a, c: null, d: NEWEST.d });
   sequences = await sequencesOf(store);
   await store.close();
+  await cp(root, path.join(base, 'whole'), { recursive: true });
   const pack = path.join(root, 'packs', '00000001.dkp');
   for (const nth of [2, 3]) await flipRecord(pack, RECORD.versions, nth);
   for (const nth of [2, 3]) await flipRecord(pack, RECORD.checkpoint, nth);
@@ -107,5 +109,54 @@ describe.each([
     let at = 1;
     while ((await failAt(at, plan)) > 0) at += 1;
     expect(at).toBeGreaterThan(20);
+  }, 240_000);
+});
+
+/** The tag of the second checkpoint, of a store in which all else is right. */
+async function tagOf(root: string): Promise<string> {
+  await expectAll(root);
+  const store = await openStore(root);
+  try {
+    expect((await store.verify()).damage).toEqual([]);
+    return (await store.checkpointAt(2)).tag;
+  } finally {
+    await store.close();
+  }
+}
+
+async function retagAt(at: number, plan: Omit<FailurePlan, 'at'>): Promise<number> {
+  const root = path.join(base, `tagged-${at}-${plan.sticky}`);
+  await cp(path.join(base, 'whole'), root, { recursive: true });
+  const store = await openStore(root);
+  disk.begin({ ...plan, at });
+  const told = await store.retag(2, 'tagged').then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  const { failed } = disk;
+  const log = disk.log.join(', ');
+  disk.begin(NO_FAILURE);
+  try {
+    if (told !== null && !isDiffKeeperError(told)) throw told;
+    await store.close();
+    const tag = await tagOf(root);
+    expect(told === null ? ['tagged'] : ['tagged', '']).toContain(tag);
+    await rm(path.join(root, 'meta'), { recursive: true });
+    expect(await tagOf(root)).toBe(tag);
+  } catch (trouble) {
+    throw new Error(`call ${at} failed (${log}; told: ${String(told)})`, { cause: trouble });
+  }
+  await rm(root, { recursive: true, force: true });
+  return failed;
+}
+
+describe.each([
+  { sticky: false, partial: false, code: 'EIO' },
+  { sticky: true, partial: true, code: 'ENOSPC' },
+] as const)('another tag, for which a call fails (%o)', (plan) => {
+  it('is there or is not, and nothing else changes', async () => {
+    let at = 1;
+    while ((await retagAt(at, plan)) > 0) at += 1;
+    expect(at).toBeGreaterThan(10);
   }, 240_000);
 });
