@@ -1,8 +1,18 @@
 /** Codes one segment: picks the engine by evidence from the bytes, never makes it larger than raw. */
-import type { Engine } from '../engine/engine.js';
+import type { Engine, TensorRegion } from '../engine/engine.js';
 import { looksRandom, mostlyInPlace } from './byte-evidence.js';
 import { changedRanges, encodePages, PAGE_BYTES, PAGE_HASH_BYTES } from './page-delta.js';
-import { type Digested, deltaEnginesFor, PAGES, RAW, type StateEngine, ZSTD, ZSTD_TWICE } from './state-engines.js';
+import {
+  changedFloats,
+  type Digested,
+  deltaEnginesFor,
+  PAGES,
+  RAW,
+  type StateEngine,
+  TENSOR,
+  ZSTD,
+  ZSTD_TWICE,
+} from './state-engines.js';
 import { MARGIN_BYTES } from './state-message.js';
 import type { StateEngineChoice } from './state-types.js';
 
@@ -71,7 +81,12 @@ interface Candidate extends CodedSegment {
   readonly source?: Uint8Array;
 }
 
-async function tryDelta(engine: Engine, candidate: StateEngine, task: SegmentTask): Promise<Candidate | undefined> {
+async function tryDelta(
+  engine: Engine,
+  candidate: StateEngine,
+  task: SegmentTask,
+  regions?: readonly TensorRegion[],
+): Promise<Candidate | undefined> {
   if (task.source === undefined) return undefined;
   const range = sourceRange(candidate, {
     offset: task.offset,
@@ -86,6 +101,7 @@ async function tryDelta(engine: Engine, candidate: StateEngine, task: SegmentTas
     target: task.target,
     level: task.level,
     ...(task.digested ? { groups: task.source.groups(range.offset, range.length) } : {}),
+    ...(regions === undefined ? {} : { regions }),
   });
   if (coded === undefined) return undefined;
   const { bytes: payload, digested } = coded;
@@ -140,6 +156,19 @@ async function pagesOrAlone(engine: Engine, task: SegmentTask, known: Buffer): P
   return sourceBytes > 0 && payload.length + SOURCE_BYTES < single.payload.length ? paged : single;
 }
 
+/** A delta of floats that have all changed; undefined where there are none, or nothing tells of them at once. */
+async function tryFloats(engine: Engine, task: SegmentTask): Promise<Candidate | undefined> {
+  if (task.choice !== 'auto' || task.source === undefined) return undefined;
+  const { offset, length } = sourceRange(TENSOR, {
+    offset: task.offset,
+    targetBytes: task.target.length,
+    sourceBytes: task.source.stateBytes,
+  });
+  const source = length === 0 ? undefined : await task.source.read(offset, length);
+  const regions = source && (await changedFloats(engine, { source, target: task.target }));
+  return regions && tryDelta(engine, TENSOR, task, regions);
+}
+
 /** The smallest of what was worth trying. */
 export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   if (task.source?.pages !== undefined && task.target.length > 0) return pagesOrAlone(engine, task, task.source.pages);
@@ -147,7 +176,8 @@ export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<
   let digested: Digested | undefined;
   const target = task.target.length;
   if (task.source !== undefined && target > 0) {
-    for (const candidate of deltaEnginesFor(task.choice)) {
+    best = await tryFloats(engine, task);
+    for (const candidate of best === undefined ? deltaEnginesFor(task.choice) : []) {
       const made = await tryDelta(engine, candidate, task);
       if (made === undefined) continue;
       digested ??= made.digested;

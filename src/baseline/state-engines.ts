@@ -4,7 +4,7 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import { lookAt } from '../delta/delta.js';
-import type { Effort, Engine } from '../engine/engine.js';
+import type { Effort, Engine, TensorRegion } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
 import { decodePages } from './page-delta.js';
 import type { StateEngineChoice, StateEngineName } from './state-types.js';
@@ -16,6 +16,8 @@ export interface SegmentJob {
   readonly dictionary?: Uint8Array;
   /** Group values of the source: the BLAKE3 digest of the target is wanted, too. */
   readonly groups?: Uint8Array;
+  /** Where the target holds floats, when that is known already. */
+  readonly regions?: readonly TensorRegion[];
 }
 
 export interface SegmentPatch {
@@ -161,13 +163,30 @@ const tensor: StateEngine = {
   name: 'tensor',
   choices: ['auto', 'tensor'],
   reads: 'range',
-  async encode(engine, { source, target, level }) {
+  async encode(engine, { source, target, level, regions: known }) {
     const effort = effortOf(level);
-    const { layout } = await lookAt(engine, { source, target }, effort, true);
-    return layout && { bytes: await engine.tensorDiff(source, target, effort, layout.regions) };
+    const regions = known ?? (await lookAt(engine, { source, target }, effort, true)).layout?.regions;
+    return regions && { bytes: await engine.tensorDiff(source, target, effort, regions) };
   },
   decode: async (engine, job) => ({ bytes: await engine.tensorPatch(job.source, job.payload, job.targetBytes) }),
 };
+
+/** Floats of which a smaller share stayed as it was have all changed, as in a training step. */
+const ALL_CHANGED = 0.05;
+
+/**
+ * Where the target holds floats if its header says so, they have all changed and stand where they stood: then neither places
+ * nor searches are worth a look, and both would take longer than coding the floats.
+ */
+export async function changedFloats(
+  engine: Engine,
+  pair: { readonly source: Uint8Array; readonly target: Uint8Array },
+): Promise<readonly TensorRegion[] | undefined> {
+  const quick = await lookAt(engine, pair, 'fast', false);
+  if (quick.layout === undefined || quick.evidence.inPlace >= ALL_CHANGED) return undefined;
+  const { evidence, layout } = await lookAt(engine, pair, 'fast', true);
+  return evidence.shifted ? undefined : layout?.regions;
+}
 
 /** Made by `segment-encode.ts`, which knows the hashes; decoded here. */
 const pages: StateEngine = {
@@ -200,6 +219,7 @@ export const STATE_ENGINES: readonly StateEngine[] = [
 export const RAW = raw;
 export const ZSTD = zstd;
 export const PAGES = pages;
+export const TENSOR = tensor;
 export const ZSTD_TWICE = zstdTwice;
 
 /** Engines that may code a delta under this choice. */
