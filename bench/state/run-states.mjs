@@ -26,7 +26,20 @@ import { writeStates } from './state-section.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 const TRIAL = fileURLToPath(new URL('trial.mjs', import.meta.url));
-const PARTS = ['workloads', 'noise', 'dictionary', 'long', 'scaling', 'concurrency', 'redis', 'guest', 'checkpoints'];
+const PARTS = [
+  'workloads',
+  'noise',
+  'delay',
+  'pageMode',
+  'links',
+  'dictionary',
+  'long',
+  'scaling',
+  'concurrency',
+  'redis',
+  'guest',
+  'checkpoints',
+];
 
 const { values: options } = parseArgs({
   options: {
@@ -79,6 +92,17 @@ try {
     ),
   );
   await part('noise', () => trial({ kind: 'noise', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 2 : 9 }));
+  await part('delay', () => trial({ kind: 'delay', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 3 : 20 }));
+  await part('pageMode', () => trial({ kind: 'pageMode', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 2 : 15 }));
+  await part('links', () =>
+    trial({
+      kind: 'links',
+      bytes: quick ? 1 << 16 : 1 << 20,
+      count: quick ? 9 : 72,
+      rates: [10, 100, 1000, 10_000],
+      levels: quick ? [1, 3] : [1, 3, 6, 9, 12, 15, 19],
+    }),
+  );
   await part('dictionary', () => trial({ kind: 'dictionary', states: quick ? 100 : 500 }));
   await part('long', () =>
     trial({ kind: 'long', bytes: quick ? 9 << 20 : 4.5 * 2 ** 30, changes: quick ? 9 : 10_000 }),

@@ -88,6 +88,47 @@ function otherBlocks({ noise, dictionary, long }) {
   return blocks;
 }
 
+/** What other work notices, and what options give. @param {Record<string, any>} parts */
+function pacedBlocks({ delay, pageMode, links }) {
+  const blocks = [];
+  if (delay) {
+    const rows = delay.rows.map((/** @type {any} */ { state, maxMs, p99Ms }) => [state, showMs(maxMs), showMs(p99Ms)]);
+    blocks.push(
+      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded, ${delay.times} of each kind`,
+      table(['state', 'longest delay', '99th percentile'], rows),
+    );
+  }
+  if (pageMode) {
+    const rows = pageMode.rows.map((/** @type {any} */ { keep, messageBytes, cpuMs, memoryBytes }) => [
+      keep,
+      showBytes(memoryBytes),
+      `${((100 * memoryBytes) / pageMode.bytes).toFixed(2)} %`,
+      showBytes(messageBytes),
+      rate(pageMode.bytes, cpuMs),
+    ]);
+    blocks.push(
+      `**Page hashes instead of copies** (\`keep: 'pages'\`): ${showBytes(pageMode.bytes)} of noise, 1 % of its pages rewritten`,
+      table(['keep', 'baseline in memory', 'of the state', 'delta', 'encode'], rows),
+    );
+  }
+  if (links) {
+    const rows = links.rows.map((/** @type {any} */ { mbits, chosen, ms, best, totals }) => [
+      `${mbits} Mbit/s`,
+      `${chosen}`,
+      `**${showMs(ms)}**`,
+      `${showMs(best.ms)} (level ${best.level})`,
+      ...totals.map((/** @type {any} */ one) => showMs(one.ms)),
+    ]);
+    const levels = links.fixed.map((/** @type {any} */ { level }) => `level ${level}`);
+    blocks.push(
+      `**Bandwidth-aware mode** (\`linkBytesPerSecond\`): coding and sending a state of ${showBytes(links.bytes)} (records of a cache, first messages), ` +
+        'the last third of the states, beside fixed levels',
+      table(['link', 'level chosen', 'time', 'best fixed level', ...levels], rows),
+    );
+  }
+  return blocks;
+}
+
 /** @param {import('../lib/measured-parts.mjs').PartResults} result */
 function sectionText(result) {
   const { parts } = result;
@@ -98,7 +139,8 @@ function sectionText(result) {
       'with both digests computed and checked. Every message was decoded and compared in the same run. "Older path" is that of the ' +
       'older system written again: XOR over everything, zstd level 3, no digest; XBZRLE is a plain reference of what QEMU sends. Of a first ' +
       'message, which has nothing to refer to, both stand for zstd of the state alone. Deltas were taken with `level: 3`, `minCompressionRatio: 1` ' +
-      'and `deltasMax` without a limit, so that each is one; the rest with the defaults.',
+      'and `deltasMax` without a limit, so that each is one; first messages with room for four baselines, so that each takes the place of an ' +
+      'older one; the rest with the defaults.',
     judgedBlock(judgeStates(parts)),
   ];
   if (parts.workloads) {
@@ -118,7 +160,7 @@ function sectionText(result) {
       table(of('information'), workloadRows(parts.workloads, true)),
     );
   }
-  blocks.push(...otherBlocks(parts));
+  blocks.push(...otherBlocks(parts), ...pacedBlocks(parts));
   if (parts.redis)
     blocks.push(
       seriesTable('Process memory of redis-server under load, each dump against the one before', parts.redis),

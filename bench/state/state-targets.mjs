@@ -8,17 +8,29 @@ import { WORKLOADS } from './workloads.mjs';
 const FASTER = 10;
 /** Share above the information that changes hold. */
 const ABOVE = 0.05;
+/** Longest that the event loop may wait, milliseconds. */
+const WAIT_MS = 10;
+/** Share of a state that page hashes may take. */
+const HASHES = 0.005;
+/** How far above the best fixed level the time over a link may be. */
+const PACED = 0.1;
 /** Share of its bytes that a dictionary is to save. */
 const SAVED = 0.1;
 
 const REASONS = {
   older:
-    'each state is hashed whole and compared with its baseline before a byte is coded, which the older path does not do; on dense changes the ' +
-    'coder then takes them one by one, on 1 MiB the turns between threads count as well. What would close it: no digest for states whose ' +
-    'source is trusted, and a coder for changes at equal distances.',
+    'each state is hashed whole and compared with its baseline before a byte is coded, which the older path does not do; of what is left on ' +
+    'dense changes most is that hash, on 1 MiB the turns between threads count as well. What would close it: no digest for states whose ' +
+    'source is trusted.',
   claimed:
     'the digests of both states are made and checked in our times, and a decoder copies the state out of its baseline; the older system does ' +
     'neither. What would close it: digests that the caller knows already, and decoding into the memory of the baseline.',
+  waits:
+    'the check of a message is made where it is written, a collection of garbage and the return of large memory to the system run there, too. ' +
+    'What would close it: the check of large payloads on another thread.',
+  links:
+    'every eighth state tries another level, and which one is best is known only after each was tried; levels that differ by a few percent ' +
+    'change places from state to state.',
   smaller:
     'key, two digests and the check of the message are counted, which are 96 bytes and more; the older figure is of the payload alone.',
 };
@@ -106,5 +118,38 @@ function otherTargets({ dictionary, concurrency, long }) {
   ];
 }
 
+/** @param {Record<string, any>} parts @returns {Judged[]} */
+function pacedTargets({ delay, pageMode, links }) {
+  const waits = delay?.rows ?? [];
+  const wait = (/** @type {any} */ { state, maxMs }) => `${state} ${maxMs.toFixed(1)} ms`;
+  const kept = (pageMode?.rows ?? []).filter((/** @type {any} */ { keep }) => keep === 'pages');
+  const hashes = (/** @type {any} */ { memoryBytes }) => `${((100 * memoryBytes) / pageMode.bytes).toFixed(2)} %`;
+  const lines = links?.rows ?? [];
+  const line = (/** @type {any} */ { mbits, ms, best }) => `${mbits} Mbit/s ${(100 * (ms / best.ms - 1)).toFixed(0)} %`;
+  return [
+    judged(
+      `encoding holds the event loop up by at most ${WAIT_MS} ms`,
+      waits.map(wait),
+      waits.filter((/** @type {any} */ { maxMs }) => maxMs > WAIT_MS).map(wait),
+      REASONS.waits,
+    ),
+    judged(
+      `page hashes take at most ${100 * HASHES} % of the state`,
+      kept.map(hashes),
+      kept.filter((/** @type {any} */ { memoryBytes }) => memoryBytes > HASHES * pageMode.bytes).map(hashes),
+    ),
+    judged(
+      `over a link at most ${100 * PACED} % above the best fixed level`,
+      lines.map(line),
+      lines.filter((/** @type {any} */ { ms, best }) => ms > (1 + PACED) * best.ms).map(line),
+      REASONS.links,
+    ),
+  ];
+}
+
 /** @param {Record<string, any>} parts of the results @returns {Judged[]} */
-export const judgeStates = (parts) => [...workloadTargets(parts.workloads ?? {}), ...otherTargets(parts)];
+export const judgeStates = (parts) => [
+  ...workloadTargets(parts.workloads ?? {}),
+  ...otherTargets(parts),
+  ...pacedTargets(parts),
+];

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
 import { dictionary, long, noise } from './other-trials.mjs';
+import { delay, links, pageMode } from './paced-trials.mjs';
 import { olderDelta, xbzrleBytes, zstdAlone, zstdPatch } from './peers.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
@@ -62,7 +63,8 @@ async function pairTrial(source, target, times) {
  * @param {{ times: number, level: number, directory: string }} how
  */
 async function firstTrial(state, { times, level, directory }) {
-  const encoder = new StateEncoder({ level });
+  // As after some hours: what is kept is as much as may be kept, and each new baseline takes the place of an older one.
+  const encoder = new StateEncoder({ level, memoryBytesMax: 4 * state.length });
   const decoder = new StateDecoder();
   let keys = 0;
   let message = await encoder.encode('vm-0', state);
@@ -177,7 +179,7 @@ async function concurrency({ rounds }) {
   return { operations, deltaHitRate, failures, lost, rssMax, perSecond: operations / seconds };
 }
 
-const KINDS = { workload, series, scaling, concurrency, dictionary, noise, long };
+const KINDS = { workload, series, scaling, concurrency, dictionary, noise, long, delay, pageMode, links };
 const job = JSON.parse(process.argv[2] ?? '{}');
 const directory = mkdtempSync(join(job.directory, 'trial-'));
 try {

@@ -21,7 +21,7 @@ describe('bench:state', () => {
     const marks = ['<!-- states: made by bench/state/run-states.mjs -->', '<!-- end of states -->'];
     writeFileSync(out, `# Performance\n\nbefore\n\n${marks[0]}\nold\n${marks[1]}\n\nbehind\n`);
     const program = path.join(projectRoot, 'bench', 'state', 'run-states.mjs');
-    const words = ['--quick', '--only=scaling,concurrency,noise,long', `--out=${out}`, `--results=${directory}`];
+    const words = ['--quick', '--only=scaling,concurrency,noise,long,delay,pageMode,links', `--out=${out}`, `--results=${directory}`];
     const run = spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 120_000 });
     expect(run.status, run.stderr).toBe(0);
     const { parts, missing } = JSON.parse(readFileSync(path.join(directory, 'state.json'), 'utf8'));
@@ -30,6 +30,13 @@ describe('bench:state', () => {
     expect(parts.scaling.map(({ deltaHits }: { deltaHits: number }) => deltaHits)).toEqual([1, 10, 100]);
     expect(parts.long.deltaHits).toBe(1);
     expect(parts.noise.added).toBeLessThan(200);
+    expect(parts.delay.rows).toHaveLength(4);
+    const [hashes, copy] = parts.pageMode.rows;
+    expect([hashes.memoryBytes < 0.005 * parts.pageMode.bytes, copy.memoryBytes > parts.pageMode.bytes]).toEqual([
+      true,
+      true,
+    ]);
+    expect(parts.links.rows.map(({ mbits }: { mbits: number }) => mbits)).toEqual([10, 100, 1000, 10_000]);
     const text = readFileSync(out, 'utf8');
     expect(text).toContain('| 100 keys from 10 workers: no lost update | 0 lost, 0 failures | met |');
     expect(text).toMatch(/\| a state beyond 4 GiB comes back exactly \|.* \| not measured \|/);

@@ -1,0 +1,172 @@
+/** Trials of the state encoder beside other work: how long the event loop waits, page hashes instead of copies, and links. */
+
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { pathToFileURL } from 'node:url';
+import { SeededRandom } from '../lib/seeded-data.mjs';
+import { mean, median } from '../lib/statistics.mjs';
+import { ROOT } from '../lib/tools.mjs';
+
+const { StateDecoder, StateEncoder } = await import(pathToFileURL(join(ROOT, 'dist', 'esm', 'index.js')).href);
+
+const PAGE_BYTES = 4096;
+/** Finest that the histogram samples; what it adds to each delay. */
+const RESOLUTION_MS = 1;
+
+/**
+ * Rewrites one page in a hundred with noise.
+ * @param {Buffer} state @param {SeededRandom} random
+ */
+function rewritePages(state, random) {
+  const pages = state.length / PAGE_BYTES;
+  for (let i = 0; i < Math.ceil(pages / 100); i += 1) {
+    random.bytes(PAGE_BYTES).copy(state, random.below(pages) * PAGE_BYTES);
+  }
+}
+
+/**
+ * Longest time that the event loop was held up while states were encoded: first messages, which are copied as baselines, and
+ * deltas. Nothing else runs.
+ * @param {{ bytes: number, times: number }} job
+ */
+export async function delay({ bytes, times }) {
+  const random = new SeededRandom('state delay');
+  const kinds = { noise: random.bytes(bytes), text: Buffer.alloc(bytes, 'VM_MEMORY_PAGE_CONTENT_') };
+  const found = [];
+  for (const [name, state] of Object.entries(kinds)) {
+    const encoder = new StateEncoder({ memoryBytesMax: 3 * bytes, level: 3, deltasMax: Number.POSITIVE_INFINITY });
+    const decoder = new StateDecoder();
+    for (const turn of ['first message', 'delta']) {
+      const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+      for (let i = 0; i < times + 2; i += 1) {
+        if (turn === 'delta') rewritePages(state, random);
+        // The first two warm the code and find the memory; the turns of this loop itself are not counted.
+        if (i >= 2) histogram.enable();
+        const message = await encoder.encode(turn === 'delta' ? 'vm' : `vm-${i}`, state);
+        histogram.disable();
+        const { bytes: back } = await decoder.decode(message.parts);
+        if (!back.equals(state)) throw new Error('another state came back');
+        if (i === 0 && turn === 'delta' && message.kind !== 'full') throw new Error('the first message is a delta');
+      }
+      found.push({
+        state: `${name}, ${turn}`,
+        maxMs: histogram.max / 1e6 - RESOLUTION_MS,
+        p99Ms: histogram.percentile(99) / 1e6 - RESOLUTION_MS,
+      });
+    }
+    await encoder.close();
+    await decoder.close();
+  }
+  return { bytes, times, rows: found };
+}
+
+/**
+ * Deltas with nothing kept but a hash for each page, beside those with a copy.
+ * @param {{ bytes: number, times: number }} job
+ */
+export async function pageMode({ bytes, times }) {
+  const rows = [];
+  for (const keep of /** @type {const} */ (['pages', 'copy'])) {
+    const random = new SeededRandom('state page mode');
+    const state = random.bytes(bytes);
+    const encoder = new StateEncoder({ keep, level: 3, deltasMax: Number.POSITIVE_INFINITY });
+    const decoder = new StateDecoder();
+    await decoder.decode((await encoder.encode('vm-1', state)).parts);
+    const cpus = [];
+    let messageBytes = 0;
+    for (let i = 0; i < times + 2; i += 1) {
+      if (i === 0) rewritePages(state, random);
+      const before = process.cpuUsage();
+      const message = await encoder.encode('vm-1', state);
+      const { user, system } = process.cpuUsage(before);
+      cpus.push((user + system) / 1000);
+      messageBytes = message.messageBytes;
+      if (message.kind !== 'delta') throw new Error('no delta');
+      if (!(await decoder.decode(message.parts)).bytes.equals(state)) throw new Error('another state came back');
+    }
+    rows.push({
+      keep,
+      messageBytes,
+      cpuMs: median(cpus.slice(2)),
+      memoryBytes: encoder.metrics().baselineMemoryBytes,
+    });
+    await encoder.close();
+    await decoder.close();
+  }
+  return { bytes, rows };
+}
+
+/** Records of a cache: text of which levels make something. @param {SeededRandom} random @param {number} bytes */
+function records(random, bytes) {
+  const parts = [];
+  for (let length = 0; length < bytes; ) {
+    const text =
+      `{"session":"${random.bytes(6).toString('hex')}","user":"user-${random.below(5000)}","roles":["reader","writer"],` +
+      `"path":"/srv/worker/${random.below(300)}/data.${random.below(9)}","issued":${1_700_000_000 + random.below(90_000)}}\n`;
+    parts.push(text);
+    length += text.length;
+  }
+  return Buffer.from(parts.join('')).subarray(0, bytes);
+}
+
+/**
+ * First messages of one class after another; the time of each, coding plus sending at the rate.
+ * @param {readonly Buffer[]} states @param {object} options @param {number} count @param {number} rate bytes a second
+ */
+async function paced(states, options, count, rate) {
+  const encoder = new StateEncoder({ dictionaries: false, ...options });
+  const decoder = new StateDecoder();
+  const all = [];
+  for (let i = 0; i < count; i += 1) {
+    const state = /** @type {Buffer} */ (states[i % states.length]);
+    const start = performance.now();
+    const message = await encoder.encode(`cache-${i}`, state);
+    const codingMs = performance.now() - start;
+    if (!(await decoder.decode(message.parts)).bytes.equals(state)) throw new Error('another state came back');
+    const { level } = encoder.metrics();
+    all.push({
+      level,
+      codingMs,
+      messageBytes: message.messageBytes,
+      ms: codingMs + (message.messageBytes / rate) * 1000,
+    });
+  }
+  await encoder.close();
+  await decoder.close();
+  return all;
+}
+
+/**
+ * Bandwidth-aware coding beside every fixed level, for links of some rates.
+ * @param {{ bytes: number, count: number, rates: readonly number[], levels: readonly number[] }} job rates in Mbit/s
+ */
+export async function links({ bytes, count, rates, levels }) {
+  const random = new SeededRandom('state links');
+  const states = Array.from({ length: 4 }, () => records(random, bytes));
+  /** @type {{ level: number, codingMs: number, messageBytes: number }[]} */
+  const fixed = [];
+  for (const level of levels) {
+    const all = (await paced(states, { level }, 6, 1)).slice(2);
+    fixed.push({
+      level,
+      codingMs: median(all.map(({ codingMs }) => codingMs)),
+      messageBytes: mean(all.map(({ messageBytes }) => messageBytes)),
+    });
+  }
+  const rows = [];
+  for (const mbits of rates) {
+    const rate = mbits * 125_000;
+    const all = await paced(states, { linkBytesPerSecond: rate }, count, rate);
+    const last = all.slice(-Math.ceil(count / 3));
+    const totals = fixed.map(({ level, codingMs, messageBytes }) => ({
+      level,
+      ms: codingMs + (messageBytes / rate) * 1000,
+    }));
+    const best = totals.reduce((least, one) => (one.ms < least.ms ? one : least));
+    const used = new Map();
+    for (const { level } of last) used.set(level, (used.get(level) ?? 0) + 1);
+    const [chosen = 0] = [...used].sort((a, b) => b[1] - a[1])[0] ?? [];
+    rows.push({ mbits, chosen, ms: median(last.map(({ ms }) => ms)), best, totals });
+  }
+  return { bytes, fixed, rows };
+}
