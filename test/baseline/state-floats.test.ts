@@ -17,7 +17,7 @@ function checkpoint(values: Float32Array): Buffer {
 
 const before = Float32Array.from({ length: FLOATS }, (_, i) => Math.sin(i * 0.37) * (1 + (i % 11)));
 /** A step that moves the first `count` floats a little. */
-const after = (count: number): Float32Array =>
+const stepped = (count: number): Float32Array =>
   before.map((value, i) => (i < count ? value + Math.cos(i * 1.7) * 1e-4 : value));
 
 describe('states of floats', () => {
@@ -45,7 +45,7 @@ describe('states of floats', () => {
   it('that have all changed are coded as such, and nothing else is tried', async () => {
     start();
     await trip(both, 'model', checkpoint(before));
-    const { message, same } = await trip(both, 'model', checkpoint(after(FLOATS)));
+    const { message, same } = await trip(both, 'model', checkpoint(stepped(FLOATS)));
     expect([same, message.kind, message.engines]).toEqual([true, 'delta', ['tensor']]);
     expect(message.messageBytes).toBeLessThan(0.8 * 4 * FLOATS);
     expect(tried).toEqual(['tensorDiff']);
@@ -54,7 +54,7 @@ describe('states of floats', () => {
   it('of which few have changed are coded by their places', async () => {
     start();
     await trip(both, 'model', checkpoint(before));
-    const { message, same } = await trip(both, 'model', checkpoint(after(500)));
+    const { message, same } = await trip(both, 'model', checkpoint(stepped(500)));
     expect([same, message.kind, message.engines]).toEqual([true, 'delta', ['sparse']]);
     expect(message.messageBytes).toBeLessThan(5000);
   });

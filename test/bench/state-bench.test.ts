@@ -21,7 +21,12 @@ describe('bench:state', () => {
     const marks = ['<!-- states: made by bench/state/run-states.mjs -->', '<!-- end of states -->'];
     writeFileSync(out, `# Performance\n\nbefore\n\n${marks[0]}\nold\n${marks[1]}\n\nbehind\n`);
     const program = path.join(projectRoot, 'bench', 'state', 'run-states.mjs');
-    const words = ['--quick', '--only=scaling,concurrency,noise,long,delay,pageMode,links', `--out=${out}`, `--results=${directory}`];
+    const words = [
+      '--quick',
+      '--only=scaling,concurrency,noise,long,delay,pageMode,links',
+      `--out=${out}`,
+      `--results=${directory}`,
+    ];
     const run = spawnSync(process.execPath, [program, ...words], { encoding: 'utf8', timeout: 120_000 });
     expect(run.status, run.stderr).toBe(0);
     const { parts, missing } = JSON.parse(readFileSync(path.join(directory, 'state.json'), 'utf8'));
