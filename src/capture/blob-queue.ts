@@ -9,6 +9,7 @@ import type { Digest } from '../format/format.js';
 import type { BlobContext, BlobInput, VersionReader } from '../store/store.js';
 import { alone, type BlobJob, type PlacedJob, placeJobs, readContexts } from './blob-context.js';
 import type { CaptureWork } from './capture-work.js';
+import { joinScattered } from './join-scattered.js';
 
 export type { BlobJob, Slot } from './blob-context.js';
 
@@ -30,6 +31,8 @@ export class BlobQueue {
   #jobs: BlobJob[] = [];
   #bytes = 0;
   #contextsPay = true;
+  /** Neither contexts nor compression made the sample smaller. */
+  #incompressible = false;
   #nextProbe = 0;
   #seenBytes = 0;
   /** The batch whose contexts are being gathered, the one that is being stored, and the one before that. */
@@ -80,7 +83,10 @@ export class BlobQueue {
 
   async #prepare(jobs: readonly BlobJob[]): Promise<Prepared> {
     const placed = this.#source ? await placeJobs(this.#work.store, this.#source, jobs) : jobs.map(alone);
-    return { placed, inputs: await this.#inputs(placed) };
+    const inputs = await this.#inputs(placed);
+    if (!this.#incompressible) return { placed, inputs };
+    const joined = joinScattered(placed.map(({ job }) => job)).map(alone);
+    return joined.length < placed.length ? { placed: joined, inputs: await this.#inputs(joined) } : { placed, inputs };
   }
 
   async #store({ placed, inputs }: Prepared): Promise<void> {
@@ -143,6 +149,7 @@ export class BlobQueue {
       level: 1,
     });
     const coded = encoded.codecs[0] ?? CODEC.raw;
+    this.#incompressible = coded === CODEC.raw;
     if (coded === CODEC.raw || coded === CODEC.zstd) return false;
     const [withContext = 0, alone = 0] = encoded.payloadLengths;
     return withContext < alone * (1 - PROBE_GAIN);
