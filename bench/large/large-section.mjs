@@ -39,7 +39,7 @@ function sectionText({ parts, quick, date, machine }) {
     '## Large and many',
     `${quick ? 'Quick run: **do not quote**. ' : ''}Made by \`npm run bench:large\` on ${date}; ${machine.CPU}, ${machine.memory}, ` +
       `${machine['file system']}, ${machine.engine}, node ${machine.node}, commit ${machine.commit}. One run, each step a process of ` +
-      'its own; every tree that came back was compared. Rates are content by the time until all of it is on the disk (`sync`). Limits: ' +
+      'its own, of recovers the faster of two by turns; every tree that came back was compared. Rates are content by the time until all of it is on the disk (`sync`). Limits: ' +
       `peak memory ${showBytes(RSS_MAX)}, and for the large file recover at ${DISK_SHARE * 100} % of the disk; what misses them is bold.`,
   ];
   if (parts.file) {

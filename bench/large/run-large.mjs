@@ -64,6 +64,12 @@ function writeSpeed(count) {
 }
 
 /**
+ * @template {{ readonly settledMs: number }} Cost
+ * @param {Cost} one @param {Cost} other
+ */
+const faster = (one, other) => (other.settledMs < one.settledMs ? other : one);
+
+/**
  * First capture, a later one, and recovers of both versions.
  * @param {string} name
  * @param {{ make: (state: string) => void, change: (state: string) => void }} content
@@ -90,8 +96,10 @@ async function part(name, { make, change }) {
     rmSync(target, { recursive: true });
     return cost;
   };
-  const recoverNewest = await back(2, newer);
-  const recoverOlder = await back(1, older);
+  // By turns, the faster of two: what the file system does about a tree that was removed takes as long as a recover.
+  const [newest, oldest] = [await back(2, newer), await back(1, older)];
+  const recoverNewest = faster(newest, await back(2, newer));
+  const recoverOlder = faster(oldest, await back(1, older));
   return { count, size, storedFirst, storedLater, writeBytesPerSecond, first, later, recoverNewest, recoverOlder };
 }
 
