@@ -3,20 +3,24 @@
  * process in it with one write, unseen by the application, and nobody can leave it by forking.
  */
 import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmdirSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import * as path from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError } from '../core/core.js';
+import { leaderOf } from './proc.js';
 
+/** Followed by the owner's process id, when that was started (clock ticks since boot), and a random part. */
 const PREFIX = 'diffkeeper-';
+const FREEZE_FILE = 'cgroup.freeze';
 /** Looks in immediate succession whether everything stands still. */
 const QUICK_LOOKS = 8;
 
@@ -35,64 +39,96 @@ function ownDirectory(): string | undefined {
   return undefined;
 }
 
-/** Groups of earlier runs that were killed. One whose owner runs stays, although it may be empty: it has just been made. */
-function removeLeftovers(directory: string): void {
+/** Whether the process that a group is named after still runs. */
+function ownerLives(pid: number, startTicks: string | undefined): boolean {
+  const found = leaderOf(pid).startTicks;
+  return found !== 0 && (startTicks === undefined || found === Number(startTicks));
+}
+
+/**
+ * Groups of earlier runs that were killed: whoever stands still in one goes on, since nobody else is left to see to that,
+ * and the empty ones go. One whose owner runs stays, although it may be empty: it has just been made.
+ */
+function endLeftovers(directory: string): void {
   for (const name of readdirSync(directory)) {
-    if (!name.startsWith(PREFIX)) continue;
-    const owner = name.slice(PREFIX.length);
-    if (owner !== String(process.pid) && existsSync(`/proc/${owner}`)) continue;
-    try {
-      rmdirSync(path.join(directory, name));
-    } catch {
-      // It is in use.
+    const [, owner, startTicks] = /^diffkeeper-(\d+)(?:-(\d+)-|$)/.exec(name) ?? [];
+    if (owner === undefined || ownerLives(Number(owner), startTicks)) continue;
+    const leftover = path.join(directory, name);
+    for (const end of [() => writeFileSync(path.join(leftover, FREEZE_FILE), '0'), () => rmdirSync(leftover)]) {
+      try {
+        end();
+      } catch {
+        // It is in use, or gone.
+      }
     }
   }
 }
 
-export class FreezeGroup {
-  readonly #above: string;
-  readonly #directory: string;
+/** Open for as long as the group is: whoever stands still has to be let go when there are no descriptors left, too. */
+interface OpenFiles {
+  readonly freeze: number;
+  readonly events: number;
+  readonly enter: number;
+  readonly leave: number;
+}
 
-  private constructor(above: string, directory: string) {
-    this.#above = above;
+function openFiles(above: string, directory: string): OpenFiles {
+  const opened: number[] = [];
+  const open = (where: string, name: string, flags: string): number => {
+    const file = openSync(path.join(where, name), flags);
+    opened.push(file);
+    return file;
+  };
+  try {
+    return {
+      freeze: open(directory, FREEZE_FILE, 'r+'),
+      events: open(directory, 'cgroup.events', 'r'),
+      // Both are needed: to put the application in, and to come back.
+      enter: open(directory, 'cgroup.procs', 'r+'),
+      leave: open(above, 'cgroup.procs', 'r+'),
+    };
+  } catch (error) {
+    opened.forEach(closeSync);
+    throw error;
+  }
+}
+
+export class FreezeGroup {
+  readonly #directory: string;
+  readonly #files: OpenFiles;
+
+  private constructor(directory: string, files: OpenFiles) {
     this.#directory = directory;
+    this.#files = files;
   }
 
   /** Makes the group; undefined where that is not possible, which is no error. */
   static make(): FreezeGroup | undefined {
+    let directory: string | undefined;
     try {
       const above = ownDirectory();
       if (above === undefined) return undefined;
-      // Both are needed: to put the application in, and to come back.
-      accessSync(path.join(above, 'cgroup.procs'), constants.W_OK);
-      removeLeftovers(above);
-      const directory = path.join(above, `${PREFIX}${process.pid}`);
-      mkdirSync(directory);
-      const group = new FreezeGroup(above, directory);
-      try {
-        accessSync(group.freezeFile, constants.W_OK);
-        return group;
-      } catch {
-        group.remove();
-        return undefined;
-      }
+      endLeftovers(above);
+      directory = mkdtempSync(path.join(above, `${PREFIX}${process.pid}-${leaderOf(process.pid).startTicks}-`));
+      return new FreezeGroup(directory, openFiles(above, directory));
     } catch {
+      if (directory !== undefined) rmdirSync(directory);
       return undefined;
     }
   }
 
   /** File that freezes (`1`) and thaws (`0`). */
   get freezeFile(): string {
-    return path.join(this.#directory, 'cgroup.freeze');
+    return path.join(this.#directory, FREEZE_FILE);
   }
 
   /** Starts something whose process is born in the group: we go in, and come out again. */
   startInside<T>(start: () => T): T {
-    writeFileSync(path.join(this.#directory, 'cgroup.procs'), String(process.pid));
+    writeSync(this.#files.enter, String(process.pid));
     try {
       return start();
     } finally {
-      writeFileSync(path.join(this.#above, 'cgroup.procs'), String(process.pid));
+      writeSync(this.#files.leave, String(process.pid));
     }
   }
 
@@ -116,13 +152,14 @@ export class FreezeGroup {
 
   /** Whether everything in it stands still. */
   get frozen(): boolean {
-    return /^frozen 1$/m.test(readFileSync(path.join(this.#directory, 'cgroup.events'), 'latin1'));
+    const text = Buffer.alloc(256);
+    return /^frozen 1$/m.test(text.toString('latin1', 0, readSync(this.#files.events, text, 0, text.length, 0)));
   }
 
   /** Stops everything in it. Throws DK_IO, with everything running again, when that takes longer than `waitMs`. */
   async freeze(waitMs: number, clock: Clock): Promise<void> {
     const startMs = clock.steadyMs();
-    writeFileSync(this.freezeFile, '1');
+    writeSync(this.#files.freeze, '1');
     for (let look = 1; !this.frozen; look += 1) {
       if (clock.steadyMs() - startMs > waitMs) {
         this.thaw();
@@ -134,11 +171,12 @@ export class FreezeGroup {
   }
 
   thaw(): void {
-    writeFileSync(this.freezeFile, '0');
+    writeSync(this.#files.freeze, '0');
   }
 
-  /** Removes it, unless a process is left in it. */
+  /** Removes it, unless a process is left in it; it cannot be used any more. */
   remove(): void {
+    Object.values(this.#files).forEach(closeSync);
     try {
       rmdirSync(this.#directory);
     } catch {

@@ -4,18 +4,13 @@ import type { Freezer } from './freeze.js';
 import type { Heap } from './heap.js';
 import type { Hooks } from './hooks.js';
 
-/** What a watcher calls around each capture; `freezer` gives undefined while there is nobody to stop. */
-export function freezePoint(
-  hooks: Hooks,
-  heap: Heap,
-  freezer: () => Freezer | undefined,
-): NonNullable<WatchOptions['freeze']> {
+/** What a watcher calls around each capture; without `freezer` nothing is stopped. */
+export function freezePoint(hooks: Hooks, heap: Heap, freezer?: Freezer): NonNullable<WatchOptions['freeze']> {
   return async () => {
     try {
       await hooks.before();
-      const target = freezer();
-      if (target) heap.tidy();
-      const frozen = await target?.freeze();
+      if (freezer) heap.tidy();
+      const frozen = await freezer?.freeze();
       return {
         ...(frozen && { rescan: frozen.rescan }),
         thaw: async () => {

@@ -2,19 +2,21 @@
  * Freeze points: stops every process of the application, so that all files are of one instant, and lets them go on.
  * With a control group of our own where there is one, otherwise with signals. Linux only (`/proc`).
  */
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, DiffKeeperError, Semaphore } from '../core/core.js';
 import { loadProcessCalls } from '../engine/load.js';
 import type { FreezeGroup } from './cgroup.js';
 import {
   hasEnded,
-  isStopped,
+  type Leader,
+  leaderOf,
   mappedWritable,
   type ProcessSurvey,
-  parentOf,
-  standsStill,
+  stillLeading,
   surveyProcesses,
 } from './proc.js';
+import { letGo, type Standstill, stopBySignals, stopGroup } from './stop-all.js';
+import type { StopList } from './stop-list.js';
 import type { Watchdog } from './watchdog.js';
 
 /**
@@ -23,8 +25,9 @@ import type { Watchdog } from './watchdog.js';
  */
 const STOP_WAIT_MS = 200;
 const STOP_WAIT_MAX_MS = 3200;
-/** Looks in immediate succession whether those told to stop have done so. */
-const QUICK_LOOKS = 8;
+/** Tries when there is no other time, and the rest between them, ms. */
+const LAST_TRIES = 8;
+const LAST_REST_MS = 50;
 /** Longest pause, ms: a capture that hangs must not take the application with it. */
 const PAUSE_MAX_MS = 60_000;
 
@@ -32,18 +35,17 @@ export interface FrozenState {
   /** Files that are mapped shared and writable: to be read whatever their times say. */
   readonly rescan: readonly string[];
   /**
-   * Lets the application go on; gives the pause in milliseconds. Further calls give the same pause. Throws DK_IO when
-   * the application was let go before, because the pause had become too long: the bytes taken are not of one instant.
+   * Lets the application go on; gives the pause in milliseconds, 0 when nobody was there to be stopped. Further calls
+   * give the same. Throws DK_IO when it had gone on before, because the pause had become too long, or by somebody else's
+   * doing: the bytes taken are not of one instant.
    */
   thaw(): Promise<number>;
 }
 
 export interface FreezerOptions {
-  /** Process id of the child. */
-  readonly leader: number;
-  /** Whether it leads a group of its own, which can be signalled as a whole. */
+  /** Whether what is started leads a group of its own, which can be signalled as a whole. */
   readonly ownGroup: boolean;
-  /** Control group that the application was started in. */
+  /** Control group that the application is started in. */
   readonly group?: FreezeGroup;
   /** Value of the mark in the environment of the application. */
   readonly mark: string;
@@ -51,102 +53,130 @@ export interface FreezerOptions {
   readonly root: string;
   readonly watchdog: Watchdog;
   readonly clock: Clock;
-  /** Told of each pause, ms, and of the part of it until everybody stood still. */
+  /** Remembers who is stopped by signals, should nobody be left to let them go on. Default: nobody does. */
+  readonly stopped?: StopList;
+  /** Told of each pause, ms, and of the part of it until everybody stood still; also of one that failed. */
   readonly onPause?: (pauseMs: number, stopMs: number) => void;
 }
 
-/** How everything was stopped, and how it goes on. */
-interface Standstill {
-  readonly members: ReadonlySet<number>;
-  /** Whether it still holds: somebody else may have let a process go on. */
-  holds(): boolean;
-  resume(): void;
+/** There is nobody to stop. */
+const NOBODY: Standstill = { members: new Set(), holds: () => true, resume: () => {} };
+
+/** A standstill that a capture makes use of. */
+interface Point extends FrozenState {
+  /** Resolves when the application goes on. */
+  readonly over: Promise<void>;
+  readonly giveUp: (reason: string) => void;
 }
 
-/** Sends a signal to a process or (negative) a group; false when there is none. */
-function send(target: number, name: NodeJS.Signals): boolean {
-  try {
-    process.kill(target, name);
-    return true;
-  } catch (error) {
-    // EPERM: a process that changed its user; the wait notices if it keeps running.
-    return systemCode(error) === 'EPERM';
-  }
-}
-
-/** Stops and resumes one application. */
+/** Stops and resumes an application: all processes that were started for it, and whatever outlives them. */
 export class Freezer {
   readonly #options: FreezerOptions;
-  #frozen: FrozenState | undefined;
-  #stopWaitMs = STOP_WAIT_MS;
   readonly #calls = loadProcessCalls();
+  /** For a standstill, or the start of a process: what began in a standstill would not stand still. */
+  readonly #turns = new Semaphore(1);
+  /** The newest one comes last. */
+  #leaders: Leader[] = [];
+  #point: Point | undefined;
+  #stopWaitMs = STOP_WAIT_MS;
+  /** There will be no other time: what does not stop is waited for, up to 16 seconds. */
+  patient = false;
 
   constructor(options: FreezerOptions) {
     this.#options = options;
   }
 
-  /** Stops the application. Throws DK_IO, with everything running again, when it does not come to a stop. */
-  async freeze(): Promise<FrozenState> {
-    const { leader, mark, root, watchdog, clock } = this.#options;
-    await watchdog.ensure();
-    // Looking around while the application still runs keeps the pause short.
-    const before = surveyProcesses(leader, mark);
-    if (before.members.size === 0) return { rescan: [], thaw: async () => 0 };
-    const group = this.#groupOfAll(before.members);
-    const startMs = clock.steadyMs();
-    const still = await (group ? this.#stopGroup(group) : this.#stopBySignals(before, startMs)).catch((error) => {
-      this.#stopWaitMs = Math.min(2 * this.#stopWaitMs, STOP_WAIT_MAX_MS);
-      throw error;
+  /** Starts a process that belongs to the application from then on, at a moment in which nothing stands still. */
+  start<T extends { readonly pid: number }>(start: () => Promise<T>): Promise<T> {
+    return this.#turns.run(async () => {
+      const started = await start();
+      this.#leaders = [...stillLeading(this.#leaders), leaderOf(started.pid)];
+      return started;
     });
-    this.#stopWaitMs = STOP_WAIT_MS;
-    const stillMs = clock.steadyMs();
+  }
+
+  /**
+   * Stops the application. Throws DK_IO, with everything running again, when it does not come to a stop, and DK_SPAWN,
+   * with nobody stopped, when the watchdog cannot be started.
+   */
+  async freeze(): Promise<FrozenState> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#freezeInTurn();
+      } catch (error) {
+        if (!this.patient || tries >= LAST_TRIES) throw error;
+        await sleep(LAST_REST_MS);
+      }
+    }
+  }
+
+  /** Resumes the application if it stands still: whatever went wrong, it must not stay stopped. What was taken is void. */
+  release(): void {
+    this.#point?.giveUp('the freeze point was given up');
+  }
+
+  #freezeInTurn(): Promise<FrozenState> {
+    return new Promise((resolve, reject) => {
+      this.#turns
+        .run(async () => {
+          const point = await this.#freezeNow();
+          resolve(point);
+          await point.over;
+        })
+        .catch(reject);
+    });
+  }
+
+  async #freezeNow(): Promise<Point> {
+    const { watchdog, clock } = this.#options;
+    // Looking around while the application still runs keeps the pause short.
+    let seen = this.#look();
+    // Whoever is born during a look, of somebody who ends in it, may be missed once.
+    if (seen.members.size === 0) seen = this.#look();
+    if (seen.members.size === 0) return this.#pointOf(NOBODY, [], { startMs: 0, stillMs: 0 });
+    await watchdog.ensure();
+    const group = this.#groupOfAll(seen.members);
+    if (!group) this.#options.stopped?.note(seen.members);
+    const startMs = clock.steadyMs();
+    let stillMs: number | undefined;
+    let still: Standstill | undefined;
     try {
-      const rescan = new Set<string>();
-      for (const pid of still.members) for (const path of mappedWritable(pid, root, this.#calls)) rescan.add(path);
-      this.#frozen = this.#frozenState(still, [...rescan], { startMs, stillMs });
-      return this.#frozen;
+      still = await this.#stop(seen, group);
+      stillMs = clock.steadyMs();
+      return this.#pointOf(still, this.#mapped(still), { startMs, stillMs });
     } catch (error) {
-      still.resume();
-      watchdog.free();
+      if (still) letGo(still.resume, watchdog);
+      const nowMs = clock.steadyMs();
+      this.#options.onPause?.(nowMs - startMs, (stillMs ?? nowMs) - startMs);
       throw error;
     }
   }
 
-  /** Resumes the application if it stands still: whatever went wrong, it must not stay stopped. */
-  async release(): Promise<void> {
-    await this.#frozen?.thaw().catch(() => {});
+  /** Everybody who is to stand still; of the control group all, whatever they look like. */
+  #look(): ProcessSurvey {
+    const { group, mark } = this.#options;
+    const { members, others } = surveyProcesses(this.#leaders, mark);
+    const inside = group?.members() ?? new Set();
+    if (inside.size === 0) return { members, others };
+    return {
+      members: new Set([...members, ...inside]),
+      others: new Set([...others].filter((pid) => !inside.has(pid))),
+    };
   }
 
-  #frozenState(still: Standstill, rescan: readonly string[], at: { startMs: number; stillMs: number }): FrozenState {
-    const { watchdog, clock, onPause } = this.#options;
-    let pauseMs: number | undefined;
-    let overdue = false;
-    let held = true;
-    const resume = (): number => {
-      if (pauseMs === undefined) {
-        clearTimeout(timer);
-        held = still.holds();
-        still.resume();
-        pauseMs = clock.steadyMs() - at.startMs;
-        watchdog.free();
-        this.#frozen = undefined;
-        onPause?.(pauseMs, at.stillMs - at.startMs);
-      }
-      return pauseMs;
-    };
-    const timer = setTimeout(() => {
-      overdue = true;
-      resume();
-    }, PAUSE_MAX_MS);
-    const thaw = async (): Promise<number> => {
-      const pause = resume();
-      if (overdue) {
-        throw new DiffKeeperError('DK_IO', `the freeze point took longer than ${PAUSE_MAX_MS} ms and was given up`);
-      }
-      if (!held) throw new DiffKeeperError('DK_IO', 'somebody let the application go on during a freeze point');
-      return pause;
-    };
-    return { rescan, thaw };
+  async #stop(seen: ProcessSurvey, group: FreezeGroup | undefined): Promise<Standstill> {
+    const { watchdog, clock, mark, ownGroup } = this.#options;
+    const parts = { watchdog, clock, waitMs: this.#stopWaitMs };
+    try {
+      const still = group
+        ? await stopGroup(group, parts)
+        : await stopBySignals(seen, { ...parts, leaders: this.#leaders, mark, ownGroup });
+      this.#stopWaitMs = STOP_WAIT_MS;
+      return still;
+    } catch (error) {
+      this.#stopWaitMs = Math.min(2 * this.#stopWaitMs, STOP_WAIT_MAX_MS);
+      throw error;
+    }
   }
 
   /** The control group, if everybody is in it: a process may have been moved elsewhere. */
@@ -156,75 +186,49 @@ export class Freezer {
     return inside && [...members].every((pid) => inside.has(pid) || hasEnded(pid)) ? group : undefined;
   }
 
-  async #stopGroup(group: FreezeGroup): Promise<Standstill> {
-    const { watchdog, clock } = this.#options;
-    watchdog.cover([]);
-    watchdog.hold();
-    try {
-      await group.freeze(this.#stopWaitMs, clock);
-      return { members: group.members(), holds: () => group.frozen, resume: () => group.thaw() };
-    } catch (error) {
-      group.thaw();
-      watchdog.free();
-      throw error;
-    }
+  #mapped({ members }: Standstill): string[] {
+    const found = new Set<string>();
+    for (const pid of members) for (const path of mappedWritable(pid, this.#options.root, this.#calls)) found.add(path);
+    return [...found];
   }
 
-  async #stopBySignals(before: ProcessSurvey, startMs: number): Promise<Standstill> {
-    const { leader, mark, watchdog, clock, ownGroup } = this.#options;
-    // Whom the user has stopped (Ctrl-Z in a shell) is to stay so.
-    const resting = new Set([...before.members].filter(isStopped));
-    const asGroup = ownGroup && resting.size === 0;
-    let survey = before;
-    /** Whom we have to resume: all, or, one by one, those that we found moving. */
-    const stopped = new Set(asGroup ? before.members : []);
-    // Children first: a shell among them must not wake up beside a stopped child, or it would report it.
-    const resume = (): void => {
-      for (const pid of [...stopped].reverse()) send(pid, 'SIGCONT');
-      if (asGroup) send(-leader, 'SIGCONT');
+  #pointOf(still: Standstill, rescan: readonly string[], at: { startMs: number; stillMs: number }): Point {
+    const { watchdog, clock, onPause } = this.#options;
+    let pauseMs: number | undefined;
+    let spoilt: string | undefined;
+    let end: () => void = () => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const resume = (reason?: string): number => {
+      if (pauseMs !== undefined) return pauseMs;
+      clearTimeout(timer);
+      this.#point = undefined;
+      spoilt = reason ?? (holds(still) ? undefined : 'somebody let the application go on during a freeze point');
+      letGo(still.resume, watchdog);
+      pauseMs = still === NOBODY ? 0 : clock.steadyMs() - at.startMs;
+      end();
+      if (still !== NOBODY) onPause?.(pauseMs, at.stillMs - at.startMs);
+      return pauseMs;
     };
-    // The watchdog must know whom to resume before anyone is stopped.
-    const cover = (): void => watchdog.cover([...stopped].reverse());
-    const stop = (pids: readonly number[]): void => {
-      for (const pid of pids) stopped.add(pid);
-      cover();
-      for (const pid of pids) send(pid, 'SIGSTOP');
+    const tooLong = `the freeze point took longer than ${PAUSE_MAX_MS} ms and was given up`;
+    const timer = setTimeout(() => resume(tooLong), PAUSE_MAX_MS);
+    const thaw = async (): Promise<number> => {
+      const pause = resume();
+      if (spoilt !== undefined) throw new DiffKeeperError('DK_IO', spoilt);
+      return pause;
     };
-    cover();
-    watchdog.hold();
-    try {
-      if (asGroup) send(-leader, 'SIGSTOP');
-      for (let look = 1, left = Number.POSITIVE_INFINITY; ; look += 1) {
-        const known = survey.members.size;
-        survey = surveyProcesses(leader, mark, survey);
-        const moving = new Set([...survey.members].filter((pid) => !standsStill(pid)));
-        // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
-        if (moving.size === 0 && survey.members.size === known) {
-          return { members: survey.members, holds: () => [...survey.members].every(standsStill), resume };
-        }
-        // Parents first, their children once they stand still: a shell would report a job that it sees stopped.
-        const heads = [...moving].filter((pid) => !moving.has(parentOf(pid) ?? pid));
-        if (heads.length > 0) stop(heads);
-        const waitMs = this.#stopWaitMs;
-        if (clock.steadyMs() - startMs > waitMs) throw notStopped([...moving], leader, waitMs);
-        if (moving.size !== left) look = 1;
-        left = moving.size;
-        // Most processes stop within microseconds: only those that take longer are waited for with a timer's patience.
-        if (look <= QUICK_LOOKS) await nextTurn();
-        else await sleep(1);
-      }
-    } catch (error) {
-      resume();
-      watchdog.free();
-      throw error;
-    }
+    const point = { rescan, thaw, over, giveUp: (reason: string) => void resume(reason) };
+    this.#point = point;
+    return point;
   }
 }
 
-function notStopped(moving: readonly number[], leader: number, waitMs: number): DiffKeeperError {
-  return new DiffKeeperError(
-    'DK_IO',
-    `process ${moving.join(', ')} did not stop within ${waitMs} ms: no freeze point taken`,
-    { pid: moving[0] ?? leader },
-  );
+/** Whether all still stand still; what cannot be seen does not count. */
+function holds(still: Standstill): boolean {
+  try {
+    return still.holds();
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,11 @@
 /** Keeps the state directory while the application runs. Its troubles are logged and never stop the application. */
-import { type CaptureReport, capture, type StateWatcher, type WatchOptions, watch } from '../capture/capture.js';
+import {
+  type CaptureReport,
+  openCaptureSession,
+  type StateWatcher,
+  type WatchOptions,
+  watch,
+} from '../capture/capture.js';
 import { DiffKeeperError, type Logger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
@@ -106,8 +112,14 @@ export class Keeper {
   }
 
   async #captureUnwatched(): Promise<void> {
-    const report = await capture(this.#store, this.#stateDir, this.#options);
-    if (report.checkpoint) this.#captured(report);
+    const session = await openCaptureSession(this.#store, this.#stateDir, this.#options);
+    try {
+      const { freeze } = this.#options;
+      const report = await session.capture(freeze ? { freeze } : {});
+      if (report.checkpoint) this.#captured(report);
+    } finally {
+      await session.close();
+    }
   }
 
   /** Takes the last changes and stops watching. Resolves to false, with the reason logged, when that failed. */

@@ -4,7 +4,7 @@
  * the application may be stopped while this runs, and each read takes microseconds.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { type BytePath, pathFromText } from '../core/core.js';
+import { type BytePath, pathFromText, systemCode } from '../core/core.js';
 import { loadProcessCalls, type ProcessCalls } from '../engine/load.js';
 
 /** Name of the variable that marks the environment of the application's processes. */
@@ -12,6 +12,13 @@ export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
 
 /** Most that may have taken an orphan: all above us, in any tree of processes that is one. */
 const ADOPTERS_MAX = 64;
+
+/** Whom we started. Its number stands for its group and its session, too, for as long as somebody is left in them. */
+export interface Leader {
+  readonly pid: number;
+  /** Clock ticks since boot; 0: it had ended when we looked. Whoever has the number with others is somebody else. */
+  readonly startTicks: number;
+}
 
 interface ProcessFacts {
   readonly pid: number;
@@ -22,15 +29,6 @@ interface ProcessFacts {
   readonly startTicks: number;
 }
 
-/** What is known of the application while its processes are sought. */
-interface Family {
-  readonly leader: ProcessFacts;
-  readonly mark: string;
-  readonly members: Set<number>;
-  /** Parents of processes that have lost theirs. */
-  readonly orphanage: ReadonlySet<number>;
-}
-
 /** A split of the processes of the machine, taken at one moment. */
 export interface ProcessSurvey {
   /** Processes that belong to the application, by process id. */
@@ -39,12 +37,15 @@ export interface ProcessSurvey {
   readonly others: ReadonlySet<number>;
 }
 
+/** What says that a process has ended, or is not ours to look at. Anything else is our trouble, not an answer. */
+const NO_ANSWER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
+
 function readText(path: string): string {
   try {
     return readFileSync(path, 'latin1');
-  } catch {
-    // The process ended, or is not ours to look at.
-    return '';
+  } catch (error) {
+    if (NO_ANSWER.includes(systemCode(error))) return '';
+    throw error;
   }
 }
 
@@ -72,9 +73,10 @@ function processFacts(pid: number): ProcessFacts | undefined {
 function threadStates(pid: number): (string | undefined)[] {
   try {
     return readdirSync(`/proc/${pid}/task`).map((thread) => statFields(`/proc/${pid}/task/${thread}/stat`)?.[0]);
-  } catch {
-    // The process is gone, and its threads with it.
-    return [];
+  } catch (error) {
+    // The process is gone, and its threads with it. Out of descriptors we must not take it for gone.
+    if (NO_ANSWER.includes(systemCode(error))) return [];
+    throw error;
   }
 }
 
@@ -86,6 +88,48 @@ function processIds(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
+}
+
+/** Who somebody is, as far as `/proc` tells. */
+export function leaderOf(pid: number): Leader {
+  return { pid, startTicks: Number(statFields(`/proc/${pid}/stat`)?.[19] ?? 0) };
+}
+
+/** Those of whose group or session somebody is left. */
+export function stillLeading(leaders: readonly Leader[]): Leader[] {
+  const led = new Set<number>();
+  for (const pid of processIds()) {
+    const facts = processFacts(pid);
+    if (facts) led.add(facts.group).add(facts.session);
+  }
+  return leaders.filter(({ pid }) => led.has(pid));
+}
+
+/** The same process is still there. */
+export function stillRuns({ pid, startTicks }: Leader): boolean {
+  return processFacts(pid)?.startTicks === startTicks;
+}
+
+/** What is known of the application while its processes are sought. */
+interface Family {
+  /** Numbers of leaders, and so of their groups and sessions. */
+  readonly numbers: ReadonlySet<number>;
+  /** When we were started: whoever carries the mark is younger. */
+  readonly sinceTicks: number;
+  readonly mark: string;
+  /** Parents of processes that have lost theirs. */
+  readonly orphanage: ReadonlySet<number>;
+}
+
+function familyOf(leaders: readonly Leader[], mark: string): Family {
+  // A number is given away again only when nobody is left of the group and the session that it named.
+  const own = leaders.filter((leader) => processFacts(leader.pid) === undefined || stillRuns(leader));
+  return {
+    numbers: new Set(own.map(({ pid }) => pid)),
+    sinceTicks: leaderOf(process.pid).startTicks,
+    mark,
+    orphanage: adopters(),
+  };
 }
 
 /**
@@ -100,32 +144,33 @@ function adopters(): Set<number> {
 }
 
 /**
- * A process belongs to the application when its parent does, when it is in the leader's group or session, or, for a
+ * A process belongs to the application when its parent does, when it is in a leader's group or session, or, for a
  * daemon that left all of these behind, when it carries the mark in its environment.
  */
-function belongs(facts: ProcessFacts, { leader, mark, members, orphanage }: Family): boolean {
-  if (members.has(facts.parent) || facts.group === leader.pid || facts.session === leader.pid) return true;
+function belongs(facts: ProcessFacts, { numbers, sinceTicks, mark, orphanage }: Family, members: Set<number>): boolean {
+  if (numbers.has(facts.pid) || members.has(facts.parent)) return true;
+  if (numbers.has(facts.group) || numbers.has(facts.session)) return true;
   // Only a process that lost its parent can have hidden its descent: this keeps environ reads rare.
-  if (mark === '' || facts.startTicks < leader.startTicks || !orphanage.has(facts.parent)) return false;
+  if (mark === '' || facts.startTicks < sinceTicks || !orphanage.has(facts.parent)) return false;
   return `\0${readText(`/proc/${facts.pid}/environ`)}`.includes(`\0${MARK_VARIABLE}=${mark}\0`);
 }
 
 /** Sorts all processes into members and others; with `before`, looks only at what is new since then. */
-export function surveyProcesses(leaderPid: number, mark: string, before?: ProcessSurvey): ProcessSurvey {
+export function surveyProcesses(leaders: readonly Leader[], mark: string, before?: ProcessSurvey): ProcessSurvey {
   const members = new Set<number>(before?.members);
   const others = new Set<number>(before?.others);
-  const leader = processFacts(leaderPid) ?? { pid: leaderPid, parent: 0, group: 0, session: 0, startTicks: 0 };
   let open: ProcessFacts[] = [];
   for (const pid of processIds()) {
     if (members.has(pid) || others.has(pid) || pid === process.pid) continue;
     const facts = processFacts(pid);
     if (facts !== undefined) open.push(facts);
   }
-  const family: Family = { leader, mark, members, orphanage: open.length > 0 ? adopters() : new Set() };
+  if (open.length === 0) return { members, others };
+  const family = familyOf(leaders, mark);
   // Parents may come after their children in the listing: repeat until nothing is added.
   for (let grown = true; grown; ) {
     const rest = open.filter((facts) => {
-      const member = facts.pid === leaderPid || belongs(facts, family);
+      const member = belongs(facts, family, members);
       if (member) members.add(facts.pid);
       return !member;
     });
@@ -165,7 +210,7 @@ export function isStopped(pid: number): boolean {
 export function mappedByFamily(leaderPid: number, root: string): BytePath[] {
   const found = new Set<BytePath>();
   const calls = loadProcessCalls();
-  for (const pid of surveyProcesses(leaderPid, '').members) {
+  for (const pid of surveyProcesses([leaderOf(leaderPid)], '').members) {
     for (const path of mappedWritable(pid, root, calls)) found.add(path);
   }
   return [...found];

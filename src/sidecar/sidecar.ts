@@ -10,6 +10,7 @@ import { Doors } from './doors.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Figures } from './figures.js';
 import { freezePoint } from './freeze-point.js';
+import { Freezing } from './freezing.js';
 import { Heap } from './heap.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
@@ -185,7 +186,7 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
 
 async function runAlone(run: Run): Promise<number> {
   const hooks = hooksOf(run);
-  const keeper = keeperOf(run, hooks.present ? freezePoint(hooks, run.heap, () => undefined) : undefined);
+  const keeper = keeperOf(run, hooks.present ? freezePoint(hooks, run.heap) : undefined);
   keeper.start();
   run.figures.phase = 'running';
   await run.doors.open();
@@ -202,12 +203,22 @@ async function runAlone(run: Run): Promise<number> {
 }
 
 async function runWithChild(run: Run): Promise<number> {
-  const { options, stop, relay, logger, figures } = run;
+  const { options, stop, store } = run;
   if (stop.requested) return stop.exitCode;
-  const supervisor = new Supervisor(run);
+  if (options.consistency !== 'freeze') return superviseAndKeep(run, undefined);
+  const freezing = new Freezing({ ...run, storePath: store.path });
+  try {
+    return await superviseAndKeep(run, freezing);
+  } finally {
+    await freezing.close();
+  }
+}
+
+async function superviseAndKeep(run: Run, freezing: Freezing | undefined): Promise<number> {
+  const { relay, logger, figures } = run;
+  const supervisor = new Supervisor({ ...run, ...(freezing && { freezing }) });
   const hooks = hooksOf(run);
-  const stops = options.consistency === 'freeze';
-  const freeze = stops || hooks.present ? freezePoint(hooks, run.heap, () => supervisor.freezer) : undefined;
+  const freeze = freezing || hooks.present ? freezePoint(hooks, run.heap, freezing?.freezer) : undefined;
   const keeper = keeperOf(run, freeze);
   let started = false;
   const exitCode = await supervisor.run((over) => {
@@ -219,8 +230,10 @@ async function runWithChild(run: Run): Promise<number> {
   if (!started) return exitCode;
   // Nobody is left whom the commands could tell.
   hooks.end();
+  // Whoever has outlived the application may still write: stopped for the last capture, too.
+  if (freezing) freezing.freezer.patient = true;
   await drain(run, keeper);
-  if (stops) logger.info(figures.spread('pause'), 'pauses of the application');
+  if (freezing) logger.info(figures.spread('pause'), 'pauses of the application');
   return exitCode;
 }
 

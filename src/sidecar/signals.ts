@@ -30,8 +30,14 @@ function isForeground(): boolean {
   }
 }
 
-/** Hands a signal to the child; `group`: to all processes of its group, as a terminal does. */
-export type SendSignal = (name: NodeJS.Signals, group: boolean) => void;
+/**
+ * How the child gets a signal: itself; with all processes of its group, as a terminal does it; or it has received it already,
+ * from the terminal that sent it to us.
+ */
+export type SignalWay = 'process' | 'group' | 'received';
+
+/** Hands a signal to the child. */
+export type SendSignal = (name: NodeJS.Signals, how: SignalWay) => void;
 
 /** Where signals go: to us until the child runs, then to the child. */
 export class SignalRelay {
@@ -78,7 +84,7 @@ export class SignalRelay {
     }
     const fromTerminal = FROM_TERMINAL.includes(name) && isForeground();
     // The kernel has given it to the child already; a second Ctrl-C would mean "at once" to many programs.
-    if (fromTerminal && this.#sharesGroup) return;
-    this.#send(name, fromTerminal);
+    if (fromTerminal && this.#sharesGroup) this.#send(name, 'received');
+    else this.#send(name, fromTerminal ? 'group' : 'process');
   }
 }

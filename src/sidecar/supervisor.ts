@@ -1,16 +1,12 @@
 /** Runs the application: starts it, passes signals on, ends it in time, starts it again when that is wanted. */
-import { isatty } from 'node:tty';
-import { DiffKeeperError, type Logger, randomUUID, systemClock } from '../core/core.js';
-import { FreezeGroup } from './cgroup.js';
+import { DiffKeeperError, type Logger, systemClock } from '../core/core.js';
 import { type Child, spawnFailureCode, startChild } from './child.js';
 import { signalExitCode } from './exit-codes.js';
 import type { Figures } from './figures.js';
-import { Freezer } from './freeze.js';
-import { MARK_VARIABLE } from './proc.js';
-import type { SignalRelay } from './signals.js';
+import type { Freezing } from './freezing.js';
+import type { SignalRelay, SignalWay } from './signals.js';
 import type { StopRequest } from './stop-request.js';
 import type { ChildEnd, SidecarOptions } from './types.js';
-import { startWatchdog, type Watchdog } from './watchdog.js';
 
 /** Wait before the first restart, ms; doubled each time. */
 const BACKOFF_MS = 1000;
@@ -22,11 +18,12 @@ const STOP_TIMEOUT_MS = 25_000;
 
 export interface SupervisorParts {
   readonly options: SidecarOptions;
-  readonly stateDir: string;
   readonly logger: Logger;
   readonly relay: SignalRelay;
   readonly stop: StopRequest;
   readonly figures: Figures;
+  /** Absent where nothing is stopped. */
+  readonly freezing?: Freezing;
   /** Opened when the application runs, and before that is said. */
   readonly doors: { readonly open: () => Promise<void> };
 }
@@ -34,25 +31,23 @@ export interface SupervisorParts {
 /** One life of the application. */
 interface Life {
   readonly child: Child;
-  readonly group: FreezeGroup | undefined;
-  freezer: Freezer | undefined;
-  watchdog: Watchdog | undefined;
+  /** The newest signal that may have asked it to end. */
+  told?: { readonly name: NodeJS.Signals; readonly atMs: number };
+}
+
+/** How a life ended. */
+interface LifeEnd extends ChildEnd {
+  /** It was told to: what follows is no failure. */
+  readonly told: boolean;
 }
 
 export class Supervisor {
   readonly #parts: SupervisorParts;
   #life: Life | undefined;
   #killTimer: NodeJS.Timeout | undefined;
-  /** It was told to end: what follows is no failure. */
-  #ending = false;
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
-  }
-
-  /** What stops the application for a freeze point, while it runs. */
-  get freezer(): Freezer | undefined {
-    return this.#life?.freezer;
   }
 
   /**
@@ -65,17 +60,10 @@ export class Supervisor {
     let restarts = 0;
     for (let first = true; ; first = false) {
       const startMs = systemClock.steadyMs();
-      const life = await this.#start().catch((error: unknown) => {
-        logger.error({}, error instanceof Error ? error.message : String(error));
-        return spawnFailureCode(error);
-      });
-      if (typeof life === 'number') return life;
-      if (first) onStarted(life.child.gone && options.restart !== 'on-failure');
-      const end = await life.child.ended;
-      await this.#end(life);
-      logger.info({ exitCode: end.exitCode, signal: end.signalName }, 'the application has ended');
+      const end = await this.#live(first ? onStarted : undefined);
+      if (typeof end === 'number') return end;
       if (systemClock.steadyMs() - startMs >= HEALTHY_MS) restarts = 0;
-      const wanted = options.restart === 'on-failure' && end.exitCode !== 0 && !this.#ending;
+      const wanted = options.restart === 'on-failure' && end.exitCode !== 0 && !end.told;
       if (!wanted || restarts >= limit) {
         if (wanted) logger.error({ restarts }, 'the application failed too often in a row: it is not started again');
         return end.exitCode;
@@ -89,6 +77,37 @@ export class Supervisor {
     }
   }
 
+  /**
+   * One life, from its start to its end; an exit code when it could not be started for the first time. That it could not be
+   * started again is a failure like others, and may be over the next time: too many processes, say.
+   */
+  async #live(onStarted: ((over: boolean) => void) | undefined): Promise<LifeEnd | number> {
+    const { logger, options } = this.#parts;
+    let life: Life;
+    try {
+      life = await this.#start();
+    } catch (error) {
+      logger.error({}, error instanceof Error ? error.message : String(error));
+      const exitCode = spawnFailureCode(error);
+      return onStarted ? exitCode : { exitCode, signalName: null, told: false };
+    }
+    onStarted?.(life.child.gone && options.restart !== 'on-failure');
+    const end = await life.child.ended;
+    this.#end();
+    logger.info({ exitCode: end.exitCode, signal: end.signalName }, 'the application has ended');
+    return { ...end, told: this.#wasTold(life) };
+  }
+
+  /**
+   * SIGTERM is an order. The others are questions: whoever goes on for longer than it would be given to end has answered
+   * that it does (SIGHUP means `reload` to many), and what comes after that is a matter of its own.
+   */
+  #wasTold({ told }: Life): boolean {
+    if (told === undefined) return false;
+    const waitMs = this.#parts.options.stopTimeoutMs || STOP_TIMEOUT_MS;
+    return told.name === 'SIGTERM' || systemClock.steadyMs() - told.atMs <= waitMs;
+  }
+
   /** Asked to end while nothing ran: nothing more is started. */
   #stopped(end: ChildEnd): number {
     const { signalName } = this.#parts.stop;
@@ -96,71 +115,25 @@ export class Supervisor {
   }
 
   async #start(): Promise<Life> {
-    const { options, logger, figures, stop, relay, doors } = this.#parts;
-    const freeze = options.consistency === 'freeze';
-    // On a terminal the application shares our group, so that Ctrl-C, Ctrl-Z and shells of its own work as they do
-    // without us. Never `process.stdin`: making that object sets the application's stdin to non-blocking.
-    const ownGroup = freeze && !isatty(0);
-    const group = freeze && options.freezeWith !== 'signals' ? FreezeGroup.make() : undefined;
-    // Only what is stopped has to be found.
-    const mark = freeze ? randomUUID() : undefined;
-    const child = await startChild({
-      command: options.command ?? [],
-      ownGroup,
-      env: { ...(options.env ?? process.env), ...(mark !== undefined && { [MARK_VARIABLE]: mark }) },
-      cwd: options.cwd,
-      ...(group && { around: (start) => group.startInside(start) }),
-    }).catch((error: unknown) => {
-      group?.remove();
-      throw error;
-    });
-    const life: Life = { child, group, freezer: undefined, watchdog: undefined };
+    const { options, logger, figures, stop, relay, doors, freezing } = this.#parts;
+    const what = { command: options.command ?? [], env: options.env ?? process.env, cwd: options.cwd };
+    const child = await (freezing ? freezing.start(what) : startChild({ ...what, ownGroup: false }));
+    const life: Life = { child };
     this.#life = life;
-    relay.attach((name, toGroup) => this.#pass(name, toGroup), { sharesGroup: !ownGroup });
+    relay.attach((name, how) => this.#pass(name, how), { sharesGroup: !freezing?.ownGroup });
     stop.controller.signal.addEventListener('abort', this.#onStop);
     // Asked to end while the child was being started.
     if (stop.controller.signal.aborted) this.#onStop();
     figures.childPid = child.pid;
     figures.phase = 'running';
-    figures.freezing = freeze ? (group ? 'cgroup' : 'signals') : 'none';
-    const by = freeze ? figures.freezing : undefined;
+    figures.freezing = freezing?.means ?? 'none';
     const consistency = options.consistency ?? 'file';
     await doors.open();
-    logger.info({ childPid: child.pid, consistency, by }, `started ${options.command?.[0]}`);
-    if (mark !== undefined) await this.#arm(life, { mark, ownGroup });
+    logger.info({ childPid: child.pid, consistency, by: freezing?.means }, `started ${options.command?.[0]}`);
     return life;
   }
 
-  /** What freeze points need. Without a watchdog nothing is ever stopped: files are then kept one by one. */
-  async #arm(life: Life, { mark, ownGroup }: { readonly mark: string; readonly ownGroup: boolean }): Promise<void> {
-    const { stateDir: root, logger, figures } = this.#parts;
-    const { child, group } = life;
-    try {
-      const freezeFile = group?.freezeFile ?? '';
-      const watchdog = await startWatchdog({ group: ownGroup ? child.pid : 0, freezeFile });
-      life.watchdog = watchdog;
-      life.freezer = new Freezer({
-        leader: child.pid,
-        ownGroup,
-        ...(group && { group }),
-        mark,
-        root,
-        watchdog,
-        clock: systemClock,
-        onPause: (pauseMs, stopMs) => {
-          figures.sample('pause', pauseMs);
-          figures.sample('stop', stopMs);
-          logger.debug({ pauseMs, stopMs }, 'the application stood still');
-        },
-      });
-    } catch (error) {
-      figures.freezing = 'none';
-      const reason = error instanceof Error ? error.message : String(error);
-      logger.error({ error: reason }, 'degraded: no freeze points; each file is consistent in itself only');
-    }
-  }
-
-  async #end(life: Life): Promise<void> {
+  #end(): void {
     const { stop, relay, figures } = this.#parts;
     clearTimeout(this.#killTimer);
     this.#killTimer = undefined;
@@ -168,21 +141,19 @@ export class Supervisor {
     relay.release();
     stop.controller.signal.removeEventListener('abort', this.#onStop);
     figures.childPid = undefined;
-    await life.freezer?.release();
-    life.watchdog?.dismiss();
-    life.group?.remove();
     this.#life = undefined;
   }
 
-  readonly #onStop = (): void => this.#pass(this.#parts.stop.signalName ?? 'SIGTERM', false);
+  readonly #onStop = (): void => this.#pass(this.#parts.stop.signalName ?? 'SIGTERM', 'process');
 
-  #pass(name: NodeJS.Signals, toGroup: boolean): void {
+  #pass(name: NodeJS.Signals, how: SignalWay): void {
     const { options, logger } = this.#parts;
     const life = this.#life;
     if (life === undefined) return;
-    life.child.signal(name, toGroup);
+    if (how !== 'received') life.child.signal(name, how === 'group');
     if (name !== 'SIGTERM' && name !== 'SIGINT' && name !== 'SIGQUIT' && name !== 'SIGHUP') return;
-    this.#ending = true;
+    // An order stands, whatever is asked after it.
+    if (life.told?.name !== 'SIGTERM') life.told = { name, atMs: systemClock.steadyMs() };
     const waitMs = options.stopTimeoutMs ?? STOP_TIMEOUT_MS;
     // Only SIGTERM is an order; the others are questions that a program may answer with more work.
     if (name !== 'SIGTERM' || waitMs === 0) return;
@@ -208,7 +179,7 @@ function pauseUnless(signal: AbortSignal, ms: number): Promise<boolean> {
   });
 }
 
-/** Throws RangeError for wrong values. */
+/** Throws RangeError for wrong values, DK_CONFIG for what excludes each other, DK_UNSUPPORTED. */
 export function checkSupervision(options: SidecarOptions): void {
   const { restartsMax, stopTimeoutMs } = options;
   if (restartsMax !== undefined && !(Number.isSafeInteger(restartsMax) && restartsMax >= 0)) {
@@ -216,6 +187,12 @@ export function checkSupervision(options: SidecarOptions): void {
   }
   if (stopTimeoutMs !== undefined && !(Number.isFinite(stopTimeoutMs) && stopTimeoutMs >= 0)) {
     throw new RangeError(`stopTimeoutMs must be a number of milliseconds, 0 or more, got ${stopTimeoutMs}`);
+  }
+  if (options.consistency === 'freeze' && options.exec === false) {
+    throw new DiffKeeperError(
+      'DK_CONFIG',
+      'freeze points need an application to stop: freeze and no-exec exclude each other',
+    );
   }
   if (options.consistency === 'freeze' && process.platform !== 'linux') {
     throw new DiffKeeperError('DK_UNSUPPORTED', `freeze points need Linux; this is ${process.platform}`);

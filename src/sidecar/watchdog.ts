@@ -10,9 +10,10 @@ const TICK_SECONDS = 15;
 /** After so many of them it lets the application go on by itself: longer than any pause that we allow. */
 const TICKS_MAX = 5;
 
+/** How long it may take to start, ms. */
+const START_MS = 10_000;
+
 export interface WatchdogTarget {
-  /** Process group to resume; 0: none, only the processes that were named. */
-  readonly group: number;
   /** File of a control group that freezes it; empty: none. */
   readonly freezeFile: string;
   /** Default 15. */
@@ -20,44 +21,45 @@ export interface WatchdogTarget {
 }
 
 /*
- * The input, line by line: `cover PID...` names the processes to resume; `hold`, `free`: the application stands still,
- * or goes on; `done` ends the watch. The end of input without `done` is our death. A clock of its own writes `tick`
- * between our lines. Processes come before the group, and children before their parents, so that no shell among them
- * sees a stopped child.
+ * It says `ready` once it listens. The input, line by line: `cover PID...` names the processes and (negative) the group to
+ * resume; `hold`, `free`: the application stands still, or goes on; `done` ends the watch. The end of input without `done`
+ * is our death. A clock of its own writes `tick` between our lines. Processes come before the group, and children before
+ * their parents, so that no shell among them sees a stopped child.
+ *
+ * What it is about comes through its environment: its command line must not carry our name, or who kills us by name
+ * (`pkill -9 -f`) while the application stands still kills it as well.
  */
 const SHELL_WATCH = `extra=; held=0
 resume() {
   for pid in $extra; do kill -CONT "$pid" 2>/dev/null; done
-  [ "$group" = 0 ] || kill -CONT -"$group" 2>/dev/null
-  [ -z "$file" ] || echo 0 2>/dev/null >"$file"
+  [ -z "$WATCH_FILE" ] || echo 0 2>/dev/null >"$WATCH_FILE"
   held=0
 }
-group=$1; file=$2; tick=$3; max=$4
 {
-  (while sleep "$tick"; do echo tick; done) 2>/dev/null &
+  (while sleep "$WATCH_TICK"; do echo tick; done) 2>/dev/null &
   cat
   kill $! 2>/dev/null
   echo; echo over
-} | while read -r word rest; do
+} | { echo ready; while read -r word rest; do
   case $word in
     cover) extra=$rest ;;
     hold) held=1 ;;
     free) held=0 ;;
     done) exit 0 ;;
     over) resume; exit 0 ;;
-    tick) [ $held = 0 ] || held=$((held + 1)); [ $held -le "$max" ] || resume ;;
+    tick) [ $held = 0 ] || held=$((held + 1)); [ $held -le "$WATCH_TICKS_MAX" ] || resume ;;
   esac
-done`;
+done; }`;
 
 /** The same for images without a shell. */
 const NODE_WATCH = `const {createInterface}=require('node:readline'),{writeFileSync}=require('node:fs');
-const [group,file,tick,max]=process.argv.slice(1);let extra=[],held=0,over=false;
+const {WATCH_FILE:file,WATCH_TICK:tick,WATCH_TICKS_MAX:max}=process.env;let extra=[],held=0,over=false;
 const send=(pid)=>{try{process.kill(pid,'SIGCONT')}catch{}};
-const resume=()=>{extra.forEach(send);if(+group)send(-group);try{if(file)writeFileSync(file,'0')}catch{}held=0};
+const resume=()=>{extra.forEach(send);try{if(file)writeFileSync(file,'0')}catch{}held=0};
 setInterval(()=>{if(held&&++held>+max)resume()},tick*1000).unref();
 createInterface({input:process.stdin}).on('line',(line)=>{const [word,...rest]=line.split(' ');
 if(word==='cover')extra=rest.map(Number).filter(Boolean);if(word==='hold')held=1;if(word==='free')held=0;
-if(word==='done')over=true}).on('close',()=>{if(!over)resume()});`;
+if(word==='done')over=true}).on('close',()=>{if(!over)resume()});console.log('ready')`;
 
 /** Starts the watchdog. Throws DK_SPAWN: without it nothing may be stopped. */
 export async function startWatchdog(target: WatchdogTarget): Promise<Watchdog> {
@@ -69,6 +71,8 @@ export async function startWatchdog(target: WatchdogTarget): Promise<Watchdog> {
 export class Watchdog {
   readonly #target: WatchdogTarget;
   #process: ChildProcess | undefined;
+  #starting: Promise<void> | undefined;
+  #holding = false;
   #dismissed = false;
 
   constructor(target: WatchdogTarget) {
@@ -84,20 +88,35 @@ export class Watchdog {
     return this.#process?.pid;
   }
 
-  /** Before a standstill: starts it again if it has ended, for somebody may have killed it. Throws DK_SPAWN. */
+  /**
+   * Before a standstill: starts it, also again when it has ended, for somebody may have killed it. Throws DK_SPAWN when it
+   * cannot be started, or has been dismissed: nothing may be stopped then.
+   */
   async ensure(): Promise<void> {
-    if (this.#process !== undefined || this.#dismissed) return;
-    const { group, freezeFile, tickSeconds = TICK_SECONDS } = this.#target;
-    const facts = [String(group), freezeFile, String(tickSeconds), String(TICKS_MAX)];
+    if (this.#dismissed)
+      throw new DiffKeeperError('DK_SPAWN', 'the watchdog that freeze points need has been dismissed');
+    if (this.#process !== undefined) return;
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    });
+    await this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    const { freezeFile, tickSeconds = TICK_SECONDS } = this.#target;
+    const facts = { WATCH_FILE: freezeFile, WATCH_TICK: String(tickSeconds), WATCH_TICKS_MAX: String(TICKS_MAX) };
+    const env = { ...process.env, ...facts };
     const forms: readonly (readonly [string, string[]])[] = [
-      ['/bin/sh', ['-c', SHELL_WATCH, 'diffkeeper-watchdog', ...facts]],
-      [process.execPath, ['-e', NODE_WATCH, ...facts]],
+      ['/bin/sh', ['-c', SHELL_WATCH]],
+      [process.execPath, ['-e', NODE_WATCH]],
     ];
     let reason: unknown;
     for (const [program, args] of forms) {
       try {
         // Detached: a signal to our group (Ctrl-C, an orchestrator's kill) must not end it.
-        this.#adopt(await launch(program, args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true, cwd: '/' }));
+        const child = await launch(program, args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true, cwd: '/', env });
+        await listening(child);
+        this.#adopt(child);
         return;
       } catch (error) {
         reason = error;
@@ -106,25 +125,35 @@ export class Watchdog {
     throw new DiffKeeperError('DK_SPAWN', 'cannot start the watchdog that freeze points need', {}, reason);
   }
 
-  /** Processes that are to be resumed besides the group, children first; replaces the last list. */
-  cover(pids: readonly number[]): void {
-    this.#say(`cover ${pids.join(' ')}`);
+  /** Processes that are to be resumed, children first, and (negative) groups; replaces the last list. */
+  cover(targets: readonly number[]): void {
+    this.#say(`cover ${targets.join(' ')}`);
   }
 
   /** From now on the application stands still, or is being stopped. */
   hold(): void {
+    this.#holding = true;
     this.#say('hold');
   }
 
   /** The application goes on. */
   free(): void {
+    this.#holding = false;
     this.#say('free');
   }
 
-  /** Ends the watchdog without a signal to anyone: the application has ended. */
+  /** We cannot let the application go on: it does, at once, and ends. */
+  takeOver(): void {
+    this.#holding = false;
+    this.#process?.stdin?.destroy();
+    this.#process = undefined;
+  }
+
+  /** Ends the watchdog; whoever stands still is let go first. */
   dismiss(): void {
     this.#dismissed = true;
-    this.#process?.stdin?.end('done\n');
+    if (this.#holding) this.takeOver();
+    else this.#process?.stdin?.end('done\n');
   }
 
   #say(line: string): void {
@@ -132,14 +161,34 @@ export class Watchdog {
   }
 
   #adopt(child: ChildProcess): void {
-    this.#process = child;
     const gone = (): void => {
       if (this.#process === child) this.#process = undefined;
     };
     child.once('exit', gone);
     child.stdin?.on('error', gone);
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error('it ended at once');
+    this.#process = child;
     child.unref();
     // Keeps the pipe open without keeping the event loop alive.
     (child.stdin as typeof child.stdin & { unref?: () => void })?.unref?.();
   }
+}
+
+/** Waits until it listens: what could not start all of its parts must not be relied upon. Throws when it does not. */
+function listening(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (error?: Error): void => {
+      clearTimeout(timer);
+      child.stdout?.destroy();
+      if (error) {
+        child.stdin?.destroy();
+        child.kill('SIGKILL');
+        reject(error);
+      } else resolve();
+    };
+    const timer = setTimeout(() => finish(new Error(`it did not listen within ${START_MS} ms`)), START_MS);
+    child.stdin?.on('error', () => {});
+    child.stdout?.once('data', () => finish());
+    child.once('exit', () => finish(new Error('it ended at once')));
+  });
 }

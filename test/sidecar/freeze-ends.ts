@@ -32,15 +32,16 @@ export interface HolderOptions {
   readonly tickSeconds?: number;
 }
 
-/** Starts it: its application has one process in the group and one that left it. */
-export async function startHolder(cwd: string, options: HolderOptions): Promise<Holder> {
+/** Writes the program; gives its command line. The store that it remembers stopped processes in is `keep`. */
+export async function holderCommand(cwd: string, options: HolderOptions): Promise<[string, ...string[]]> {
   const room = new URL('../../dist/esm/sidecar/', import.meta.url);
-  const file = path.join(cwd, 'holder.mjs');
+  const file = path.join(cwd, 'diffkeeper-holder.mjs');
   await writeFile(
     file,
     `import { startChild } from '${room}child.js';
 import { FreezeGroup } from '${room}cgroup.js';
 import { Freezer } from '${room}freeze.js';
+import { StopList } from '${room}stop-list.js';
 import { startWatchdog } from '${room}watchdog.js';
 import { readFileSync } from 'node:fs';
 const [cgroup, holdMs, tickSeconds] = process.argv.slice(2);
@@ -52,7 +53,7 @@ const command = ['sh', '-c', 'setsid sleep 60 & echo $! > escaped; sleep 60'];
 const around = group && ((start) => group.startInside(start));
 const child = await startChild({ command, ownGroup: true, env, cwd: process.cwd(), around });
 const freezeFile = group?.freezeFile ?? '';
-const watchdog = await startWatchdog({ group: child.pid, freezeFile, tickSeconds: Number(tickSeconds) });
+const watchdog = await startWatchdog({ freezeFile, tickSeconds: Number(tickSeconds) });
 let escaped = '';
 while (!escaped.endsWith('\\n')) {
   await sleep(10);
@@ -61,7 +62,8 @@ while (!escaped.endsWith('\\n')) {
 console.log(JSON.stringify({ child: child.pid, escaped: Number(escaped), watchdog: watchdog.pid, freezeFile }));
 const clock = { nowMs: Date.now, steadyMs: () => performance.now() };
 const mark = 'holder-' + process.pid;
-const freezer = new Freezer({ leader: child.pid, ownGroup: true, group, mark, root: '/', watchdog, clock });
+const freezer = new Freezer({ ownGroup: true, group, mark, root: '/', watchdog, clock, stopped: new StopList('keep') });
+await freezer.start(async () => child);
 for (;;) {
   const frozen = await freezer.freeze().catch(() => undefined);
   // A busy machine: not everybody stopped in time.
@@ -74,8 +76,14 @@ for (;;) {
   await sleep(1);
 }`,
   );
-  const words = [file, String(options.cgroup), String(options.holdMs), String(options.tickSeconds ?? 15)];
-  const holder = spawn(process.execPath, words, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  const words = [String(options.cgroup), String(options.holdMs), String(options.tickSeconds ?? 15)];
+  return [process.execPath, file, ...words];
+}
+
+/** Starts it: its application has one process in the group and one that left it. */
+export async function startHolder(cwd: string, options: HolderOptions): Promise<Holder> {
+  const [program, ...words] = await holderCommand(cwd, options);
+  const holder = spawn(program, words, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   const first = new Promise<string>((resolve, reject) => {
     holder.stdout.setEncoding('utf8').on('data', (part: string) => {

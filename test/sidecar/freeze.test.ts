@@ -7,7 +7,7 @@ import { systemClock } from '../../src/core/core.js';
 import { loadProcessCalls } from '../../src/engine/load.js';
 import { type Child, startChild } from '../../src/sidecar/child.js';
 import { Freezer, type FrozenState } from '../../src/sidecar/freeze.js';
-import { MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
+import { leaderOf, MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
 import { startWatchdog, type Watchdog } from '../../src/sidecar/watchdog.js';
 import { ensureBuilt, jsonLines, PROGRAM, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
 
@@ -67,8 +67,10 @@ async function startMarked(script: string, mark: string): Promise<Child> {
   return child;
 }
 
-function freezerOf(leader: number, mark: string, watchdog: Watchdog): Freezer {
-  return new Freezer({ leader, ownGroup: true, mark, root: cwd, watchdog, clock: systemClock });
+async function freezerOf(child: Child, mark: string, watchdog: Watchdog, ownGroup = true): Promise<Freezer> {
+  const freezer = new Freezer({ ownGroup, mark, root: cwd, watchdog, clock: systemClock });
+  await freezer.start(async () => child);
+  return freezer;
 }
 
 /** On a busy machine not everybody stops in time; each try is given twice the time of the one before. */
@@ -87,8 +89,8 @@ describe('Freezer', () => {
     const child = await startMarked(script, 'freeze-test-1');
     const files = await Promise.all(['session', 'daemon', 'background'].map(lineOf));
     const pids = [child.pid, ...files.map(Number)];
-    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
-    const freezer = freezerOf(child.pid, 'freeze-test-1', watchdog);
+    const watchdog = await startWatchdog({ freezeFile: '' });
+    const freezer = await freezerOf(child, 'freeze-test-1', watchdog);
     try {
       const frozen = await frozenBy(freezer);
       expect(pids.map(state)).toEqual(['T', 'T', 'T', 'T']);
@@ -97,7 +99,7 @@ describe('Freezer', () => {
       expect(await frozen.thaw()).toBe(pauseMs);
       await until(() => pids.every((pid) => state(pid) === 'S'));
       await frozenBy(freezer);
-      await freezer.release();
+      freezer.release();
       await until(() => pids.every((pid) => state(pid) === 'S'));
     } finally {
       for (const pid of pids) process.kill(pid, 'SIGKILL');
@@ -110,11 +112,11 @@ describe('Freezer', () => {
 
   it('catches an application that forks all the time', async () => {
     const child = await startMarked('while :; do (:; sleep 0.01) & done', 'freeze-test-2');
-    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
-    const freezer = freezerOf(child.pid, 'freeze-test-2', watchdog);
+    const watchdog = await startWatchdog({ freezeFile: '' });
+    const freezer = await freezerOf(child, 'freeze-test-2', watchdog);
     for (let round = 0; round < 5; round += 1) {
       const frozen = await frozenBy(freezer);
-      const { members } = surveyProcesses(child.pid, 'freeze-test-2');
+      const { members } = surveyProcesses([leaderOf(child.pid)], 'freeze-test-2');
       expect([...members].every(standsStill)).toBe(true);
       await frozen.thaw();
       await pause(20);
@@ -136,15 +138,8 @@ time.sleep(30)`;
     const child = await startMarked('exec python3 parent.py', 'freeze-test-4');
     const job = Number(await lineOf('job'));
     await until(() => state(child.pid) === 'D' && state(job) === 'S');
-    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
-    const freezer = new Freezer({
-      leader: child.pid,
-      ownGroup: false,
-      mark: 'freeze-test-4',
-      root: cwd,
-      watchdog,
-      clock: systemClock,
-    });
+    const watchdog = await startWatchdog({ freezeFile: '' });
+    const freezer = await freezerOf(child, 'freeze-test-4', watchdog, false);
     const freezing = frozenBy(freezer);
     const seen = new Set<string>();
     for (let look = 0; look < 50; look += 1) {
@@ -163,13 +158,37 @@ time.sleep(30)`;
     watchdog.dismiss();
   });
 
+  it('tells of pauses that came to nothing', async () => {
+    // Half of the application stops; the other half waits in vfork until its child has opened the gate.
+    const script = `import os
+os.mkfifo('gate')
+open('ready', 'w').write('now\\n')
+os.posix_spawn('/bin/true', ['true'], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, 'gate', os.O_RDONLY, 0)])`;
+    await writeFile(at('parent.py'), script);
+    const child = await startMarked('exec python3 parent.py', 'freeze-test-6');
+    await lineOf('ready');
+    await until(() => state(child.pid) === 'D');
+    const watchdog = await startWatchdog({ freezeFile: '' });
+    const pauses: number[] = [];
+    const onPause = (pauseMs: number, stopMs: number): unknown => pauses.push(pauseMs, stopMs);
+    const parts = { ownGroup: true, mark: 'freeze-test-6', root: cwd, watchdog, clock: systemClock };
+    const freezer = new Freezer({ ...parts, onPause });
+    await freezer.start(async () => child);
+    await expect(freezer.freeze()).rejects.toMatchObject({ code: 'DK_IO' });
+    expect(pauses).toHaveLength(2);
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(200);
+    await writeFile(at('gate'), '');
+    await child.ended;
+    watchdog.dismiss();
+  });
+
   it('leaves alone whom the user has stopped', async () => {
     const child = await startMarked('sleep 30 & echo $! > stopped; sleep 30 & wait', 'freeze-test-3');
     const stopped = Number(await lineOf('stopped'));
     process.kill(stopped, 'SIGSTOP');
     await until(() => state(stopped) === 'T');
-    const watchdog = await startWatchdog({ group: child.pid, freezeFile: '' });
-    const frozen = await frozenBy(freezerOf(child.pid, 'freeze-test-3', watchdog));
+    const watchdog = await startWatchdog({ freezeFile: '' });
+    const frozen = await frozenBy(await freezerOf(child, 'freeze-test-3', watchdog));
     expect(state(child.pid)).toBe('T');
     await frozen.thaw();
     await until(() => state(child.pid) === 'S');

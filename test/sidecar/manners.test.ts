@@ -1,7 +1,8 @@
 /** How a sidecar behaves as a process: process 1 of a container, on a terminal, beside another sidecar, with a child that fails. */
 import { spawn, spawnSync } from 'node:child_process';
-import { readFile, rm, symlink } from 'node:fs/promises';
+import { copyFile, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, PROGRAM, runCli, scratch, startCli } from '../cli/cli-process.js';
@@ -78,6 +79,45 @@ describe('--restart=on-failure', () => {
   });
 });
 
+describe('--restart=on-failure and what comes between', () => {
+  const words = [...OPTIONS, '--restart=on-failure', '--restart-limit=2', '--stop-timeout=200ms'];
+
+  it('SIGHUP that an application lives on after is no reason not to restart it later', async () => {
+    const script = `trap 'echo reload' HUP; [ -e again ] && exit 0; echo ready; while [ ! -e again ]; do sleep 0.05; done; exit 5`;
+    const running = startCli([...words, '--', 'sh', '-c', script], { cwd });
+    await running.until(/ready/);
+    running.process.kill('SIGHUP');
+    await running.until(/reload/);
+    // For longer than it would have been given to end.
+    await sleep(400);
+    await writeFile(at('again'), '');
+    const result = await running.ended;
+    expect(result).toMatchObject({ code: 0, stderr: expect.stringMatching(/started again \(restarts=1/) });
+  });
+
+  it('what ends by SIGINT within that time was told to', async () => {
+    const running = startCli([...words, '--stop-timeout=0', '--', 'sh', '-c', 'echo ready; exec sleep 60'], { cwd });
+    await running.until(/ready/);
+    running.process.kill('SIGINT');
+    const result = await running.ended;
+    expect([result.code, /started again/.test(result.stderr)]).toEqual([130, false]);
+  });
+
+  it('a restart that cannot be started is one more failure', async () => {
+    await writeFile(at('app'), '#!/bin/sh\n[ -e gone ] && exit 0; mv app gone; exit 5\n', { mode: 0o755 });
+    const running = startCli([...words, '--', './app'], { cwd });
+    await running.until(/cannot start \.\/app[\s\S]*restarts=2/);
+    await copyFile(at('gone'), at('app'));
+    const result = await running.ended;
+    expect(result).toMatchObject({ code: 0, stderr: expect.stringMatching(/final state is kept/) });
+    await rm(at('gone'));
+    await rm(at('app'));
+    // At the very first start there is nothing to restart.
+    const never = await runCli([...words, '--', './app'], { cwd });
+    expect([never.code, /started again/.test(never.stderr)]).toEqual([127, false]);
+  });
+});
+
 describe('a second sidecar on one state directory', () => {
   it('is refused, whatever its store and however it names the directory', async () => {
     const first = startCli([...OPTIONS, '--', 'sh', '-c', 'echo 1 > data/one; echo ready; exec sleep 60'], { cwd });
@@ -146,6 +186,20 @@ describe.each([
     expect(text.match(/Stopped/g)?.length).toBe(2);
   }, 70_000);
 });
+
+it('Ctrl-C on a terminal ends the application: it is not started again', async () => {
+  const { code, text } = await onTerminal(
+    [['ready\\r\\n', '\x03']],
+    ...OPTIONS,
+    '--restart=on-failure',
+    '--',
+    'sh',
+    '-c',
+    'echo ready; exec sleep 60',
+  );
+  expect(code, text).toBe(130);
+  expect(text.match(/started sh/g)).toHaveLength(1);
+}, 70_000);
 
 it('a full-screen editor works on a terminal', async () => {
   const { code, text } = await onTerminal(

@@ -58,6 +58,11 @@ describe('exit codes', () => {
     expect(result.stderr).toMatch(/DK_NO_STORE/);
   });
 
+  it('2 for freeze points without anybody to stop', async () => {
+    const result = await runCli([...OPTIONS, '--no-exec', '--consistency=freeze'], { cwd });
+    expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/no-exec.*DK_CONFIG/) });
+  });
+
   it('says who has the store', async () => {
     const first = start([], 'sleep', '20');
     await first.until(/started sleep/);

@@ -1,12 +1,14 @@
 /** A stopped application is always resumed: DiffKeeper killed at any moment, hanging, or its watchdog killed. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FreezeGroup } from '../../src/sidecar/cgroup.js';
-import { ensureBuilt, scratch } from '../cli/cli-process.js';
-import { type Holder, type HolderOptions, startHolder, stateOf } from './freeze-ends.js';
+import { ensureBuilt, runCli, scratch } from '../cli/cli-process.js';
+import { type Holder, type HolderOptions, holderCommand, startHolder, stateOf } from './freeze-ends.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -108,4 +110,68 @@ describe.each(WAYS)('with a control group: %s', (cgroup) => {
     await sleep(30);
     expect(running(one)).toBe(true);
   });
+
+  it('killed by name: the watchdog is not', async () => {
+    const command = await holderCommand(cwd, { cgroup, holdMs: 30_000 });
+    // In a room of its own, where nobody else is called so. `stands`: the application stands still, in one way or the other.
+    await writeFile(
+      join(cwd, 'by-name.sh'),
+      `"$@" > said & while ! grep -q frozen said; do sleep 0.02; done
+child=$(sed -n 's/.*"child":\\([0-9]*\\).*/\\1/p' said)
+file=$(sed -n 's/.*"freezeFile":"\\([^"]*\\)".*/\\1/p' said)
+stands() { grep -q '^State:.T' /proc/$child/status || { [ -n "$file" ] && grep -q '^frozen 1' "\${file%freeze}events"; }; }
+stands && echo stands
+pkill -9 -f diffkeeper
+for try in $(seq 500); do stands || { echo runs; break; }; sleep 0.02; done
+pkill -9 sleep; [ -z "$file" ] || while ! rmdir "\${file%/*}"; do sleep 0.02; done`,
+    );
+    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+    const room = ['--pid', '--fork', '--mount-proc', '--kill-child', ...user];
+    const result = spawnSync('unshare', [...room, 'sh', 'by-name.sh', ...command], {
+      cwd,
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect(result.stdout, result.stderr).toBe('stands\nruns\n');
+  }, 40_000);
+
+  it('killed with us: the next run lets the application go on', async () => {
+    expect(await runCli(['capture', '--store=keep', '--state-dir=.', '--ignore=keep'], { cwd })).toMatchObject({
+      code: 0,
+    });
+    const one = await start({ cgroup, holdMs: 60_000 });
+    await until(() => one.said().includes('frozen'));
+    const list = join(cwd, 'keep', 'stopped-processes');
+    if (!cgroup) await until(() => existsSync(list) && statSync(list).size > 0);
+    // All of its processes are a group of their own.
+    process.kill(-one.watchdog, 'SIGKILL');
+    one.process.kill('SIGKILL');
+    await once(one.process, 'exit');
+    await sleep(100);
+    expect(running(one)).toBe(false);
+    const means = `--freeze-with=${cgroup ? 'auto' : 'signals'}`;
+    const words = ['--store=keep', '--state-dir=data', '--consistency=freeze', means, '--recover=never', '--', 'true'];
+    expect(await runCli(words, { cwd })).toMatchObject({ code: 0 });
+    await until(() => running(one));
+    expect(existsSync(list)).toBe(false);
+  }, 40_000);
+
+  it('without descriptors in a standstill it ends all the same', async () => {
+    const one = await start({ cgroup, holdMs: 3000 });
+    const limit = (count: string): void => {
+      expect(spawnSync('prlimit', [`--pid=${one.process.pid}`, `--nofile=${count}:`]).status).toBe(0);
+    };
+    const before = spawnSync('prlimit', [`--pid=${one.process.pid}`, '--nofile', '-o', 'SOFT', '--noheadings']);
+    await until(() => one.said().includes('frozen'));
+    limit('3');
+    expect(running(one)).toBe(false);
+    await until(() => running(one));
+    // Nobody is stopped while it cannot be seen whether they stand still.
+    const rounds = (): number => one.said().split('frozen').length;
+    const told = rounds();
+    await sleep(300);
+    expect([running(one), rounds()]).toEqual([true, told]);
+    limit(String(before.stdout).trim());
+    await until(() => rounds() > told);
+  }, 40_000);
 });
