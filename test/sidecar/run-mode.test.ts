@@ -77,16 +77,19 @@ describe('exit codes', () => {
 });
 
 describe('signals', () => {
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const)('forwards %s', async (name) => {
-    const short = name.slice(3);
-    const script = `trap 'echo got-${short} > data/got; exit 5' ${short}; echo ready; while :; do sleep 0.05; done`;
-    const running = start([], 'sh', '-c', script);
-    await running.until(/ready/);
-    running.process.kill(name);
-    expect((await running.ended).code).toBe(5);
-    // Written at the very end: only the final capture can have it.
-    expect(await cat('got')).toBe(`got-${short}\n`);
-  });
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const)(
+    'forwards %s',
+    async (name) => {
+      const short = name.slice(3);
+      const script = `trap 'echo got-${short} > data/got; exit 5' ${short}; echo ready; while :; do sleep 0.05; done`;
+      const running = start([], 'sh', '-c', script);
+      await running.until(/ready/);
+      running.process.kill(name);
+      expect((await running.ended).code).toBe(5);
+      // Written at the very end: only the final capture can have it.
+      expect(await cat('got')).toBe(`got-${short}\n`);
+    },
+  );
 
   it('without a child, SIGTERM ends after a last capture', async () => {
     const running = startCli([...OPTIONS, '--max-lag=60s', '--no-exec'], { cwd });
