@@ -1,4 +1,5 @@
 /** What outlives the process that was started: it is stopped for every checkpoint all the same, and goes on after each. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
@@ -143,6 +144,37 @@ describe('Freezer', () => {
     child.signal('SIGKILL');
     await child.ended;
   });
+
+  it('stops nobody while no watchdog can be started, and tries again each time', async () => {
+    const room = new URL('../../dist/esm/sidecar/', import.meta.url);
+    const script = `import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { Freezer } from '${room}freeze.js';
+import { Watchdog } from '${room}watchdog.js';
+process.execPath = '/no/node';
+const child = spawn('sleep', ['60'], { detached: true });
+const clock = { nowMs: Date.now, steadyMs: () => performance.now() };
+const watchdog = new Watchdog({ freezeFile: '' });
+const freezer = new Freezer({ ownGroup: true, mark: 'none', root: '/no', watchdog, clock });
+await freezer.start(async () => child);
+const state = () => readFileSync('/proc/' + child.pid + '/stat', 'latin1').split(' ')[2];
+for (let time = 0; time < 2; time += 1) console.log(await freezer.freeze().catch((error) => error.code), state());
+spawnSync('umount', ['/bin/sh']);
+const frozen = await freezer.freeze();
+console.log('frozen', state());
+await frozen.thaw();
+child.kill('SIGKILL');
+watchdog.dismiss();`;
+    await writeFile(at('unwatched.mjs'), script);
+    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+    const words = ['sh', '-c', 'mount --bind /dev/null /bin/sh; exec "$@"', 'sh', process.execPath, 'unwatched.mjs'];
+    const { stdout, stderr } = spawnSync('unshare', ['--mount', ...user, ...words], {
+      cwd,
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect(stdout, stderr).toBe('DK_SPAWN S\nDK_SPAWN S\nfrozen T\n');
+  }, 40_000);
 
   it('a watchdog that is dismissed in a standstill ends it', async () => {
     const child = await sleeper();
