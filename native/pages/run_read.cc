@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
-#include <mutex>
 #include <numeric>
 
 #include "common/thread_pool.h"
@@ -75,7 +75,8 @@ class PieceReader {
     uint8_t* into = into_ + piece.place;
     if (ReadCached(fd, piece.run, into)) return;
     // To ask for each would cost a third of what reading pages that are in memory does: only now is it worth it.
-    std::call_once(advised_, [this] { Advise(); });
+    // Not call_once: its pthread_once would ask for a newer C library than the rest.
+    if (!advised_.exchange(true)) Advise();
     const int64_t got = ReadRun(fd, piece.run, into);
     short_[number] = got < 0 || static_cast<uint64_t>(got) != piece.run.length ? 1 : 0;
   }
@@ -87,7 +88,7 @@ class PieceReader {
   std::vector<uint32_t> order_;
   // Per piece 1 when it was not read whole; a byte each, since threads write them side by side.
   std::vector<uint8_t> short_;
-  std::once_flag advised_;
+  std::atomic<bool> advised_{false};
 };
 
 }  // namespace
