@@ -4,17 +4,26 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+const running = new Set();
+
 /** Runs a program whose words are kept. @param {string} program @param {readonly string[]} words */
 export function start(program, words) {
   const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part) => (text += part));
   const ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
+  running.add(child);
+  child.once('close', () => running.delete(child));
   const kill = () => {
     child.kill('SIGKILL');
     return ended;
   };
   return { child, ended, kill, text: () => text };
+}
+
+/** Ends all that was started and still runs. */
+export function killAll() {
+  for (const child of running) child.kill('SIGKILL');
 }
 
 /** @param {string} path */

@@ -21,7 +21,7 @@ import { parseArgs } from 'node:util';
 import { seeded } from '../demo/seeded.mjs';
 import { CountingProxy } from './counting-proxy.mjs';
 import { KEY_NAME, noise, stateOf } from './soak-send-ends.mjs';
-import { digestOf, notedBytes, start } from './soak-send-parts.mjs';
+import { digestOf, killAll, notedBytes, start } from './soak-send-parts.mjs';
 import { FIRST, PROGRAM } from './tested-program.mjs';
 
 const ENDS = fileURLToPath(new URL('soak-send-ends.mjs', import.meta.url));
@@ -285,6 +285,7 @@ try {
       `${mebibytes(againBytes)} MiB were sent twice; after ${tally.states} kills the newest state was there, whole`,
   );
 } finally {
+  killAll();
   proxy.close();
   if (options.keep) console.log(`kept: ${place}`);
   else rmSync(place, { recursive: true, force: true });

@@ -121,10 +121,10 @@ Napi::Value Output::ToBuffer(Napi::Env env) {
   const size_t taken = data_.get_deleter().taken;
   uint8_t* data = data_.release();
   // The garbage collector does not see external memory: without this it would collect far too late.
-  Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(length));
-  return Napi::Buffer<uint8_t>::NewOrCopy(env, data, length, [length, taken](Napi::Env finalizer_env, uint8_t* memory) {
+  Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(taken));
+  return Napi::Buffer<uint8_t>::NewOrCopy(env, data, length, [taken](Napi::Env finalizer_env, uint8_t* memory) {
     GiveMemory(memory, taken);
-    Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
+    Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(taken));
   });
 }
 

@@ -185,6 +185,8 @@ void MappedFile::Unmap() {
 bool MappedFile::Look(size_t offset, size_t length, const std::function<void(const uint8_t*)>& look) const {
 #if defined(__linux__)
   (void)length;
+  // What was cut off reads as zeros from then on, without a signal, also when the file has grown again.
+  if (cut_) return false;
   Source source;
   source.begin = reinterpret_cast<uintptr_t>(bytes_);
   source.end = source.begin + length_;

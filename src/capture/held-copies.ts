@@ -41,7 +41,7 @@ export async function copyChanged(
   await Promise.all(small);
   for (const [i, into] of together.entries()) left += into ? into.length - (held[i] ?? 0) : 0;
   for (const [i, { opened, size }] of files.entries()) {
-    if (size <= SIDE_BY_SIDE_BYTES || size > COMPARED_BYTES_MAX || left === 0) continue;
+    if (size <= SIDE_BY_SIDE_BYTES || size > COMPARED_BYTES_MAX || left <= 0) continue;
     held[i] = (await copyOne(opened, Math.min(size, left), memory))?.heldBytes;
     left -= held[i] ?? 0;
   }

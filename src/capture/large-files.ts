@@ -53,6 +53,15 @@ export type LargePlace = Pick<CaptureWork, 'store' | 'engine' | 'root' | 'tables
   readonly moved?: MovedFiles;
 };
 
+/** What the store has of a large file, under this name or the one before. */
+async function knownOf({ store, tables, moved }: LargePlace, entry: Entry) {
+  // Schema 1 keeps each path apart.
+  const before = store.keepsHistory ? moved?.pathBefore(entry) : undefined;
+  const [head, older] = await store.heads(before === undefined ? [entry.path] : [entry.path, before]);
+  const source = [older, head].find((version) => version?.type === VERSION_TYPE.file && version.size > 0);
+  return { head, source, table: source && (await tables.find(source)) };
+}
+
 /**
  * Opens a large file for scanning, or says why it cannot be read. The caller closes the scan.
  *
@@ -63,11 +72,11 @@ export async function openLarge(
   entry: Entry,
   open?: FileScan,
 ): Promise<OpenedLarge | { readonly skip: SkipReason | null }> {
-  // Schema 1 keeps each path apart.
-  const before = place.store.keepsHistory ? place.moved?.pathBefore(entry) : undefined;
-  const [head, older] = await place.store.heads(before === undefined ? [entry.path] : [entry.path, before]);
-  const source = [older, head].find((version) => version?.type === VERSION_TYPE.file && version.size > 0);
-  const table = source && (await place.tables.find(source));
+  const known = await knownOf(place, entry).catch(async (error: unknown) => {
+    await open?.close().catch(() => {});
+    throw error;
+  });
+  const { head, source, table } = known;
   try {
     const renewed = await open?.renew(tablesOf(table));
     if (!renewed) await open?.close();

@@ -99,6 +99,8 @@ export class MappedAhead {
   async #closeParked(): Promise<void> {
     const parked = [...this.#parked.values()];
     this.#parked.clear();
-    for (const scan of parked) await scan.close();
+    // One that fails leaves none of the others open.
+    const ends = await Promise.allSettled(parked.map((scan) => scan.close()));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 }

@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   readSync,
   rmdirSync,
   writeFileSync,
@@ -15,10 +16,10 @@ import {
 } from 'node:fs';
 import * as path from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { type Clock, DiffKeeperError } from '../core/core.js';
+import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
 import { leaderOf } from './proc.js';
 
-/** Followed by the owner's process id, when that was started (clock ticks since boot), and a random part. */
+/** Followed by the owner's process id, when that was started (clock ticks since boot), whose ids it is one of, and a random part. */
 const PREFIX = 'diffkeeper-';
 const FREEZE_FILE = 'cgroup.freeze';
 /** Looks in immediate succession whether everything stands still. */
@@ -39,6 +40,9 @@ function ownDirectory(): string | undefined {
   return undefined;
 }
 
+/** The namespace that our process ids are of: what somebody in another one is called says nothing here. */
+const namespaceOfIds = (): string => /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
+
 /** Whether the process that a group is named after still runs. */
 function ownerLives(pid: number, startTicks: string | undefined): boolean {
   const found = leaderOf(pid).startTicks;
@@ -50,9 +54,10 @@ function ownerLives(pid: number, startTicks: string | undefined): boolean {
  * and the empty ones go. One whose owner runs stays, although it may be empty: it has just been made.
  */
 function endLeftovers(directory: string): void {
+  const ours = namespaceOfIds();
   for (const name of readdirSync(directory)) {
-    const [, owner, startTicks] = /^diffkeeper-(\d+)(?:-(\d+)-|$)/.exec(name) ?? [];
-    if (owner === undefined || ownerLives(Number(owner), startTicks)) continue;
+    const [, owner, startTicks, namespace = ours] = /^diffkeeper-(\d+)(?:-(\d+)-(?:(\d+)-)?|$)/.exec(name) ?? [];
+    if (owner === undefined || namespace !== ours || ownerLives(Number(owner), startTicks)) continue;
     const leftover = path.join(directory, name);
     for (const end of [() => writeFileSync(path.join(leftover, FREEZE_FILE), '0'), () => rmdirSync(leftover)]) {
       try {
@@ -109,7 +114,8 @@ export class FreezeGroup {
       const above = ownDirectory();
       if (above === undefined) return undefined;
       endLeftovers(above);
-      directory = mkdtempSync(path.join(above, `${PREFIX}${process.pid}-${leaderOf(process.pid).startTicks}-`));
+      const owner = `${process.pid}-${leaderOf(process.pid).startTicks}-${namespaceOfIds()}`;
+      directory = mkdtempSync(path.join(above, `${PREFIX}${owner}-`));
       return new FreezeGroup(directory, openFiles(above, directory));
     } catch {
       if (directory !== undefined) rmdirSync(directory);
@@ -138,11 +144,17 @@ export class FreezeGroup {
     for (let level = [this.#directory]; level.length > 0; ) {
       const below: string[] = [];
       for (const directory of level) {
-        for (const pid of readFileSync(path.join(directory, 'cgroup.procs'), 'latin1').split('\n')) {
-          if (pid !== '') found.add(Number(pid));
-        }
-        for (const entry of readdirSync(directory, { withFileTypes: true })) {
-          if (entry.isDirectory()) below.push(path.join(directory, entry.name));
+        try {
+          for (const pid of readFileSync(path.join(directory, 'cgroup.procs'), 'latin1').split('\n')) {
+            if (pid !== '') found.add(Number(pid));
+          }
+          for (const entry of readdirSync(directory, { withFileTypes: true })) {
+            if (entry.isDirectory()) below.push(path.join(directory, entry.name));
+          }
+        } catch (error) {
+          // The application has removed it meanwhile (ENODEV: while it was being read); only empty ones can be.
+          const gone = /^(ENOENT|ENODEV)$/.test(systemCode(error));
+          if (!gone || directory === this.#directory) throw error;
         }
       }
       level = below;

@@ -5,7 +5,7 @@
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
-import { DiffKeeperError, type Logger, systemCode } from '../core/core.js';
+import { DiffKeeperError, type Logger, silentLogger, systemCode } from '../core/core.js';
 
 const ANSWER = 'diffkeeper keeps this directory';
 const ASK_MS = 1000;
@@ -99,20 +99,30 @@ export async function lockStateDir(stateDir: string, logger: Logger): Promise<St
   const follow = async (): Promise<void> => {
     const name = await nameOf(stateDir).catch(() => held?.name);
     if (name === held?.name) return;
-    const next = await take(stateDir, logger);
-    if (next === undefined) return;
+    const next = await take(stateDir, told ? silentLogger : logger);
+    if (next === undefined) {
+      told = true;
+      return;
+    }
     if (held) letGo(held);
     held = next;
     told = false;
     if (released) letGo(next);
   };
-  let following = Promise.resolve();
+  let following = false;
   const timer = setInterval(() => {
-    following = following.then(follow).catch((error: unknown) => {
-      if (!told)
-        logger.error({ error: String(error) }, 'the state directory was made anew, and another sidecar keeps it');
-      told = true;
-    });
+    // On a mount that hangs the last look is still under way.
+    if (following) return;
+    following = true;
+    follow()
+      .catch((error: unknown) => {
+        if (!told)
+          logger.error({ error: String(error) }, 'the state directory was made anew, and another sidecar keeps it');
+        told = true;
+      })
+      .finally(() => {
+        following = false;
+      });
   }, FOLLOW_MS).unref();
   return {
     release: () => {

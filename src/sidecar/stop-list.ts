@@ -53,9 +53,10 @@ export class StopList {
   /** Before they are stopped. Returns at once; where nothing can be written, the watchdog alone has to do. */
   note(pids: ReadonlySet<number>): void {
     if (this.#writing || [...pids].every((pid) => this.#noted.has(pid))) return;
-    this.#noted = new Set(pids);
-    // Whom the user has stopped (Ctrl-Z in a shell) is to stay so.
+    // Whom the user has stopped (Ctrl-Z in a shell) is to stay so; should he continue it, it is noted next time.
     const moving = [...pids].slice(0, PROCESSES_MAX).filter((pid) => !isStopped(pid));
+    if (moving.every((pid) => this.#noted.has(pid))) return;
+    this.#noted = new Set(moving);
     const lines = moving.map(leaderOf).map(({ pid, startTicks }) => `${pid} ${startTicks}\n`);
     const forget = (): void => {
       this.#noted = new Set();

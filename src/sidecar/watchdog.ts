@@ -112,10 +112,15 @@ export class Watchdog {
     ];
     let reason: unknown;
     for (const [program, args] of forms) {
+      if (this.#dismissed) break;
       try {
         // Detached: a signal to our group (Ctrl-C, an orchestrator's kill) must not end it.
         const child = await launch(program, args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true, cwd: '/', env });
         await listening(child);
+        if (this.#dismissed) {
+          child.stdin?.end('done\n');
+          throw new Error('it was dismissed while it was started');
+        }
         this.#adopt(child);
         return;
       } catch (error) {

@@ -60,11 +60,19 @@ export class LooseBlobs {
     return withoutFile(this.slices, first, last);
   }
 
-  /** Lists of the packs by their numbers as files; of each list only a few are not null. At least one list. */
-  calls(): (number | null)[][] {
-    const calls: (number | null)[][] = [];
-    for (let from = 0; from === 0 || from < this.#packs.length; from += PACKS_AT_ONCE) {
-      calls.push(this.#packs.map((pack, file) => (file >= from && file < from + PACKS_AT_ONCE ? pack : null)));
+  /** Lists of the packs that these extents need, by their numbers as files; of each list only a few are not null. At least one. */
+  calls(first: number, last: number): (number | null)[][] {
+    const needed = filesOf(this.slices, { first, last }, new Uint8Array(this.#packs.length));
+    const calls = [this.#packs.map((): number | null => null)];
+    let open = 0;
+    for (const [file, pack] of this.#packs.entries()) {
+      if (needed[file] === 0) continue;
+      if (open === PACKS_AT_ONCE) {
+        calls.push(this.#packs.map(() => null));
+        open = 0;
+      }
+      (calls[calls.length - 1] as (number | null)[])[file] = pack;
+      open += 1;
     }
     return calls;
   }
@@ -89,6 +97,19 @@ function takeUnknown(blobs: Uint32Array, known: Uint8Array): number[] {
     unknown.push(blob);
   }
   return unknown;
+}
+
+function filesOf(
+  { blobs, files }: FileSlices,
+  { first, last }: { readonly first: number; readonly last: number },
+  needed: Uint8Array,
+): Uint8Array {
+  for (let index = first; index <= last; index += 1) {
+    const blob = blobs[index] as number;
+    const file = files[blob] as number;
+    if (blob !== 0 && file !== NO_FILE) needed[file] = 1;
+  }
+  return needed;
 }
 
 function withoutFile({ blobs, files }: FileSlices, first: number, last: number): number[] {

@@ -49,7 +49,7 @@ export class RawSlices {
     const range = rangeOf(stretch);
     const loose = await this.#learn(table, range);
     const left = loose.left(range.first, range.last);
-    for (const packs of loose.calls()) {
+    for (const packs of loose.calls(range.first, range.last)) {
       const what = { slices: loose.slices, range, into: target };
       const failed = await this.#packs.readSlices(packs, what).catch(() => null);
       if (failed === null) return carefully(stretch, range, target);
@@ -63,7 +63,8 @@ export class RawSlices {
     const { digests, blobs } = stretch.table.columns;
     const range = rangeOf(stretch);
     const loose = await this.#learn(stretch.table, range);
-    for (const packs of loose.calls()) await this.#packs.readSlices(packs, { slices: loose.slices, range });
+    for (const packs of loose.calls(range.first, range.last))
+      await this.#packs.readSlices(packs, { slices: loose.slices, range });
     const left = new Set(loose.left(range.first, range.last).map((index) => blobs[index] as number));
     return Array.from(left, (blob) => digests[blob - 1] as Digest);
   }

@@ -198,7 +198,8 @@ export class FileInbox {
           const facts = await data.finish(offer.size);
           await end();
           const path = await makeParents(this.#directory, parts);
-          await this.#notes.add(this.#partial(name, 'done'), { path, facts });
+          // Without it the file may be sent again, and no more.
+          await this.#notes.add(this.#partial(name, 'done'), { path, facts }).catch(() => {});
           await renameDurable(dataPath, path);
           await rm(journalPath, { force: true });
           this.#remember(name, { path, facts });

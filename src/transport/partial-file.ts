@@ -168,6 +168,12 @@ export class PartialFile {
     const way = this.#choice.cached;
     way.begin(this.#nowMs());
     try {
+      if (this.#direct !== undefined) {
+        // Room that is reserved later begins behind it, and what is being reserved is there first: the file is made longer for
+        // that, and what stands behind such an end would be cut off.
+        this.#reserved = Math.max(this.#reserved, offset + bytes.length);
+        await this.#extended;
+      }
       await writeFully(this.#cached, bytes, offset);
     } finally {
       way.end(bytes.length, this.#nowMs());
@@ -205,8 +211,11 @@ export class PartialFile {
 
   /** To be called once nothing is being written. */
   async close(): Promise<void> {
-    await this.#writeOut.settled();
-    await this.#direct?.close();
-    await this.#cached.close();
+    try {
+      await this.#writeOut.settled();
+      await this.#direct?.close();
+    } finally {
+      await this.#cached.close();
+    }
   }
 }

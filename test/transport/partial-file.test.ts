@@ -83,6 +83,23 @@ describe('a partial file', () => {
     for (const at of pieces) expect(bytes.subarray(at, at + MIB).equals(seededBytes(MIB, at))).toBe(true);
   });
 
+  it('keeps what went through the cache far ahead when room is made before it', async () => {
+    const file = path.join(directory, 'far');
+    // Time stands still: both ways are as fast, so that after the looks at both the direct one is taken again.
+    const partial = await PartialFile.open(file, { size: 2 * LARGE, engine, nowMs: () => 0 });
+    const [near, far] = [0, 130].map((from) => Array.from({ length: 16 }, (_, index) => (from + index) * MIB));
+    const write = (at: number): Promise<void> => partial.write(at, aligned(seededBytes(MIB, at)));
+    await Promise.all((near as number[]).map(write));
+    await Promise.all((far as number[]).map(write));
+    await write(64 * MIB);
+    expect(partial.directBytes).toBe((await takesDirect()) ? 17 * MIB : 0);
+    await partial.close();
+    const bytes = await readFile(file);
+    for (const at of [...(near as number[]), ...(far as number[]), 64 * MIB]) {
+      expect(bytes.subarray(at, at + MIB).equals(seededBytes(MIB, at)), `at ${at}`).toBe(true);
+    }
+  });
+
   it('tells that the disk is full', async () => {
     const direct = await takesDirect();
     const full = (): never => {
