@@ -9,8 +9,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
-    // On a busy shared machine a process may be late once; twice is a defect.
-    retry: process.env.CI ? 1 : 0,
+    // On a busy shared machine a process may be late once; twice is a defect. The report names whoever needed it.
+    retry: process.env.CI || process.env.DIFFKEEPER_TEST_RETRY ? 1 : 0,
     reporters: ['default'],
     // Tests never reach outside; colours make a log hard to read.
     env: { NO_COLOR: '1' },

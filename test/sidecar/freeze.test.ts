@@ -104,10 +104,10 @@ describe('Freezer', () => {
     } finally {
       for (const pid of pids) process.kill(pid, 'SIGKILL');
       await child.ended;
+      // A killed process takes a moment to be gone, and until then there is somebody to be stopped, who does not stop.
+      await until(async () => (await (await frozenBy(freezer)).thaw()) === 0);
       watchdog.dismiss();
     }
-    // A killed process takes a moment to be gone.
-    await until(async () => (await (await freezer.freeze()).thaw()) === 0);
   });
 
   it('catches an application that forks all the time', async () => {
