@@ -8,6 +8,7 @@ import {
   isDiffKeeperError,
   type Logger,
   silentLogger,
+  systemClock,
   systemCode,
 } from '../core/core.js';
 import { MARKER_NAMES } from '../format/format.js';
@@ -75,13 +76,13 @@ const LOCKED_PAUSE_MS = 50;
 export async function openStoreToRead(root: string, options: OpenOptions = {}): Promise<Store> {
   const { signal, onProgress, schema, ...storeOptions } = options;
   const place = (await isFile(root)) ? importedStorePath(root) : root;
-  for (const startMs = performance.now(); ; ) {
+  for (const startMs = systemClock.steadyMs(); ; ) {
     const shared = await openSharedStore(place, storeOptions);
     if (shared) return shared;
     try {
       return await openStoreOrImport(root, options);
     } catch (error) {
-      const late = performance.now() - startMs > LOCKED_MS || signal?.aborted;
+      const late = systemClock.steadyMs() - startMs > LOCKED_MS || signal?.aborted;
       if (late || !isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw error;
     }
     await sleep(LOCKED_PAUSE_MS);

@@ -3,7 +3,14 @@
  * Content is verified twice (blobs, as far as they are read whole, then every
  * file), the tree once (its Merkle root). What is damaged is reported and left out; all else comes back.
  */
-import { DiffKeeperError, isDiffKeeperError, type Logger, silentLogger, throwIfAborted } from '../core/core.js';
+import {
+  DiffKeeperError,
+  isDiffKeeperError,
+  type Logger,
+  silentLogger,
+  systemClock,
+  throwIfAborted,
+} from '../core/core.js';
 import { type Checkpoint, VERSION_TYPE } from '../format/format.js';
 import type { OnUnreadable, Store } from '../store/store.js';
 import { DamageLog } from './damage-log.js';
@@ -36,7 +43,7 @@ interface Attempt {
  * throw otherwise: look at `damaged` and `rootVerified`.
  */
 export async function recover(store: Store, stateDir: string, options: RecoverOptions = {}): Promise<RecoverReport> {
-  const started = performance.now();
+  const started = systemClock.steadyMs();
   const logger = options.logger ?? silentLogger;
   const under = selectPaths(options.paths);
   throwIfAborted(options.signal);
@@ -72,7 +79,7 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
     identityDropped: job.identityDropped,
     damaged: job.damage.entries,
     rootVerified,
-    elapsedMs: performance.now() - started,
+    elapsedMs: systemClock.steadyMs() - started,
   };
 }
 

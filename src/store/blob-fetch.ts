@@ -5,6 +5,7 @@ import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { BufferPool } from './buffer-pool.js';
 import { blobKey } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
+import { NearRecords } from './near-records.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 import { isUnreadable } from './unreadable-blocks.js';
@@ -15,6 +16,8 @@ const READ_GAP_BYTES = 64 << 10;
 const READ_CALL_BYTES = 5 << 20;
 /** Crossings under way for one request. */
 const CALLS_AT_ONCE = 2;
+/** Records that are looked for one by one among those near each other; of more it is faster to read just these. */
+const NEAR_MAX = 4;
 
 export interface CodedBlob {
   readonly key: string;
@@ -50,10 +53,40 @@ export class BlobFetch {
     return places;
   }
 
-  /** Their records, in pack order; what cannot be read goes into `failed`. */
-  async fetch(infos: readonly BlobInfo[], failed: Map<string, Error>, pool?: BufferPool): Promise<CodedBlob[]> {
-    const found = await inGroups(planReads(infos), CALLS_AT_ONCE, (call) => this.#fetchCall(call, failed, pool));
-    return found.flat();
+  /** For a request that reads few records one after another. */
+  nearRecords(): NearRecords {
+    return new NearRecords(this.#packs);
+  }
+
+  /** Their records, in any order; what cannot be read goes into `failed`. @param how `near`: see `nearRecords` */
+  async fetch(
+    infos: readonly BlobInfo[],
+    failed: Map<string, Error>,
+    how: { readonly pool?: BufferPool; readonly near?: NearRecords | undefined } = {},
+  ): Promise<CodedBlob[]> {
+    const { pool, near } = how;
+    const nearby = near && infos.length <= NEAR_MAX ? await this.#fetchNear(infos, near) : [];
+    const left =
+      nearby.length > 0 ? infos.filter((info) => !nearby.some(({ key }) => key === digestKey(info.digest))) : infos;
+    const found = await inGroups(planReads(left), CALLS_AT_ONCE, (call) => this.#fetchCall(call, failed, pool));
+    return [...nearby, ...found.flat()];
+  }
+
+  /** Those of the records that come out of windows as they should; what is wrong with others shows when they are read alone. */
+  async #fetchNear(infos: readonly BlobInfo[], near: NearRecords): Promise<CodedBlob[]> {
+    const coded: CodedBlob[] = [];
+    for (const info of infos) {
+      try {
+        const window = await near.find(info);
+        if (window === null) continue;
+        const at = info.offset - window.offset;
+        const bytes = window.bytes.subarray(at, at + info.recordBytes);
+        coded.push(this.#check(info, digestKey(info.digest), window.bytes, bytes));
+      } catch {
+        // It is read again, and what is wrong is told then.
+      }
+    }
+    return coded;
   }
 
   /** Asks the system to read the records of these blobs ahead. */

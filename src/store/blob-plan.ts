@@ -6,6 +6,7 @@
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { type Digest, digestKey, type Extent } from '../format/format.js';
 import type { BlobFetch } from './blob-fetch.js';
+import type { NearRecords } from './near-records.js';
 import { PlanNode } from './plan-node.js';
 import { type Stage, stagesOf } from './plan-stages.js';
 
@@ -37,11 +38,14 @@ export class BlobPlan {
   wholeBytes = 0;
   /** Bytes that carrying the plan out holds at most, roughly: coded records and slices. */
   #bytes = 0;
+  /** Where short records are looked for first. */
+  readonly near: NearRecords;
   readonly #fetch: BlobFetch;
   readonly #bytesMax: number;
 
   constructor(fetch: BlobFetch, bytesMax: number) {
     this.#fetch = fetch;
+    this.near = fetch.nearRecords();
     this.#bytesMax = bytesMax;
   }
 
@@ -71,7 +75,7 @@ export class BlobPlan {
   /** Reads the records of those of the blobs that have a context; gives what these contexts name for the first time. */
   async #follow(nodes: readonly PlanNode[]): Promise<PlanNode[]> {
     const based = nodes.filter((node) => node.info.depth > 0).map((node) => node.info);
-    const coded = await this.#fetch.fetch(based, this.failed);
+    const coded = await this.#fetch.fetch(based, this.failed, { near: this.near });
     const needs: Need[] = [];
     for (const { context } of coded) {
       for (let index = 0; index < context.length; index += 1) {

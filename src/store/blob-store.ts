@@ -183,7 +183,7 @@ export class BlobStore {
   async #load(plan: BlobPlan, stage: Stage | undefined): Promise<void> {
     const missing = (stage?.nodes ?? []).filter((node) => node.coded === undefined && node.wanted);
     const infos = missing.map((node) => node.info);
-    const coded = await this.#fetch.fetch(infos, plan.failed, this.#pool);
+    const coded = await this.#fetch.fetch(infos, plan.failed, { pool: this.#pool, near: plan.near });
     for (const blob of coded) (plan.nodes.get(blob.key) as PlanNode).coded = blob;
   }
 

@@ -59,9 +59,10 @@ export function isWholeBlob(extents: readonly Extent[], info: BlobInfo | undefin
 async function walkChains(fetch: BlobFetch, heads: readonly Digest[]): Promise<Chain[]> {
   const failed = new Map<string, Error>();
   const chains = (await fetch.infos(heads)).map((info): Chain => (info ? [info] : []));
+  const near = fetch.nearRecords();
   for (let open = chains.filter((chain) => chain.length > 0); open.length > 0; ) {
     const ends = open.map((chain) => chain[chain.length - 1] as BlobInfo).filter(({ depth }) => depth > 0);
-    const coded = new Map((await fetch.fetch(ends, failed)).map((blob) => [blob.key, blob.context]));
+    const coded = new Map((await fetch.fetch(ends, failed, { near })).map((blob) => [blob.key, blob.context]));
     const below = open.map((chain) => coded.get(digestKey((chain[chain.length - 1] as BlobInfo).digest)) ?? []);
     const named = below.map((context) => context[0]?.digest ?? null);
     const infos = await fetch.infos(named.filter((digest) => digest !== null));

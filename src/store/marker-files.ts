@@ -14,7 +14,7 @@ import {
   systemCode,
   writeFileDurable,
 } from '../core/core.js';
-import type { HashAlgo } from '../engine/engine.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import {
   type Checksum,
@@ -25,6 +25,7 @@ import {
   isMarkerChecked,
   type Marker,
   PACK_HEADER_BYTES,
+  type Sha256,
   STORE_FORMAT,
   storeOfPackHeader,
 } from '../format/format.js';
@@ -53,13 +54,13 @@ export interface FoundMarker {
 
 const engineChecksum: Checksum = (bytes) => loadEngine().xxh3(bytes);
 
-async function readOne(file: string, root: string): Promise<MarkerFile> {
+async function readOne(file: string, root: string, sha256: Sha256 | undefined): Promise<MarkerFile> {
   const found = await readTwinFile(file);
   const { bytes } = found;
   if (bytes === null) return { ...found, marker: null, checked: false, trouble: null };
-  const checked = isMarkerChecked(bytes);
+  const checked = isMarkerChecked(bytes, sha256);
   try {
-    return { ...found, marker: decodeMarker(bytes, root), checked, trouble: null };
+    return { ...found, marker: decodeMarker(bytes, root, sha256), checked, trouble: null };
   } catch (error) {
     // A newer format that is what was written stands above whatever the other file says.
     if (!isDiffKeeperError(error) || checked) throw error;
@@ -68,8 +69,9 @@ async function readOne(file: string, root: string): Promise<MarkerFile> {
 }
 
 /** Both files, the one that can be relied on first. */
-export async function readMarkerFiles({ markers, root }: StorePaths): Promise<MarkerFile[]> {
-  const files = [await readOne(markers[0], root), await readOne(markers[1], root)];
+export async function readMarkerFiles({ markers, root }: StorePaths, engine?: Engine): Promise<MarkerFile[]> {
+  const sha256: Sha256 | undefined = engine && ((bytes) => engine.digest('sha256', bytes));
+  const files = [await readOne(markers[0], root, sha256), await readOne(markers[1], root, sha256)];
   return files.sort((one, other) => Number(other.checked) - Number(one.checked));
 }
 
@@ -161,9 +163,10 @@ function lostMarker({ root }: StorePaths, reason: string): DiffKeeperError {
  */
 export async function findMarker(
   paths: StorePaths,
-  { checksum = engineChecksum, doubted = false }: { readonly checksum?: Checksum; readonly doubted?: boolean } = {},
+  options: { readonly checksum?: Checksum; readonly doubted?: boolean; readonly engine?: Engine } = {},
 ): Promise<FoundMarker | null> {
-  const files = await readMarkerFiles(paths);
+  const { checksum = engineChecksum, doubted = false, engine } = options;
+  const files = await readMarkerFiles(paths, engine);
   assertAnyTwin(files);
   if (files.every(({ bytes }) => bytes === null)) return null;
   const { marker, checked, bytes: found } = await choose(paths, files, { checksum, doubted });

@@ -79,7 +79,7 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   const tools = openTools(options);
   const { clock } = tools;
   const paths = storePaths(root);
-  const found = await lookForMarker(paths, options, tools.checksum);
+  const found = await lookForMarker(paths, options, tools);
   const fresh = found === null;
   if (fresh) {
     if (options.create !== true) throw await explainMissing(paths);
@@ -124,10 +124,10 @@ function notEncrypted({ root }: StorePaths, advice: string): DiffKeeperError {
 async function lookForMarker(
   paths: StorePaths,
   { restoreMarker: restore = false }: StoreOptions,
-  checksum: Checksum,
+  { engine, checksum }: OpenTools,
 ): Promise<FoundMarker | 'lost' | null> {
   try {
-    const found = await findMarker(paths, { checksum, doubted: restore });
+    const found = await findMarker(paths, { engine, checksum, doubted: restore });
     return found === null && restore && (await hasPacks(paths)) ? 'lost' : found;
   } catch (error) {
     // A file of this name in a directory without packs and keys belongs to somebody else.
@@ -142,7 +142,7 @@ async function lookForMarker(
  * may have made the store meanwhile.
  */
 async function settle(paths: StorePaths, options: StoreOptions, tools: OpenTools): Promise<Marker> {
-  const found = await lookForMarker(paths, options, tools.checksum);
+  const found = await lookForMarker(paths, options, tools);
   if (found !== null) await makeDirectory(paths.quarantine);
   if (found === 'lost') return restoreMarker(paths, options, tools);
   const { hashAlgo = 'blake3', encrypt = false, key } = options;

@@ -94,10 +94,11 @@ async function sharedFacts(
 ): Promise<OpenFacts | null> {
   const paths = storePaths(root);
   if (!existsSync(paths.socket)) return null;
-  const marker = (await findMarker(paths))?.marker;
+  const tools = openTools(options);
+  const marker = (await findMarker(paths, tools))?.marker;
   if (!marker) return null;
   const keys = known === undefined ? await keysOf(paths, marker, options) : known;
-  return { paths, marker, keys, ...openTools(options) };
+  return { paths, marker, keys, ...tools };
 }
 
 function connect({ paths, marker, checksum, keys }: OpenFacts): Promise<OwnerConnection | null> {

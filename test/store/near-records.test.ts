@@ -1,0 +1,95 @@
+/** Chains of short deltas: their records are read together, and what is wrong with one is told as ever. */
+import { expect, it } from 'vitest';
+import type { Engine } from '../../src/engine/engine.js';
+import { loadEngine } from '../../src/engine/load.js';
+import type { Digest } from '../../src/format/format.js';
+import type { Store } from '../../src/store/store.js';
+import { flipRecord } from './flip-record.js';
+import { noise, putExtents, StoreFixture } from './store-fixture.js';
+
+const fixture = new StoreFixture();
+const LINKS = 10;
+const BLOB_KIND = 1;
+
+/** An engine that counts its reads of packs. */
+function countingEngine(reads: Float64Array[], limits: { longest: number }): Engine {
+  return new Proxy(loadEngine(), {
+    get(target, key) {
+      if (key === 'readRuns') {
+        return async (fd: number, runs: Float64Array, into: Uint8Array) => {
+          reads.push(runs);
+          const done = await target.readRuns(fd, runs, into);
+          return done.map((got, run) => ((runs[2 * run + 1] as number) > limits.longest ? -5 : got));
+        };
+      }
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Commits the versions of a small file, each a few bytes away from the one before; gives them and their digests. */
+async function keepVersions(store: Store, between = 0): Promise<{ contents: Buffer[]; digests: Digest[] }> {
+  const contents = [noise(3000, 1)];
+  const digests: Digest[] = [];
+  for (let link = 0; link <= LINKS; link += 1) {
+    const bytes = contents[link] as Buffer;
+    const before = contents[link - 1];
+    const transaction = store.begin();
+    if (between > 0) await transaction.storeBlobs([{ bytes: noise(between, 100 + link), kind: 'blob' }]);
+    const extents = before && [{ digest: digests[link - 1] as Digest, offset: 0, length: before.length }];
+    const context = before && extents && { bytes: before, extents, aligned: false };
+    const [digest] = await transaction.storeBlobs([{ bytes, kind: 'blob', ...(context && { context }) }]);
+    await putExtents(transaction, 'f', {
+      extents: [{ digest: digest as Digest, offset: 0, length: bytes.length }],
+      digest: digest as Digest,
+    });
+    await transaction.commit();
+    digests.push(digest as Digest);
+    const next = Buffer.from(bytes);
+    noise(20, 50 + link).copy(next, 100 * link);
+    contents.push(next);
+  }
+  return { contents, digests };
+}
+
+it('takes one read where the links stand near each other', async () => {
+  const reads: Float64Array[] = [];
+  const store = await fixture.open({ engine: countingEngine(reads, { longest: Number.MAX_SAFE_INTEGER }) });
+  const { contents, digests } = await keepVersions(store);
+  expect((await store.blobInfos([digests[LINKS] as Digest]))[0]?.depth).toBe(LINKS);
+  reads.length = 0;
+  expect(await store.readBlobs([digests[LINKS] as Digest])).toEqual([contents[LINKS]]);
+  expect(reads).toHaveLength(1);
+});
+
+it('takes a read for each link that stands elsewhere', async () => {
+  const reads: Float64Array[] = [];
+  const store = await fixture.open({ engine: countingEngine(reads, { longest: Number.MAX_SAFE_INTEGER }) });
+  const { contents, digests } = await keepVersions(store, 100_000);
+  reads.length = 0;
+  expect(await store.readBlobs([digests[LINKS] as Digest])).toEqual([contents[LINKS]]);
+  expect(reads).toHaveLength(LINKS + 1);
+});
+
+it('reads the links alone when the disk does not give what stands before them', async () => {
+  const reads: Float64Array[] = [];
+  const limits = { longest: Number.MAX_SAFE_INTEGER };
+  const store = await fixture.open({ engine: countingEngine(reads, limits) });
+  const { contents, digests } = await keepVersions(store);
+  limits.longest = 3500;
+  reads.length = 0;
+  expect(await store.readBlobs([digests[LINKS] as Digest])).toEqual([contents[LINKS]]);
+  // The window is tried once.
+  expect(reads).toHaveLength(LINKS + 2);
+});
+
+it('names the link that is damaged, and its pack', async () => {
+  const store = await fixture.open();
+  const { digests } = await keepVersions(store);
+  await flipRecord(fixture.pack(1), BLOB_KIND, 5);
+  const [lost] = await store.readBlobs([digests[LINKS] as Digest]);
+  expect(lost).toMatchObject({ code: 'DK_CORRUPT_RECORD', facts: { path: fixture.pack(1) } });
+  const [found] = await store.readBlobs([digests[3] as Digest]);
+  expect(Buffer.isBuffer(found)).toBe(true);
+});
