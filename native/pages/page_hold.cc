@@ -66,7 +66,7 @@ bool PageScan::KeepHeld(bool in_memory) {
 bool PageScan::Map() { return at_ == 0 && !held_ && file_.get() >= 0 && mapped_.Map(file_.get(), size()); }
 
 int PageScan::Hold(const PageSource& source, uint8_t* into, size_t bytes) {
-  if (file_.get() < 0) return -EBADF;
+  if (!IsOpen()) return -EBADF;
   if (at_ != 0 || held_ || size() == 0) return 0;
   struct stat status;
   if (::fstat(file_.get(), &status) != 0) return -errno;
@@ -76,6 +76,8 @@ int PageScan::Hold(const PageSource& source, uint8_t* into, size_t bytes) {
   HoldRoom room(into, bytes);
   if (size() > 0 && TakeGroups(&room) && KeepHeld(true)) {
     held_bytes_ = room.used();
+    // A mapped file may be begun anew.
+    if (mapped_.length() == 0) file_.Reset();
     return 1;
   }
   row_ = opened;
@@ -171,7 +173,7 @@ bool PageScan::IsSourceGroup(uint64_t group, const uint8_t* bytes) const {
 }
 
 int PageScan::Clone(const std::string& directory) {
-  if (file_.get() < 0) return -EBADF;
+  if (!IsOpen()) return -EBADF;
 #if defined(__linux__) && defined(O_TMPFILE) && defined(FICLONE)
   if (at_ != 0 || held_) return 0;
   FileDescriptor clone(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));

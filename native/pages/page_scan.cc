@@ -73,7 +73,7 @@ void PageScan::Forget() {
 
 int PageScan::Renew() {
   // A clone is no longer the file.
-  if (file_.get() < 0 || (held_ && !held_->in_memory)) return -EBADF;
+  if (file_.get() < 0 || (held_ && !HeldInMemory())) return -EBADF;
   struct stat status;
   if (::fstat(file_.get(), &status) != 0) return -errno;
   Forget();
@@ -90,8 +90,8 @@ int PageScan::Renew() {
 }
 
 int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* step) {
-  if (file_.get() < 0) return -EBADF;
-  if (held_ && held_->in_memory && source.held == nullptr) return -EINVAL;
+  if (!IsOpen()) return -EBADF;
+  if (HeldInMemory() && source.held == nullptr) return -EINVAL;
   source_ = source;
   const size_t room = std::max(data_bytes_max, kBlockBytes);
   const uint64_t end = std::min(size(), at_ + kStepBytes);
@@ -149,7 +149,7 @@ void PageScan::ReturnBuffer(Block* block) {
 }
 
 void PageScan::ScanBlock(Block* block) {
-  const bool held = held_ && held_->in_memory;
+  const bool held = HeldInMemory();
   if (held) {
     FindHeld(block);
   } else {
@@ -275,7 +275,7 @@ int PageScan::TakeBlock(Block* block, PageStep* step) {
 }
 
 int PageScan::Finish(PageOutcome* outcome) {
-  if (file_.get() < 0) return -EBADF;
+  if (!IsOpen()) return -EBADF;
   if (!done_) return -EBUSY;
   if (held_) {
     outcome->xattrs = held_->xattrs;

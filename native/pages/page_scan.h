@@ -68,17 +68,18 @@ class PageScan {
   // 0 or a negative errno; -EISDIR, -EINVAL... when it is no regular file. Never follows a symbolic link.
   int Open(const std::string& root, const std::string& path);
   const StatRow& row() const { return row_; }
-  bool IsOpen() const { return file_.get() >= 0; }
+  bool IsOpen() const { return file_.get() >= 0 || HeldInMemory(); }
 
   // Before Hold: has the bytes at hand, so that Hold is quicker. False when that cannot be.
   bool Map();
   // Begins anew with the file as it is now, for another source version; what is mapped stays. 0 or a negative errno:
-  // -EBADF when it is not open, or was cloned.
+  // -EBADF when it is not open, was cloned, or was held without being mapped.
   int Renew();
   // Before the first step: takes the file as it is now, so that the steps are made from that, whatever becomes of the
   // file. Hold copies into `into` what the source version lacks (groups of 64 KiB in which a page differs; `source` is
   // the one of all steps), also when the file moved since it was opened (row() tells), and Clone all of it into a
-  // nameless file in `directory` that shares its blocks. 1 when that was done; 0 when not, and then nothing has
+  // nameless file in `directory` that shares its blocks. What was held and is not mapped needs no descriptor any more
+  // and gives it back: there may be thousands. 1 when that was done; 0 when not, and then nothing has
   // changed: it does not fit, it is or was empty, it moves, for Clone also since it was opened, the file system cannot
   // share blocks; -EBADF when it is not open.
   int Hold(const PageSource& source, uint8_t* into, size_t bytes);
@@ -121,6 +122,7 @@ class PageScan {
   };
 
   uint64_t size() const { return static_cast<uint64_t>(row_[kSize]); }
+  bool HeldInMemory() const { return held_ && held_->in_memory; }
   bool TakeGroups(HoldRoom* room);
   bool TakePiece(size_t first, size_t end, HoldRoom* room);
   bool CopyGroup(size_t group, HoldRoom* room);

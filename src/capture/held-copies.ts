@@ -7,8 +7,6 @@ import type { OpenedLarge } from './large-files.js';
 const SIDE_BY_SIDE_BYTES = 1 << 20;
 /** Larger files are not compared before it is known that what changed in them fits. */
 const COMPARED_BYTES_MAX = 4 * HOLD_BYTES;
-/** Less of the prepared memory is not worth a try that may fail. */
-const TRY_BYTES = 1 << 20;
 
 interface Sized {
   readonly opened: OpenedLarge;
@@ -48,12 +46,10 @@ export async function copyChanged(
   return held;
 }
 
-/** Into the prepared memory if that is enough, otherwise into memory of its own. */
+/** Into the prepared memory if there is room for all that may come, otherwise into memory of its own; one try, as it is compared. */
 async function copyOne({ scan }: OpenedLarge, bytesMax: number, memory: HoldMemory): Promise<HeldFile | undefined> {
   const prepared = memory.offer(bytesMax);
-  const whole = prepared.length === bytesMax;
-  const taken = whole || prepared.length >= TRY_BYTES ? await scan.hold(prepared) : undefined;
-  const held = taken ?? (whole ? undefined : await scan.hold(Buffer.allocUnsafeSlow(bytesMax)));
-  if (held) memory.keep(held.heldBytes, taken !== undefined);
+  const held = await scan.hold(prepared ?? Buffer.allocUnsafeSlow(bytesMax));
+  if (held) memory.keep(held.heldBytes, prepared !== undefined);
   return held;
 }

@@ -24,8 +24,10 @@ const ATTEMPTS = 3;
  * btrfs, in which 1 GiB is read and compared. Only larger files are cloned.
  */
 const CLONE_BYTES_MIN = 1 << 30;
-/** Large files opened side by side. */
-const SIDE_BY_SIDE = 16;
+/** Large files opened side by side; what is in memory of a file keeps it open no longer. */
+const SIDE_BY_SIDE = LIMITS.openScans / 4;
+/** Clones that are open until the freeze point is over. What is over that is taken as any other file. */
+const CLONES_MAX = LIMITS.openScans / 4;
 
 export interface HeldFindings {
   readonly small: readonly ReadEntry[];
@@ -64,6 +66,7 @@ export async function holdFindings(
   large.push(...(await readSmallEntries(work, fitting, async (read) => void small.push(...read))));
   large.push(...(await takeSmallEntries(work, rest)));
   const held: HeldFindings['large'][number][] = [];
+  let clones = CLONES_MAX;
   // Smallest first: most of them fit.
   large.sort((one, other) => rowSize(one.row) - rowSize(other.row));
   for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
@@ -78,9 +81,10 @@ export async function holdFindings(
         continue;
       }
       const opened = await reopen(work, one, scans);
-      const taken = opened && (await holdLarge(work, { entry, opened, room, scans }));
+      const taken = opened && (await holdLarge(work, { entry, opened, room, clones, scans }));
       if (!taken) continue;
       room -= taken.heldBytes;
+      if (taken.cloned) clones -= 1;
       if (taken.complete) held.push({ entry, opened: taken.opened });
       else await takeLargeEntry(work, entry, taken.opened);
     }
@@ -162,23 +166,28 @@ interface HeldLarge {
   readonly opened: OpenedLarge;
   /** Nothing more is asked of the file. */
   readonly complete: boolean;
+  readonly cloned: boolean;
   readonly heldBytes: number;
 }
 
 /** Takes one large file that was not copied whole; undefined when it cannot be opened a second time. */
 async function holdLarge(
   work: CaptureWork,
-  from: OpenedEntry & { readonly room: number; readonly scans: FileScan[] },
+  from: OpenedEntry & { readonly room: number; readonly clones: number; readonly scans: FileScan[] },
 ): Promise<HeldLarge | undefined> {
-  const { entry, room, scans } = from;
+  const { entry, room, clones, scans } = from;
   let { opened } = from;
   const { scan } = opened;
   const size = rowSize(scan.row);
-  if (size >= CLONE_BYTES_MIN && (await scan.clone(work.store.path))) return { opened, complete: true, heldBytes: 0 };
+  if (clones > 0 && size >= CLONE_BYTES_MIN && (await scan.clone(work.store.path))) {
+    return { opened, complete: true, cloned: true, heldBytes: 0 };
+  }
   for (let attempt = 1; ; attempt += 1) {
     const held = await HeldScan.record(opened.scan, room);
     const { complete, heldBytes } = held;
-    if (!held.torn || attempt === ATTEMPTS) return { opened: { ...opened, scan: held }, complete, heldBytes };
+    if (!held.torn || attempt === ATTEMPTS) {
+      return { opened: { ...opened, scan: held }, complete, cloned: false, heldBytes };
+    }
     const again = await openAnew(work, entry, held, scans);
     if (!again) return undefined;
     opened = again;

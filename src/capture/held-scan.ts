@@ -33,12 +33,16 @@ export class HeldScan implements FileScan {
     this.row = live.row;
   }
 
-  /** Reads on until the end or until about `bytesMax` changed bytes are held. Errors come back when it is replayed. */
+  /**
+   * Reads on until the end or until about `bytesMax` changed bytes are held. Errors come back when it is replayed. What is read to
+   * its end is open no longer: there may be thousands.
+   */
   static async record(live: FileScan, bytesMax: number): Promise<HeldScan> {
     const held = new HeldScan(live);
     await held.#record(bytesMax).catch((error: unknown) => {
       held.#failure = { error };
     });
+    if (held.complete) await live.close();
     return held;
   }
 

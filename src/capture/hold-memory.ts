@@ -1,6 +1,7 @@
 /**
  * Memory for files that are taken while the application stands still. It is kept from one freeze point to the next and
- * touched before it is needed: memory that the system has yet to find costs as much time as the bytes that go into it.
+ * touched before it is needed: memory that the system has yet to find costs as much time as the bytes that go into it. What is
+ * not touched costs nothing, so there are addresses for all that may be held: nothing has to be tried a second time elsewhere.
  */
 
 /** Bytes of changed content held at most. */
@@ -21,17 +22,21 @@ export class HoldMemory {
 
   /** Before a freeze point, when nothing taken earlier is needed any more: makes room for what the last ones took. */
   prepare(): void {
+    const before = this.#bytes;
     this.#expected = Math.max(this.#wanted, FADING * this.#expected - 1);
     // Powers of two: what grows slowly is not found anew each time.
     let bytes = this.#expected > 0 ? HOLD_BYTES_MIN : 0;
     while (bytes > 0 && bytes < Math.min(this.#expected, HOLD_BYTES)) bytes *= 2;
-    if (bytes > this.#bytes.length || 4 * bytes < this.#bytes.length) {
-      this.#bytes = bytes > 0 ? Buffer.allocUnsafeSlow(bytes) : NOTHING;
-      this.#touched = 0;
+    // More may have been used than was expected.
+    this.#touched = Math.max(this.#touched, this.#used);
+    if (bytes === 0) this.#bytes = NOTHING;
+    else if (this.#bytes.length === 0 || 4 * bytes < this.#touched) this.#bytes = Buffer.allocUnsafeSlow(HOLD_BYTES);
+    if (this.#bytes !== before) this.#touched = 0;
+    const end = Math.min(bytes, this.#touched + TOUCH_BYTES);
+    if (end > this.#touched) {
+      this.#bytes.fill(0, this.#touched, end);
+      this.#touched = end;
     }
-    const end = Math.min(this.#bytes.length, this.#touched + TOUCH_BYTES);
-    this.#bytes.fill(0, this.#touched, end);
-    this.#touched = end;
     this.#used = 0;
     this.#wanted = 0;
   }
@@ -45,9 +50,10 @@ export class HoldMemory {
     return this.#bytes.subarray(start, start + bytes);
   }
 
-  /** What is left of the prepared memory, at most `bytes` of it, to be filled from its begin on; `keep` says how far it was. */
-  offer(bytes: number): Uint8Array {
-    return this.#bytes.subarray(this.#used, this.#used + bytes);
+  /** Room for this many bytes, to be filled from its begin on; `keep` says how far it was. Undefined: there is none here. */
+  offer(bytes: number): Uint8Array | undefined {
+    const start = this.#used;
+    return bytes > this.#bytes.length - start ? undefined : this.#bytes.subarray(start, start + bytes);
   }
 
   /** This much was taken: of what was offered (then that part is valid until the next `prepare`), or elsewhere. */

@@ -11,7 +11,7 @@ import { type LargePlace, type OpenedLarge, openLarge } from './large-files.js';
 /** Bytes mapped at most: all of it is read. */
 export const MAPPED_BYTES = 128 << 20;
 /** Files opened at most. */
-const FILES_MAX = 16;
+const FILES_MAX = LIMITS.openScans / 4;
 /** Without a freeze point for this long nothing stays open, ms: an idle file must not be in the way of whoever unmounts its disk. */
 const IDLE_MS = 10_000;
 

@@ -47,6 +47,8 @@ export const LIMITS = {
   xattrBytes: 65536,
   /** Largest file: recipes of regions must fit a version record. */
   fileBytes: 2 ** 44,
+  /** Large files open at once for a freeze point: those mapped before it, those kept so since the last one, those being copied, those cloned. */
+  openScans: 64,
   /** Names marked by the watcher before it falls back to a full scan. */
   watchMarks: 4096,
   /** Payload of one frame of the transport: larger ones were no faster. */

@@ -40,7 +40,10 @@ export interface ScanTables {
 export interface HeldFile {
   /** Stat row of that moment. */
   readonly row: BigInt64Array;
-  /** How much of the memory is used, from its begin. */
+  /**
+   * How much of the memory is used, from its begin: all bytes of the groups that were copied. Engines agree on it: it does not
+   * depend on what is mapped.
+   */
   readonly heldBytes: number;
 }
 
@@ -52,17 +55,19 @@ export interface FileScan {
   map(): Promise<boolean>;
   /**
    * Before the first step: takes the file as it is now, so that all steps and the result are of this moment, whatever
-   * becomes of the file. `hold` copies the groups of 64 KiB in which a page differs from the page table, and the last one,
-   * into `into`, whose used part must stay as it is until the scan is closed, also when the file has moved since it was opened;
-   * `clone` all of it into a nameless file in `directory` (absolute path) that shares its blocks, where the file system can.
-   * Undefined, or false, when that was not done and nothing has changed: what is to be copied does not fit, the file is or
+   * becomes of the file. `hold` copies the groups of 64 KiB in which a page differs from the page table, and the last one; of
+   * each 1 MiB of the file it stops comparing after four such groups in a row, and copies the rest. They go into `into`, whose
+   * used part must stay as it is until the scan is closed, also when the file has moved since it was opened. A file that is not
+   * mapped is no longer open then: any number of them may be held. `clone` takes all of it into a nameless file in `directory`
+   * (absolute path) that shares its blocks, where the file system can. Undefined, or false, when that was not done and nothing has changed: what is to be copied does not fit, the file is or
    * was empty, it moves, blocks cannot be shared; or, of `clone`, it moved since it was opened.
    */
   hold(into: Uint8Array): Promise<HeldFile | undefined>;
   clone(directory: string): Promise<boolean>;
   /**
    * Begins anew with the file as it is now and another page table: gives the scan to go on with, in place of this one. What is
-   * mapped stays so, which costs as much to make as comparing the file does. Undefined when that cannot be: close it then.
+   * mapped stays so, which costs as much to make as comparing the file does. Undefined when that cannot be, as after a `clone`,
+   * or a `hold` of what is not mapped: close it then.
    */
   renew(tables: ScanTables): Promise<FileScan | undefined>;
   /** Continues until at least `dataBytesMax - 256 KiB` changed bytes are gathered, 64 MiB of file went by, or the end. */

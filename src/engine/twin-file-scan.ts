@@ -30,6 +30,9 @@ const BLOCK_BYTES = 256 << 10;
 /** Bytes of the file that one step covers at most. */
 const STEP_BYTES = 64 << 20;
 const GROUP_PAGES = GROUP_BYTES / PAGE_BYTES;
+/** Groups that are compared until so many in a row differ; the rest of such a piece is copied without a look. */
+const PIECE_GROUPS = 16;
+const MOVED_RUN = 4;
 /** Place of a group that is as in the source version. */
 const KNOWN = -1;
 
@@ -85,18 +88,25 @@ class TwinFileScan implements FileScan {
     const bytes = Buffer.from(into.buffer, into.byteOffset, into.length);
     const places: number[] = [];
     let heldBytes = 0;
+    let moved = 0;
     for (let at = 0; at < size; at += GROUP_BYTES) {
+      const index = at / GROUP_BYTES;
       const length = Math.min(GROUP_BYTES, size - at);
       const group = this.#block.subarray(0, length);
       if ((await readFully(this.file, group, at)) !== length) return undefined;
+      // As the native scan, whose threads each take a piece, so that both take the same.
+      if (index % PIECE_GROUPS === 0) moved = 0;
       // No group value stands for the last one.
-      const known = at + length < size && this.#isSourceGroup(at / GROUP_BYTES, group);
+      const known = at + length < size && moved < MOVED_RUN && this.#isSourceGroup(index, group);
+      moved = known ? 0 : moved + 1;
       places.push(known ? KNOWN : heldBytes);
       if (known) continue;
       if (heldBytes + length > bytes.length) return undefined;
       heldBytes += group.copy(bytes, heldBytes);
     }
     if (!(await this.#keep({ bytes, places }, row))) return undefined;
+    // Nothing more is asked of it, and there may be thousands.
+    await this.file.close();
     this.#measure(row);
     return { row, heldBytes };
   }
@@ -116,8 +126,8 @@ class TwinFileScan implements FileScan {
   }
 
   async renew(tables: ScanTables): Promise<FileScan | undefined> {
-    // A clone is no longer the file.
-    if (this.#held && !this.#held.groups) return undefined;
+    // A clone is no longer the file, and what was taken is no longer open.
+    if (this.#held) return undefined;
     const row = statRow(await this.file.stat({ bigint: true }));
     return new TwinFileScan(row, this.file, { ...this.options, ...tables }, this.hashPage);
   }

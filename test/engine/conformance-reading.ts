@@ -278,6 +278,9 @@ function describeHeldScans(engine: Engine): void {
         [1_200_000, [70_000], 4 * 65_536 + 20_352],
         [65_536, [], 65_536],
         [2_000_000, [0, 131_072], (2 + 15) * 65_536 + 33_920],
+        // Three in a row, and four: then the rest of that MiB is copied without a look.
+        [1_000_000, [0, 65_536, 131_072], 3 * 65_536 + 16_960],
+        [1_000_000, [0, 65_536, 131_072, 196_608], 1_000_000],
       ];
       for (const [size, touched, copied] of cases) {
         await writeFile(file, before);
@@ -306,7 +309,8 @@ function describeHeldScans(engine: Engine): void {
       for (const algo of ['blake3', 'sha256'] as const) {
         await writeFile(file, patternBytes(500_000, 17));
         let scan: FileScan = await engine.openFileScan({ root, path: 'file', algo, seed: SEED, ...NOTHING });
-        await scan.map();
+        let mapped = await scan.map();
+        let taken = false;
         let source = NOTHING;
         // Longer, shorter, empty and longer again; taken, or left half way.
         for (const [round, size] of [600_001, 400_000, 0, 2_000_000, 2_000_000].entries()) {
@@ -315,13 +319,17 @@ function describeHeldScans(engine: Engine): void {
           const plain = await scanAll(engine, root, 'file', algo, source);
           for (const halfWay of round === 3 ? [true, false] : [false]) {
             const renewed = await scan.renew(source);
-            if (!renewed) throw new Error('it did not begin anew');
-            scan = renewed;
+            // What was taken and is not mapped is no longer open.
+            expect(renewed === undefined).toBe(taken && !mapped);
+            if (!renewed) await scan.close();
+            scan = renewed ?? (await engine.openFileScan({ root, path: 'file', algo, seed: SEED, ...source }));
+            taken = false;
             if (halfWay) expect((await scan.next(STEP_BYTES)).done).toBe(false);
           }
           expect(scan.row).toEqual(plain.row);
-          await scan.map();
-          expect((await scan.hold(Buffer.alloc(2_000_000)))?.row).toEqual(size > 0 ? plain.row : undefined);
+          mapped = await scan.map();
+          taken = size > 0;
+          expect((await scan.hold(Buffer.alloc(2_000_000)))?.row).toEqual(taken ? plain.row : undefined);
           const rest = await scanRest(scan, true);
           expect([rest.ranges, rest.torn]).toEqual([plain.ranges, false]);
           for (const name of ['data', 'digest', 'pages', 'groups'] as const) {

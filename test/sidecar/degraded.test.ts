@@ -1,8 +1,10 @@
 /** Degraded, never dead: the application runs on, the trouble shows, and captures catch up when it ends. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, PROGRAM, type RunningCli, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
 import { canMount } from './small-disk.js';
@@ -20,9 +22,9 @@ beforeEach(async () => {
 });
 afterEach(() => remove());
 
-async function start(store = 'keep'): Promise<RunningCli> {
-  const words = ['--state-dir=data', `--store=${store}`, '--max-lag=100ms', '--debug'];
-  const script = `trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done`;
+async function start(store = 'keep', ...more: string[]): Promise<RunningCli> {
+  const words = ['--state-dir=data', `--store=${store}`, '--max-lag=100ms', '--debug', ...more];
+  const script = `trap 'exit 7' TERM; echo ready; while :; do echo >> ticks; sleep 0.05; done`;
   const running = startCli([...words, '--', 'sh', '-c', script], { cwd });
   await running.until(/ready/);
   writeFileSync(at('data/one'), '1');
@@ -37,6 +39,18 @@ async function expectCaughtUp(running: RunningCli, store = 'keep'): Promise<void
   expect((await runCli(['cat', `--store=${store}`, 'two'], { cwd })).stdout).toBe('2');
 }
 
+function askControl(path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get({ socketPath: at('keep/control.sock'), path }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      answer.on('end', () => resolve(text));
+    }).once('error', reject);
+  });
+}
+
 it('the state directory is deleted and made again', async () => {
   const running = await start();
   rmSync(at('data'), { recursive: true });
@@ -46,17 +60,37 @@ it('the state directory is deleted and made again', async () => {
   await expectCaughtUp(running);
 }, 60_000);
 
-it('no file can be opened any more', async () => {
-  const running = await start();
-  const limit = (files: string): number | null =>
-    spawnSync('prlimit', [`--pid=${running.pid}`, `--nofile=${files}:`]).status;
-  expect(limit('3')).toBe(0);
-  mkdirSync(at('data/directory'));
-  writeFileSync(at('data/two'), '2');
-  await running.until(/warn: degraded/);
-  expect(limit('1024')).toBe(0);
-  await expectCaughtUp(running);
-}, 60_000);
+it.each([
+  ['file', 'auto'],
+  ['freeze', 'auto'],
+  ['freeze', 'signals'],
+])(
+  'no file can be opened any more, consistency %s, with %s',
+  async (consistency, means) => {
+    const freezing = ['--checkpoint-interval=200ms', `--freeze-with=${means}`];
+    const running = await start('keep', `--consistency=${consistency}`, ...(consistency === 'freeze' ? freezing : []));
+    const limit = (files: string): number | null =>
+      spawnSync('prlimit', [`--pid=${running.pid}`, `--nofile=${files}:`]).status;
+    expect(limit('3')).toBe(0);
+    mkdirSync(at('data/directory'));
+    writeFileSync(at('data/two'), '2');
+    await running.until(/warn: degraded.*(too many open files|EMFILE)/);
+    const ticks = (): string => readFileSync(at('ticks'), 'utf8');
+    // Whatever is tried meanwhile, the application goes on. The test as a whole has a limit of time.
+    for (let time = 0; time < 3; time += 1) {
+      const { length } = ticks();
+      while (ticks().length === length) await sleep(20);
+    }
+    expect(limit('1024')).toBe(0);
+    await running.until(/no longer degraded/);
+    const status = JSON.parse(await askControl('/status'));
+    expect(status).toMatchObject({ state: 'watching', degraded: false });
+    expect(status.captureFailures).toBeGreaterThan(0);
+    expect(await askControl('/metrics')).toMatch(/^diffkeeper_errors_total\{code="\w+"\} [1-9]/m);
+    await expectCaughtUp(running);
+  },
+  60_000,
+);
 
 describe('the store is no longer where it was opened', () => {
   it('moved away, and back', async () => {
