@@ -104,15 +104,21 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     throw error;
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
-    relay.close();
-    reaper?.stop();
-    lock?.release();
-    await replicas?.close();
-    await doors?.close();
-    await panel?.close();
-    if (typeof options.store === 'string') {
-      // The exit code is the application's: trouble at closing, when all is committed, must not replace it.
-      await store?.close().catch((error: unknown) => logger.error({ error: String(error) }, 'cannot close the store'));
+    try {
+      reaper?.stop();
+      lock?.release();
+      await replicas?.close();
+      await doors?.close();
+      await panel?.close();
+      if (typeof options.store === 'string') {
+        // The exit code is the application's: trouble at closing, when all is committed, must not replace it.
+        await store
+          ?.close()
+          .catch((error: unknown) => logger.error({ error: String(error) }, 'cannot close the store'));
+      }
+    } finally {
+      // Last: from then on a signal ends the process, with a code of its own.
+      relay.close();
     }
   }
 }

@@ -1,6 +1,8 @@
 /** How a sidecar behaves as a process: process 1 of a container, on a terminal, beside another sidecar, with a child that fails. */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +47,24 @@ describe('SIGTERM', () => {
     const result = await running.ended;
     expect([result.code, result.stdout]).toEqual([137, 'ready\nasked\n']);
     expect(result.stderr).toMatch(/did not end in time.*SIGKILL[\s\S]*final state is kept/);
+  });
+
+  it('changes nothing once the application has ended, up to the very end', async () => {
+    // Takes connections and says nothing: at the end it is waited for, for seconds.
+    const receiver = createServer().listen(0, '127.0.0.1');
+    await once(receiver, 'listening');
+    const { port } = receiver.address() as AddressInfo;
+    const words = [...OPTIONS, '--plaintext', `--replicate=tcp://127.0.0.1:${port}`];
+    const running = startCli([...words, '--', 'sh', '-c', 'echo kept > data/file; exit 7'], { cwd });
+    await once(receiver, 'connection');
+    await running.until(/final state is kept/);
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGTERM'] as const) {
+      running.process.kill(name);
+      await sleep(200);
+    }
+    expect(await running.ended).toMatchObject({ code: 7 });
+    receiver.close();
+    expect((await runCli(['cat', '--store=keep', 'file'], { cwd })).stdout).toBe('kept\n');
   });
 });
 
