@@ -83,10 +83,11 @@ export class BlobQueue {
 
   async #prepare(jobs: readonly BlobJob[]): Promise<Prepared> {
     const placed = this.#source ? await placeJobs(this.#work.store, this.#source, jobs) : jobs.map(alone);
-    const inputs = await this.#inputs(placed);
-    if (!this.#incompressible) return { placed, inputs };
-    const joined = joinScattered(placed.map(({ job }) => job)).map(alone);
-    return joined.length < placed.length ? { placed: joined, inputs: await this.#inputs(joined) } : { placed, inputs };
+    await this.#probe(placed);
+    // Before they are hashed: the digest of a joined blob is none of its parts'.
+    const joined = this.#incompressible ? joinScattered(placed.map(({ job }) => job)).map(alone) : placed;
+    const final = joined.length < placed.length ? joined : placed;
+    return { placed: final, inputs: await this.#inputs(final) };
   }
 
   async #store({ placed, inputs }: Prepared): Promise<void> {
@@ -122,17 +123,28 @@ export class BlobQueue {
     });
   }
 
-  async #contexts(placed: readonly PlacedJob[]): Promise<(BlobContext | undefined)[]> {
+  /** Looks now and then whether contexts, or coding at all, make such bytes smaller. */
+  async #probe(placed: readonly PlacedJob[]): Promise<void> {
     const source = this.#source;
-    const first = placed.findIndex(({ kept }) => kept.length > 0);
-    if (!source || first < 0) return [];
+    const first = placed.find(({ kept }) => kept.length > 0);
+    if (!source || !first) return;
     if (this.#seenBytes >= this.#nextProbe) {
-      const [context] = await readContexts(source, [placed[first] as PlacedJob]);
+      const { engine, store, tx } = this.#work;
+      const bytes = joinBytes(first.job.pieces);
+      // What is stored already says nothing of what will be.
+      const [stored] = await tx.hasBlobs([await engine.digestAsync(store.hashAlgo, bytes)]);
+      if (stored) return;
+      const [context] = await readContexts(source, [first]);
       this.#nextProbe = this.#seenBytes + PROBE_EVERY_BYTES;
-      if (context) this.#contextsPay = await this.#helps(joinBytes((placed[first] as PlacedJob).job.pieces), context);
+      if (context) this.#contextsPay = await this.#helps(bytes, context);
     }
     for (const { job } of placed) this.#seenBytes += bytesOf(job);
-    return this.#contextsPay ? readContexts(source, placed) : [];
+  }
+
+  async #contexts(placed: readonly PlacedJob[]): Promise<(BlobContext | undefined)[]> {
+    const source = this.#source;
+    if (!source || !this.#contextsPay || placed.every(({ kept }) => kept.length === 0)) return [];
+    return readContexts(source, placed);
   }
 
   /** Codes the first bytes with and without the context. */
