@@ -25,6 +25,11 @@ export function checkBytes(value: unknown, name: string): void {
   if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${typeof value}`);
 }
 
+/** Fails unless the value is `true` or `false`. */
+export function checkBoolean(value: unknown, name: string): void {
+  if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, not ${typeof value}`);
+}
+
 /** Fails unless the value is text that can name a file. */
 export function checkFilePath(value: unknown, name: string): void {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${typeof value}`);

@@ -1,6 +1,6 @@
 /** The argument checks of the engines with file formats of their own, as `guarded-engine.ts` has them for the rest. */
 import { constants } from 'node:buffer';
-import { checkBytes, checkEffort, checkInteger } from './check-arguments.js';
+import { checkBoolean, checkBytes, checkEffort, checkInteger } from './check-arguments.js';
 import type { Engine, SourceIndex, StreamDigest, TensorRegion } from './engine.js';
 
 const FILE_BYTES_MAX = 2 ** 44;
@@ -55,7 +55,7 @@ export function guardDeltaFiles(inner: Engine): DeltaFiles {
     },
     async vcdiffDiff(source, target, checksum) {
       checkPair(source, target, 'target');
-      if (typeof checksum !== 'boolean') throw new TypeError(`checksum must be a boolean, not ${typeof checksum}`);
+      checkBoolean(checksum, 'checksum');
       return inner.vcdiffDiff(source, target, checksum);
     },
     async vcdiffPatch(source, delta, targetBytesMax) {

@@ -1,6 +1,6 @@
 /** The argument checks of what the state encoder uses, as `guarded-engine.ts` has them for the rest. */
 import { constants } from 'node:buffer';
-import { checkBytes, checkInteger, checkLevel, checkPieces } from './check-arguments.js';
+import { checkBoolean, checkBytes, checkInteger, checkLevel, checkPieces } from './check-arguments.js';
 import type { Engine, StateVerbs } from './engine.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
@@ -26,6 +26,7 @@ export function guardStates(inner: Engine): StateVerbs {
     },
     async groupDigest(data, copy) {
       checkBytes(data, 'data');
+      if (copy !== undefined) checkBoolean(copy, 'copy');
       return inner.groupDigest(data, copy);
     },
     async copyBytes(data) {

@@ -30,7 +30,10 @@ export interface StateVerbs {
     targetBytes: number,
     groups?: Uint8Array,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
-  /** BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap; with `copy` one is made on the way. */
+  /**
+   * BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap; with `copy` (default false) one is
+   * made on the way. Throws TypeError for a `copy` that is no boolean.
+   */
   groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
   /** A copy that nobody else holds, made off this thread where the engine can. */
   copyBytes(data: Uint8Array): Promise<Buffer>;

@@ -36,7 +36,11 @@ export async function withTwins(report: VerifyReport, facts: OpenFacts): Promise
   return { ...report, damage: [...(await twinDamage(facts)), ...report.damage] };
 }
 
-/** Writes those anew that cannot be read. Throws DK_IO, DK_DISK_FULL. */
+/**
+ * Writes those anew that cannot be read, or are damaged. A marker file that cannot be written is told to the log alone: the
+ * store can be used without, and the next opening tries again. Throws as `findMarker` when no marker file can be used any
+ * more, and DK_IO or DK_DISK_FULL for a key file.
+ */
 export async function mendTwins(facts: OpenFacts): Promise<void> {
   const { paths, marker } = facts;
   try {

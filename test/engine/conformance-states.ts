@@ -138,7 +138,10 @@ export function describeStates(engine: Engine): void {
       ]);
       data.fill(0xff);
       if (length > 1) expect([copy.equals(data), plain.equals(data)]).toEqual([false, false]);
-      expect((await engine.groupDigest(data)).copy).toBeUndefined();
+      for (const none of [undefined, false]) expect((await engine.groupDigest(data, none)).copy).toBeUndefined();
+    }
+    for (const wrong of [1, 0, 'yes', null, {}]) {
+      await expect(engine.groupDigest(Buffer.alloc(9), wrong as never)).rejects.toThrow(TypeError);
     }
     engine.holdSpareMemory(1 << 20);
     engine.releaseSpareMemory();
