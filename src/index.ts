@@ -187,6 +187,7 @@ export type {
   BlobOffer,
   BlobSink,
   BlobSource,
+  DigestKind,
   LinkOptions,
   Peer,
   PeerAddress,

@@ -70,9 +70,9 @@ async function alternate(lacks, contenders) {
   );
 }
 
-/** @param {{ size: number, count?: number, tls?: boolean, streams?: number, known?: boolean }} job */
-async function ours({ size, count = 1, tls = false, streams, known = false }) {
-  const job = { size, count, tls, known, ...(streams === undefined ? {} : { streams }) };
+/** @param {{ size: number, count?: number, tls?: boolean, streams?: number, known?: boolean, digest?: string }} job */
+async function ours({ size, count = 1, tls = false, known = false, ...more }) {
+  const job = { size, count, tls, known, ...more };
   const ends = await transfer({ role: 'receiveBlobs', ...job }, { role: 'sendBlobs', ...job }, { both: true });
   const { sent, received } = ends;
   const bytes = size * count;
@@ -102,7 +102,8 @@ const loopbackBytes = quick ? 64 << 20 : 4 * 2 ** 30;
 await part('loopback', (lacks) =>
   alternate(lacks, {
     'diffkeeper, auto': () => ours({ size: loopbackBytes }),
-    'diffkeeper, digest known': () => ours({ size: loopbackBytes, known: true }),
+    'diffkeeper, BLAKE3': () => ours({ size: loopbackBytes, digest: 'blake3' }),
+    'diffkeeper, BLAKE3 known': () => ours({ size: loopbackBytes, known: true }),
     'diffkeeper, 1 stream': () => ours({ size: loopbackBytes, streams: 1 }),
     'diffkeeper, 16 streams': () => ours({ size: loopbackBytes, streams: 16 }),
     'iperf3 -P 1': () => iperf(1, { bytes: loopbackBytes }),
@@ -155,13 +156,15 @@ await part('files', async (lacks) => {
   randomFile(file, bytes);
   const digest = digestOf(file);
   const program = buildPlainLoop(work);
+  const sendFile = async (/** @type {object} */ more) => {
+    const directory = folder('ours');
+    const { sent } = await transfer({ role: 'receiveFiles', directory }, { role: 'sendFile', file, ...more });
+    expectEqual(join(directory, 'file'), digest);
+    return { seconds: sent.seconds };
+  };
   const rows = await alternate(lacks, {
-    'diffkeeper send': async () => {
-      const directory = folder('ours');
-      const { sent } = await transfer({ role: 'receiveFiles', directory }, { role: 'sendFile', file });
-      expectEqual(join(directory, 'file'), digest);
-      return { seconds: sent.seconds };
-    },
+    'diffkeeper send': () => sendFile({}),
+    'diffkeeper send, BLAKE3': () => sendFile({ digest: 'blake3' }),
     'rsync -W': async () => {
       const directory = folder('rsync');
       const seconds = await withRsync(directory, async (url) => timedCommand('rsync', ['-W', '--fsync', file, url]));

@@ -78,7 +78,8 @@ async function receiveBlobs(job) {
 function dial(job, more = {}) {
   const streams = job.streams === undefined ? {} : { streams: { minimum: job.streams, maximum: job.streams } };
   const url = `${job.tls ? 'tls' : 'tcp'}://${job.host ?? '127.0.0.1'}:${job.port}`;
-  return createSender(url, { link: { trust: trustOf(job.tls), ...streams, ...more } });
+  const digest = job.digest === undefined ? {} : { digest: job.digest };
+  return createSender(url, { link: { trust: trustOf(job.tls), ...streams, ...more }, ...digest });
 }
 
 /** BLAKE3 of a pattern repeated up to a length. @param {Buffer} bytes @param {number} size */

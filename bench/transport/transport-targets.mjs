@@ -24,14 +24,13 @@ const BELOW = 0.05;
 
 const REASONS = {
   loopback:
-    'iperf3 neither reads nor checks a byte; ours hashes each one twice at either end (XXH3 of the frame, BLAKE3 of the blob: 0.16 s/GB and ' +
-    'end) and copies it out of the kernel, all on two threads of one core that both ends share. What would close it: blobs whose digest is ' +
-    'known on both sides, and a third and fourth processor for the hashing.',
+    'iperf3 neither reads nor checks a byte; ours reads each one at either end to hash it (XXH3, once for frame and whole), runs the loop ' +
+    'of Node beside it, all on two threads of one core that both ends share. What would close it: more processors.',
   tls: 'TLS of Node alone takes 0.7 s/GB at either end, in pieces of 16 KB. What would close it: TLS in the addon.',
-  file: 'every byte is hashed twice at either end, which rsync does once, on two processors for both. What would close it: more processors.',
+  file: 'every byte is hashed at either end and is on the disk in the end, on two processors for both. What would close it: more processors.',
   loop:
-    'the loop checks nothing and can go on after nothing; ours hashes every byte twice at either end. What would close it: more processors than the ' +
-    'two that both ends share.',
+    'the loop checks nothing and can go on after nothing; ours hashes every byte at either end, and two programs of Node have to start. ' +
+    'What would close it: more processors than the two that both ends share.',
   lines:
     'the start counts: until the streams are up to speed more than half a second has passed at 80 ms, of ten; iperf3 with 16 plain streams, its ' +
     'row below, comes to the same share of such a line. What would close it: streams that begin at the rate that an earlier session found.',

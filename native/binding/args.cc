@@ -90,6 +90,13 @@ uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, 
   return value.IsUndefined() ? fallback : TakeInteger(value, name, low, high);
 }
 
+uint64_t TakeSeed(Napi::Value value) {
+  bool lossless = false;
+  const uint64_t seed = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless) ThrowRange(value.Env(), "seed must be a bigint from 0 to 2^64 - 1");
+  return seed;
+}
+
 std::string TakeString(Napi::Value value, const char* name) {
   if (!value.IsString()) ThrowType(value.Env(), std::string(name) + " must be a string");
   std::string text = value.As<Napi::String>().Utf8Value();

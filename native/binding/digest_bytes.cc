@@ -110,12 +110,7 @@ Napi::Value MerkleRoot(const Napi::CallbackInfo& info) {
 
 Napi::Value Xxh3(const Napi::CallbackInfo& info) {
   const Bytes bytes = TakeBytes(info[0], "data");
-  uint64_t seed = 0;
-  if (!info[1].IsUndefined()) {
-    bool lossless = false;
-    if (info[1].IsBigInt()) seed = info[1].As<Napi::BigInt>().Uint64Value(&lossless);
-    if (!lossless) ThrowRange(info.Env(), "seed must be a bigint from 0 to 2^64 - 1");
-  }
+  const uint64_t seed = info[1].IsUndefined() ? 0 : TakeSeed(info[1]);
   return Napi::BigInt::New(info.Env(), xxhash::Hash64(bytes.data, bytes.length, seed));
 }
 

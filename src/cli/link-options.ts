@@ -1,6 +1,6 @@
 /** Who is trusted on the way to another machine, and how what is sent gets there, as the options say. */
 import { readFile } from 'node:fs/promises';
-import { DiffKeeperError, type LinkOptions, type LinkStreams, type Trust } from '../index.js';
+import { DiffKeeperError, type DigestKind, type LinkOptions, type LinkStreams, type Trust } from '../index.js';
 import { argumentError } from './failure.js';
 import { SHAPES } from './option-shapes.js';
 import type { Settings } from './settings.js';
@@ -77,6 +77,13 @@ export function parseStreams(text: string): LinkStreams | undefined {
     throw argumentError('--streams', `got "${text}"; allowed: ${SHAPES.streams.words}`);
   }
   return { minimum, maximum, ...(first !== undefined && { initial }), ...(factor !== undefined && { scaling }) };
+}
+
+/** `--digest` of one command. Throws DK_ARGUMENT. */
+export function digestChoice(value: unknown): { readonly digest?: DigestKind } {
+  if (value === undefined) return {};
+  if (value === 'xxh3' || value === 'blake3') return { digest: value };
+  throw argumentError('--digest', `got "${String(value)}"; allowed: xxh3, blake3`);
 }
 
 /** How other machines are reached, or reach this one. Throws DK_CONFIG, DK_ARGUMENT. */

@@ -42,6 +42,12 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
     help: 'send a file to a receiver on another machine; what arrived once is not sent again',
     arguments: '<file> <address>',
     options: [...GENERAL, ...LINK],
+    local: [
+      {
+        flags: '--digest <kind>',
+        help: 'what the receiver checks the bytes by: xxh3 finds damage, blake3 takes longer (default: xxh3)',
+      },
+    ],
     examples: [
       'diffkeeper send disk.img --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem tls://backup.example:9912/disks/disk.img',
       'diffkeeper send disk.img --psk-file=key tls://backup.example',
@@ -57,6 +63,7 @@ export const REPLICA_COMMANDS: readonly CommandFacts[] = [
       { flags: '--out <dir>', help: 'where they go; none leaves it (needed)' },
       ...LISTEN_OPTIONS,
       { flags: '--once', help: 'end after the first file' },
+      { flags: '--digest <kind>', help: 'blake3: what senders must check by (default: what they choose)' },
     ],
     examples: [
       'diffkeeper receive --out=./received --listen=0.0.0.0:9912 --tls-cert=me.pem --tls-key=me.key --tls-ca=ca.pem',

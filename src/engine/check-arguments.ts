@@ -19,6 +19,7 @@ import {
 const CUT_BYTES_MIN = 64;
 const CUT_BYTES_MAX = 2 ** 30;
 const LEVEL_MAX = 19;
+const U64_MAX = 2n ** 64n - 1n;
 
 /** Fails unless the value is a Uint8Array (a Buffer is one). */
 export function checkBytes(value: unknown, name: string): void {
@@ -50,6 +51,12 @@ export function checkInteger(value: unknown, name: string, least: number, most: 
   if (!Number.isInteger(value) || value < least || value > most) {
     throw new RangeError(`${name} must be an integer from ${least} to ${most}, not ${value}`);
   }
+}
+
+/** Fails unless the value is a seed of XXH3: a bigint of 64 bits. */
+export function checkSeed(seed: unknown): void {
+  if (typeof seed !== 'bigint') throw new TypeError(`seed must be a bigint, not ${typeof seed}`);
+  if (seed < 0n || seed > U64_MAX) throw new RangeError('seed must be from 0 to 2^64 - 1');
 }
 
 /** Fails unless the value is a zstd level. */

@@ -15,6 +15,7 @@ import {
   checkPieces,
   checkPlaceBatch,
   checkRows,
+  checkSeed,
   checkSliceBatch,
 } from './check-arguments.js';
 import type { Engine, StatIndex } from './engine.js';
@@ -26,7 +27,6 @@ import { guardRuns } from './run-verbs.js';
 import { guardTransfers } from './transfer-verbs.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
-const U64_MAX = 2n ** 64n - 1n;
 const SEED_BYTES = 16;
 const FILE_BYTES_MAX = 2 ** 44;
 
@@ -98,8 +98,7 @@ function guardHashing(inner: Engine): Hashing {
     },
     xxh3(data, seed = 0n) {
       checkBytes(data, 'data');
-      if (typeof seed !== 'bigint') throw new TypeError(`seed must be a bigint, not ${typeof seed}`);
-      if (seed < 0n || seed > U64_MAX) throw new RangeError('seed must be from 0 to 2^64 - 1');
+      checkSeed(seed);
       return inner.xxh3(data, seed);
     },
   };

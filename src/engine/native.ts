@@ -171,6 +171,8 @@ function wrapTransfers(raw: RawAddon): TransferVerbs {
     groupValues: (data, firstGroup) => crossing(() => raw.groupValues(data, firstGroup)),
     groupValuesSync: (data, firstGroup) => raw.groupValuesSync(data, firstGroup),
     rootOfGroups: (groups, tail) => raw.rootOfGroups(groups, tail),
+    xxh3Groups: (data, seed) => raw.xxh3Groups(data, seed),
+    xxh3Wide: (data, seed) => raw.xxh3Wide(data, seed),
     socketFigures: (fd) => raw.socketFigures(fd),
     tuneSocket: (fd, tuning) =>
       raw.tuneSocket(

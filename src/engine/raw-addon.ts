@@ -167,6 +167,8 @@ export interface RawAddon {
   groupValues(data: Uint8Array, firstGroup: number): Promise<Buffer>;
   groupValuesSync(data: Uint8Array, firstGroup: number): Buffer;
   rootOfGroups(groups: Uint8Array, tail: Uint8Array): Buffer;
+  xxh3Groups(data: Uint8Array, seed: bigint): Buffer;
+  xxh3Wide(data: Uint8Array, seed: bigint): Buffer;
   socketFigures(fd: number): Float64Array | undefined;
   /** An empty name and 0 leave the setting as it is. */
   tuneSocket(
@@ -231,6 +233,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'groupValues',
   'groupValuesSync',
   'rootOfGroups',
+  'xxh3Groups',
+  'xxh3Wide',
   'socketFigures',
   'tuneSocket',
 ];

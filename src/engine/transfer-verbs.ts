@@ -1,7 +1,8 @@
 /** What the transport uses of an engine: hashing in any order, and what the kernel knows about a connection. */
-import { checkBytes, checkInteger } from './check-arguments.js';
+import { checkBytes, checkInteger, checkSeed } from './check-arguments.js';
 import { GROUP_BYTES, groupValue, rootFromGroups } from './twin-blake3.js';
 import { yieldTurn } from './twin-hash.js';
+import { xxh3Wide } from './twin-xxh3-wide.js';
 
 /** Columns of the figures of a socket. */
 export const SOCKET_FIGURES = {
@@ -52,6 +53,14 @@ export interface TransferVerbs {
    * none when there are no groups either.
    */
   rootOfGroups(groups: Uint8Array, tail: Uint8Array): Buffer;
+  /**
+   * XXH3-128 of every group of 64 KiB of `data` and of what is left behind the last whole one: 16 bytes each in canonical
+   * order, none for no data. On the calling thread. `seed`: 0 to 2^64 - 1. It finds damage; it proves nothing to somebody who
+   * is out to deceive.
+   */
+  xxh3Groups(data: Uint8Array, seed: bigint): Buffer;
+  /** XXH3-128 of all of `data`: 16 bytes in canonical order. */
+  xxh3Wide(data: Uint8Array, seed: bigint): Buffer;
   /** Figures in the columns of `SOCKET_FIGURES`; undefined where the system or the engine has none. */
   socketFigures(fd: number): Float64Array | undefined;
   /** Sets what the system knows of it; false when it refused something, which is no failure. */
@@ -81,6 +90,14 @@ export const twinTransfers: TransferVerbs = {
     return values;
   },
   rootOfGroups: (groups, tail) => rootFromGroups(groups, groups.length / 32, tail),
+  xxh3Groups(data, seed) {
+    const values = Buffer.alloc(Math.ceil(data.length / GROUP_BYTES) * 16);
+    for (let at = 0, index = 0; at < data.length; at += GROUP_BYTES, index += 1) {
+      values.set(xxh3Wide(data.subarray(at, at + GROUP_BYTES), seed), index * 16);
+    }
+    return values;
+  },
+  xxh3Wide,
   socketFigures: () => undefined,
   tuneSocket: () => false,
 };
@@ -113,6 +130,16 @@ export function guardTransfers(inner: TransferVerbs): TransferVerbs {
       checkBytes(tail, 'tail');
       checkTail(groups, tail);
       return inner.rootOfGroups(groups, tail);
+    },
+    xxh3Groups(data, seed) {
+      checkBytes(data, 'data');
+      checkSeed(seed);
+      return inner.xxh3Groups(data, seed);
+    },
+    xxh3Wide(data, seed) {
+      checkBytes(data, 'data');
+      checkSeed(seed);
+      return inner.xxh3Wide(data, seed);
     },
     socketFigures(fd) {
       checkInteger(fd, 'fd', 0, SETTING_MAX);

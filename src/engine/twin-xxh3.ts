@@ -1,8 +1,8 @@
 /**
  * XXH3-64, written from the xxHash specification. Short inputs and the ends use
- * BigInt; the long loop, where the time goes, works on 32-bit halves.
+ * BigInt; the long loop, where the time goes, works on 32-bit halves. What XXH3-128 shares with it is exported for that.
  */
-const SECRET = Buffer.from(
+export const SECRET = Buffer.from(
   'b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671f' +
     'cb79e64eccc0e578825ad07dccff7221b8084674f743248ee03590e6813a264c' +
     '3c2852bb91c300cb88d0658b1b532ea371644897a20df94e3819ef46a9deacd8a8' +
@@ -12,24 +12,24 @@ const SECRET = Buffer.from(
   'hex',
 );
 const P32_1 = 0x9e3779b1n;
-const P32_2 = 0x85ebca77n;
+export const P32_2 = 0x85ebca77n;
 const P32_3 = 0xc2b2ae3dn;
-const P64_1 = 0x9e3779b185ebca87n;
-const P64_2 = 0xc2b2ae3d27d4eb4fn;
+export const P64_1 = 0x9e3779b185ebca87n;
+export const P64_2 = 0xc2b2ae3d27d4eb4fn;
 const P64_3 = 0x165667b19e3779f9n;
-const P64_4 = 0x85ebca77c2b2ae63n;
+export const P64_4 = 0x85ebca77c2b2ae63n;
 const P64_5 = 0x27d4eb2f165667c5n;
 const MX1 = 0x165667919e3779f9n;
-const MX2 = 0x9fb21c651e98df25n;
+export const MX2 = 0x9fb21c651e98df25n;
 
 const STRIPE_BYTES = 64;
 const BLOCK_STRIPES = 16;
 const LAST_SECRET = 192 - 64;
 
-const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
+export const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
 const rotate = (value: bigint, bits: bigint): bigint => u64(value << bits) | (value >> (64n - bits));
 
-function swap64(value: bigint): bigint {
+export function swap64(value: bigint): bigint {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(value);
   return bytes.readBigUInt64BE();
@@ -41,18 +41,18 @@ function fold(a: bigint, b: bigint): bigint {
   return u64(product) ^ (product >> 64n);
 }
 
-function avalanche(value: bigint): bigint {
+export function avalanche(value: bigint): bigint {
   const mixed = u64((value ^ (value >> 37n)) * MX1);
   return mixed ^ (mixed >> 32n);
 }
 
-function avalanche64(value: bigint): bigint {
+export function avalanche64(value: bigint): bigint {
   let h = u64((value ^ (value >> 33n)) * P64_2);
   h = u64((h ^ (h >> 29n)) * P64_3);
   return h ^ (h >> 32n);
 }
 
-function mix16(data: Buffer, at: number, secretAt: number, seed: bigint): bigint {
+export function mix16(data: Buffer, at: number, secretAt: number, seed: bigint): bigint {
   return fold(
     data.readBigUInt64LE(at) ^ u64(SECRET.readBigUInt64LE(secretAt) + seed),
     data.readBigUInt64LE(at + 8) ^ u64(SECRET.readBigUInt64LE(secretAt + 8) - seed),
@@ -155,7 +155,8 @@ function scramble(lanes: Uint32Array, secret: DataView): void {
   }
 }
 
-function long(data: Buffer, seed: bigint): bigint {
+/** Lanes over more than 240 bytes, and the secret that they were made with. */
+export function longLanes(data: Buffer, seed: bigint): { readonly lanes: Uint32Array; readonly secret: Buffer } {
   const secretBytes = seed === 0n ? SECRET : seededSecret(seed);
   const secret = new DataView(secretBytes.buffer, secretBytes.byteOffset, 192);
   const view = new DataView(data.buffer, data.byteOffset, data.length);
@@ -172,12 +173,17 @@ function long(data: Buffer, seed: bigint): bigint {
     }
   }
   accumulate(lanes, view, data.length - STRIPE_BYTES, secret, LAST_SECRET - 7);
+  return { lanes, secret: secretBytes };
+}
+
+/** One 64-bit result of the lanes. */
+export function mergeLanes(lanes: Uint32Array, secret: Buffer, secretAt: number, start: bigint): bigint {
   const lane = (i: number): bigint => BigInt(lanes[2 * i] as number) | (BigInt(lanes[2 * i + 1] as number) << 32n);
-  let sum = BigInt(data.length) * P64_1;
+  let sum = start;
   for (let i = 0; i < 4; i += 1) {
     sum += fold(
-      lane(2 * i) ^ secretBytes.readBigUInt64LE(11 + 16 * i),
-      lane(2 * i + 1) ^ secretBytes.readBigUInt64LE(19 + 16 * i),
+      lane(2 * i) ^ secret.readBigUInt64LE(secretAt + 16 * i),
+      lane(2 * i + 1) ^ secret.readBigUInt64LE(secretAt + 8 + 16 * i),
     );
   }
   return avalanche(u64(sum));
@@ -188,5 +194,6 @@ export function xxh3(data: Uint8Array, seed = 0n): bigint {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   if (bytes.length <= 16) return upTo16(bytes, seed);
   if (bytes.length <= 240) return upTo240(bytes, seed);
-  return long(bytes, seed);
+  const { lanes, secret } = longLanes(bytes, seed);
+  return mergeLanes(lanes, secret, 11, BigInt(bytes.length) * P64_1);
 }

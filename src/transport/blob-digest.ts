@@ -1,17 +1,27 @@
 /**
- * BLAKE3 of bytes that come in any order: the value of every group of 64 KiB is kept (32 bytes each, in pieces that are
- * made when they are needed, since the size is only somebody's word), and the root is made of them at the end.
+ * BLAKE3 of bytes that come in any order: the value of every group of 64 KiB is kept (32 bytes each), and the root is made
+ * of them at the end.
  */
 import { availableParallelism } from 'node:os';
 import type { Engine } from '../engine/engine.js';
+import { GroupList } from './group-list.js';
 
 /** What can be hashed by itself. Every piece that is sent begins at a multiple of it. */
 export const GROUP_BYTES = 65536;
 const VALUE_BYTES = 32;
 /** With fewer cores, the sockets and the kernel need them all. */
 const SPARE_CORES = 4;
-/** Values in one piece of memory: those of 128 MiB. */
-const SEGMENT_GROUPS = 2048;
+
+/** The digest of a blob whose pieces come in any order. */
+export interface PieceDigest {
+  /**
+   * Takes bytes from a group's beginning to a group's end or the end of all, each once. They must not change until it resolves.
+   * `values`: what their frame was checked by, when that was made of the groups.
+   */
+  add(offset: number, bytes: Buffer, values?: Buffer): Promise<void> | void;
+  /** After all bytes were added. */
+  finish(): Buffer;
+}
 
 /**
  * Whether another thread had better hash. Handing a piece over costs as much again as hashing it where it is in the cache; 1 MiB
@@ -34,12 +44,12 @@ export function wholeDigest(engine: Engine, bytes: Buffer): Buffer | Promise<Buf
   return bytes.length <= most ? engine.digest('blake3', bytes) : engine.digestAsync('blake3', bytes);
 }
 
-export class BlobDigest {
+export class BlobDigest implements PieceDigest {
   readonly #engine: Engine;
   readonly #elsewhere: boolean;
   /** Groups before the last, which goes into the root as bytes. */
   readonly #groups: number;
-  readonly #segments = new Map<number, Buffer>();
+  readonly #list: GroupList;
   readonly #tailBytes: number;
   #tail: Buffer | undefined;
 
@@ -47,11 +57,11 @@ export class BlobDigest {
     this.#engine = engine;
     this.#elsewhere = elsewhere;
     this.#groups = size === 0 ? 0 : Math.ceil(size / GROUP_BYTES) - 1;
+    this.#list = new GroupList(this.#groups, VALUE_BYTES);
     this.#tailBytes = size - this.#groups * GROUP_BYTES;
     if (size === 0) this.#tail = Buffer.alloc(0);
   }
 
-  /** Takes bytes from a group's beginning to a group's end or the end of all. They must not change until it resolves. */
   async add(offset: number, bytes: Buffer): Promise<void> {
     const first = offset / GROUP_BYTES;
     const count = Math.min(this.#groups - first, Math.floor(bytes.length / GROUP_BYTES));
@@ -61,29 +71,15 @@ export class BlobDigest {
     const values = this.#elsewhere
       ? await this.#engine.groupValues(groups, first)
       : this.#engine.groupValuesSync(groups, first);
-    for (let index = 0; index < count; index += 1) this.#keep(first + index, values, index);
+    this.#list.keep(first, count, values);
   }
 
-  #keep(group: number, values: Buffer, index: number): void {
-    const number = Math.floor(group / SEGMENT_GROUPS);
-    let segment = this.#segments.get(number);
-    if (segment === undefined) {
-      const left = this.#groups - number * SEGMENT_GROUPS;
-      segment = Buffer.alloc(Math.min(left, SEGMENT_GROUPS) * VALUE_BYTES);
-      this.#segments.set(number, segment);
-    }
-    values.copy(segment, (group % SEGMENT_GROUPS) * VALUE_BYTES, index * VALUE_BYTES, (index + 1) * VALUE_BYTES);
-  }
-
-  /** After all bytes were added. */
   finish(): Buffer {
-    const segments: Buffer[] = [];
-    for (let number = 0; number * SEGMENT_GROUPS < this.#groups; number += 1) {
-      const segment = this.#segments.get(number);
-      if (segment !== undefined) segments.push(segment);
-    }
     const tail = this.#tail;
-    if (tail === undefined || tail.length !== this.#tailBytes) throw new Error('digest of bytes that are not all here');
-    return this.#engine.rootOfGroups(segments.length === 1 ? (segments[0] as Buffer) : Buffer.concat(segments), tail);
+    if (!this.#list.whole || tail === undefined || tail.length !== this.#tailBytes) {
+      throw new Error('digest of bytes that are not all here');
+    }
+    const parts = this.#list.parts();
+    return this.#engine.rootOfGroups(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts), tail);
   }
 }

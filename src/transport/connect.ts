@@ -1,10 +1,12 @@
 /** Opens a session to a listener, and its data streams. */
 import { setMaxListeners } from 'node:events';
 import { DiffKeeperError } from '../core/core.js';
+import { BlobDigests } from './blob-digests.js';
 import { FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import {
   decodeWelcome,
+  digestSeed,
   encodeHello,
   encodeJoin,
   JOINS_MAX,
@@ -191,6 +193,7 @@ async function open(
         peer: { name: socket.name, address: socket.address, rights: 'admin' },
         granted: welcome.rights,
         version: welcome.version,
+        digests: new BlobDigests(settings.engine, digestSeed(welcome)),
         sendWindowBytes: welcome.windowBytes,
         streamsMax,
         openStreams: (count) => keeper?.want(Math.min(count, streamsMax)),

@@ -7,13 +7,15 @@
  * buffer of its own with room for the header of the next frame, so that a run of large frames costs one read each.
  */
 import { DiffKeeperError } from '../core/core.js';
-import { decodeHeader, FRAME_HEADER_BYTES, type FrameHeader, type Xxh3 } from './frame.js';
+import { decodeHeader, FLAG_GROUPS, FRAME, FRAME_HEADER_BYTES, type FrameHeader, type Xxh3 } from './frame.js';
 import type { FramePool } from './frame-pool.js';
 
 const STAGE_BYTES = 16 << 10;
 
 export interface Frame extends FrameHeader {
   readonly payload: Buffer;
+  /** Values of its groups, when the payload was checked by them. */
+  readonly values?: Buffer;
   /** Gives the payload's memory back; it must not be looked at afterwards. To be called once. */
   release(): void;
 }
@@ -31,6 +33,8 @@ export class FrameReader {
   #body: Buffer | undefined;
   #filled = 0;
   #ended = false;
+  /** Makes the values of the groups of a payload; undefined where no frame may be checked by them. */
+  groupValues: ((payload: Buffer) => Buffer) | undefined;
 
   /**
    * @param limit longest payload of a type that is acceptable now, at most what the format allows
@@ -100,11 +104,19 @@ export class FrameReader {
   }
 
   #hand(header: FrameHeader, payload: Buffer, release: () => void): void {
-    if (this.#xxh3(payload) !== header.hash) {
+    const values = this.#valuesOf(header, payload, release);
+    if (this.#xxh3(values ?? payload) !== header.hash) {
       release();
       throw new DiffKeeperError('DK_PROTOCOL', 'frame: the payload is damaged');
     }
-    this.#deliver({ ...header, payload, release });
+    this.#deliver(values === undefined ? { ...header, payload, release } : { ...header, payload, values, release });
+  }
+
+  #valuesOf({ type, flags }: FrameHeader, payload: Buffer, release: () => void): Buffer | undefined {
+    if (type !== FRAME.data || (flags & FLAG_GROUPS) === 0) return undefined;
+    if (this.groupValues !== undefined) return this.groupValues(payload);
+    release();
+    throw new DiffKeeperError('DK_PROTOCOL', 'frame: a check of groups was not agreed upon');
   }
 
   #parseStage(): void {

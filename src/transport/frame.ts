@@ -42,6 +42,8 @@ export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 /** Flag of `done`: the receiver had the blob already. */
 export const FLAG_HERE = 1;
+/** Flag of `data`: the check in the header is that of the list of values of its groups (since version 3). */
+export const FLAG_GROUPS = 1;
 
 export interface FrameHeader {
   readonly type: FrameType;
@@ -49,7 +51,7 @@ export interface FrameHeader {
   readonly id: number;
   readonly offset: number;
   readonly length: number;
-  /** XXH3-64 of the payload. */
+  /** XXH3-64 of the payload, or of the values of its groups. */
   readonly hash: bigint;
 }
 
@@ -58,6 +60,8 @@ export interface FrameFields {
   readonly id?: number;
   readonly offset?: number;
   readonly flags?: number;
+  /** XXH3-64 of what the payload is checked by, when it is there already. */
+  readonly hash?: bigint;
 }
 
 /** XXH3-64, given by the engine. */
@@ -73,6 +77,11 @@ const BARE: ReadonlySet<number> = new Set([
   FRAME.pong,
   FRAME.close,
   FRAME.closed,
+]);
+/** Flags that a type may have. */
+const FLAGS: ReadonlyMap<number, number> = new Map([
+  [FRAME.done, FLAG_HERE],
+  [FRAME.data, FLAG_GROUPS],
 ]);
 const DATA_LIKE: ReadonlySet<number> = new Set([FRAME.blob, FRAME.data]);
 /** Questions and answers have a verb or a code in front of their body. */
@@ -103,7 +112,7 @@ export function encodeHeader(
       actual: payload.length,
     });
   }
-  const { id = 0, offset = 0, flags = 0 } = fields;
+  const { id = 0, offset = 0, flags = 0, hash = xxh3(payload) } = fields;
   header.writeUInt32LE(MAGIC, 0);
   header[4] = type;
   header[5] = flags;
@@ -112,7 +121,7 @@ export function encodeHeader(
   writeNumber(header, offset, 16);
   header.writeUInt32LE(payload.length, 24);
   header.writeUInt32LE(0, 28);
-  header.writeBigUInt64LE(xxh3(payload), 32);
+  header.writeBigUInt64LE(hash, 32);
   header.writeBigUInt64LE(xxh3(header.subarray(0, 40)), 40);
   return header;
 }
@@ -135,7 +144,7 @@ export function decodeHeader(xxh3: Xxh3, header: Buffer): FrameHeader {
   const type = header[4] as number;
   const flags = header[5] as number;
   if (!KNOWN.has(type)) broken(`unknown type ${type}`);
-  if (flags !== 0 && !(type === FRAME.done && flags === FLAG_HERE)) broken(`unknown flags ${flags}`);
+  if ((flags & ~(FLAGS.get(type) ?? 0)) !== 0) broken(`unknown flags ${flags}`);
   if (header.readUInt16LE(6) !== 0 || header.readUInt32LE(28) !== 0) broken('reserved bits are set');
   const length = header.readUInt32LE(24);
   if (length > payloadLimit(type)) broken(`a payload of ${length} bytes is too long for type ${type}`);

@@ -3,9 +3,15 @@ import { createHmac, DiffKeeperError, LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
 import type { Rights } from './types.js';
 
-/** Versions of the protocol that this release speaks. In 2, errors may say what a state decoder lacks. */
+/**
+ * Versions of the protocol that this release speaks. In 2, errors may say what a state decoder lacks; in 3, blobs may be checked
+ * by quick digests.
+ */
 export const VERSION_MIN = 1;
-export const VERSION_MAX = 2;
+export const VERSION_MAX = 3;
+/** The first with quick digests. */
+export const VERSION_QUICK = 3;
+const QUICK_DIGESTS = 1;
 export const SESSION_ID_BYTES = 16;
 export const SECRET_BYTES = 32;
 export const TOKEN_BYTES = 16;
@@ -33,6 +39,8 @@ export interface Welcome {
   readonly streamsMax: number;
   /** What the client may do at the server. */
   readonly rights: Rights;
+  /** Whether blobs may be checked by quick digests; only from version 3 on. */
+  readonly quickDigests?: boolean;
 }
 
 /** First frame of a data stream. */
@@ -73,14 +81,15 @@ function windowOf(reader: ByteReader): number {
 }
 
 export function encodeWelcome(welcome: Welcome): Buffer {
-  return new ByteWriter(80)
+  const writer = new ByteWriter(80)
     .u8(welcome.version)
     .varint(welcome.windowBytes)
     .bytes(welcome.sessionId)
     .bytes(welcome.secret)
     .varint(welcome.streamsMax)
-    .u8(RIGHTS.indexOf(welcome.rights))
-    .finish();
+    .u8(RIGHTS.indexOf(welcome.rights));
+  if (welcome.version >= VERSION_QUICK) writer.u8(welcome.quickDigests ? QUICK_DIGESTS : 0);
+  return writer.finish();
 }
 
 export function decodeWelcome(bytes: Buffer): Welcome {
@@ -92,8 +101,9 @@ export function decodeWelcome(bytes: Buffer): Welcome {
   const secret = Buffer.from(reader.bytes(SECRET_BYTES));
   const streamsMax = reader.varint(LIMITS.streams);
   const rights = RIGHTS[reader.u8()] ?? reader.fail('unknown rights');
+  const quickDigests = version >= VERSION_QUICK && reader.flags(QUICK_DIGESTS) !== 0;
   reader.expectEnd();
-  return { version, windowBytes, sessionId, secret, streamsMax, rights };
+  return { version, windowBytes, sessionId, secret, streamsMax, rights, quickDigests };
 }
 
 export function encodeJoin(join: Join): Buffer {
@@ -107,6 +117,12 @@ export function decodeJoin(bytes: Buffer): Join {
   const token = reader.bytes(TOKEN_BYTES);
   reader.expectEnd();
   return { sessionId, number, token };
+}
+
+/** The seed of a session's quick digests; undefined where they were not agreed upon. */
+export function digestSeed({ version, secret, sessionId, quickDigests }: Welcome): bigint | undefined {
+  if (version < VERSION_QUICK || !quickDigests) return undefined;
+  return createHmac('sha256', secret).update(sessionId).update('xxh3 groups').digest().readBigUInt64LE(0);
 }
 
 /** The one-time token of the join with this number. */

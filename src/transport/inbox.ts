@@ -1,7 +1,6 @@
 /** Everything that one side receives. Memory is bounded by the window that the other side was given. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
-import { wholeDigest } from './blob-digest.js';
+import type { BlobDigests } from './blob-digests.js';
 import { FLAG_HERE, FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { checkedAnswer, IncomingBlob } from './incoming-blob.js';
@@ -22,7 +21,7 @@ import type { BlobOffer, BlobSink, Peer, Session } from './types.js';
 import { decodeError, encodeError } from './wire-error.js';
 
 export interface InboxParts {
-  readonly engine: Engine;
+  readonly digests: BlobDigests;
   readonly peer: Peer;
   /** Of the protocol. */
   readonly version: number;
@@ -102,20 +101,23 @@ export class Inbox {
   }
 
   offered(id: number, payload: Buffer): void {
-    const body = decodeOffer(payload);
+    const body = this.#checked(decodeOffer(payload));
     const open = this.#begin(id);
     if (open === undefined) throw new DiffKeeperError('DK_PROTOCOL', `blob ${id} was offered before`);
     this.#accept(id, open, body).catch((error: unknown) => this.#reject(id, error));
   }
 
   async #accept(id: number, open: Open, body: OfferBody): Promise<void> {
-    const offer: BlobOffer = { ...body, peer: this.#parts.peer };
+    const { digests } = this.#parts;
+    const { digestKind = 'blake3' } = body;
+    const offer = this.#offerOf(body);
     const sink = await this.#sinkOf(offer, open.ending);
     if (sink === null) return this.#done(id, Buffer.alloc(0), FLAG_HERE);
     let blob: IncomingBlob;
     try {
       open.ending.signal.throwIfAborted();
-      blob = new IncomingBlob(offer, sink, this.#parts.engine);
+      const checkedBy = { digest: digests.begin(digestKind, offer.size), digestBytes: digests.digestBytes(digestKind) };
+      blob = new IncomingBlob(offer, sink, { ...checkedBy, ...(body.digest && { expected: body.digest }) });
     } catch (error) {
       await sink.abort(error as Error).catch(() => {});
       throw error;
@@ -124,6 +126,18 @@ export class Inbox {
     this.#parts.control(FRAME.accept, encodeHave(blob.have), { id });
     await blob.checkHave();
     this.#finishIfComplete(id, blob);
+  }
+
+  /** Throws DK_PROTOCOL for a digest that was not agreed upon. */
+  #checked<T extends OfferBody>(body: T): T {
+    if (body.digestKind !== 'xxh3' || this.#parts.digests.quick) return body;
+    throw new DiffKeeperError('DK_PROTOCOL', 'a blob has a digest of a kind that was not agreed upon');
+  }
+
+  /** What a sink is told; a quick digest says nothing outside the session. */
+  #offerOf({ digestKind, digest, ...rest }: OfferBody): BlobOffer {
+    const known = digest === undefined || digestKind === 'xxh3' ? {} : { digest };
+    return { ...rest, ...known, peer: this.#parts.peer };
   }
 
   #done(id: number, answer: Buffer, flags = 0): void {
@@ -145,7 +159,7 @@ export class Inbox {
 
   /** A piece of a blob. Its memory is given back when it is written. */
   piece(frame: Frame): void {
-    const { id, offset, payload } = frame;
+    const { id, offset, payload, values } = frame;
     const open = this.#open.get(id);
     if (open === undefined) {
       if (!this.#past.has(id)) throw new DiffKeeperError('DK_PROTOCOL', `a piece of blob ${id}, which is none`);
@@ -159,7 +173,7 @@ export class Inbox {
       return;
     }
     this.#hold(payload.length);
-    blob.write(offset, payload).then(
+    blob.write(offset, payload, values).then(
       () => {
         this.#free(frame);
         this.receivedBytes += payload.length;
@@ -205,13 +219,14 @@ export class Inbox {
   single(frame: Frame): void {
     const { id, payload } = frame;
     const { offer, content } = decodeBlob(payload);
+    this.#checked(offer);
     const open = this.#begin(id);
     if (open === undefined) {
       frame.release();
       return;
     }
     this.#hold(frame.length);
-    this.#takeSingle(open, { ...offer, peer: this.#parts.peer }, content).then(
+    this.#takeSingle(open, offer, content).then(
       (answer) => {
         this.#free(frame);
         this.receivedBytes += offer.size;
@@ -224,9 +239,10 @@ export class Inbox {
     );
   }
 
-  async #takeSingle(open: Open, offer: BlobOffer, content: Buffer): Promise<Buffer | undefined> {
-    const digest = await wholeDigest(this.#parts.engine, content);
-    if (!digest.equals(offer.digest as Buffer)) {
+  async #takeSingle(open: Open, body: OfferBody, content: Buffer): Promise<Buffer | undefined> {
+    const digest = await this.#parts.digests.whole(body.digestKind ?? 'blake3', content);
+    const offer = this.#offerOf(body);
+    if (!digest.equals(body.digest as Buffer)) {
       throw new DiffKeeperError('DK_DIGEST_MISMATCH', 'the bytes that came are not those that were sent');
     }
     const sink = await this.#sinkOf(offer, open.ending);

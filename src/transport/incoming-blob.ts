@@ -1,17 +1,25 @@
 /** A blob on its way in: what came, what was written, whether the digest is right. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
-import { BlobDigest, GROUP_BYTES } from './blob-digest.js';
+import { GROUP_BYTES, type PieceDigest } from './blob-digest.js';
 import { type Range, RangeSet, wholeUnits } from './ranges.js';
 import type { BlobOffer, BlobSink } from './types.js';
 
 /** What became of a piece. */
 export type Taken = 'written' | 'known';
 
+/** What a blob is checked by. */
+export interface CheckedBy {
+  readonly digest: PieceDigest;
+  /** Length of such a digest. */
+  readonly digestBytes: number;
+  /** What it must be, when the sender has said so. */
+  readonly expected?: Buffer;
+}
+
 export class IncomingBlob {
   readonly offer: BlobOffer;
   readonly #sink: BlobSink;
-  readonly #digest: BlobDigest;
+  readonly #checkedBy: CheckedBy;
   readonly #came = new RangeSet();
   readonly have: readonly Range[];
   #expected: Buffer | undefined;
@@ -21,11 +29,11 @@ export class IncomingBlob {
   readonly #writing = new Set<Promise<unknown>>();
 
   /** @param sink where it goes; what it has is rounded to whole groups */
-  constructor(offer: BlobOffer, sink: BlobSink, engine: Engine) {
+  constructor(offer: BlobOffer, sink: BlobSink, checkedBy: CheckedBy) {
     this.offer = offer;
     this.#sink = sink;
-    this.#expected = offer.digest;
-    this.#digest = new BlobDigest(engine, offer.size);
+    this.#expected = checkedBy.expected;
+    this.#checkedBy = checkedBy;
     const have = sink.read === undefined ? [] : wholeUnits(sink.have ?? [], offer.size, GROUP_BYTES);
     this.have = have.slice(0, LIMITS.haveRanges);
     for (const [start, end] of this.have) this.#came.add(start, end);
@@ -39,7 +47,7 @@ export class IncomingBlob {
       for (let at = start; at < end && !this.#over; at += buffer.length) {
         const bytes = buffer.subarray(0, Math.min(buffer.length, end - at));
         await this.#sink.read?.(at, bytes);
-        await this.#digest.add(at, bytes);
+        await this.#checkedBy.digest.add(at, bytes);
         this.#readyBytes += bytes.length;
       }
     }
@@ -59,9 +67,9 @@ export class IncomingBlob {
     return 'written';
   }
 
-  /** Hashes and writes a claimed piece. */
-  async write(offset: number, bytes: Buffer): Promise<void> {
-    const both = Promise.all([this.#digest.add(offset, bytes), this.#sink.write(offset, bytes)]);
+  /** Hashes and writes a claimed piece; `values` are those of its groups, when its frame was checked by them. */
+  async write(offset: number, bytes: Buffer, values?: Buffer): Promise<void> {
+    const both = Promise.all([this.#checkedBy.digest.add(offset, bytes, values), this.#sink.write(offset, bytes)]);
     this.#writing.add(both);
     try {
       await both;
@@ -73,6 +81,9 @@ export class IncomingBlob {
 
   /** The sender knows the digest now. */
   expect(digest: Buffer): void {
+    if (digest.length !== this.#checkedBy.digestBytes) {
+      throw new DiffKeeperError('DK_PROTOCOL', `a digest of ${digest.length} bytes is none of this blob`);
+    }
     if (this.#expected !== undefined && !this.#expected.equals(digest)) {
       throw new DiffKeeperError('DK_PROTOCOL', 'a blob has two digests');
     }
@@ -87,7 +98,7 @@ export class IncomingBlob {
   /** Checks the digest and hands over to the sink; gives its answer. */
   async finish(): Promise<Buffer> {
     this.#over = true;
-    const actual = this.#digest.finish();
+    const actual = this.#checkedBy.digest.finish();
     const expected = this.#expected as Buffer;
     if (!actual.equals(expected)) {
       const reason = new DiffKeeperError('DK_DIGEST_MISMATCH', 'the bytes that came are not those that were sent', {

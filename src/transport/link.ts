@@ -1,6 +1,7 @@
 /** One connection of a session: frames in, frames out. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import type { BlobDigests } from './blob-digests.js';
 import {
   encodeHeader,
   FRAME,
@@ -84,6 +85,12 @@ export class Link implements Intake {
   /** Whether bytes move on it. To be called now and then. */
   standing(nowMs: number): Standing {
     return this.#standstill.look(this.figures(), this.busyBytes, nowMs);
+  }
+
+  /** It has said what it is; what comes from now on is a session's. */
+  enter(phase: 'control' | 'data', digests: BlobDigests): void {
+    this.phase = phase;
+    if (digests.quick) this.#reader.groupValues = (payload) => digests.groupValues(payload);
   }
 
   tune(tuning: Parameters<Engine['tuneSocket']>[1]): void {

@@ -1,10 +1,12 @@
 /** Takes connections, learns what each is, and makes sessions of them. */
 import { DiffKeeperError, equalSecretly, LIMITS, randomBytes } from '../core/core.js';
+import { BlobDigests } from './blob-digests.js';
 import { FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import {
   decodeHello,
   decodeJoin,
+  digestSeed,
   encodeWelcome,
   JOINS_MAX,
   type Join,
@@ -152,7 +154,8 @@ class TransportListener implements Listener {
     const streamsMax = this.#settings.streams.maximum;
     const { windowBytes } = this.#settings;
     const version = Math.min(hello.versionMax, VERSION_MAX);
-    const welcome = { version, windowBytes, sessionId: id, secret, streamsMax, rights };
+    const quickDigests = this.#options.digest !== 'blake3';
+    const welcome = { version, windowBytes, sessionId: id, secret, streamsMax, rights, quickDigests };
     link.send(FRAME.welcome, encodeWelcome(welcome));
     const session = new TransportSession({
       settings: this.#settings,
@@ -161,6 +164,7 @@ class TransportListener implements Listener {
       // Who came has chosen to: it answers what it set up itself.
       granted: 'admin',
       version,
+      digests: new BlobDigests(this.#settings.engine, digestSeed(welcome)),
       sendWindowBytes: hello.windowBytes,
       streamsMax,
     });

@@ -1,12 +1,15 @@
 /** Bodies of the frames of a session (docs/format-transport.md, messages). Nothing read from them is trusted. */
 import { LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
+import { LIST_DIGEST_BYTES } from './list-digest.js';
 import type { Range } from './ranges.js';
+import type { DigestKind } from './types.js';
 
 const SERVICE_BYTES_MAX = 64;
 const VERB_BYTES_MAX = 64;
 const DIGEST_BYTES = 32;
 const DIGEST_KNOWN = 1;
+const DIGEST_XXH3 = 2;
 /** Entries of one acknowledgement frame. */
 export const ACKS_MAX = 4096;
 
@@ -15,6 +18,8 @@ export interface OfferBody {
   readonly key: Buffer;
   readonly size: number;
   readonly digest?: Buffer;
+  /** Default `blake3`. */
+  readonly digestKind?: DigestKind;
   readonly meta: Buffer;
 }
 
@@ -40,7 +45,7 @@ export function encodeOffer(offer: OfferBody): ByteWriter {
   const writer = new ByteWriter(128 + offer.meta.length);
   writer.varint(offer.service.length).bytes(Buffer.from(offer.service, 'latin1'));
   writer.varint(offer.key.length).bytes(offer.key).varint(offer.size);
-  writer.u8(offer.digest === undefined ? 0 : DIGEST_KNOWN);
+  writer.u8((offer.digest === undefined ? 0 : DIGEST_KNOWN) | (offer.digestKind === 'xxh3' ? DIGEST_XXH3 : 0));
   if (offer.digest !== undefined) writer.bytes(offer.digest);
   return writer.varint(offer.meta.length).bytes(offer.meta);
 }
@@ -49,10 +54,12 @@ function offerFrom(reader: ByteReader): OfferBody {
   const service = asciiOf(reader, SERVICE_BYTES_MAX, 'service');
   const key = Buffer.from(reader.bytes(reader.varint(LIMITS.blobKeyBytes)));
   const size = reader.varint(LIMITS.fileBytes);
-  const known = reader.flags(DIGEST_KNOWN) === DIGEST_KNOWN;
-  const digest = known ? { digest: Buffer.from(reader.bytes(DIGEST_BYTES)) } : {};
+  const flags = reader.flags(DIGEST_KNOWN | DIGEST_XXH3);
+  const digestKind = flags & DIGEST_XXH3 ? 'xxh3' : 'blake3';
+  const digestBytes = digestKind === 'xxh3' ? LIST_DIGEST_BYTES : DIGEST_BYTES;
+  const digest = flags & DIGEST_KNOWN ? { digest: Buffer.from(reader.bytes(digestBytes)) } : {};
   const meta = Buffer.from(reader.bytes(reader.varint(LIMITS.blobMetaBytes)));
-  return { service, key, size, ...digest, meta };
+  return { service, key, size, ...digest, digestKind, meta };
 }
 
 export function decodeOffer(bytes: Buffer): OfferBody {
@@ -122,9 +129,10 @@ export function decodeRequest(bytes: Buffer): { readonly verb: string; readonly 
   return { verb, body: reader.bytes(reader.left) };
 }
 
+/** 16 or 32 bytes; which of them it must be, the blob says. */
 export function decodeDigest(bytes: Buffer): Buffer {
   const reader = reading(bytes, 'digest');
-  const digest = Buffer.from(reader.bytes(DIGEST_BYTES));
+  const digest = Buffer.from(reader.bytes(reader.left === LIST_DIGEST_BYTES ? LIST_DIGEST_BYTES : DIGEST_BYTES));
   reader.expectEnd();
   return digest;
 }

@@ -87,7 +87,8 @@ export class Outbox {
       let stop = (): void => {};
       try {
         return await new Promise<Buffer>((resolve, reject) => {
-          const out = new OutgoingBlob(this.#nextId, blob, options, { resolve, reject });
+          const digestKind = this.#parts.digests.kindOf(blob, options.digest);
+          const out = new OutgoingBlob(this.#nextId, { blob, digestKind, options }, { resolve, reject });
           this.#nextId += 1;
           this.#open.set(out.id, out);
           const onAbort = (): void => this.#abort(out, new DiffKeeperError('DK_ABORTED', 'sending was aborted'));
@@ -108,7 +109,7 @@ export class Outbox {
       this.pump();
     } else {
       const { service, key, size, digest, meta = Buffer.alloc(0) } = out.blob;
-      const offer = { service, key, size, ...(digest === undefined ? {} : { digest }), meta };
+      const offer = { service, key, size, ...(digest && { digest }), digestKind: out.digestKind, meta };
       // Bounded by the number of open blobs.
       this.#parts.control(FRAME.offer, encodeOffer(offer).finish(), { id: out.id }, () => {});
     }
@@ -181,7 +182,7 @@ export class Outbox {
       throw new DiffKeeperError('DK_PROTOCOL', `blob ${id} was not offered, or is accepted already`);
     }
     const ranges = have(out.blob.size);
-    out.begin(ranges, this.#parts.engine);
+    out.begin(ranges, this.#parts.digests);
     out.hashHave(ranges).then(
       (complete) => {
         if (complete) this.#sendDigest(out);

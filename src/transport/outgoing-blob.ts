@@ -1,10 +1,10 @@
 /** A blob on its way out: what is still to be cut into pieces, what is under way, what is to be sent again. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
-import { BlobDigest, GROUP_BYTES } from './blob-digest.js';
+import { GROUP_BYTES, type PieceDigest } from './blob-digest.js';
+import type { BlobDigests } from './blob-digests.js';
 import type { Link } from './link.js';
 import { missingRanges, type Range } from './ranges.js';
-import type { BlobSource, SendOptions } from './types.js';
+import type { BlobSource, DigestKind, SendOptions } from './types.js';
 
 /** Blobs up to this length travel in one frame, without asking first. */
 export const SINGLE_BYTES_MAX = LIMITS.frameBytes / 2;
@@ -25,6 +25,8 @@ export class OutgoingBlob {
   readonly id: number;
   readonly blob: BlobSource;
   readonly options: SendOptions;
+  /** What the other side checks it by. */
+  readonly digestKind: DigestKind;
   /** Pieces that were sent and not taken over yet, by offset. */
   readonly pieces = new Map<number, Piece>();
   readonly settle: { resolve(answer: Buffer): void; reject(reason: unknown): void };
@@ -40,11 +42,16 @@ export class OutgoingBlob {
   hedgedBytes = 0;
   /** Over: nothing about it is to be sent or counted. */
   over = false;
-  #digest: BlobDigest | undefined;
+  #digest: PieceDigest | undefined;
   #hashedBytes = 0;
 
-  constructor(id: number, blob: BlobSource, options: SendOptions, settle: OutgoingBlob['settle']) {
+  constructor(
+    id: number,
+    { blob, digestKind, options }: Pick<OutgoingBlob, 'blob' | 'digestKind' | 'options'>,
+    settle: OutgoingBlob['settle'],
+  ) {
     this.id = id;
+    this.digestKind = digestKind;
     this.blob = blob;
     this.options = options;
     this.settle = settle;
@@ -56,7 +63,7 @@ export class OutgoingBlob {
   }
 
   /** The other side told what it has: the rest is to be sent. */
-  begin(have: readonly Range[], engine: Engine): void {
+  begin(have: readonly Range[], digests: BlobDigests): void {
     for (const [start, end] of have) {
       const aligned = start % GROUP_BYTES === 0 && (end % GROUP_BYTES === 0 || end === this.blob.size);
       if (!aligned) throw new DiffKeeperError('DK_PROTOCOL', 'what the other side has is not in whole groups');
@@ -65,7 +72,7 @@ export class OutgoingBlob {
     this.#missing = missingRanges(have, this.blob.size);
     this.uncutBytes = this.blob.size - this.takenBytes;
     this.#cutAt = this.#missing[0]?.[0] ?? 0;
-    if (this.blob.digest === undefined) this.#digest = new BlobDigest(engine, this.blob.size);
+    if (this.blob.digest === undefined) this.#digest = digests.begin(this.digestKind, this.blob.size);
   }
 
   /** A blob in one frame is one piece. */
@@ -115,10 +122,13 @@ export class OutgoingBlob {
     return piece;
   }
 
-  /** Hashes a piece that was read for the first time; true when the digest can be made. */
-  async hash(piece: Piece, bytes: Buffer): Promise<boolean> {
+  /**
+   * Hashes a piece that was read for the first time; true when the digest can be made. `values` are those of its groups, when its
+   * frame is checked by them.
+   */
+  async hash(piece: Piece, bytes: Buffer, values?: Buffer): Promise<boolean> {
     if (this.#digest === undefined) return false;
-    await this.#digest.add(piece.offset, bytes);
+    await this.#digest.add(piece.offset, bytes, values);
     this.#hashedBytes += piece.length;
     return this.#hashedBytes === this.blob.size;
   }
@@ -139,7 +149,7 @@ export class OutgoingBlob {
   }
 
   digest(): Buffer {
-    return (this.#digest as BlobDigest).finish();
+    return (this.#digest as PieceDigest).finish();
   }
 }
 

@@ -1,8 +1,7 @@
 /** Reads pieces and hands them to streams. */
 import type { Clock } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
-import { wholeDigest } from './blob-digest.js';
-import { FRAME, FRAME_HEADER_BYTES } from './frame.js';
+import type { BlobDigests } from './blob-digests.js';
+import { FLAG_GROUPS, FRAME, FRAME_HEADER_BYTES } from './frame.js';
 import type { FramePool } from './frame-pool.js';
 import type { Link } from './link.js';
 import { encodeOffer } from './messages.js';
@@ -10,7 +9,7 @@ import { type OutgoingBlob, type Piece, readFully } from './outgoing-blob.js';
 import type { RateLimit } from './rate-limit.js';
 
 export interface ShipperParts {
-  readonly engine: Engine;
+  readonly digests: BlobDigests;
   readonly pool: FramePool;
   readonly clock: Clock;
   readonly limit: RateLimit;
@@ -38,9 +37,11 @@ export class PieceShipper {
 
   /** Sends a piece over a stream. Its place in the window was taken before; what goes wrong is told by the events. */
   async ship(link: Link, out: OutgoingBlob, piece: Piece): Promise<void> {
-    const { pool, limit, clock } = this.#parts;
+    const { pool, limit, clock, digests } = this.#parts;
     piece.links.add(link);
     piece.sends += 1;
+    // Asked now: while it is read, the stream may be lost and the piece be sent again.
+    const first = piece.sends === 1;
     piece.sentMs = clock.steadyMs();
     link.busyBytes += piece.length;
     link.busyFrames += 1;
@@ -72,13 +73,15 @@ export class PieceShipper {
         release();
         return;
       }
-      if (!out.single && piece.sends === 1) {
+      const values = out.single || out.digestKind === 'blake3' ? undefined : digests.groupValues(bytes);
+      if (!out.single && first) {
         holders += 1;
-        void this.#hash(out, piece, bytes).finally(release);
+        void this.#hash(out, piece, bytes, values).finally(release);
       }
       this.sentBytes += piece.length;
-      if (piece.sends > 1) this.resentBytes += piece.length;
-      const fields = { id: out.id, offset: piece.offset };
+      if (!first) this.resentBytes += piece.length;
+      const check = values && { flags: FLAG_GROUPS, hash: digests.check(values) };
+      const fields = { id: out.id, offset: piece.offset, ...check };
       if (out.single) link.send(FRAME.blob, payload, fields, release);
       else if (buffer === undefined) link.send(FRAME.data, payload, fields, release);
       else link.sendWhole(FRAME.data, buffer.subarray(0, FRAME_HEADER_BYTES + piece.length), fields, release);
@@ -88,15 +91,15 @@ export class PieceShipper {
     }
   }
 
-  async #singlePayload({ blob }: OutgoingBlob, bytes: Buffer): Promise<Buffer> {
+  async #singlePayload({ blob, digestKind }: OutgoingBlob, bytes: Buffer): Promise<Buffer> {
     const { service, key, size, meta = Buffer.alloc(0) } = blob;
-    const digest = blob.digest ?? (await wholeDigest(this.#parts.engine, bytes));
-    return encodeOffer({ service, key, size, digest, meta }).bytes(bytes).finish();
+    const digest = blob.digest ?? (await this.#parts.digests.whole(digestKind, bytes));
+    return encodeOffer({ service, key, size, digest, digestKind, meta }).bytes(bytes).finish();
   }
 
-  async #hash(out: OutgoingBlob, piece: Piece, bytes: Buffer): Promise<void> {
+  async #hash(out: OutgoingBlob, piece: Piece, bytes: Buffer, values: Buffer | undefined): Promise<void> {
     try {
-      if (await out.hash(piece, bytes)) this.#events.hashed(out);
+      if (await out.hash(piece, bytes, values)) this.#events.hashed(out);
     } catch (error) {
       this.#events.failed(out, error);
     }

@@ -1,11 +1,12 @@
 /** Receives blobs: files below a directory, messages of the state encoder, or whatever a sink is given for. */
 import { constants } from 'node:buffer';
 import { makeDirectoryDurable, systemClock, throwIfAborted } from '../core/core.js';
+import { checkDigest } from './blob-digests.js';
 import { CountedListener } from './counted-listener.js';
 import { FileInbox, type ReceivedFile } from './file-inbox.js';
 import type { TransportTotals } from './session-sums.js';
 import { StateInbox } from './state-inbox.js';
-import type { BlobOffer, BlobSink, ListenOptions, Peer, SessionOptions } from './types.js';
+import type { BlobOffer, BlobSink, DigestKind, ListenOptions, Peer, SessionOptions } from './types.js';
 
 /** Largest message of the state encoder that is taken, unless told otherwise: it is held in memory. */
 const STATE_BYTES_MAX = 64 << 20;
@@ -16,6 +17,8 @@ export interface ReceiverOptions
   extends Pick<ListenOptions, 'host' | 'port' | 'authorize' | 'connectionsMax' | 'sessionsMax' | 'sessionsPerPeer'> {
   /** Trust, streams, limits. */
   readonly link: SessionOptions;
+  /** `blake3`: senders must check by that all that they send. Default: what they choose, `xxh3` unless told otherwise. */
+  readonly digest?: DigestKind;
   /** Takes files to this directory, which is made when it is missing. */
   readonly directory?: string;
   /**
@@ -102,6 +105,7 @@ class ListeningReceiver implements Receiver {
 export async function createReceiver(options: ReceiverOptions): Promise<Receiver> {
   const { link, directory, onFile, onState, services = {}, host, port, partialAgeMs = PARTIAL_AGE_MS } = options;
   throwIfAborted(options.signal);
+  checkDigest(options.digest ?? 'xxh3');
   if (directory !== undefined) await makeDirectoryDurable(directory);
   const files = directory === undefined ? undefined : new FileInbox(directory, onFile ?? (() => {}));
   if (!(partialAgeMs >= 0)) throw new RangeError(`partialAgeMs must be at least 0, not ${partialAgeMs}`);
@@ -113,12 +117,13 @@ export async function createReceiver(options: ReceiverOptions): Promise<Receiver
   const { clock = systemClock } = link;
   const sweep = async (): Promise<unknown> => files?.removeAbandoned(clock.nowMs() - partialAgeMs);
   await sweep();
-  const { authorize, connectionsMax, sessionsMax, sessionsPerPeer, metricsAddress } = options;
+  const { authorize, connectionsMax, sessionsMax, sessionsPerPeer, metricsAddress, digest } = options;
   const listener = await CountedListener.open({
     ...link,
     host,
     port,
     ...(authorize && { authorize }),
+    ...(digest && { digest }),
     ...(connectionsMax !== undefined && { connectionsMax }),
     ...(sessionsMax !== undefined && { sessionsMax }),
     ...(sessionsPerPeer !== undefined && { sessionsPerPeer }),

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DiffKeeperError, isDiffKeeperError, randomBytes, throwIfAborted } from '../core/core.js';
+import { checkDigest } from './blob-digests.js';
 import { bytesBlob, openFileBlob } from './blob-sources.js';
 import { connect } from './connect.js';
 import { checkPeerTrust, parsePeerAddress } from './peer-address.js';
 import { SessionSums, type TransportTotals } from './session-sums.js';
-import type { BlobSource, SendOptions, Session, SessionOptions } from './types.js';
+import type { BlobSource, DigestKind, SendOptions, Session, SessionOptions } from './types.js';
 
 const RETRIES = 8;
 const RETRY_MS = 200;
@@ -18,6 +19,11 @@ const RETRY_MS_MAX = 5000;
 export interface SenderOptions {
   /** Trust, streams, limits. */
   readonly link: SessionOptions & { readonly serverName?: string };
+  /**
+   * What blobs are checked by at the other end when their BLAKE3 is not known: `xxh3` (default) or `blake3`, which takes longer.
+   * Receivers of early releases, and those that want nothing else, get `blake3`.
+   */
+  readonly digest?: DigestKind;
   /** How often in a row a lost connection is made anew without anything having arrived; default 8. */
   readonly retries?: number;
   /** Ends the sender, its session and what it sends (DK_ABORTED), at once. */
@@ -95,6 +101,7 @@ class ReconnectingSender implements Sender {
   }
 
   async send(blob: BlobSource, options: SendOptions = {}): Promise<Buffer> {
+    const digest = checkDigest(options.digest ?? this.#options.digest ?? 'xxh3');
     const signal = anySignal(this.#options.signal, options.signal);
     let failures = 0;
     let mismatches = 0;
@@ -108,7 +115,7 @@ class ReconnectingSender implements Sender {
       throwIfAborted(signal);
       try {
         const session = await this.connected();
-        return await session.send(blob, { onProgress, ...(signal === undefined ? {} : { signal }) });
+        return await session.send(blob, { digest, onProgress, ...(signal === undefined ? {} : { signal }) });
       } catch (error) {
         if (signal?.aborted) throw aborted(signal);
         const code = isDiffKeeperError(error) ? error.code : 'DK_IO';
@@ -199,6 +206,7 @@ function anySignal(...signals: (AbortSignal | undefined)[]): AbortSignal | undef
  * DK_PROTOCOL, DK_CONFIG, DK_ABORTED.
  */
 export async function createSender(url: string, options: SenderOptions): Promise<Sender> {
+  checkDigest(options.digest ?? 'xxh3');
   const sender = new ReconnectingSender(url, options);
   try {
     await sender.connected();

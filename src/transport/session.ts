@@ -1,5 +1,6 @@
 /** A session: one control stream and data streams, whichever side opened it. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
+import type { BlobDigests } from './blob-digests.js';
 import { FRAME, type FrameType } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { Inbox } from './inbox.js';
@@ -31,6 +32,7 @@ export interface SessionParts {
   /** What this side may do at the other one. */
   readonly granted: Rights;
   readonly version: number;
+  readonly digests: BlobDigests;
   /** What the other side lets us have under way. */
   readonly sendWindowBytes: number;
   /** Most data streams that both sides take. */
@@ -63,11 +65,11 @@ export class TransportSession implements Session {
   #peerCloses = false;
 
   constructor(parts: SessionParts) {
-    const { settings, control, peer } = parts;
+    const { settings, control, peer, digests, sendWindowBytes, version } = parts;
     this.#parts = parts;
     this.peer = peer;
     this.granted = parts.granted;
-    this.version = parts.version;
+    this.version = version;
     this.#control = control;
     this.closed = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -76,13 +78,12 @@ export class TransportSession implements Session {
     this.closed.catch(() => {});
     const send: ControlSend = (type, payload, fields, done) => control.send(type, payload, fields, done);
     this.#streams = new StreamSet(control, Math.min(parts.streamsMax, firstStreams(settings.streams, control)));
-    const limit = new RateLimit(settings.rateLimit, settings.clock);
-    const { engine, pool, clock, windowBytes } = settings;
-    const { sendWindowBytes, version } = parts;
-    const shared = { engine, pool, clock, control: send };
+    const { pool, clock, windowBytes } = settings;
+    const limit = new RateLimit(settings.rateLimit, clock);
+    const shared = { digests, pool, clock, control: send, limit };
     const silenceMs = SILENT_INTERVALS_MAX * settings.keepaliveMs;
-    this.#outbox = new Outbox({ ...shared, streams: this.#streams, limit, windowBytes: sendWindowBytes, silenceMs });
-    this.#inbox = new Inbox({ engine, peer, version, windowBytes, control: send, fail: (error) => this.#end(error) });
+    this.#outbox = new Outbox({ ...shared, streams: this.#streams, windowBytes: sendWindowBytes, silenceMs });
+    this.#inbox = new Inbox({ digests, peer, version, windowBytes, control: send, fail: (error) => this.#end(error) });
     this.#desk = new RequestDesk(send, version);
     const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
     this.#meter = new SessionMeter({ streams, outbox, inbox, windowBytes: sendWindowBytes, clock });
@@ -90,7 +91,7 @@ export class TransportSession implements Session {
     this.#pings = new Pings(clock, () => send(FRAME.ping));
     this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => this.#pings.ask());
     control.tune({ userTimeoutMs: silenceMs });
-    control.phase = 'control';
+    control.enter('control', digests);
     control.onFrame = (frame) => this.#dispatch(frame);
     control.onClosed = (error) => this.#controlClosed(error);
     this.#timer = setInterval(() => this.#tend(), TEND_MS);
@@ -105,7 +106,6 @@ export class TransportSession implements Session {
     return this.#state === 'over';
   }
 
-  /** Data streams that are wanted now. */
   get streamsWanted(): number {
     return this.#streams.wanted;
   }
@@ -116,7 +116,7 @@ export class TransportSession implements Session {
       link.destroy();
       return;
     }
-    link.phase = 'data';
+    link.enter('data', this.#parts.digests);
     link.onFrame = (frame) => this.#dispatchData(frame);
     link.onClosed = () => this.#streamLost(link);
     this.#streams.add(link);

@@ -19,6 +19,7 @@ export type {
   BlobSink,
   BlobSource,
   ConnectOptions,
+  DigestKind,
   LinkOptions,
   Listener,
   ListenOptions,

@@ -13,6 +13,12 @@ export interface Peer {
   readonly rights: Rights;
 }
 
+/**
+ * What the bytes of a blob are checked by when all are there. `blake3`: nobody can make others with the same digest. `xxh3`: a
+ * quarter of the work and less; finds damage of every kind, and is no proof against who knows the session.
+ */
+export type DigestKind = 'blake3' | 'xxh3';
+
 /** Bytes that are sent as one: a state message, a batch of records, a file. */
 export interface BlobSource {
   /** Which service of the receiver it is for, at most 64 bytes of ASCII: 'state', 'records', 'file'. */
@@ -34,6 +40,7 @@ export interface BlobOffer {
   readonly service: string;
   readonly key: Buffer;
   readonly size: number;
+  /** BLAKE3 of the bytes, when the sender knew it at once. */
   readonly digest?: Buffer;
   readonly meta: Buffer;
   readonly peer: Peer;
@@ -61,6 +68,11 @@ export interface BlobSink {
 }
 
 export interface SendOptions {
+  /**
+   * What the other side checks the bytes by, unless their BLAKE3 is known. Default: what the sender was told; of a bare session
+   * `blake3`. Where the other side takes nothing else, it is that as well.
+   */
+  readonly digest?: DigestKind;
   readonly signal?: AbortSignal;
   /** Called as the other side takes bytes over; `bytes` counts those it had already. */
   readonly onProgress?: (bytes: number, size: number) => void;
@@ -198,6 +210,8 @@ export interface ListenOptions extends ServeLinkOptions {
   readonly port: number;
   /** What a peer of this name may do; undefined sends it away. Default: everybody who is known may append. */
   readonly authorize?: (name: string) => Rights | undefined;
+  /** `blake3`: peers must use that for all that they send. Default: what they choose. */
+  readonly digest?: DigestKind;
   /** Each new session. Handlers must be set before it returns. */
   readonly onSession: (session: Session) => void;
 }

@@ -46,6 +46,24 @@ describe('send and receive', () => {
     expect(jsonLines(stdout).map(({ type }) => type)).toEqual(['listening', 'received', 'received']);
   });
 
+  it('check by what either of them says', async () => {
+    const bytes = seededBytes(2 * MIB, 4);
+    await writeFile(file('x'), bytes);
+    for (const [told, wanted] of [
+      ['--digest=blake3', []],
+      ['--digest=xxh3', ['--digest=blake3']],
+    ] as const) {
+      const { cli, port } = await receive('--plaintext', '--once', ...wanted);
+      const { code, stderr } = await run('send', 'x', '--plaintext', told, `tcp://127.0.0.1:${port}/y`);
+      expect(code, stderr).toBe(0);
+      expect((await cli.ended).code).toBe(0);
+      expect((await readFile(file('out', 'y'))).equals(bytes)).toBe(true);
+    }
+    const bad = { code: 2, stderr: expect.stringMatching(/--digest.*allowed: xxh3, blake3/) };
+    expect(await run('send', 'x', '--plaintext', '--digest=crc', 'tcp://127.0.0.1:1')).toMatchObject(bad);
+    expect(await run('receive', '--out=o', '--plaintext', '--digest=crc')).toMatchObject(bad);
+  });
+
   it('take stdin, and end after one when asked to', async () => {
     const { cli, port } = await receive('--plaintext', '--once');
     const command = [...PROGRAM, 'send', '-', '--plaintext', `tcp://127.0.0.1:${port}/from-stdin`];

@@ -44,7 +44,8 @@ describe('an error with facts', () => {
   it.each([
     [1, 1],
     [2, 2],
-    [9, 2],
+    [3, 3],
+    [9, 3],
   ])('goes to a client of version %i in version %i', (versionMax, version) =>
     withPair({}, async ({ listener }) => {
       const client = new RawClient(listener.port);

@@ -41,6 +41,31 @@ describe('a stream', () => {
       await session.close();
     }));
 
+  it('that dies while a piece is being read for it does not keep the digest from being made', () =>
+    withProxy({ streams: { initial: 1, maximum: 1 } }, async ({ proxy, receiver, dial }) => {
+      const session = await dial();
+      while (session.figures.openStreams < 1) await pause(5);
+      const bytes = seededBytes(3 * MIB, 5);
+      let reads = 0;
+      let readAgain = (): void => {};
+      const again = new Promise<void>((resolve) => {
+        readAgain = resolve;
+      });
+      const slow = memorySource(bytes, {
+        read: async (offset, into) => {
+          if (offset === 0 && reads++ === 0) {
+            proxy.relays[1]?.cut();
+            await again;
+          } else if (offset === 0) setTimeout(readAgain, 50);
+          return bytes.copy(into, 0, offset);
+        },
+      });
+      await session.send(slow);
+      expect(receiver.finished[0]?.bytes.equals(bytes)).toBe(true);
+      expect(reads).toBe(2);
+      await session.close();
+    }));
+
   it('that stands still does not hold up the end: its pieces are sent over an idle one', () =>
     withProxy({ streams: { initial: 4, maximum: 4 } }, async ({ proxy, receiver, dial }) => {
       const session = await dial();

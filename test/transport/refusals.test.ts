@@ -40,7 +40,7 @@ describe('a connection', () => {
     ['garbage', Buffer.from('GET / HTTP/1.1\r\nHost: here\r\nAccept: everything there is\r\n\r\n'), 'closed'],
     ['a damaged header', damaged(frameBytes(FRAME.hello, Buffer.of(1, 1, 255, 255, 255, 31)), 9, 1), 'closed'],
     ['a damaged payload', damaged(frameBytes(FRAME.hello, Buffer.of(1, 1, 255, 255, 255, 31)), 49, 2), 'closed'],
-    ['an unknown version', frameBytes(FRAME.hello, Buffer.of(3, 9, 255, 255, 255, 31)), 'DK_PROTOCOL'],
+    ['an unknown version', frameBytes(FRAME.hello, Buffer.of(99, 100, 255, 255, 255, 31)), 'DK_PROTOCOL'],
     ['a window of nothing', frameBytes(FRAME.hello, Buffer.of(1, 1, 0)), 'DK_PROTOCOL'],
     ['a greeting cut short', frameBytes(FRAME.hello, Buffer.of(1)), 'DK_PROTOCOL'],
     ['data before a greeting', frameBytes(FRAME.data, Buffer.alloc(10), { id: 1 }), 'closed'],
