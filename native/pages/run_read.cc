@@ -21,14 +21,17 @@ constexpr uint64_t kAdviseGapBytes = 32u << 10;
 // Pieces that a thread reads at once.
 constexpr size_t kSlice = 64;
 
-// False unless all of it was in memory already: nothing waits for the disk.
-bool ReadCached(int fd, const Run& run, uint8_t* into) {
+// Reads what stands from `offset` on to the rooms, one after the other. False unless all of it was in memory already:
+// nothing waits for the disk.
+bool ReadCached(int fd, uint64_t offset, const struct iovec* rooms, size_t count) {
 #if defined(__LP64__) && defined(SYS_preadv2) && defined(RWF_NOWAIT)
-  struct iovec room = {into, static_cast<size_t>(run.length)};
-  const long got = syscall(SYS_preadv2, fd, &room, 1L, static_cast<long>(run.offset), 0L, long{RWF_NOWAIT});
-  return got >= 0 && static_cast<uint64_t>(got) == run.length;
+  uint64_t wanted = 0;
+  for (size_t i = 0; i < count; ++i) wanted += rooms[i].iov_len;
+  const long got =
+      syscall(SYS_preadv2, fd, rooms, static_cast<long>(count), static_cast<long>(offset), 0L, long{RWF_NOWAIT});
+  return got >= 0 && static_cast<uint64_t>(got) == wanted;
 #else
-  (void)fd, (void)run, (void)into;
+  (void)fd, (void)offset, (void)rooms, (void)count;
   return false;
 #endif
 }
@@ -48,7 +51,11 @@ class PieceReader {
   std::vector<uint32_t> Read(const std::function<bool()>& cancelled) {
     ParallelFor((order_.size() + kSlice - 1) / kSlice, [&](size_t slice) {
       const size_t end = std::min((slice + 1) * kSlice, order_.size());
-      for (size_t i = slice * kSlice; i < end && !cancelled(); ++i) ReadOne(order_[i]);
+      for (size_t i = slice * kSlice; i < end && !cancelled();) {
+        const size_t next = EndOfRow(i, end);
+        ReadRow(i, next);
+        i = next;
+      }
     });
     std::vector<uint32_t> failed;
     for (size_t i = 0; i < short_.size(); ++i) {
@@ -69,11 +76,34 @@ class PieceReader {
   }
 
  private:
+  // The pieces from `begin` on that stand one behind the other in a file end here, at the latest at `end`.
+  size_t EndOfRow(size_t begin, size_t end) const {
+    size_t next = begin + 1;
+    for (; next < end; ++next) {
+      const Piece& last = pieces_[order_[next - 1]];
+      const Piece& piece = pieces_[order_[next]];
+      if (piece.file != last.file || piece.run.offset != last.run.offset + last.run.length) break;
+    }
+    return next;
+  }
+
+  // A page is copied about as fast as the system is asked for it, so that a row is asked for at once. It is no longer
+  // than kSlice.
+  void ReadRow(size_t begin, size_t end) {
+    struct iovec rooms[kSlice];
+    for (size_t i = begin; i < end; ++i) {
+      const Piece& piece = pieces_[order_[i]];
+      rooms[i - begin] = {into_ + piece.place, static_cast<size_t>(piece.run.length)};
+    }
+    const Piece& first = pieces_[order_[begin]];
+    if (ReadCached(fds_[first.file], first.run.offset, rooms, end - begin)) return;
+    for (size_t i = begin; i < end; ++i) ReadOne(order_[i]);
+  }
+
   void ReadOne(uint32_t number) {
     const Piece& piece = pieces_[number];
     const int fd = fds_[piece.file];
     uint8_t* into = into_ + piece.place;
-    if (ReadCached(fd, piece.run, into)) return;
     // To ask for each would cost a third of what reading pages that are in memory does: only now is it worth it.
     // Not call_once: its pthread_once would ask for a newer C library than the rest.
     if (!advised_.exchange(true)) Advise();

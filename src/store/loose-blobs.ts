@@ -7,7 +7,7 @@ import type { BlobInfo } from './types.js';
 /** Blobs of which a larger share is wanted are checked as ever: those of a file that was stored but once. */
 const SHARE_MAX = 0.98;
 /** Packs of one call, which are open at the same time. */
-const PACKS_AT_ONCE = 8;
+const PACKS_AT_ONCE = 16;
 
 export class LooseBlobs {
   /** The slices of the table; of blobs that are not read loosely, or not known yet, no file. */
@@ -37,9 +37,9 @@ export class LooseBlobs {
     this.#known[0] = 1;
   }
 
-  /** Numbers of the blobs of these extents that nobody has asked for: from now on somebody has, and adds to `ready`. */
-  unknown(first: number, last: number): number[] {
-    return takeUnknown(this.slices.blobs.subarray(first, last + 1), this.#known);
+  /** Those of the blobs that nobody has asked for: from now on somebody has, and adds to `ready`. */
+  unknown(blobs: Uint32Array): number[] {
+    return takeUnknown(blobs, this.#known);
   }
 
   isLoose(blob: number): boolean {

@@ -7,7 +7,8 @@ import { packName } from './pack-names.js';
 import { ReadLeases } from './read-leases.js';
 import { isUnreadable } from './unreadable-blocks.js';
 
-const OPEN_READERS_MAX = 16;
+/** Two files are recovered at once, each from up to sixteen. */
+const OPEN_READERS_MAX = 32;
 const NONE = new Uint32Array(0);
 
 /** An open pack, and who reads it by its descriptor: it is closed after they are done. */

@@ -18,6 +18,8 @@ import type { Packs } from './packs.js';
 const SAMPLE = 64;
 /** Of these, the share that has to be read loosely. */
 const MOSTLY = 0.9;
+/** Blobs of a table that are looked up all at once. */
+const LOOKED_UP_MAX = 4096;
 
 /** Bytes of a table. */
 export interface Stretch {
@@ -47,7 +49,7 @@ export class RawSlices {
   async fill(stretch: Stretch, target: Buffer): Promise<Demand[]> {
     const { table, offset } = stretch;
     const range = rangeOf(stretch);
-    const loose = await this.#learn(table, range);
+    const loose = await this.#learn(table, within(table, range));
     const left = loose.left(range.first, range.last);
     for (const packs of loose.calls(range.first, range.last)) {
       const what = { slices: loose.slices, range, into: target };
@@ -62,7 +64,7 @@ export class RawSlices {
   async prefetch(stretch: Stretch): Promise<readonly Digest[]> {
     const { digests, blobs } = stretch.table.columns;
     const range = rangeOf(stretch);
-    const loose = await this.#learn(stretch.table, range);
+    const loose = await this.#learn(stretch.table, within(stretch.table, range));
     for (const packs of loose.calls(range.first, range.last))
       await this.#packs.readSlices(packs, { slices: loose.slices, range });
     const left = new Set(loose.left(range.first, range.last).map((index) => blobs[index] as number));
@@ -71,24 +73,29 @@ export class RawSlices {
 
   /** Whether most of a table is read loosely, as far as some of its extents tell. */
   async isLoose(table: ExtentTable): Promise<boolean> {
+    const { blobs, digests } = table.columns;
+    const sample = sampleOf(blobs);
+    // Each step asks for some more of the blobs, and waits for them: to have them all at once costs little more.
+    const loose = await this.#learn(table, digests.length <= LOOKED_UP_MAX ? blobs : sample);
     let sampled = 0;
     let found = 0;
-    for (let index = 0; index < table.count; index += Math.ceil(table.count / SAMPLE)) {
-      const blob = table.columns.blobs[index] as number;
+    for (let index = 0; index < sample.length; index += 1) {
+      const blob = sample[index] as number;
       if (blob === 0) continue;
       sampled += 1;
-      if ((await this.#learn(table, { first: index, last: index })).isLoose(blob)) found += 1;
+      if (loose.isLoose(blob)) found += 1;
     }
     return found > 0 && found >= sampled * MOSTLY;
   }
 
-  async #learn(table: ExtentTable, { first, last }: Pick<SliceRange, 'first' | 'last'>): Promise<LooseBlobs> {
+  /** @param wanted numbers of blobs of the table; 0 is none */
+  async #learn(table: ExtentTable, wanted: Uint32Array): Promise<LooseBlobs> {
     let loose = this.#known.get(table);
     if (!loose) {
       loose = new LooseBlobs(table);
       this.#known.set(table, loose);
     }
-    const blobs = loose.unknown(first, last);
+    const blobs = loose.unknown(wanted);
     if (blobs.length > 0) {
       loose.ready = Promise.all([loose.ready, this.#look(table, loose, blobs)]);
       // Who asks later is told, too.
@@ -104,6 +111,17 @@ export class RawSlices {
     const infos = await this.#fetch.infos(blobs.map((blob) => table.columns.digests[blob - 1] as Digest));
     for (let index = 0; index < blobs.length; index += 1) loose.note(blobs[index] as number, infos[index]);
   }
+}
+
+/** Numbers of the blobs that some of the extents are of. */
+function sampleOf(blobs: Uint32Array): Uint32Array {
+  const step = Math.max(1, Math.ceil(blobs.length / SAMPLE));
+  return Uint32Array.from({ length: Math.ceil(blobs.length / step) }, (_, index) => blobs[index * step] as number);
+}
+
+/** Numbers of the blobs of these extents. */
+function within({ columns }: ExtentTable, { first, last }: SliceRange): Uint32Array {
+  return columns.blobs.subarray(first, last + 1);
 }
 
 function rangeOf({ table, offset, length }: Stretch): SliceRange {

@@ -72,6 +72,24 @@ export function describeFileSlices(engine: Engine): void {
       expect(into.equals(expected)).toBe(true);
     }));
 
+  it('names of slices that stand in a row only those that the file does not have', () =>
+    withFiles(async (fds, [one]) => {
+      const count = 200;
+      const into = Buffer.alloc(count * 10);
+      const slices: FileSlices = {
+        files: Uint32Array.of(NO_FILE, 0),
+        begins: Float64Array.of(0, BYTES - 995),
+        bytes: Uint32Array.of(0, count * 10),
+        blobs: new Uint32Array(count).fill(1),
+        offsets: Uint32Array.from({ length: count }, (_, at) => at * 10),
+        starts: Float64Array.from({ length: count + 1 }, (_, at) => at * 10),
+      };
+      const range = { first: 0, last: count - 1, offset: 0, length: into.length };
+      const missing = await engine.readSlices(fds, slices, range, into);
+      expect([...missing]).toEqual(Array.from({ length: 101 }, (_, at) => 99 + at));
+      expect(into.subarray(0, 990).equals(one.subarray(BYTES - 995, BYTES - 5))).toBe(true);
+    }));
+
   it('names the slices of a file that cannot be read', () =>
     withTree(async (root) => {
       const handle = await open(root, 'r');
