@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, PROGRAM, type RunningCli, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
+import { itIn, ownRoom } from './own-room.js';
 import { canMount } from './small-disk.js';
 
 const probe = mkdtempSync(path.join(tmpdir(), 'dk-mount-'));
@@ -146,14 +147,17 @@ if (MOUNTS) {
   }, 60_000);
 }
 
-it('more directories than inotify may watch: names the limit, finds changes by scanning, watches when it is raised', async () => {
+/** The limit is one of a user namespace: nobody else is touched. */
+const LIMIT = '/proc/sys/user/max_inotify_watches';
+const WATCHES = ownRoom(['--user', '--map-root-user'], `echo 6 > ${LIMIT}`);
+const FEW_WATCHES =
+  'more directories than inotify may watch: names the limit, finds changes by scanning, watches when it is raised';
+async function withFewWatches(): Promise<void> {
   for (let i = 0; i < 12; i += 1) mkdirSync(at(`data/d${i}`), { recursive: true });
-  // The limit is one of a user namespace: nobody else is touched.
-  const LIMIT = '/proc/sys/user/max_inotify_watches';
   const script = `echo 6 > ${LIMIT} || exit 88; (while [ ! -e more ]; do sleep 0.05; done; echo 1000 > ${LIMIT}) & exec "$@"`;
   const words = [...PROGRAM, '--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug'];
   const app = `trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done`;
-  const unshare = ['--user', '--map-root-user', '--', 'sh', '-c', script, 'sh', ...words, '--', 'sh', '-c', app];
+  const unshare = [...WATCHES.words, '--', 'sh', '-c', script, 'sh', ...words, '--', 'sh', '-c', app];
   const running = startProgram('unshare', unshare, { cwd });
   await running.until(/degraded.*raise fs\.inotify\.max_user_watches/);
   writeFileSync(at('data/d11/found'), '1');
@@ -166,4 +170,5 @@ it('more directories than inotify may watch: names the limit, finds changes by s
   expect((await running.ended).code).toBe(7);
   expect((await runCli(['cat', '--store=keep', 'd11/found'], { cwd })).stdout).toBe('1');
   expect((await runCli(['cat', '--store=keep', 'd11/two'], { cwd })).stdout).toBe('2');
-}, 60_000);
+}
+itIn(WATCHES, FEW_WATCHES, withFewWatches, 60_000);

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, PROGRAM, runCli, scratch, startCli } from '../cli/cli-process.js';
+import { itIn, ownRoom } from './own-room.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -20,22 +21,26 @@ beforeEach(async () => {
 afterEach(() => remove());
 
 describe('process 1', () => {
-  it('collects orphans, passes signals on, ends with the code of the application', () => {
-    // Three orphans that end at once; whoever is left of them is counted when they had time to be collected.
-    const script = `for i in 1 2 3; do (sleep 0.1 & ); done
+  const room = ownRoom(['--pid', '--fork', '--mount-proc', '--kill-child']);
+  itIn(
+    room,
+    'collects orphans, passes signals on, ends with the code of the application',
+    () => {
+      // Three orphans that end at once; whoever is left of them is counted when they had time to be collected.
+      const script = `for i in 1 2 3; do (sleep 0.1 & ); done
 sleep 2.5
 for stat in /proc/[0-9]*/stat; do sed 's/.*) //' $stat; done 2>/dev/null | grep -c '^Z'
 trap 'exit 9' TERM; kill -TERM 1; while :; do sleep 0.1; done`;
-    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const words = ['--pid', '--fork', '--mount-proc', '--kill-child', ...user, ...PROGRAM, ...OPTIONS];
-    const result = spawnSync('unshare', [...words, '--', 'sh', '-c', script], {
-      cwd,
-      encoding: 'utf8',
-      timeout: 60_000,
-    });
-    expect(result.stdout, result.stderr).toBe('0\n');
-    expect(result.status).toBe(9);
-  }, 70_000);
+      const result = spawnSync('unshare', [...room.words, '--', ...PROGRAM, ...OPTIONS, '--', 'sh', '-c', script], {
+        cwd,
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      expect(result.stdout, result.stderr).toBe('0\n');
+      expect(result.status).toBe(9);
+    },
+    70_000,
+  );
 });
 
 describe('SIGTERM', () => {

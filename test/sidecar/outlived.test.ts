@@ -11,6 +11,7 @@ import { Freezer } from '../../src/sidecar/freeze.js';
 import { startWatchdog, Watchdog } from '../../src/sidecar/watchdog.js';
 import { ensureBuilt, jsonLines, runCli, scratch, startCli } from '../cli/cli-process.js';
 import { stateOf } from './freeze-ends.js';
+import { itIn, ownRoom } from './own-room.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -145,9 +146,13 @@ describe('Freezer', () => {
     await child.ended;
   });
 
-  it('stops nobody while no watchdog can be started, and tries again each time', async () => {
-    const room = new URL('../../dist/esm/sidecar/', import.meta.url);
-    const script = `import { spawn, spawnSync } from 'node:child_process';
+  const own = ownRoom(['--mount'], 'mount --bind /dev/null /dev/null');
+  itIn(
+    own,
+    'stops nobody while no watchdog can be started, and tries again each time',
+    async () => {
+      const room = new URL('../../dist/esm/sidecar/', import.meta.url);
+      const script = `import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Freezer } from '${room}freeze.js';
 import { Watchdog } from '${room}watchdog.js';
@@ -165,16 +170,17 @@ console.log('frozen', state());
 await frozen.thaw();
 child.kill('SIGKILL');
 watchdog.dismiss();`;
-    await writeFile(at('unwatched.mjs'), script);
-    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const words = ['sh', '-c', 'mount --bind /dev/null /bin/sh; exec "$@"', 'sh', process.execPath, 'unwatched.mjs'];
-    const { stdout, stderr } = spawnSync('unshare', ['--mount', ...user, ...words], {
-      cwd,
-      encoding: 'utf8',
-      timeout: 30_000,
-    });
-    expect(stdout, stderr).toBe('DK_SPAWN S\nDK_SPAWN S\nfrozen T\n');
-  }, 40_000);
+      await writeFile(at('unwatched.mjs'), script);
+      const words = ['sh', '-c', 'mount --bind /dev/null /bin/sh; exec "$@"', 'sh', process.execPath, 'unwatched.mjs'];
+      const { stdout, stderr } = spawnSync('unshare', [...own.words, '--', ...words], {
+        cwd,
+        encoding: 'utf8',
+        timeout: 30_000,
+      });
+      expect(stdout, stderr).toBe('DK_SPAWN S\nDK_SPAWN S\nfrozen T\n');
+    },
+    40_000,
+  );
 
   it('a watchdog that is dismissed in a standstill ends it', async () => {
     const child = await sleeper();

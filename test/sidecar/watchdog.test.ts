@@ -9,6 +9,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FreezeGroup } from '../../src/sidecar/cgroup.js';
 import { ensureBuilt, runCli, scratch } from '../cli/cli-process.js';
 import { type Holder, type HolderOptions, holderCommand, startHolder, stateOf } from './freeze-ends.js';
+import { itIn, ownRoom } from './own-room.js';
 
 let cwd = '';
 let remove = async (): Promise<void> => {};
@@ -69,6 +70,8 @@ function running({ child, escaped, freezeFile }: Holder): boolean {
   return !frozen && stateOf(child) === 'S' && stateOf(escaped) === 'S';
 }
 
+const OWN_PROCESSES = ownRoom(['--pid', '--fork', '--mount-proc', '--kill-child']);
+
 describe.each(WAYS)('with a control group: %s', (cgroup) => {
   it('SIGKILL at random moments, most of them in a standstill', async () => {
     let inStandstill = 0;
@@ -111,12 +114,15 @@ describe.each(WAYS)('with a control group: %s', (cgroup) => {
     expect(running(one)).toBe(true);
   });
 
-  it('killed by name: the watchdog is not', async () => {
-    const command = await holderCommand(cwd, { cgroup, holdMs: 30_000 });
-    // In a room of its own, where nobody else is called so. `stands`: the application stands still, in one way or the other.
-    await writeFile(
-      join(cwd, 'by-name.sh'),
-      `"$@" > said & while ! grep -q frozen said; do sleep 0.02; done
+  itIn(
+    OWN_PROCESSES,
+    'killed by name: the watchdog is not',
+    async () => {
+      const command = await holderCommand(cwd, { cgroup, holdMs: 30_000 });
+      // In a room of its own, where nobody else is called so. `stands`: the application stands still, in one way or the other.
+      await writeFile(
+        join(cwd, 'by-name.sh'),
+        `"$@" > said & while ! grep -q frozen said; do sleep 0.02; done
 child=$(sed -n 's/.*"child":\\([0-9]*\\).*/\\1/p' said)
 file=$(sed -n 's/.*"freezeFile":"\\([^"]*\\)".*/\\1/p' said)
 stands() { grep -q '^State:.T' /proc/$child/status || { [ -n "$file" ] && grep -q '^frozen 1' "\${file%freeze}events"; }; }
@@ -124,16 +130,16 @@ stands && echo stands
 pkill -9 -f diffkeeper
 for try in $(seq 500); do stands || { echo runs; break; }; sleep 0.02; done
 pkill -9 sleep; [ -z "$file" ] || while ! rmdir "\${file%/*}"; do sleep 0.02; done`,
-    );
-    const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-    const room = ['--pid', '--fork', '--mount-proc', '--kill-child', ...user];
-    const result = spawnSync('unshare', [...room, 'sh', 'by-name.sh', ...command], {
-      cwd,
-      encoding: 'utf8',
-      timeout: 30_000,
-    });
-    expect(result.stdout, result.stderr).toBe('stands\nruns\n');
-  }, 40_000);
+      );
+      const result = spawnSync('unshare', [...OWN_PROCESSES.words, '--', 'sh', 'by-name.sh', ...command], {
+        cwd,
+        encoding: 'utf8',
+        timeout: 30_000,
+      });
+      expect(result.stdout, result.stderr).toBe('stands\nruns\n');
+    },
+    40_000,
+  );
 
   it('killed with us: the next run lets the application go on', async () => {
     expect(await runCli(['capture', '--store=keep', '--state-dir=.', '--ignore=keep'], { cwd })).toMatchObject({
