@@ -3,14 +3,23 @@
 // wanted soonest in a directory of their own, then writes the compiled code beside the program.
 // Run by scripts/install.mjs and scripts/build-ts.mjs; what is printed is of no interest to anybody. Building the single
 // file names a module to load the program by instead of dist/cli/main.js.
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const scripts = path.dirname(fileURLToPath(import.meta.url));
-const { load } = createRequire(import.meta.url)(process.argv[2] ?? path.join(scripts, '..', 'dist', 'cli', 'main.js'));
+const script = fileURLToPath(import.meta.url);
+const [, , given, ...words] = process.argv;
+const main = path.join(path.dirname(script), '..', 'dist', 'cli', 'main.js');
+const { load } = createRequire(import.meta.url)(given === '--own' || given === undefined ? main : given);
+if (given === '--own') {
+  const { program, keep } = load(words[0], { anew: true });
+  const code = await program.runProgram(words);
+  if (code === 0) keep();
+  process.exit(code);
+}
 const { program, keep } = load();
 const place = fs.mkdtempSync(path.join(os.tmpdir(), 'diffkeeper-code-'));
 const at = (name) => path.join(place, name);
@@ -26,6 +35,8 @@ try {
   fs.writeFileSync(at('data/large'), Buffer.alloc(3 << 20, 'page of a larger file'));
   await program.runProgram(['capture', data, store]);
   await program.runProgram(['recover', `--state-dir=${at('again')}`, store]);
+  // A single file has one kept code for all commands.
+  if (given === undefined) keepOwn(['recover', `--state-dir=${at('own')}`, store]);
   const application = `require('fs').writeFileSync(${JSON.stringify(at('data/below/4'))}, 'new'); setTimeout(() => {}, 200)`;
   const command = ['--', process.execPath, '-e', application];
   await program.runProgram([data, store, ...command]);
@@ -37,5 +48,11 @@ try {
 } finally {
   fs.rmSync(place, { recursive: true, force: true });
 }
+
+/** Code of one command alone, by a process that has run nothing else; without it there is that of all. @param {string[]} words */
+function keepOwn(words) {
+  spawnSync(process.execPath, [script, '--own', ...words], { stdio: 'ignore' });
+}
+
 // Libraries may keep the process alive.
 process.exit(process.exitCode);

@@ -12,6 +12,9 @@ import { evaluate, type Program } from './program-script.js';
 /** Name of the program's file, without its ending; it carries the digest of the content. Set when it is built. */
 declare const PROGRAM_NAME: string;
 
+/** Commands whose code is kept by itself: V8 takes in all that it is handed, and somebody waits for these. */
+const OWN_CODE: readonly string[] = ['recover'];
+
 export interface LoadedProgram {
   readonly program: Program;
   readonly script: Script;
@@ -45,14 +48,22 @@ function keepCode(file: string, code: Buffer): void {
   renameSync(beside, file);
 }
 
-/** Loads the program. */
-export function load(): LoadedProgram {
+/**
+ * Loads the program.
+ *
+ * @param command that it is going to run, by default any
+ * @param how `anew`: without code that was kept, so that what is kept afterwards is what this process has run
+ */
+export function load(command = '', how: { readonly anew?: boolean } = {}): LoadedProgram {
   const file = join(__dirname, `${PROGRAM_NAME}.js`);
   // V8 asks for its own version; bytes made on another processor could mislead it.
-  const codeFile = join(__dirname, `${PROGRAM_NAME}-${process.version}-${process.platform}-${process.arch}.cache`);
+  const stem = join(__dirname, `${PROGRAM_NAME}-${process.version}-${process.platform}-${process.arch}`);
+  const common = `${stem}.cache`;
+  const codeFile = OWN_CODE.includes(command) ? `${stem}.${command}.cache` : common;
+  const kept = how.anew === true ? undefined : (keptCode(codeFile) ?? keptCode(common));
   const around = { require, file, directory: __dirname };
-  const { program, script } = evaluate(readFileSync(file, 'latin1'), around, keptCode(codeFile));
+  const { program, script } = evaluate(readFileSync(file, 'latin1'), around, kept);
   return { program, script, keep: () => keepCode(codeFile, script.createCachedData()) };
 }
 
-if (require.main === module) load().program.start();
+if (require.main === module) load(process.argv[2]).program.start();

@@ -11,18 +11,26 @@ import { projectRoot } from '../project/source-tree.js';
 const built = join(projectRoot, 'dist', 'cli');
 let folder = '';
 let kept = '';
+/** That of `recover` alone. */
+let own = '';
 
 beforeAll(ensureBuilt, 120_000);
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffkeeper-kept-'));
   cpSync(built, folder, { recursive: true });
-  kept = join(folder, readdirSync(folder).find((name) => name.endsWith('.cache')) ?? '');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.cache'));
+  own = join(folder, names.find((name) => name.endsWith('.recover.cache')) ?? '');
+  kept = join(folder, names.find((name) => !own.endsWith(name)) ?? '');
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** Whether V8 refused the kept code; undefined when there was none to take. */
 function refused(...options: string[]): string {
-  const script = `console.log(require(${JSON.stringify(join(folder, 'main.js'))}).load().script.cachedDataRejected)`;
+  return loaded('load().script.cachedDataRejected', ...options);
+}
+
+function loaded(what: string, ...options: string[]): string {
+  const script = `console.log(require(${JSON.stringify(join(folder, 'main.js'))}).${what})`;
   const { stdout, stderr } = spawnSync(process.execPath, [...options, '-e', script], { encoding: 'utf8' });
   expect(stderr).toBe('');
   return stdout.trim();
@@ -40,6 +48,23 @@ describe('compiled code that is kept', () => {
   it('is taken', () => {
     expect(refused()).toBe('false');
     expect(versionOf()).toBe(version);
+  });
+
+  it('is less for recover, which takes that of all commands where there is no other', () => {
+    const refusedByRecover = () => loaded("load('recover').script.cachedDataRejected");
+    const [mine, common] = [readFileSync(own), readFileSync(kept)];
+    expect(mine.length).toBeLessThan(0.8 * common.length);
+    rmSync(kept);
+    expect(refusedByRecover()).toBe('false');
+    rmSync(own);
+    expect(refusedByRecover()).toBe('undefined');
+    writeFileSync(kept, common);
+    expect(refusedByRecover()).toBe('false');
+    mine[mine.length >> 1] = (mine[mine.length >> 1] ?? 0) ^ 0xff;
+    writeFileSync(own, mine);
+    expect(refusedByRecover()).toBe('false');
+    rmSync(kept);
+    expect(refusedByRecover()).toBe('undefined');
   });
 
   it('is not needed', () => {
