@@ -4,7 +4,7 @@ import { RECORD_HEAD_BYTES, RECORD_MIN_BYTES } from '../format/format.js';
 import type { ExtentTable } from './extent-table.js';
 import type { BlobInfo } from './types.js';
 
-/** Blobs of which a larger share is wanted are checked as ever: those of a file that was stored but once. */
+/** Blobs of which a larger share is wanted are checked as ever, unless the file is scattered: those of one that was stored but once. */
 const SHARE_MAX = 0.98;
 /** Packs of one call, which are open at the same time. */
 const PACKS_AT_ONCE = 16;
@@ -16,6 +16,9 @@ export class LooseBlobs {
   readonly #known: Uint8Array;
   /** How many bytes of each blob the table names. */
   readonly #wanted: Float64Array;
+  /** Blobs that would be read loosely if the file were scattered. */
+  readonly #whole = new Map<number, BlobInfo>();
+  #scattered = false;
   /** The packs that the numbers of files stand for. */
   readonly #packs: number[] = [];
   /** What was asked for is there once it resolves. */
@@ -48,7 +51,23 @@ export class LooseBlobs {
 
   /** @param info undefined when the index does not have it: who reads it with care will say so */
   note(blob: number, info: BlobInfo | undefined): void {
-    if (!info || !isRaw(info) || (this.#wanted[blob] as number) > info.decodedBytes * SHARE_MAX) return;
+    if (!info || !isRaw(info)) return;
+    const mostly = (this.#wanted[blob] as number) > info.decodedBytes * SHARE_MAX;
+    if (mostly && !this.#scattered) this.#whole.set(blob, info);
+    else this.#take(blob, info);
+  }
+
+  /**
+   * The file is scattered, so that those are read loosely as well that are wanted whole, or nearly: with care, each step
+   * would read and check all of the newest ones for the few pages that are its own.
+   */
+  takeWhole(): void {
+    this.#scattered = true;
+    for (const [blob, info] of this.#whole) this.#take(blob, info);
+    this.#whole.clear();
+  }
+
+  #take(blob: number, info: BlobInfo): void {
     const known = this.#packs.lastIndexOf(info.pack);
     this.slices.files[blob] = known < 0 ? this.#packs.push(info.pack) - 1 : known;
     this.slices.begins[blob] = info.offset + RECORD_HEAD_BYTES;

@@ -71,7 +71,7 @@ export class RawSlices {
     return Array.from(left, (blob) => digests[blob - 1] as Digest);
   }
 
-  /** Whether most of a table is read loosely, as far as some of its extents tell. */
+  /** Whether most of a table is read loosely, as far as some of its extents tell. Then all of it is that can be. */
   async isLoose(table: ExtentTable): Promise<boolean> {
     const { blobs, digests } = table.columns;
     const sample = sampleOf(blobs);
@@ -85,7 +85,9 @@ export class RawSlices {
       sampled += 1;
       if (loose.isLoose(blob)) found += 1;
     }
-    return found > 0 && found >= sampled * MOSTLY;
+    if (found === 0 || found < sampled * MOSTLY) return false;
+    loose.takeWhole();
+    return true;
   }
 
   /** @param wanted numbers of blobs of the table; 0 is none */

@@ -112,6 +112,28 @@ describe('a scattered file', () => {
     expect(open).toEqual([16, 16, 8]);
   });
 
+  it('leaves a blob that is wanted whole to care only as long as nobody knows that it is scattered', async () => {
+    const names = Array.from({ length: 99 }, (_, blob) => Buffer.alloc(32, blob + 1));
+    const whole = names[40] as Buffer;
+    const extents = names.map((digest) => ({ digest, offset: digest === whole ? 1 : 7, length: 1 }));
+    const table = ExtentTable.of([...extents, { digest: whole, offset: 0, length: 1 }]);
+    const info = (digest: Buffer): BlobInfo => {
+      const decodedBytes = digest === whole ? 2 : 500;
+      const recordBytes = decodedBytes + RECORD_MIN_BYTES;
+      return { digest, pack: 1, offset: 1000 * (digest[0] as number), recordBytes, decodedBytes, depth: 0 };
+    };
+    const fetch = { infos: async (asked: Buffer[]) => asked.map(info) } as unknown as BlobFetch;
+    const readSlices = async () => new Uint32Array(0);
+    const raw = new RawSlices({ records: { sealed: false }, readSlices } as unknown as Packs, fetch);
+    const stretch = { table, offset: 0, length: 100 };
+    expect(await raw.fill(stretch, Buffer.alloc(100))).toEqual([
+      { digest: whole, offset: 1, length: 1, at: 40 },
+      { digest: whole, offset: 0, length: 1, at: 99 },
+    ]);
+    expect(await raw.isLoose(table)).toBe(true);
+    expect(await raw.fill(stretch, Buffer.alloc(100))).toEqual([]);
+  });
+
   it('of few pieces, or stored but once, is none', async () => {
     const store = await fixture.open();
     const transaction = store.begin();
