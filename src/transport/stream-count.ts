@@ -2,8 +2,8 @@
  * How many data streams are in use. More of them help where there is loss or a long way, and cost where there is
  * neither: so the first number goes by the way's length, and it is multiplied at once only where the kernel says that it
  * is the streams' own windows that hold things up: nothing waits on the way, and as much is taken over as those windows
- * let through. Else, now and then, more are tried for a while, and kept when clearly more was taken over. A number that does harm is
- * taken back.
+ * let through. Else, now and then, more are tried for a while, and kept when clearly more was taken over; but not while packets wait on
+ * the way, which is full then: more streams only add to what waits and is dropped. A number that does harm is taken back.
  */
 import { availableParallelism } from 'node:os';
 import { SOCKET_FIGURES } from '../engine/engine.js';
@@ -38,11 +38,17 @@ const QUEUE_SHARE = 0.3;
  * twice what it sends and more.
  */
 const SLACK = 1.5;
+/**
+ * That windows hold things up counts only when nothing has waited for so long: BBR empties the way for a moment every ten seconds, with
+ * hardly a window left, to learn the round trip anew.
+ */
+const CLEAR_MS_MIN = 1000;
+const CLEAR_RTTS = 6;
 /** Below this, the way is so short that only processors count. */
 const LAN_MS = 2;
-/** From these round trips on, there are 8 and 16 streams to begin with. */
+/** From these round trips on, there are 8 and 16 streams to begin with. Twice as many are up to speed one round trip sooner. */
 const WAN_MS = 40;
-const LONG_MS = 120;
+const LONG_MS = 60;
 /** Unsent bytes per stream on a long way: what is not in the kernel yet can still go over another stream. */
 const UNSENT_BYTES = 128 << 10;
 
@@ -85,6 +91,10 @@ export class StreamCount {
   #windowBytes = 0;
   #ms = 0;
   #periods = 0;
+  /** In how many of them packets waited on the way. */
+  #fullPeriods = 0;
+  /** When packets were last seen to wait. */
+  #waitedMs = Number.NEGATIVE_INFINITY;
   /** Whether there was enough to send at the last look. */
   #wasHungry = false;
   /** Bytes a second with the number of streams that proved itself. */
@@ -180,11 +190,17 @@ export class StreamCount {
     this.#windowBytes += (this.#windowRate * elapsedMs) / 1000;
     this.#ms += elapsedMs;
     this.#periods += 1;
-    const heldUp = this.#room === true && this.#windowBytes < SLACK * this.#bytes;
+    if (this.#room === false) {
+      this.#fullPeriods += 1;
+      this.#waitedMs = nowMs;
+    }
+    const clear = nowMs - this.#waitedMs >= Math.max(CLEAR_MS_MIN, CLEAR_RTTS * this.#minRttMs);
+    const heldUp = clear && this.#room === true && this.#windowBytes < SLACK * this.#bytes;
     if (!this.#enough(heldUp)) return;
     const rate = (this.#bytes / this.#ms) * 1000;
+    const full = 2 * this.#fullPeriods >= this.#periods;
     this.#forget();
-    this.#judge(rate, heldUp, nowMs);
+    this.#judge(rate, { heldUp, full }, nowMs);
   }
 
   /** Whether what was counted is enough to judge by. */
@@ -199,9 +215,10 @@ export class StreamCount {
     this.#windowBytes = 0;
     this.#ms = 0;
     this.#periods = 0;
+    this.#fullPeriods = 0;
   }
 
-  #judge(rate: number, heldUp: boolean, nowMs: number): void {
+  #judge(rate: number, { heldUp, full }: { heldUp: boolean; full: boolean }, nowMs: number): void {
     const { streams, settings } = this.#parts;
     const trial = this.#trial;
     this.#trial = undefined;
@@ -218,7 +235,7 @@ export class StreamCount {
     }
     this.#bestRate = trial === undefined ? rate : Math.max(rate, this.#bestRate);
     const early = this.#minRttMs >= LAN_MS && nowMs < (this.#startMs ?? 0) + FIRST_TRIAL_MS;
-    if (nowMs < this.#probeMs || (early && !heldUp)) return;
+    if (nowMs < this.#probeMs || (!heldUp && (early || full))) return;
     const more = Math.min(this.#useful(), Math.ceil(streams.wanted * settings.streams.scaling));
     if (more <= streams.wanted) return;
     this.#trial = { provenCount: streams.wanted, signed: heldUp, doubted: false };

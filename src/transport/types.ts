@@ -156,7 +156,7 @@ export interface StreamRules {
   readonly minimum?: number;
   /** Default 64, at most 256. */
   readonly maximum?: number;
-  /** Default 4, or by the round trip of the first connection: 8 from 40 ms on, 16 from 120 ms on. */
+  /** Default 4, or by the round trip of the first connection: 8 from 40 ms on, 16 from 60 ms on. */
   readonly initial?: number;
   /** Factor of a step up, default 2. */
   readonly scaling?: number;
