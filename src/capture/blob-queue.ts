@@ -3,7 +3,7 @@
  * (only where that pays) and stores several blobs at once, so that they are coded in parallel. While one batch is
  * stored, the contexts of the next are gathered and the file is read on: at most three batches exist at a time.
  */
-import { joinBytes } from '../core/core.js';
+import { type BytePath, joinBytes } from '../core/core.js';
 import { CODEC, TRY } from '../engine/engine.js';
 import type { Digest } from '../format/format.js';
 import type { BlobContext, BlobInput, VersionReader } from '../store/store.js';
@@ -27,6 +27,7 @@ interface Prepared {
 
 export class BlobQueue {
   readonly #work: CaptureWork;
+  readonly #path: BytePath;
   readonly #source: VersionReader | undefined;
   #jobs: BlobJob[] = [];
   #bytes = 0;
@@ -35,13 +36,18 @@ export class BlobQueue {
   #incompressible = false;
   #nextProbe = 0;
   #seenBytes = 0;
+  #recalled = false;
+  /** Much is written at once: what holds for it may hold for the next capture. */
+  #bulky = false;
   /** The batch whose contexts are being gathered, the one that is being stored, and the one before that. */
   #prepared: Promise<unknown> = Promise.resolve();
   #stored: Promise<void> = Promise.resolve();
   #storedBefore: Promise<void> = Promise.resolve();
 
-  constructor(work: CaptureWork, source: VersionReader | undefined) {
+  /** @param path of the file, now */
+  constructor(work: CaptureWork, path: BytePath, source: VersionReader | undefined) {
     this.#work = work;
+    this.#path = path;
     this.#source = work.deltas ? source : undefined;
   }
 
@@ -56,6 +62,7 @@ export class BlobQueue {
   async flush(): Promise<void> {
     await this.#start();
     await this.#stored;
+    this.#remember();
   }
 
   /** Waits for work under way, whatever comes of it: nothing uses the transaction afterwards. */
@@ -82,12 +89,46 @@ export class BlobQueue {
   }
 
   async #prepare(jobs: readonly BlobJob[]): Promise<Prepared> {
-    const placed = this.#source ? await placeJobs(this.#work.store, this.#source, jobs) : jobs.map(alone);
+    const source = this.#source;
+    this.#recall(jobs);
+    const unlike = this.#passesOver(jobs);
+    const placed = source && !unlike ? await placeJobs(this.#work.store, source, jobs) : jobs.map(alone);
     await this.#probe(placed);
     // Before they are hashed: the digest of a joined blob is none of its parts'.
     const joined = this.#incompressible ? joinScattered(placed.map(({ job }) => job)).map(alone) : placed;
     const final = joined.length < placed.length ? joined : placed;
     return { placed: final, inputs: await this.#inputs(final) };
+  }
+
+  /** What the captures before found out, when as much is written again; of less, the next bytes may be quite different. */
+  #recall([first]: readonly BlobJob[]): void {
+    const source = this.#source;
+    if (!source || !first || this.#recalled) return;
+    this.#recalled = true;
+    this.#bulky = bytesOf(first) >= PROBE_BYTES;
+    const known = this.#bulky ? this.#work.unlike.of(source.version.path) : undefined;
+    if (!known) return;
+    this.#contextsPay = false;
+    this.#incompressible = known.incompressible;
+    this.#nextProbe = known.bytesLeft;
+  }
+
+  /** Whether these are coded without a look at what they replace. */
+  #passesOver(jobs: readonly BlobJob[]): boolean {
+    if (this.#contextsPay || this.#seenBytes >= this.#nextProbe) return false;
+    for (const job of jobs) this.#seenBytes += bytesOf(job);
+    return true;
+  }
+
+  #remember(): void {
+    const source = this.#source;
+    if (!source) return;
+    const { unlike } = this.#work;
+    const before = source.version.path;
+    const found = { incompressible: this.#incompressible, bytesLeft: this.#nextProbe - this.#seenBytes };
+    // Of a file that has only got another name it is as true as before.
+    const worth = this.#recalled ? this.#bulky && !this.#contextsPay && found : unlike.of(before);
+    unlike.note(this.#path, before, worth || undefined);
   }
 
   async #store({ placed, inputs }: Prepared): Promise<void> {

@@ -4,6 +4,7 @@ import type { FileScan } from '../engine/engine.js';
 import type { Store, Transaction } from '../store/store.js';
 import { Ahead } from './ahead-work.js';
 import { type CaptureSetting, CaptureWork } from './capture-work.js';
+import type { UnlikeFiles } from './context-worth.js';
 import { holdFindings, takeHeld } from './held-findings.js';
 import type { HoldMemory } from './hold-memory.js';
 import type { MappedAhead } from './mapped-ahead.js';
@@ -41,6 +42,8 @@ export interface PassParts {
   readonly options: CaptureOptions;
   readonly tables: PageTables;
   readonly memory: StateMemory;
+  /** Files whose older bytes do not help. */
+  readonly unlike: UnlikeFiles;
   readonly scan: SessionScan;
   /** Holds what a freeze point takes. */
   readonly hold: HoldMemory;
@@ -175,12 +178,13 @@ export class CapturePass {
 
   /** The kernel stamps files with the real clock, so `scanStartMs` is not of the clock that tests own. */
   #setting(scanStartMs: number, findings: ScanFindings): CaptureSetting {
-    const { store, root, options, tables, memory } = this.#parts;
+    const { store, root, options, tables, unlike, memory } = this.#parts;
     return {
       store,
       root,
       options,
       tables,
+      unlike,
       tx: this.transaction,
       signal: this.#run.signal ?? options.signal,
       takeUnsettled: this.#run.takeUnsettled ?? false,

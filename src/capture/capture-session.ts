@@ -4,6 +4,7 @@ import { type BytePath, DiffKeeperError, LIMITS, systemClock } from '../core/cor
 import type { Checkpoint } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { CapturePass, type SessionRun, type Taken } from './capture-pass.js';
+import { UnlikeFiles } from './context-worth.js';
 import { rowSize, rowType, sameInode } from './entry-version.js';
 import { HoldMemory } from './hold-memory.js';
 import { IgnoreRules } from './ignore-rules.js';
@@ -44,6 +45,7 @@ export class StateSession implements CaptureSession {
   readonly #scan: SessionScan;
   readonly #hold = new HoldMemory();
   readonly #mapped = new MappedAhead();
+  readonly #unlike = new UnlikeFiles();
   readonly #storeId: Identity;
   #scope: IndexScope;
   #queue: Promise<unknown> = Promise.resolve();
@@ -176,6 +178,7 @@ export class StateSession implements CaptureSession {
         options: this.#options,
         tables: this.#tables,
         memory: this.#memory,
+        unlike: this.#unlike,
         scan: this.#scan,
         hold: this.#hold,
         mapped: this.#mapped,

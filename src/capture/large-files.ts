@@ -118,9 +118,13 @@ interface LargeCase extends OpenedLarge {
 }
 
 async function takeScan(work: CaptureWork, large: LargeCase): Promise<Outcome> {
-  const { source, table } = large;
+  const { source, table, entry } = large;
   const reader = source && work.store.reader(source);
-  const writer = new LargeWriter(work, { ...(reader && { source: reader }), compare: table === undefined });
+  const writer = new LargeWriter(work, {
+    path: entry.path,
+    ...(reader && { source: reader }),
+    compare: table === undefined,
+  });
   try {
     return await takeSteps(work, large, writer);
   } finally {

@@ -4,7 +4,7 @@
  * cut where their content says so (equal bytes elsewhere then are equal blobs); scattered small ranges are gathered
  * into blobs coded against exactly the bytes they replace.
  */
-import { LIMITS } from '../core/core.js';
+import { type BytePath, LIMITS } from '../core/core.js';
 import type { ScanStep } from '../engine/engine.js';
 import type { Extent } from '../format/format.js';
 import type { VersionReader } from '../store/store.js';
@@ -24,6 +24,7 @@ const RUN_BYTES = 1 << 20;
 export class TornFileError extends Error {}
 
 export interface LargeWriterOptions {
+  readonly path: BytePath;
   /** Version whose bytes the unchanged stretches are; absent for a first version. */
   readonly source?: VersionReader;
   /** The ranges come without a page table: compare them with the source before calling them changed. */
@@ -51,7 +52,7 @@ export class LargeWriter {
     this.#source = options.source;
     this.#sourceBytes = options.source?.version.size ?? 0;
     this.#compare = options.compare && options.source !== undefined;
-    this.#queue = new BlobQueue(work, options.source);
+    this.#queue = new BlobQueue(work, options.path, options.source);
   }
 
   async take(step: ScanStep): Promise<void> {
