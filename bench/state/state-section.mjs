@@ -92,10 +92,15 @@ function otherBlocks({ noise, dictionary, long }) {
 function pacedBlocks({ delay, pageMode, links }) {
   const blocks = [];
   if (delay) {
-    const rows = delay.rows.map((/** @type {any} */ { state, maxMs, p99Ms }) => [state, showMs(maxMs), showMs(p99Ms)]);
+    const rows = delay.rows.map((/** @type {any} */ { state, maxMs, medianMs }) => [
+      state,
+      showMs(maxMs),
+      // Of older results it is not known.
+      medianMs === undefined ? '–' : showMs(medianMs),
+    ]);
     blocks.push(
-      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded, ${delay.times} of each kind`,
-      table(['state', 'longest delay', '99th percentile'], rows),
+      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded and decoded, ${delay.times} of each kind: the longest delay of each call`,
+      table(['state', 'longest', 'median'], rows),
     );
   }
   if (pageMode) {

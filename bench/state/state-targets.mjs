@@ -26,8 +26,8 @@ const REASONS = {
     'the digests of both states are made and checked in our times, and a decoder copies the state out of its baseline; the older system does ' +
     'neither. What would close it: digests that the caller knows already, and decoding into the memory of the baseline.',
   waits:
-    'the check of a message is made where it is written, a collection of garbage and the return of large memory to the system run there, too. ' +
-    'What would close it: the check of large payloads on another thread.',
+    'nothing that grows with the state is done there; what is left are collections of garbage, which V8 makes for every 64 MiB of results, ' +
+    'and turns that the loop does not get while two threads of the engine have both processors.',
   links:
     'every eighth state tries another level, and which one is best is known only after each was tried; levels that differ by a few percent ' +
     'change places from state to state.',
@@ -128,7 +128,7 @@ function pacedTargets({ delay, pageMode, links }) {
   const line = (/** @type {any} */ { mbits, ms, best }) => `${mbits} Mbit/s ${(100 * (ms / best.ms - 1)).toFixed(0)} %`;
   return [
     judged(
-      `encoding holds the event loop up by at most ${WAIT_MS} ms`,
+      `encoding and decoding hold the event loop up by at most ${WAIT_MS} ms`,
       waits.map(wait),
       waits.filter((/** @type {any} */ { maxMs }) => maxMs > WAIT_MS).map(wait),
       REASONS.waits,

@@ -23,6 +23,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterPages(env, exports);
   dk::RegisterSparse(env, exports);
   dk::RegisterSpareMemory(env, exports);
+  dk::RegisterMemory(env, exports);
   dk::RegisterPageHashes(env, exports);
   dk::RegisterGroupValues(env, exports);
   dk::RegisterSockets(env, exports);

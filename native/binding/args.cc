@@ -4,20 +4,25 @@
 #include <cstring>
 #include <utility>
 
+#include "common/thread_pool.h"
+
 namespace dk {
 namespace {
 
 // Below this a copy into memory of the engine is cheaper than an external buffer with its finalizer.
 constexpr size_t kExternalFrom = 8192;
 
+// Such memory changes, but it never goes away and never gets shorter.
+bool IsShared(Napi::Value buffer) { return !buffer.IsArrayBuffer(); }
+
 bool MayChangeUnderUs(Napi::Value buffer) {
-  if (!buffer.IsArrayBuffer()) return true;  // SharedArrayBuffer
+  if (IsShared(buffer)) return true;
   const Napi::Value resizable = buffer.As<Napi::Object>().Get("resizable");
   return resizable.IsBoolean() && resizable.As<Napi::Boolean>().Value();
 }
 
 Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted, const char* wanted_name,
-                Worker* worker) {
+                Worker* worker, bool live = false) {
   const Napi::Env env = value.Env();
   if (!value.IsTypedArray()) ThrowType(env, std::string(name) + " must be a " + wanted_name);
   napi_typedarray_type type;
@@ -34,7 +39,7 @@ Bytes TakeTyped(Napi::Value value, const char* name, napi_typedarray_type wanted
   static const uint32_t nothing = 0;
   if (bytes.length == 0) {
     bytes.data = reinterpret_cast<const uint8_t*>(&nothing);
-  } else if (MayChangeUnderUs(Napi::Value(env, buffer))) {
+  } else if (!(live && IsShared(Napi::Value(env, buffer))) && MayChangeUnderUs(Napi::Value(env, buffer))) {
     bytes.copy = std::make_shared<std::vector<uint8_t>>(bytes.data, bytes.data + bytes.length);
     bytes.data = bytes.copy->data();
   } else if (worker != nullptr) {
@@ -51,6 +56,25 @@ void ThrowRange(Napi::Env env, const std::string& message) { throw MakeError(env
 
 Bytes TakeBytes(Napi::Value value, const char* name, Worker* worker) {
   return TakeTyped(value, name, napi_uint8_array, "Uint8Array", worker);
+}
+
+Bytes TakeLiveBytes(Napi::Value value, const char* name, Worker* worker) {
+  return TakeTyped(value, name, napi_uint8_array, "Uint8Array", worker, true);
+}
+
+uint8_t* TakeRoom(Napi::Value value, size_t length, Worker* worker) {
+  const Bytes into = TakeBytes(value, "into", worker);
+  if (into.copy) ThrowType(value.Env(), "into must not be shared or resizable memory");
+  if (into.length < length) ThrowRange(value.Env(), "into is shorter than what goes there");
+  return const_cast<uint8_t*>(into.data);
+}
+
+uint64_t TakeSeed(Napi::Value value) {
+  if (value.IsUndefined()) return 0;
+  bool lossless = false;
+  const uint64_t seed = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless) ThrowRange(value.Env(), "seed must be a bigint from 0 to 2^64 - 1");
+  return seed;
 }
 
 Bytes TakeOptionalBytes(Napi::Value value, const char* name, Worker* worker) {
@@ -90,13 +114,6 @@ uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, 
   return value.IsUndefined() ? fallback : TakeInteger(value, name, low, high);
 }
 
-uint64_t TakeSeed(Napi::Value value) {
-  bool lossless = false;
-  const uint64_t seed = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
-  if (!lossless) ThrowRange(value.Env(), "seed must be a bigint from 0 to 2^64 - 1");
-  return seed;
-}
-
 std::string TakeString(Napi::Value value, const char* name) {
   if (!value.IsString()) ThrowType(value.Env(), std::string(name) + " must be a string");
   std::string text = value.As<Napi::String>().Utf8Value();
@@ -130,7 +147,7 @@ Napi::Value Output::ToBuffer(Napi::Env env) {
   // The garbage collector does not see external memory: without this it would collect far too late.
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(taken));
   return Napi::Buffer<uint8_t>::NewOrCopy(env, data, length, [taken](Napi::Env finalizer_env, uint8_t* memory) {
-    GiveMemory(memory, taken);
+    GiveMemory(memory, taken, PoolFree);
     Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(taken));
   });
 }

@@ -32,6 +32,11 @@ struct Bytes {
 
 // `name` is for the message. With a worker the value is kept alive until the job ends.
 Bytes TakeBytes(Napi::Value value, const char* name, Worker* worker = nullptr);
+// As TakeBytes, for jobs that only copy: shared memory is read where it is, whatever others write there meanwhile.
+Bytes TakeLiveBytes(Napi::Value value, const char* name, Worker* worker);
+// At least `length` bytes that the job writes; the caller must not touch them before it has ended. Not shared, not
+// resizable.
+uint8_t* TakeRoom(Napi::Value value, size_t length, Worker* worker);
 // undefined counts as no bytes.
 Bytes TakeOptionalBytes(Napi::Value value, const char* name, Worker* worker = nullptr);
 // A Uint32Array; `length` of the result is in bytes still.

@@ -4,11 +4,13 @@
 #include <napi.h>
 
 #include <cstring>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "binding/args.h"
+#include "common/thread_pool.h"
 #include "pages/beneath.h"
 #include "pages/content_digest.h"
 #include "pages/stat_row.h"
@@ -80,6 +82,20 @@ inline std::vector<std::string> TakeSafePaths(Napi::Value packed, Napi::Value co
   return paths;
 }
 
+// What is large is not deleted on the event loop.
+template <typename Container>
+void Drop(Container* owner, size_t length) {
+  if (length >= kPooledFrom) {
+    try {
+      PoolSubmit([owner] { delete owner; });
+      return;
+    } catch (const std::exception&) {
+      // No room for the task.
+    }
+  }
+  delete owner;
+}
+
 // A Buffer with the bytes of a string or vector. Large ones are handed over without a copy.
 template <typename Container>
 Napi::Value MoveToBuffer(Napi::Env env, Container&& from) {
@@ -92,7 +108,7 @@ Napi::Value MoveToBuffer(Napi::Env env, Container&& from) {
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(length));
   return Napi::Buffer<uint8_t>::NewOrCopy(
       env, reinterpret_cast<uint8_t*>(owner->data()), length, [owner, length](Napi::Env finalizer_env, uint8_t*) {
-        delete owner;
+        Drop(owner, length);
         Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -static_cast<int64_t>(length));
       });
 }

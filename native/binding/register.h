@@ -20,6 +20,7 @@ void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);
 void RegisterBlobsSlices(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
+void RegisterMemory(Napi::Env env, Napi::Object exports);
 void RegisterSpareMemory(Napi::Env env, Napi::Object exports);
 void RegisterSparse(Napi::Env env, Napi::Object exports);
 void RegisterPageHashes(Napi::Env env, Napi::Object exports);

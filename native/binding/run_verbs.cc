@@ -43,14 +43,6 @@ std::vector<pages::Run> TakeRuns(Napi::Value value, uint64_t* total) {
   return runs;
 }
 
-// The room to read to; gives its length.
-uint64_t TakeRoom(Napi::Value value, Worker* worker, uint8_t** room) {
-  const Bytes into = TakeBytes(value, "into", worker);
-  if (into.copy) ThrowType(value.Env(), "into must not be shared or resizable memory");
-  *room = const_cast<uint8_t*>(into.data);
-  return into.length;
-}
-
 class RunsJob : public Worker {
  public:
   explicit RunsJob(const Napi::CallbackInfo& info)
@@ -66,9 +58,7 @@ class RunsJob : public Worker {
 
 class ReadRunsJob : public RunsJob {
  public:
-  explicit ReadRunsJob(const Napi::CallbackInfo& info) : RunsJob(info) {
-    if (TakeRoom(info[2], this, &into_) < total_) ThrowRange(info.Env(), "into is shorter than the runs");
-  }
+  explicit ReadRunsJob(const Napi::CallbackInfo& info) : RunsJob(info) { into_ = TakeRoom(info[2], total_, this); }
 
  protected:
   void Execute() override {
@@ -197,7 +187,7 @@ class SlicesOfFilesJob : public Worker {
 class ReadSlicesJob : public SlicesOfFilesJob {
  public:
   explicit ReadSlicesJob(const Napi::CallbackInfo& info) : SlicesOfFilesJob(info) {
-    if (TakeRoom(info[3], this, &into_) < length_) ThrowRange(info.Env(), "into is shorter than the range");
+    into_ = TakeRoom(info[3], length_, this);
   }
 
  private:

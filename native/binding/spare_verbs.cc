@@ -4,6 +4,7 @@
 #include "binding/delta_job.h"
 #include "binding/register.h"
 #include "common/memory_pool.h"
+#include "common/thread_pool.h"
 
 namespace dk {
 namespace {
@@ -15,13 +16,13 @@ struct Holds {
 
 void ReleaseAll(void* held) {
   auto* holds = static_cast<Holds*>(held);
-  for (; holds->count > 0; --holds->count) ReleaseSpareMemory();
+  for (; holds->count > 0; --holds->count) ReleaseSpareMemory(PoolFree);
   delete holds;
 }
 
 class CopyJob : public Worker {
  public:
-  explicit CopyJob(const Napi::CallbackInfo& info) : Worker(info.Env()), data_(TakeBytes(info[0], "data", this)) {}
+  explicit CopyJob(const Napi::CallbackInfo& info) : Worker(info.Env()), data_(TakeLiveBytes(info[0], "data", this)) {}
 
  protected:
   void Execute() override {
@@ -41,13 +42,13 @@ void RegisterSpareMemory(Napi::Env env, Napi::Object exports) {
   auto* holds = new Holds;
   napi_add_env_cleanup_hook(env, ReleaseAll, holds);
   Export(env, exports, "holdSpareMemory", [holds](const Napi::CallbackInfo& info) {
-    HoldSpareMemory(TakeInteger(info[0], "bytesMax", 0, kBufferBytesMax));
+    HoldSpareMemory(TakeInteger(info[0], "bytesMax", 0, kBufferBytesMax), PoolFree);
     ++holds->count;
   });
   Export(env, exports, "releaseSpareMemory", [holds](const Napi::CallbackInfo&) {
     if (holds->count == 0) return;
     --holds->count;
-    ReleaseSpareMemory();
+    ReleaseSpareMemory(PoolFree);
   });
   Export(env, exports, "spareMemory", [](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), static_cast<double>(SpareMemory()));

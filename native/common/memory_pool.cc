@@ -59,10 +59,10 @@ struct Block {
   Moment given;
 };
 
-void Free(const std::vector<Block>& blocks) {
+void Free(const std::vector<Block>& blocks, Release release) {
   for (const Block& block : blocks) {
     Fence(block.memory, block.room, false);
-    free(block.memory);
+    release(block.memory);
   }
 }
 
@@ -88,7 +88,7 @@ class Spare {
   }
 
   // False when it is not to be kept.
-  bool Give(uint8_t* memory, size_t room) {
+  bool Give(uint8_t* memory, size_t room, Release release) {
     std::vector<Block> gone;
     bool first;
     {
@@ -103,13 +103,13 @@ class Spare {
       bytes_ += room;
       Fence(memory, room, true);
     }
-    Free(gone);
+    Free(gone, release);
     void (*const call)() = call_.load();
     if (first && call != nullptr) call();
     return true;
   }
 
-  void Hold(size_t limit) {
+  void Hold(size_t limit, Release release) {
     std::vector<Block> gone;
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -118,10 +118,10 @@ class Spare {
       limit_ = limit;
       Evict(limit_, &gone);
     }
-    Free(gone);
+    Free(gone, release);
   }
 
-  void Release() {
+  void Drop(Release release) {
     std::vector<Block> gone;
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -129,7 +129,7 @@ class Spare {
       if (holders_ > 0) --holders_;
       if (holders_ == 0) Evict(0, &gone);
     }
-    Free(gone);
+    Free(gone, release);
   }
 
   bool Trim(int64_t unused_ms) {
@@ -142,7 +142,7 @@ class Spare {
       while (!blocks_.empty() && blocks_.front().given <= before) EvictOldest(&gone);
       kept = !blocks_.empty();
     }
-    Free(gone);
+    Free(gone, ReleaseHere);
     return kept;
   }
 
@@ -182,18 +182,21 @@ uint8_t* TakeMemory(size_t length) {
   return memory != nullptr ? memory : Allocate(length, room);
 }
 
-void GiveMemory(uint8_t* memory, size_t length) noexcept {
+void ReleaseHere(void* memory) { free(memory); }
+
+void GiveMemory(uint8_t* memory, size_t length, Release release) noexcept {
   if (memory == nullptr) return;
+  if (length < kPooledFrom) return free(memory);
   try {
-    if (length >= kPooledFrom && Spare::Shared().Give(memory, RoomOf(length))) return;
+    if (Spare::Shared().Give(memory, RoomOf(length), release)) return;
   } catch (const std::bad_alloc&) {
     // No room to note it in: it goes.
   }
-  free(memory);
+  release(memory);
 }
 
-void HoldSpareMemory(size_t limit) { Spare::Shared().Hold(limit); }
-void ReleaseSpareMemory() { Spare::Shared().Release(); }
+void HoldSpareMemory(size_t limit, Release release) { Spare::Shared().Hold(limit, release); }
+void ReleaseSpareMemory(Release release) { Spare::Shared().Drop(release); }
 size_t SpareMemory() { return Spare::Shared().bytes(); }
 bool TrimSpareMemory(int64_t unused_ms) { return Spare::Shared().Trim(unused_ms); }
 void OnSpareMemory(void (*call)()) { Spare::Shared().OnFirst(call); }

@@ -22,13 +22,17 @@ constexpr size_t kPooledFrom = size_t{256} << 10;
 
 // Room for at least `length` bytes, aligned for anything. Throws std::bad_alloc.
 uint8_t* TakeMemory(size_t length);
-// Gives back what TakeMemory gave for the same length. nullptr is nothing.
-void GiveMemory(uint8_t* memory, size_t length) noexcept;
+// Gives memory back to the system. What is large takes it a millisecond and more.
+using Release = void (*)(void* memory);
+void ReleaseHere(void* memory);
+
+// Gives back what TakeMemory gave for the same length. nullptr is nothing. What is not kept goes to `release`.
+void GiveMemory(uint8_t* memory, size_t length, Release release = ReleaseHere) noexcept;
 
 // From now on up to `limit` bytes are kept for the next that wants them; the limit of the last call counts.
-void HoldSpareMemory(size_t limit);
+void HoldSpareMemory(size_t limit, Release release = ReleaseHere);
 // One for each HoldSpareMemory: after the last one nothing is kept.
-void ReleaseSpareMemory();
+void ReleaseSpareMemory(Release release = ReleaseHere);
 // Bytes that are kept now.
 size_t SpareMemory();
 // Gives back what was not wanted for so long. Returns whether anything is kept still.

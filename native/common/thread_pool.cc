@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <memory>
@@ -156,6 +157,16 @@ size_t PoolThreads() {
 }
 
 void PoolSubmit(std::function<void()> task) { Pool::Shared().Submit(std::move(task), false); }
+
+void PoolFree(void* memory) noexcept {
+  try {
+    // Before other work: until then it counts as used.
+    Pool::Shared().Submit([memory] { free(memory); }, true);
+  } catch (const std::exception&) {
+    // No room for the task, or no threads.
+    free(memory);
+  }
+}
 
 void ParallelFor(size_t count, const std::function<void(size_t)>& body) {
   if (count == 0) return;

@@ -17,6 +17,9 @@ size_t PoolThreads();
 // Runs `task` on a pool thread. The task must not throw. Any thread may call.
 void PoolSubmit(std::function<void()> task);
 
+// Gives memory of malloc back on a pool thread: the event loop must not wait for the system to take it.
+void PoolFree(void* memory) noexcept;
+
 // Calls `body(i)` once for every i below `count`, on the calling thread and on
 // whatever pool threads are free, and returns when all calls have returned. May
 // be called from a pool thread: the caller works itself, so it cannot deadlock.

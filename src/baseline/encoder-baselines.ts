@@ -81,7 +81,7 @@ export class EncoderBaselines {
       else hashes.push(await engine.pageHashes(piece, this.pageSeed));
     }
     if (!whole) return storedReference(stored, keep === 'pages' ? Buffer.concat(hashes) : undefined);
-    return new MemoryReference(stored.id, stored.digest, stateBytes, segmentBytes, pieces, []);
+    return new MemoryReference(engine, stored, { pieces, groups: [] });
   }
 
   /** Whether the rules ask for a new baseline. In `previous` mode only the age of the chain's start counts. */

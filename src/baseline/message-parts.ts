@@ -1,7 +1,7 @@
 /** Takes a message apart, whole or as it arrives, and checks that it arrived as it was sent. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
-import { joinInTurns } from './copy-in-turns.js';
+import { checkOf, joinPieces } from './large-memory.js';
 import type { MessageBounds } from './message-bounds.js';
 import {
   corruptState,
@@ -22,12 +22,14 @@ export type MessageInput = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uin
 
 /** Bytes from chunks; never holds more than what is asked for plus one chunk. */
 class ChunkReader {
+  readonly #engine: Engine;
   readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
   #chunk: Buffer = Buffer.alloc(0);
   /** Bytes handed out so far. */
   taken = 0;
 
-  constructor(input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
+  constructor(engine: Engine, input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
+    this.#engine = engine;
     this.#chunks = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
   }
 
@@ -62,7 +64,7 @@ class ChunkReader {
       pieces.push(piece);
       left -= piece.length;
     }
-    return joinInTurns(pieces);
+    return joinPieces(this.#engine, pieces);
   }
 
   async atEnd(): Promise<boolean> {
@@ -97,7 +99,7 @@ export async function* messageParts(
   input: MessageInput,
   bounds: MessageBounds,
 ): AsyncGenerator<StatePart, void, undefined> {
-  const reader = new ChunkReader(input instanceof Uint8Array ? [input] : input);
+  const reader = new ChunkReader(engine, input instanceof Uint8Array ? [input] : input);
   try {
     const magic = await reader.take(STATE_MAGIC.length + 1);
     if (!magic.subarray(0, STATE_MAGIC.length).equals(STATE_MAGIC)) throw corruptState('it does not start with DKS1');
@@ -128,7 +130,7 @@ export async function* messageParts(
       }
       check = engine.xxh3(Buffer.concat([tag, size.written, header]), check);
       const { part, payload } = await takePart(reader, { head, bounds, tag: tag[0] as number, header });
-      if (payload.length > 0) check = engine.xxh3(payload, check);
+      if (payload.length > 0) check = await checkOf(engine, payload, check);
       yield part;
     }
   } finally {

@@ -7,8 +7,9 @@
  * The inner engine turns the source's pages of all ranges, put together (shorter or missing beyond its end), into the
  * target's.
  */
-import type { Engine } from '../engine/engine.js';
+import { type Engine, FROM_ZEROS } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
+import { joinPieces } from './large-memory.js';
 import type { Made, SegmentPatch, StateEngine } from './state-engines.js';
 import { corruptState } from './state-message.js';
 
@@ -19,19 +20,40 @@ export const PAGE_HASH_BYTES = 16;
 type Range = readonly [start: number, length: number];
 
 /** Bytes of the ranges, put together; what lies beyond the end is left out. */
-function gather(bytes: Uint8Array, ranges: readonly Range[]): Uint8Array {
-  return Buffer.concat(ranges.map(([start, length]) => bytes.subarray(start, start + length)));
+async function gather(engine: Engine, bytes: Uint8Array, ranges: readonly Range[]): Promise<Uint8Array> {
+  const rows = new Float64Array(3 * ranges.length);
+  let to = 0;
+  ranges.forEach(([start, wanted], i) => {
+    const from = Math.min(start, bytes.length);
+    const length = Math.min(wanted, bytes.length - from);
+    rows.set([to, from, length], 3 * i);
+    to += length;
+  });
+  const gathered = engine.createRoom(to);
+  await engine.copyRanges(gathered, bytes, rows);
+  return gathered;
+}
+
+/** Whether two pages have one hash. Words, not calls: there are 16,384 pages in 64 MiB. */
+function isSame(own: DataView, known: DataView, at: number): boolean {
+  if (at + PAGE_HASH_BYTES > known.byteLength) return false;
+  for (let word = at; word < at + PAGE_HASH_BYTES; word += 4) {
+    if (own.getUint32(word) !== known.getUint32(word)) return false;
+  }
+  return true;
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 /** Ranges of pages whose hash differs from the source's or that the source does not have. */
 export function changedRanges(hashes: Uint8Array, known: Uint8Array, targetBytes: number): Range[] {
   const ranges: [number, number][] = [];
+  const own = viewOf(hashes);
+  const others = viewOf(known);
   for (let page = 0; page * PAGE_BYTES < targetBytes; page += 1) {
-    const at = page * PAGE_HASH_BYTES;
-    const own = hashes.subarray(at, at + PAGE_HASH_BYTES);
-    const same =
-      at + PAGE_HASH_BYTES <= known.length && Buffer.compare(own, known.subarray(at, at + PAGE_HASH_BYTES)) === 0;
-    if (same) continue;
+    if (isSame(own, others, page * PAGE_HASH_BYTES)) continue;
     const start = page * PAGE_BYTES;
     const length = Math.min(PAGE_BYTES, targetBytes - start);
     const last = ranges[ranges.length - 1];
@@ -81,7 +103,7 @@ export interface PageTask {
 
 /** Payload of the `pages` engine. */
 export async function encodePages(engine: Engine, task: PageTask): Promise<Buffer> {
-  const target = gather(task.target, task.ranges);
+  const target = await gather(engine, task.target, task.ranges);
   const pieces: Uint8Array[] = [];
   let found = true;
   for (const [start, length] of task.ranges) {
@@ -89,7 +111,7 @@ export async function encodePages(engine: Engine, task: PageTask): Promise<Buffe
     if (piece === undefined) found = false;
     else pieces.push(piece);
   }
-  const source = found ? Buffer.concat(pieces) : new Uint8Array(0);
+  const source = found ? await joinPieces(engine, pieces) : new Uint8Array(0);
   let best: { readonly number: number; readonly bytes: Uint8Array } | undefined;
   for (const inner of source.length > 0 ? [...task.withSource, ...task.alone] : task.alone) {
     const made = await inner.encode(engine, { source, target, level: task.level });
@@ -97,7 +119,7 @@ export async function encodePages(engine: Engine, task: PageTask): Promise<Buffe
     if (best === undefined || made.bytes.length < best.bytes.length) best = { number: inner.number, bytes: made.bytes };
   }
   const out = writeRanges(task.ranges);
-  return Buffer.concat([out.u8(best?.number ?? 0).finish(), best?.bytes ?? target]);
+  return joinPieces(engine, [out.u8(best?.number ?? 0).finish(), best?.bytes ?? target]);
 }
 
 /** @param innerOf engine by number; never `pages` itself */
@@ -110,15 +132,19 @@ export async function decodePages(
   const ranges = readRanges(reader, job.targetBytes);
   const inner = innerOf(reader.u8());
   const targetBytes = ranges.reduce((sum, [, length]) => sum + length, 0);
-  const source = gather(job.source, ranges);
+  const source = await gather(engine, job.source, ranges);
   const made = await inner.decode(engine, { source, payload: reader.bytes(reader.left), targetBytes });
   if (made.bytes.length !== targetBytes) throw corruptState('changed pages of another length');
-  const target = Buffer.alloc(job.targetBytes);
-  target.set(job.source.subarray(0, job.targetBytes));
+  const target = engine.createRoom(job.targetBytes);
+  const common = Math.min(job.source.length, job.targetBytes);
+  const whole = Float64Array.of(0, 0, common, common, FROM_ZEROS, job.targetBytes - common);
+  await engine.copyRanges(target, job.source, whole);
+  const rows = new Float64Array(3 * ranges.length);
   let from = 0;
-  for (const [start, length] of ranges) {
-    target.set(made.bytes.subarray(from, from + length), start);
+  ranges.forEach(([start, length], i) => {
+    rows.set([start, from, length], 3 * i);
     from += length;
-  }
+  });
+  await engine.copyRanges(target, made.bytes, rows);
   return { bytes: target };
 }

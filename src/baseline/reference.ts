@@ -1,7 +1,6 @@
 /** States that later messages refer to, as an encoder or a decoder keeps them. */
-import { joinBytes } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
-import { copyInTurns } from './copy-in-turns.js';
+import { copyAway, joinPieces } from './large-memory.js';
 
 export interface Reference {
   readonly id: number;
@@ -21,22 +20,29 @@ export interface Reference {
 
 /** A reference whose bytes are all in memory. */
 export class MemoryReference implements Reference {
+  readonly id: number;
+  readonly digest: Buffer;
+  readonly stateBytes: number;
+  readonly segmentBytes: number;
   readonly memoryBytes: number;
+  readonly #engine: Engine;
   readonly #pieces: readonly Uint8Array[];
   readonly #groups: readonly Uint8Array[];
 
-  /** @param pieces each `segmentBytes` long but for the last */
+  /** @param made `pieces`: each `segmentBytes` long but for the last. `groups`: one for each piece, or none */
   constructor(
-    readonly id: number,
-    readonly digest: Buffer,
-    readonly stateBytes: number,
-    readonly segmentBytes: number,
-    pieces: readonly Uint8Array[],
-    groups: readonly Uint8Array[],
+    engine: Engine,
+    facts: Pick<Reference, 'id' | 'digest' | 'stateBytes' | 'segmentBytes'>,
+    made: { readonly pieces: readonly Uint8Array[]; readonly groups: readonly Uint8Array[] },
   ) {
-    this.#pieces = pieces;
-    this.#groups = groups;
-    this.memoryBytes = stateBytes + groups.reduce((sum, one) => sum + one.length, 0);
+    this.id = facts.id;
+    this.digest = facts.digest;
+    this.stateBytes = facts.stateBytes;
+    this.segmentBytes = facts.segmentBytes;
+    this.#engine = engine;
+    this.#pieces = made.pieces;
+    this.#groups = made.groups;
+    this.memoryBytes = facts.stateBytes + made.groups.reduce((sum, one) => sum + one.length, 0);
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
@@ -51,7 +57,7 @@ export class MemoryReference implements Reference {
       parts.push(part);
       at += part.length;
     }
-    return joinBytes(parts);
+    return joinPieces(this.#engine, parts);
   }
 
   groups(offset: number, length: number): Uint8Array {
@@ -102,7 +108,7 @@ export class ReferenceCopy {
     if (options.stateBytes !== undefined) {
       if (options.stateBytes > options.bytesMax) this.#gone = true;
       // One piece of memory, so that ranges over a seam are views, too.
-      else if (options.stateBytes > options.segmentBytes) this.#room = roomFor(options.stateBytes);
+      else if (options.stateBytes > options.segmentBytes) this.#room = roomFor(options.engine, options.stateBytes);
     }
   }
 
@@ -133,16 +139,17 @@ export class ReferenceCopy {
     }
     const copy = this.#room.subarray(at, at + segment.length);
     this.#pieces.push(copy);
-    await copyInTurns(copy, segment);
+    await copyAway(this.#engine, copy, segment);
   }
 
   /** Undefined when the state was too long. */
   finish(id: number, digest: Buffer): MemoryReference | undefined {
     if (this.#gone) return undefined;
-    return new MemoryReference(id, digest, this.#bytes, this.#segmentBytes, this.#pieces, this.#groups);
+    const facts = { id, digest, stateBytes: this.#bytes, segmentBytes: this.#segmentBytes };
+    return new MemoryReference(this.#engine, facts, { pieces: this.#pieces, groups: this.#groups });
   }
 }
 
-function roomFor(bytes: number): Buffer | undefined {
-  return bytes < 2 ** 32 ? Buffer.allocUnsafeSlow(bytes) : undefined;
+function roomFor(engine: Engine, bytes: number): Buffer | undefined {
+  return bytes < 2 ** 32 ? engine.createRoom(bytes) : undefined;
 }

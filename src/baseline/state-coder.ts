@@ -93,7 +93,7 @@ export class StateCoder {
     // The state last: what is opened here is closed by whoever gets the plan.
     const held = enabled ? await this.#baselines.find(key) : undefined;
     const due = held !== undefined && (this.#baselines.refreshDue(held) || this.#forced.has(key));
-    const input = await openSegments(state, segmentBytes);
+    const input = await openSegments(this.#settings.engine, state, segmentBytes);
     if (due) this.#counters.baselineRefreshes += 1;
     const level = this.#effort.level(keyClass);
     const carries = this.#forced.get(key) === 'asked';
@@ -102,8 +102,8 @@ export class StateCoder {
 
   async *#plain(plan: Plan): AsyncGenerator<Buffer[], StateFacts, undefined> {
     const writer = new StateWriter(this.#settings.engine, headOf(this.#settings, plan, { plain: true }));
-    yield writer.head();
-    for await (const segment of readySegments(this.#parts, plan)) yield writer.segment(segment);
+    yield await writer.head();
+    for await (const segment of readySegments(this.#parts, plan)) yield await writer.segment(segment);
     const { parts, facts } = writer.end();
     yield parts;
     return facts;
@@ -128,14 +128,14 @@ export class StateCoder {
       const writer = new StateWriter(this.#settings.engine, head);
       taker = establishes ? await this.#baselines.take(plan.key, plan.input.stateBytes, source) : undefined;
       const carried = new Set<number>();
-      yield writer.head();
+      yield await writer.head();
       for (let next: IteratorResult<ReadySegment> = first; !next.done; next = await segments.next()) {
         const { target, groups, copy } = next.value;
         await taker?.append(target, groups, { owned: plan.input.owned, copy });
         this.#offer(plan, next.value);
         const dictionary = this.#unsent(plan, carried, next.value.coded.dictionaryId);
-        if (dictionary) yield writer.dictionary(dictionary.id, dictionary.bytes);
-        yield writer.segment(next.value);
+        if (dictionary) yield await writer.dictionary(dictionary.id, dictionary.bytes);
+        yield await writer.segment(next.value);
       }
       const { parts, facts, digest } = writer.end();
       for (const id of carried) this.#sent.add(id);

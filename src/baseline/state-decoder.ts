@@ -1,10 +1,11 @@
 /** Turns messages back into states, verified, or says what it lacks. */
 import { constants } from 'node:buffer';
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import { copyInTurns } from './copy-in-turns.js';
+import type { Engine } from '../engine/engine.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
+import { copyAway } from './large-memory.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
 import type { Reference } from './reference.js';
@@ -55,7 +56,7 @@ export class StateDecoder {
     this.#baselines.learn(head.keyClass, dictionaries);
     const leave = await this.#queue.enter(head.key);
     try {
-      const whole = new WholeState(parts);
+      const whole = new WholeState(this.#settings.engine, parts);
       const states = this.#states(inOrder(parts), dictionaries);
       for (;;) {
         const { value, done } = await states.next();
@@ -233,11 +234,13 @@ function otherBytes(key: string, expected: Buffer, actual: Buffer): DiffKeeperEr
 
 /** The segments of a state in one Buffer: the only one as it is, several copied as they come. */
 class WholeState {
+  readonly #engine: Engine;
   readonly #stateBytes: number;
   #whole: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  constructor(parts: readonly StatePart[]) {
+  constructor(engine: Engine, parts: readonly StatePart[]) {
+    this.#engine = engine;
     this.#stateBytes = parts.reduce((sum, part) => sum + (part.type === 'segment' ? part.segment.targetBytes : 0), 0);
   }
 
@@ -250,8 +253,8 @@ class WholeState {
       this.#whole = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength);
       return;
     }
-    if (this.#at === 0) this.#whole = Buffer.allocUnsafeSlow(this.#stateBytes);
-    await copyInTurns(this.#whole, segment, this.#at);
+    if (this.#at === 0) this.#whole = this.#engine.createRoom(this.#stateBytes);
+    await copyAway(this.#engine, this.#whole, segment, this.#at);
     this.#at += segment.length;
   }
 }

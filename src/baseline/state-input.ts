@@ -1,7 +1,8 @@
 /** Any kind of input as segments of one length (the last may be shorter), with as little copying as it allows. */
 import { open } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, readFully } from '../core/core.js';
-import { nextTurn, ownCopy, TURN_BYTES } from './copy-in-turns.js';
+import type { Engine } from '../engine/engine.js';
+import { copyAway, joinPieces, ownCopy, Turns } from './large-memory.js';
 import type { StateInput } from './state-types.js';
 
 export interface StateSegments {
@@ -22,14 +23,14 @@ function isFile(input: object): input is { readonly file: string } {
 }
 
 /** Throws TypeError for anything that holds no bytes. */
-export async function openSegments(input: StateInput, segmentBytes: number): Promise<StateSegments> {
-  if (input instanceof Uint8Array) return ofMemory(input, segmentBytes);
+export async function openSegments(engine: Engine, input: StateInput, segmentBytes: number): Promise<StateSegments> {
+  if (input instanceof Uint8Array) return ofMemory(engine, input, segmentBytes);
   if (input instanceof ArrayBuffer || isShared(input)) {
-    return ofMemory({ buffer: input, byteOffset: 0, byteLength: input.byteLength }, segmentBytes);
+    return ofMemory(engine, { buffer: input, byteOffset: 0, byteLength: input.byteLength }, segmentBytes);
   }
   if (typeof input === 'object' && input !== null) {
-    if (isFile(input)) return ofFile(input.file, segmentBytes);
-    if (Symbol.asyncIterator in input || Symbol.iterator in input) return ofChunks(input, segmentBytes);
+    if (isFile(input)) return ofFile(engine, input.file, segmentBytes);
+    if (Symbol.asyncIterator in input || Symbol.iterator in input) return ofChunks(engine, input, segmentBytes);
   }
   throw new TypeError(`a state must be bytes, { file } or chunks of bytes, got ${typeof input}`);
 }
@@ -40,6 +41,7 @@ function isShared(memory: unknown): memory is SharedArrayBuffer {
 
 /** Views per segment: memory may be longer than the longest view. */
 function ofMemory(
+  engine: Engine,
   memory: { readonly buffer: ArrayBufferLike; readonly byteOffset: number; readonly byteLength: number },
   segmentBytes: number,
 ): StateSegments {
@@ -50,14 +52,14 @@ function ofMemory(
     for (let at = 0; at < byteLength; at += segmentBytes) {
       const segment = new Uint8Array(buffer, byteOffset + at, Math.min(segmentBytes, byteLength - at));
       // Others may write to shared memory at any time: digest and delta must see the same bytes.
-      yield shared ? await ownCopy(segment) : segment;
+      yield shared ? await ownCopy(engine, segment) : segment;
     }
   }
   return { stateBytes: byteLength, owned: shared, segments: segments(), close: async () => {} };
 }
 
 /** A file is read once, from start to end; what grows behind the length it had at the start is not seen. */
-async function ofFile(path: string, segmentBytes: number): Promise<StateSegments> {
+async function ofFile(engine: Engine, path: string, segmentBytes: number): Promise<StateSegments> {
   const system = (error: unknown): DiffKeeperError => fromSystemError(error, 'read', path);
   const file = await open(path, 'r').catch((error: unknown) => Promise.reject(system(error)));
   let stateBytes: number;
@@ -73,7 +75,7 @@ async function ofFile(path: string, segmentBytes: number): Promise<StateSegments
     try {
       if (stateBytes === 0) yield NO_BYTES;
       for (let at = 0; at < stateBytes; at += segmentBytes) {
-        const segment = Buffer.allocUnsafeSlow(Math.min(segmentBytes, stateBytes - at));
+        const segment = engine.createRoom(Math.min(segmentBytes, stateBytes - at));
         if ((await readFully(file, segment, at)) < segment.length) {
           throw new DiffKeeperError('DK_IO', `${path} became shorter while it was read`, { path });
         }
@@ -88,10 +90,11 @@ async function ofFile(path: string, segmentBytes: number): Promise<StateSegments
 
 /** The first segment is gathered before anything is said: most states end in it, and then their length is known. */
 async function ofChunks(
+  engine: Engine,
   input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   segmentBytes: number,
 ): Promise<StateSegments> {
-  const all = gatherSegments(input, segmentBytes);
+  const all = gatherSegments(engine, input, segmentBytes);
   const first = await all.next();
   const head = first.done ? NO_BYTES : first.value;
   const second = head.length < segmentBytes ? { done: true as const, value: undefined } : await all.next();
@@ -108,55 +111,62 @@ async function ofChunks(
 }
 
 async function* gatherSegments(
+  engine: Engine,
   input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   segmentBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let gathered = new SegmentRoom(segmentBytes);
+  let gathered = new SegmentRoom(engine, segmentBytes);
   for await (const chunk of input) {
     if (!(chunk instanceof Uint8Array)) throw new TypeError('chunks of a state must be Buffers or Uint8Arrays');
     for (let at = 0; at < chunk.length; ) {
       at += await gathered.take(chunk, at);
       if (gathered.bytes < segmentBytes) continue;
-      yield gathered.finish();
-      gathered = new SegmentRoom(segmentBytes);
+      yield await gathered.finish();
+      gathered = new SegmentRoom(engine, segmentBytes);
     }
   }
   if (gathered.bytes > 0) yield await gathered.cut();
 }
 
+/** Gathered before room for a whole segment is taken. */
+const PIECES_BYTES = 8 << 20;
+
 /** A segment that is being gathered. What is small takes no more room than it has bytes. */
 class SegmentRoom {
+  readonly #engine: Engine;
   readonly #segmentBytes: number;
+  readonly #turns = new Turns();
   #pieces: Buffer[] = [];
   #room: Buffer | undefined;
   bytes = 0;
 
-  constructor(segmentBytes: number) {
+  constructor(engine: Engine, segmentBytes: number) {
+    this.#engine = engine;
     this.#segmentBytes = segmentBytes;
   }
 
   /** Copies what it can of a chunk, which the producer may use again for the next one. Returns how much. */
   async take(chunk: Uint8Array, at: number): Promise<number> {
-    const part = chunk.subarray(at, at + Math.min(this.#segmentBytes - this.bytes, TURN_BYTES));
-    if (this.#room === undefined && this.bytes + part.length > TURN_BYTES) {
-      this.#room = Buffer.allocUnsafeSlow(this.#segmentBytes);
-      this.#room.set(Buffer.concat(this.#pieces), 0);
+    const part = chunk.subarray(at, at + this.#segmentBytes - this.bytes);
+    if (this.#room === undefined && this.bytes + part.length > PIECES_BYTES) {
+      this.#room = this.#engine.createRoom(this.#segmentBytes);
+      await copyAway(this.#engine, this.#room, await joinPieces(this.#engine, this.#pieces));
       this.#pieces = [];
     }
-    if (this.#room === undefined) this.#pieces.push(Buffer.from(part));
-    else this.#room.set(part, this.bytes);
+    if (this.#room === undefined) this.#pieces.push(await ownCopy(this.#engine, part));
+    else await copyAway(this.#engine, this.#room, part, this.bytes);
     this.bytes += part.length;
-    if (part.length === TURN_BYTES) await nextTurn();
+    await this.#turns.took(part.length);
     return part.length;
   }
 
   /** The full segment. */
-  finish(): Buffer {
-    return this.#room ?? Buffer.concat(this.#pieces, this.bytes);
+  async finish(): Promise<Buffer> {
+    return this.#room ?? joinPieces(this.#engine, this.#pieces);
   }
 
   /** The last one. */
   async cut(): Promise<Buffer> {
-    return this.#room === undefined ? this.finish() : ownCopy(this.#room.subarray(0, this.bytes));
+    return this.#room === undefined ? this.finish() : ownCopy(this.#engine, this.#room.subarray(0, this.bytes));
   }
 }

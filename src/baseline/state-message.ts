@@ -13,6 +13,7 @@
 import { DiffKeeperError } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
+import { checkOf } from './large-memory.js';
 
 export const STATE_MAGIC = Buffer.from('DKS1', 'latin1');
 export const STATE_VERSION = 1;
@@ -84,7 +85,7 @@ function readText(reader: ByteReader): string {
   return text;
 }
 
-/** Writes the parts of one message and keeps the running check. */
+/** Writes the parts of one message, one after the other, and keeps the running check. */
 export class MessageWriter {
   readonly #engine: Engine;
   readonly #head: StateHead;
@@ -101,18 +102,18 @@ export class MessageWriter {
     return this.#bytes;
   }
 
-  #took(...pieces: Uint8Array[]): Buffer[] {
+  async #took(...pieces: Uint8Array[]): Promise<Buffer[]> {
     const parts: Buffer[] = [];
     for (const piece of pieces) {
       if (piece.length === 0) continue;
-      this.#check = this.#engine.xxh3(piece, this.#check);
+      this.#check = await checkOf(this.#engine, piece, this.#check);
       this.#bytes += piece.length;
       parts.push(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength));
     }
     return parts;
   }
 
-  head(): Buffer[] {
+  head(): Promise<Buffer[]> {
     const head = this.#head;
     const body = new ByteWriter();
     body.u8(
@@ -134,7 +135,7 @@ export class MessageWriter {
     return this.#took(out.finish());
   }
 
-  segment(segment: StateSegment): Buffer[] {
+  segment(segment: StateSegment): Promise<Buffer[]> {
     const header = new ByteWriter().u8(segment.engine).varint(segment.targetBytes);
     if (this.#head.source) header.varint(segment.sourceOffset).varint(segment.sourceBytes);
     header.varint(segment.dictionaryId);
@@ -143,7 +144,7 @@ export class MessageWriter {
     return this.#took(this.#part(PART.segment, header), segment.payload);
   }
 
-  dictionary(id: number, bytes: Uint8Array): Buffer[] {
+  dictionary(id: number, bytes: Uint8Array): Promise<Buffer[]> {
     return this.#took(this.#part(PART.dictionary, new ByteWriter().varint(id).varint(bytes.length)), bytes);
   }
 

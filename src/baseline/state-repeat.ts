@@ -35,9 +35,13 @@ async function written(parts: CoderParts, plan: Plan, reference: Reference): Pro
   const { id, segmentBytes, stateBytes } = reference;
   const head = headOf(settings, plan, { baselineId: id, segmentBytes, digests: stateBytes > segmentBytes });
   const writer = new StateWriter(settings.engine, head);
-  const pieces = writer.head();
-  for (const { id: number, bytes } of dictionaries.all(plan.keyClass)) pieces.push(...writer.dictionary(number, bytes));
-  for await (const segment of readySegments(parts, plan)) pieces.push(...writer.segment(segment));
+  const pieces = await writer.head();
+  for (const { id: number, bytes } of dictionaries.all(plan.keyClass)) {
+    pieces.push(...(await writer.dictionary(number, bytes)));
+  }
+  for await (const segment of readySegments(parts, plan)) {
+    pieces.push(...(await writer.segment(segment)));
+  }
   const end = writer.end();
   return end.digest.equals(reference.digest) ? encodedState(end.facts, [...pieces, ...end.parts]) : undefined;
 }

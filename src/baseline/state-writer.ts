@@ -55,15 +55,15 @@ export class StateWriter {
     this.#writer = new MessageWriter(engine, head);
   }
 
-  head(): Buffer[] {
+  head(): Promise<Buffer[]> {
     return this.#writer.head();
   }
 
-  dictionary(id: number, bytes: Uint8Array): Buffer[] {
+  dictionary(id: number, bytes: Uint8Array): Promise<Buffer[]> {
     return this.#writer.dictionary(id, bytes);
   }
 
-  segment({ target, digest, coded }: ReadySegment): Buffer[] {
+  segment({ target, digest, coded }: ReadySegment): Promise<Buffer[]> {
     const { engine, payload, sourceOffset, sourceBytes, dictionaryId } = coded;
     this.#digests.push(digest);
     this.#stateBytes += target.length;

@@ -35,6 +35,8 @@ export const LIMITS = {
   blobCacheBytes: 16 << 20,
   /** Memory of large states that is kept to be used again while an encoder or a decoder of states is open. */
   spareMemoryBytes: 256 << 20,
+  /** Bytes of a state that are hashed or copied on the event loop at a time; more are handed to another thread. */
+  syncBytes: 256 << 10,
   /** Bytes handled in one native batch. */
   batchBytes: 8 << 20,
   /** Files in one native batch. */

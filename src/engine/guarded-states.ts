@@ -1,11 +1,27 @@
 /** The argument checks of what the state encoder uses, as `guarded-engine.ts` has them for the rest. */
 import { constants } from 'node:buffer';
-import { checkBoolean, checkBytes, checkInteger, checkLevel, checkPieces } from './check-arguments.js';
-import type { Engine, StateVerbs } from './engine.js';
+import { checkBoolean, checkBytes, checkInteger, checkLevel, checkPieces, checkSeed } from './check-arguments.js';
+import { type Engine, FROM_ZEROS, type StateVerbs } from './engine.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const SEED_BYTES = 16;
 const DICTIONARY_BYTES = { min: 128, max: 1 << 20 } as const;
+
+const RANGES_MAX = 2 ** 20;
+
+function checkRanges(memory: { readonly roomBytes: number; readonly fromBytes: number }, ranges: Float64Array): void {
+  if (!(ranges instanceof Float64Array)) throw new TypeError('ranges must be a Float64Array');
+  if (ranges.length % 3 !== 0 || ranges.length / 3 > RANGES_MAX) {
+    throw new RangeError(`ranges must be at most ${RANGES_MAX} rows of three numbers`);
+  }
+  for (let i = 0; i < ranges.length; i += 3) {
+    const from = ranges[i + 1];
+    const length = ranges[i + 2] as number;
+    checkInteger(length, 'length', 0, BYTES_MAX);
+    checkInteger(ranges[i], 'to', 0, memory.roomBytes - length);
+    if (from !== FROM_ZEROS) checkInteger(from, 'from', 0, memory.fromBytes - length);
+  }
+}
 
 /** Checks arguments, then calls `inner`. */
 export function guardStates(inner: Engine): StateVerbs {
@@ -28,6 +44,21 @@ export function guardStates(inner: Engine): StateVerbs {
       checkBytes(data, 'data');
       if (copy !== undefined) checkBoolean(copy, 'copy');
       return inner.groupDigest(data, copy);
+    },
+    createRoom(bytes) {
+      checkInteger(bytes, 'bytes', 0, BYTES_MAX);
+      return inner.createRoom(bytes);
+    },
+    async copyRanges(into, from, ranges) {
+      checkBytes(into, 'into');
+      checkBytes(from, 'from');
+      checkRanges({ roomBytes: into.length, fromBytes: from.length }, ranges);
+      return inner.copyRanges(into, from, ranges);
+    },
+    async xxh3Async(data, seed = 0n) {
+      checkBytes(data, 'data');
+      checkSeed(seed);
+      return inner.xxh3Async(data, seed);
     },
     async copyBytes(data) {
       checkBytes(data, 'data');

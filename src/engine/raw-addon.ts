@@ -104,6 +104,9 @@ export interface RawAddon {
   ): Promise<GroupDigest & { readonly data: Buffer }>;
   groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
   copyBytes(data: Uint8Array): Promise<Buffer>;
+  createRoom(bytes: number): Buffer;
+  copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Array): Promise<void>;
+  xxh3Async(data: Uint8Array, seed?: bigint): Promise<bigint>;
   holdSpareMemory(bytesMax: number): void;
   releaseSpareMemory(): void;
   pageHashes(data: Uint8Array, seed: Uint8Array): Promise<Buffer>;
@@ -203,6 +206,9 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'sparsePatch',
   'groupDigest',
   'copyBytes',
+  'createRoom',
+  'copyRanges',
+  'xxh3Async',
   'holdSpareMemory',
   'releaseSpareMemory',
   'pageHashes',

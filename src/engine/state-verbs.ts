@@ -1,5 +1,8 @@
 /** What the state encoder uses of an engine, beside the verbs of `Engine` that all share. */
 
+/** Where a range of zeros comes from, in the rows of `copyRanges`. */
+export const FROM_ZEROS = -1;
+
 export interface GroupDigest {
   /** BLAKE3, 32 bytes; empty when it was not asked for. */
   readonly digest: Buffer;
@@ -35,6 +38,17 @@ export interface StateVerbs {
    * made on the way. Throws TypeError for a `copy` that is no boolean.
    */
   groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
+  /**
+   * Memory for a result, off the heap. It holds ANYTHING, bytes of others too: write all of it before it goes to anybody.
+   */
+  createRoom(bytes: number): Buffer;
+  /**
+   * Copies ranges of `from` into `into`, off this thread where the engine can. Rows of `ranges`: offset in `into`, offset in
+   * `from` or `FROM_ZEROS`, length. `from` may be shared memory; `into` must not, and nobody may touch it meanwhile.
+   */
+  copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Array): Promise<void>;
+  /** As `xxh3`, off this thread where the engine can. */
+  xxh3Async(data: Uint8Array, seed?: bigint): Promise<bigint>;
   /** A copy that nobody else holds, made off this thread where the engine can. */
   copyBytes(data: Uint8Array): Promise<Buffer>;
   /**

@@ -4,7 +4,7 @@
  * magnitude. Known limits: no extended attributes, mtime to the microsecond,
  * parents are checked but not held while placing, at most 1 GiB per zstd call.
  */
-import type { Engine, EngineInfo } from './engine.js';
+import { type Engine, type EngineInfo, FROM_ZEROS } from './engine.js';
 import { twinWriter } from './file-writer.js';
 import { twinRuns } from './run-verbs.js';
 import { twinTransfers } from './transfer-verbs.js';
@@ -16,7 +16,7 @@ import { bsdiffPatchNow } from './twin-bsdiff-patch.js';
 import { cutPieces } from './twin-cut.js';
 import { trainDictionaryNow } from './twin-dictionary.js';
 import { openFileScan } from './twin-file-scan.js';
-import { digestBytes, digestLong, digestPieces, merkleRoot, warmHashes } from './twin-hash.js';
+import { digestBytes, digestLong, digestPieces, merkleRoot, warmHashes, yieldTurn } from './twin-hash.js';
 import { hashPages } from './twin-pages.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
@@ -33,16 +33,48 @@ import { xxh3 } from './twin-xxh3.js';
 import { compressNow, decompressNow, warmZstd } from './twin-zstd.js';
 
 const DEFAULT_LEVEL = 3;
+/** Copied before others get their turn. */
+const TURN_BYTES = 1 << 20;
 /** Exact versions that package.json pins; a test holds the two together. */
 const TWIN_VERSIONS = { 'zstd-wasm': '0.0.27', 'hash-wasm': '4.13.0' };
 
+async function copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Array): Promise<void> {
+  let since = 0;
+  for (let i = 0; i < ranges.length; i += 3) {
+    const to = ranges[i] as number;
+    const start = ranges[i + 1] as number;
+    const length = ranges[i + 2] as number;
+    for (let at = 0; at < length; at += TURN_BYTES) {
+      const end = Math.min(length, at + TURN_BYTES);
+      if (start === FROM_ZEROS) into.fill(0, to + at, to + end);
+      else into.set(from.subarray(start + at, start + end), to + at);
+      since += end - at;
+      if (since < TURN_BYTES) continue;
+      since = 0;
+      await yieldTurn();
+    }
+  }
+}
+
+async function copyBytes(data: Uint8Array): Promise<Buffer> {
+  const copy = Buffer.allocUnsafeSlow(data.length);
+  await copyRanges(copy, data, Float64Array.of(0, 0, data.length));
+  return copy;
+}
+
 /** The collector's memory is all there is. */
-const twinMemory: Pick<Engine, 'groupDigest' | 'copyBytes' | 'holdSpareMemory' | 'releaseSpareMemory'> = {
+const twinMemory: Pick<
+  Engine,
+  'groupDigest' | 'copyBytes' | 'createRoom' | 'copyRanges' | 'xxh3Async' | 'holdSpareMemory' | 'releaseSpareMemory'
+> = {
   async groupDigest(data, copy) {
     const digested = { digest: await digestLong('blake3', data), groups: Buffer.alloc(0) };
-    return copy ? { ...digested, copy: Buffer.from(data) } : digested;
+    return copy ? { ...digested, copy: await copyBytes(data) } : digested;
   },
-  copyBytes: async (data) => Buffer.from(data),
+  copyBytes,
+  createRoom: (bytes) => Buffer.allocUnsafeSlow(bytes),
+  copyRanges,
+  xxh3Async: async (data, seed) => xxh3(data, seed),
   holdSpareMemory: () => undefined,
   releaseSpareMemory: () => undefined,
 };

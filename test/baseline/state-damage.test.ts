@@ -100,12 +100,12 @@ const HEAD: StateHead = {
 const SEGMENT = { engine: 0, targetBytes: 10, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0, digest: undefined };
 
 /** A message with a right check, whatever it says. */
-function byHand(head: Partial<StateHead>, segment: object = {}, end: object = {}, times = 1): Buffer {
+async function byHand(head: Partial<StateHead>, segment: object = {}, end: object = {}, times = 1): Promise<Buffer> {
   const writer = new MessageWriter(engine, { ...HEAD, ...head });
   const payload = Buffer.from('0123456789');
   const digest = stateDigest(engine, 'blake3', [engine.digest('blake3', payload)]);
-  const parts = writer.head();
-  for (let i = 0; i < times; i += 1) parts.push(...writer.segment({ ...SEGMENT, payload, ...segment }));
+  const parts = await writer.head();
+  for (let i = 0; i < times; i += 1) parts.push(...(await writer.segment({ ...SEGMENT, payload, ...segment })));
   parts.push(...writer.end({ stateBytes: 10, digest, ...end }));
   return Buffer.concat(parts);
 }
@@ -122,37 +122,40 @@ describe('messages made by hand', () => {
   };
 
   const source = { id: 1, digest: Buffer.alloc(32) };
-  const cases: [string, string, Buffer][] = [
-    ['the plain case', '0123456789', byHand({})],
-    ['an engine of a newer release', 'DK_UNSUPPORTED', byHand({}, { engine: 200 })],
-    ['a segment shorter than its state', 'DK_CORRUPT_DELTA', byHand({ stateBytes: 11 })],
-    ['an end that says another length', 'DK_CORRUPT_DELTA', byHand({}, {}, { stateBytes: 9 })],
-    ['another digest', 'DK_DIGEST_MISMATCH', byHand({}, {}, { digest: Buffer.alloc(32) })],
-    ['no segment', 'DK_CORRUPT_DELTA', byHand({}, {}, {}, 0)],
-    ['two segments where one is right', 'DK_CORRUPT_DELTA', byHand({}, {}, {}, 2)],
-    ['a target that the payload does not make', 'DK_CORRUPT_DELTA', byHand({}, { targetBytes: 12 })],
-    ['a target above the limit of segments', 'DK_CORRUPT_DELTA', byHand({}, { targetBytes: 1 << 17 })],
+  const cases: [string, string, () => Promise<Buffer>][] = [
+    ['the plain case', '0123456789', () => byHand({})],
+    ['an engine of a newer release', 'DK_UNSUPPORTED', () => byHand({}, { engine: 200 })],
+    ['a segment shorter than its state', 'DK_CORRUPT_DELTA', () => byHand({ stateBytes: 11 })],
+    ['an end that says another length', 'DK_CORRUPT_DELTA', () => byHand({}, {}, { stateBytes: 9 })],
+    ['another digest', 'DK_DIGEST_MISMATCH', () => byHand({}, {}, { digest: Buffer.alloc(32) })],
+    ['no segment', 'DK_CORRUPT_DELTA', () => byHand({}, {}, {}, 0)],
+    ['two segments where one is right', 'DK_CORRUPT_DELTA', () => byHand({}, {}, {}, 2)],
+    ['a target that the payload does not make', 'DK_CORRUPT_DELTA', () => byHand({}, { targetBytes: 12 })],
+    ['a target above the limit of segments', 'DK_CORRUPT_DELTA', () => byHand({}, { targetBytes: 1 << 17 })],
     [
       'a state above what the reader allows',
       'DK_LIMIT',
-      byHand({ stateBytes: 1 << 21, digests: true }, { digest: Buffer.alloc(32) }),
+      () => byHand({ stateBytes: 1 << 21, digests: true }, { digest: Buffer.alloc(32) }),
     ],
-    ['a dictionary that nobody sent', 'DK_DICTIONARY_MISSING', byHand({}, { engine: 1, dictionaryId: 7 })],
-    ['a delta without its baseline', 'DK_BASELINE_MISSING', byHand({ source, baselineId: undefined })],
-    ['a plain state with a baseline', 'DK_CORRUPT_DELTA', byHand({ plain: true })],
-    ['several segments without digests', 'DK_CORRUPT_DELTA', byHand({ stateBytes: 1 << 17 })],
-    ['a source without need', 'DK_CORRUPT_DELTA', byHand({}, { engine: 4 })],
+    ['a dictionary that nobody sent', 'DK_DICTIONARY_MISSING', () => byHand({}, { engine: 1, dictionaryId: 7 })],
+    ['a delta without its baseline', 'DK_BASELINE_MISSING', () => byHand({ source, baselineId: undefined })],
+    ['a plain state with a baseline', 'DK_CORRUPT_DELTA', () => byHand({ plain: true })],
+    ['several segments without digests', 'DK_CORRUPT_DELTA', () => byHand({ stateBytes: 1 << 17 })],
+    ['a source without need', 'DK_CORRUPT_DELTA', () => byHand({}, { engine: 4 })],
   ];
-  it.each(cases)('%s: %s', async (_name, expected, message) => {
-    expect(await decodeOf(message)).toBe(expected);
+  it.each(cases)('%s: %s', async (_name, expected, make) => {
+    expect(await decodeOf(await make())).toBe(expected);
   });
 });
 
 /** Writer of a message that does not say how long its state is, and the chunks that were taken of it. */
-function chunked(parts: Iterable<Buffer>): { readonly chunks: AsyncIterable<Buffer>; readonly taken: () => number } {
+function chunked(parts: AsyncIterable<Buffer>): {
+  readonly chunks: AsyncIterable<Buffer>;
+  readonly taken: () => number;
+} {
   let taken = 0;
   async function* all(): AsyncGenerator<Buffer> {
-    for (const part of parts) {
+    for await (const part of parts) {
       taken += part.length;
       yield part;
     }
@@ -165,22 +168,26 @@ describe('messages that arrive in chunks', () => {
   const digest = engine.digest('blake3', Buffer.alloc(1 << 16));
   const segment = { ...SEGMENT, targetBytes: 1 << 16, digest, payload: Buffer.alloc(1 << 16) };
 
-  function* endless(): Generator<Buffer> {
+  async function* endless(): AsyncGenerator<Buffer> {
     const writer = new MessageWriter(engine, { ...HEAD, ...unknown });
-    yield* writer.head();
-    for (let i = 0; i < 400; i += 1) yield* writer.segment(segment);
+    yield* await writer.head();
+    for (let i = 0; i < 400; i += 1) yield* await writer.segment(segment);
   }
 
-  function* dictionaries(): Generator<Buffer> {
+  async function* dictionaries(): AsyncGenerator<Buffer> {
     const writer = new MessageWriter(engine, { ...HEAD, ...unknown });
-    yield* writer.head();
-    for (let i = 1; i < 400; i += 1) yield* writer.dictionary(i, Buffer.alloc(1 << 16, i));
+    yield* await writer.head();
+    for (let i = 1; i < 400; i += 1) yield* await writer.dictionary(i, Buffer.alloc(1 << 16, i));
   }
 
-  function* oneLong(): Generator<Buffer> {
+  async function* oneLong(): AsyncGenerator<Buffer> {
     const writer = new MessageWriter(engine, { ...HEAD, ...unknown, segmentBytes: 1 << 24 });
-    yield* writer.head();
-    const [header, payload] = writer.segment({ ...segment, targetBytes: 1 << 24, payload: Buffer.alloc(1 << 24) });
+    yield* await writer.head();
+    const [header, payload] = await writer.segment({
+      ...segment,
+      targetBytes: 1 << 24,
+      payload: Buffer.alloc(1 << 24),
+    });
     yield header as Buffer;
     for (let at = 0; at < 1 << 24; at += 1 << 16) yield (payload as Buffer).subarray(at, at + (1 << 16));
   }
@@ -210,9 +217,11 @@ describe('messages that arrive in chunks', () => {
   async function withDictionary(carried: Buffer | undefined, end: object = {}): Promise<Buffer> {
     const payload = await engine.compress(small, { level: 3, dictionary: text });
     const writer = new MessageWriter(engine, { ...HEAD, stateBytes: small.length });
-    const parts = writer.head();
-    if (carried) parts.push(...writer.dictionary(7, carried), ...writer.dictionary(7, carried));
-    parts.push(...writer.segment({ ...SEGMENT, engine: 1, targetBytes: small.length, dictionaryId: 7, payload }));
+    const parts = await writer.head();
+    if (carried) parts.push(...(await writer.dictionary(7, carried)), ...(await writer.dictionary(7, carried)));
+    parts.push(
+      ...(await writer.segment({ ...SEGMENT, engine: 1, targetBytes: small.length, dictionaryId: 7, payload })),
+    );
     parts.push(...writer.end({ stateBytes: small.length, digest: engine.digest('blake3', small), ...end }));
     return Buffer.concat(parts);
   }
@@ -258,10 +267,10 @@ describe('messages that arrive in chunks', () => {
       ],
     ] as [number, string][][]) {
       const writer = new MessageWriter(engine, HEAD);
-      const parts = writer.head();
-      for (const [id, bytes] of pairs) parts.push(...writer.dictionary(id, Buffer.from(bytes)));
+      const parts = await writer.head();
+      for (const [id, bytes] of pairs) parts.push(...(await writer.dictionary(id, Buffer.from(bytes))));
       const payload = Buffer.from('0123456789');
-      parts.push(...writer.segment({ ...SEGMENT, payload }));
+      parts.push(...(await writer.segment({ ...SEGMENT, payload })));
       parts.push(...writer.end({ stateBytes: 10, digest: engine.digest('blake3', payload) }));
       const decoder = new StateDecoder();
       await expect(decoder.decode(Buffer.concat(parts))).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
@@ -272,8 +281,8 @@ describe('messages that arrive in chunks', () => {
 });
 
 describe('frozen messages', () => {
-  it('are made alike for ever', () => {
-    expect(byHand({}).toString('hex')).toBe(
+  it('are made alike for ever', async () => {
+    expect((await byHand({})).toString('hex')).toBe(
       '444b5331010a0600016b016b0501100a0104000a000a3031323334353637383903290a53b63a6fc8605d0c0ce559317a00177d72adb24d669235e4c914f443a8831ca1d45ab0b297faa731',
     );
   });

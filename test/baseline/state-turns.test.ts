@@ -1,12 +1,14 @@
 /** Large states leave the event loop free between pieces, and may be longer than one view of memory. */
 import { describe, expect, it } from 'vitest';
 import { StateEncoder } from '../../src/baseline/baseline.js';
-import { copyInTurns, joinInTurns, ownCopy } from '../../src/baseline/copy-in-turns.js';
+import { copyAway, joinPieces, ownCopy } from '../../src/baseline/large-memory.js';
 import { openSegments } from '../../src/baseline/state-input.js';
+import { loadEngine } from '../../src/engine/load.js';
 import { patternBytes } from '../engine/samples.js';
 import { pair } from './codec-fixture.js';
 
 const MIB = 1 << 20;
+const engine = loadEngine();
 
 /** Turns of the event loop while `work` runs. */
 async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
@@ -23,8 +25,8 @@ async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
   return turns;
 }
 
-async function firstSegment(state: Parameters<typeof openSegments>[0], segmentBytes: number): Promise<Uint8Array> {
-  const { segments, close } = await openSegments(state, segmentBytes);
+async function firstSegment(state: Parameters<typeof openSegments>[1], segmentBytes: number): Promise<Uint8Array> {
+  const { segments, close } = await openSegments(engine, state, segmentBytes);
   for await (const segment of segments) {
     await close();
     return segment;
@@ -47,22 +49,22 @@ describe('copies of much memory', () => {
         ),
     ],
     ['shared memory', () => firstSegment(shared, 64 * MIB)],
-    ['pieces of a message', () => joinInTurns([large.subarray(0, 24 * MIB), large.subarray(0, 24 * MIB)])],
-    ['a payload', () => ownCopy(large)],
+    ['pieces of a message', () => joinPieces(engine, [large.subarray(0, 24 * MIB), large.subarray(0, 24 * MIB)])],
+    ['a payload', () => ownCopy(engine, large)],
   ])('let others have their turns: %s', async (_name, work) => {
     expect(await turnsDuring(work)).toBeGreaterThanOrEqual(4);
   });
 
   it('are right, whatever the lengths', async () => {
     const bytes = patternBytes(20 * MIB + 7, 1);
-    expect((await ownCopy(bytes)).equals(bytes)).toBe(true);
+    expect((await ownCopy(engine, bytes)).equals(bytes)).toBe(true);
     const into = Buffer.alloc(bytes.length + 5);
-    await copyInTurns(into, bytes, 5);
+    await copyAway(engine, into, bytes, 5);
     expect(into.subarray(5).equals(bytes)).toBe(true);
     const cuts = [0, 1, 1, 9 * MIB, 20 * MIB, bytes.length];
     const pieces = cuts.slice(1).map((end, i) => bytes.subarray(cuts[i], end));
-    expect((await joinInTurns(pieces)).equals(bytes)).toBe(true);
-    expect(await joinInTurns([])).toHaveLength(0);
+    expect((await joinPieces(engine, pieces)).equals(bytes)).toBe(true);
+    expect(await joinPieces(engine, [])).toHaveLength(0);
   });
 });
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Engine } from '../../src/engine/engine.js';
+import { type Engine, FROM_ZEROS } from '../../src/engine/engine.js';
 import { editedBytes, lengthsOf, patternBytes, RUNS, textBytes } from './samples.js';
 
 /** A copy with this share of its bytes changed, at seeded positions. */
@@ -147,6 +147,49 @@ export function describeStates(engine: Engine): void {
     engine.releaseSpareMemory();
     engine.releaseSpareMemory();
     expect(() => engine.holdSpareMemory(-1)).toThrow(RangeError);
+  });
+
+  it('copyRanges: what was asked for and nothing else', async () => {
+    const from = patternBytes(700_000, 7);
+    const shared = new Uint8Array(new SharedArrayBuffer(from.length));
+    shared.set(from);
+    for (const source of [from, shared]) {
+      const into = engine.createRoom(1_000_000).fill(9);
+      await engine.copyRanges(into, source, Float64Array.of(3, 0, 700_000, 700_100, FROM_ZEROS, 50, 0, 699_999, 1));
+      const wanted = Buffer.alloc(1_000_000, 9);
+      from.copy(wanted, 3);
+      wanted.fill(0, 700_100, 700_150);
+      wanted[0] = from[699_999] as number;
+      expect(into.equals(wanted)).toBe(true);
+    }
+    const into = Buffer.alloc(10, 1);
+    await engine.copyRanges(into, from, new Float64Array(0));
+    await engine.copyRanges(into, Buffer.alloc(0), Float64Array.of(10, 0, 0, 4, FROM_ZEROS, 6));
+    expect(into.toString('hex')).toBe('01010101000000000000');
+    const wrong = [
+      [0, 0, 11],
+      [1, 0, 10],
+      [0, 699_999, 2],
+      [0, -2, 1],
+      [-1, 0, 1],
+      [0.5, 0, 1],
+      [0, Number.NaN, 1],
+      [0, 0],
+    ];
+    for (const row of wrong) {
+      await expect(engine.copyRanges(into, from, Float64Array.from(row))).rejects.toThrow(RangeError);
+    }
+    expect(engine.createRoom(0)).toHaveLength(0);
+    expect(() => engine.createRoom(-1)).toThrow(RangeError);
+  });
+
+  it('xxh3Async: as xxh3', async () => {
+    for (const length of [0, 1, 300_000]) {
+      const data = patternBytes(length, 3);
+      expect(await engine.xxh3Async(data)).toBe(engine.xxh3(data));
+      expect(await engine.xxh3Async(data, 77n)).toBe(engine.xxh3(data, 77n));
+    }
+    await expect(engine.xxh3Async(Buffer.alloc(1), -1n)).rejects.toThrow(RangeError);
   });
 
   it('pageHashes: one value per page, the same for the same page and seed only', async () => {
