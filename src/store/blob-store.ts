@@ -24,6 +24,8 @@ import { SliceCall } from './slice-call.js';
 const PLAN_BYTES = 64 << 20;
 /** Of longer requests nothing is cached: they read much, once. */
 const CACHED_REQUEST_MAX = 16;
+/** The same for requests of several blobs with more bytes: to keep each is to copy it. */
+const CACHED_REQUEST_BYTES_MAX = 1 << 20;
 /** A single blob may not need more than this, whatever the store says. */
 const PLAN_BYTES_MAX = 512 << 20;
 
@@ -91,6 +93,8 @@ export class BlobStore {
       return [...front, ...(await this.read(digests.slice(middle)))];
     }
     const { plan, target } = done;
+    const few = digests.length <= CACHED_REQUEST_MAX && plan.wholeBytes <= CACHED_REQUEST_BYTES_MAX;
+    const kept = digests.length === 1 || few;
     return digests.map((digest) => {
       const key = digestKey(digest);
       const known = cached.get(key);
@@ -99,7 +103,7 @@ export class BlobStore {
       if (node instanceof Error) return node;
       const from = node.places[0] ?? 0;
       const bytes = target.subarray(from, from + node.info.decodedBytes);
-      return digests.length <= CACHED_REQUEST_MAX ? this.#cache.keep(key, bytes) : bytes;
+      return kept ? this.#cache.keep(key, bytes) : bytes;
     });
   }
 
