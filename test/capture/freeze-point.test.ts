@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { openCaptureSession, watch } from '../../src/capture/capture.js';
 import type { CaptureReport, CaptureRun, StateWatcher, WatchOptions } from '../../src/capture/types.js';
 import type { Engine, StatIndex } from '../../src/engine/engine.js';
+import { files } from '../native/tree-door.js';
 import { engines, letTheClockTick, MIB, noise, SCHEMAS, StateFixture } from './state-fixture.js';
 
 const REAL = engines()[0]?.[1] as Engine;
@@ -16,6 +17,7 @@ let frozenCalls: string[] = [];
 let isFrozen = false;
 
 afterEach(async () => {
+  files.mapAnywhere(false);
   await watcher?.close();
   watcher = undefined;
   await fixture?.close();
@@ -221,6 +223,7 @@ describe.each(SCHEMAS)('a freeze point of a session, schema %s', (schema) => {
 
   it('has large files open before it that were taken before, and copies them as they are by then', async () => {
     fixture = await StateFixture.create(ENGINE, { schema });
+    files.mapAnywhere(true);
     for (const name of ['grows', 'shrinks', 'replaced', 'gone', 'still']) fixture.write(name, noise(MIB, 7));
     const session = await openCaptureSession(fixture.store, fixture.state);
     for (let round = 1; round <= 3; round += 1) {
@@ -246,6 +249,8 @@ describe.each(SCHEMAS)('a freeze point of a session, schema %s', (schema) => {
 
   it('leaves nothing open when it is given up after the pause', async () => {
     fixture = await StateFixture.create(ENGINE, { schema });
+    // What is mapped stays open, on any file system.
+    files.mapAnywhere(true);
     // So few that none of them is read before the freeze point.
     const names = ['a', 'b', 'c'];
     const change = (round: number): void => {
