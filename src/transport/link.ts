@@ -1,6 +1,6 @@
 /** One connection of a session: frames in, frames out. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
+import { type Engine, SOCKET_FIGURES } from '../engine/engine.js';
 import type { BlobDigests } from './blob-digests.js';
 import {
   encodeHeader,
@@ -80,6 +80,14 @@ export class Link implements Intake {
   figures(): Float64Array | undefined {
     const fd = this.#socket?.fd;
     return fd === undefined ? undefined : this.#engine.socketFigures(fd);
+  }
+
+  /** Whether all that it was given has arrived, as the kernel says; where it does not tell, whether the kernel has it all. */
+  get drained(): boolean {
+    if (this.busyFrames > 0) return false;
+    const figures = this.figures();
+    const { unsentBytes, unackedSegments } = SOCKET_FIGURES;
+    return figures === undefined || (figures[unsentBytes] === 0 && figures[unackedSegments] === 0);
   }
 
   /** Whether bytes move on it. To be called now and then. */

@@ -265,22 +265,23 @@ export class Outbox {
     if (nowMs - this.#tendedMs > STOOD_STILL_MS) this.#awakeMs = nowMs;
     this.#tendedMs = nowMs;
     if (this.#open.size === 0) return [];
-    const facts = { hedge: this.hedge, links: streams.links, takenMs: this.#takenMs, silenceMs };
-    const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
     const idle = !this.hungry && !this.windowFull;
+    const drained: ReadonlySet<Link> = idle ? streams.drained() : new Set();
+    const facts = { hedge: this.hedge, links: streams.links, drained, takenMs: this.#takenMs, silenceMs };
+    const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {
         const late = watch.late(piece, out.single);
-        if (late && idle && piece.links.size === 1) this.#hedgePiece(out, piece);
+        if (late && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch.spare(piece));
       }
     }
     this.pump();
     return watch.stalled;
   }
 
-  #hedgePiece(out: OutgoingBlob, piece: Piece): void {
-    const link = this.#parts.streams.pickIdle(piece.links);
-    if (link === undefined || !this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size)) return;
+  #hedgePiece(out: OutgoingBlob, piece: Piece, drained: Link | undefined): void {
+    const link = drained ?? this.#parts.streams.pickIdle(piece.links);
+    if (!link || !this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size, link === drained)) return;
     out.hedgedBytes += piece.length;
     void this.#shipper.ship(link, out, piece);
   }

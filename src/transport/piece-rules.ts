@@ -9,6 +9,8 @@ const WAN_CHUNK_BYTES = 256 << 10;
 const LARGE_BYTES = 8 << 20;
 const LARGE_SHARE = 400;
 const LATE_FACTOR = 2.5;
+/** A piece that is still on its way after so many round trips, when other streams have nothing left, is on a slow one. */
+const SLOW_RTTS = 3;
 const LATE_MS_MIN = 250;
 const STALLED_FACTOR = 10;
 const STALLED_MS_MIN = 2000;
@@ -69,9 +71,14 @@ export class HedgeRule {
     return this.#meanMs > 0 && ageMs > Math.max(LATE_MS_MIN, LATE_FACTOR * this.#meanMs);
   }
 
-  /** Whether a piece may be sent again on suspicion, after so much of the blob was. */
-  affordable(pieceBytes: number, hedgedBytes: number, size: number): boolean {
-    return size < LARGE_BYTES || hedgedBytes + pieceBytes <= size / HEDGED_SHARE;
+  /** The same of one whose stream holds bytes while others are done: what these would send costs the way nothing. */
+  slow(ageMs: number): boolean {
+    return this.minRttMs >= LAN_MS && ageMs > Math.max(LATE_MS_MIN, SLOW_RTTS * this.minRttMs);
+  }
+
+  /** Whether a piece may be sent again on suspicion, after so much of the blob was: of a large one, over a drained stream alone. */
+  affordable(pieceBytes: number, hedgedBytes: number, size: number, drained: boolean): boolean {
+    return size < LARGE_BYTES || (drained && hedgedBytes + pieceBytes <= size / HEDGED_SHARE);
   }
 
   /** Whether it is the stream that is late: bytes wait in it. Else the other side has it, and its sink takes its time. */

@@ -65,7 +65,12 @@ export class StreamSet {
     return best;
   }
 
-  /** A stream in use that has nothing to do, other than those given. */
+  /** Streams in use on which all has arrived: what they are given goes out at once. */
+  drained(): Set<Link> {
+    return new Set(this.#links.slice(0, this.active).filter((link) => link.drained));
+  }
+
+  /** A stream in use that waits for nothing of us, other than those given. */
   pickIdle(except: ReadonlySet<Link>): Link | undefined {
     return this.#links.slice(0, this.active).find((link) => link.busyFrames === 0 && !except.has(link));
   }

@@ -8,6 +8,8 @@ export interface WatchParts {
   readonly hedge: HedgeRule;
   /** Data streams. Without the control stream there is no session: it is judged by its silence alone. */
   readonly links: readonly Link[];
+  /** Those on which all has arrived. */
+  readonly drained: ReadonlySet<Link>;
   /** When the other side last took something over. */
   readonly takenMs: number;
   /** A stream on which nothing moves for so long, although something should, is given up. */
@@ -23,23 +25,37 @@ export class StreamWatch {
   /** Streams that should be given up. */
   readonly stalled = new Set<Link>();
 
+  /** Drained ones that got nothing yet. */
+  #spares: readonly Link[];
+
   constructor(parts: WatchParts) {
     this.#parts = parts;
+    this.#spares = [...parts.drained];
   }
 
   /** Looks at the streams of a piece; whether it is worth sending over another one. @param single it is a whole blob */
   late(piece: Piece, single: boolean): boolean {
-    const { hedge, nowMs } = this.#parts;
+    const { hedge, nowMs, drained } = this.#parts;
     const ageMs = nowMs - piece.sentMs;
     if (piece.queued || piece.sends === 0 || !hedge.suspect(ageMs)) return false;
     let held = false;
+    let slow = false;
     for (const link of piece.links) {
       const standing = this.#standing(link);
       if (this.#givesUp(link, piece, standing)) this.stalled.add(link);
       held ||= hedge.held(standing.heldMs);
+      slow ||= !drained.has(link);
     }
     // A whole blob is taken over when its sink is done: that it takes long says nothing of the stream.
-    return hedge.late(ageMs) && (held || !single);
+    if (single) return hedge.late(ageMs) && held;
+    return hedge.late(ageMs) || (slow && hedge.slow(ageMs));
+  }
+
+  /** A stream on which all has arrived, for a piece that is late on others. Each is given once. */
+  spare({ links }: Piece): Link | undefined {
+    const link = this.#spares.find((one) => !links.has(one));
+    this.#spares = this.#spares.filter((one) => one !== link);
+    return link;
   }
 
   #standing(link: Link): Standing {

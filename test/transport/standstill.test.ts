@@ -3,10 +3,12 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { SOCKET_FIGURES } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
-import type { Link } from '../../src/transport/link.js';
+import { FramePool } from '../../src/transport/frame-pool.js';
+import { Link } from '../../src/transport/link.js';
 import type { Piece } from '../../src/transport/outgoing-blob.js';
 import { HedgeRule } from '../../src/transport/piece-rules.js';
 import { Standstill } from '../../src/transport/standstill.js';
+import { StreamSet } from '../../src/transport/stream-set.js';
 import { internals } from '../../src/transport/stream-socket.js';
 import { StreamWatch } from '../../src/transport/stream-watch.js';
 
@@ -76,7 +78,8 @@ describe('a stream', () => {
     const link = { takenMs: 0, standing: () => ({ heldMs, quietMs }) } as unknown as Link;
     const piece: Piece = { offset: 0, length: 10, links: new Set([link]), sends: 1, sentMs: 0, queued: false };
     const takenMs = quietMs > 0 ? 0 : nowMs - 5;
-    const watch = new StreamWatch({ hedge, links: control ? [] : [link], takenMs, silenceMs: 45_000, nowMs, awakeMs });
+    const facts = { hedge, links: control ? [] : [link], drained: new Set<Link>(), takenMs, silenceMs: 45_000 };
+    const watch = new StreamWatch({ ...facts, nowMs, awakeMs });
     watch.late(piece, true);
     return watch.stalled.has(link);
   }
@@ -97,5 +100,63 @@ describe('a stream', () => {
     expect(givenUp(44_000, 0, { quietMs: 44_000 })).toBe(false);
     // It was this process that stood still: the answer waits to be read.
     expect(givenUp(46_000, 0, { quietMs: 46_000, awakeMs: 45_900 })).toBe(false);
+  });
+});
+
+describe('a piece in the end of a blob', () => {
+  const MIB = 2 ** 20;
+
+  /** A link on which the kernel still holds so many packets. */
+  function link(unacked: number, busyBytes = 0): Link {
+    const made = new Link({ engine: loadEngine(), pool: new FramePool() });
+    made.busyFrames = Math.sign(busyBytes);
+    Object.defineProperty(made, 'figures', { value: () => figures(0, unacked) });
+    return made;
+  }
+
+  const onItsWay = (on: Link): Piece => {
+    return { offset: 0, length: 65_536, links: new Set([on]), sends: 1, sentMs: 0, queued: false };
+  };
+
+  /** Looks at all pieces `nowMs` after they were sent; it usually takes them 500 ms. */
+  function watchAt(nowMs: number, links: readonly Link[], rttMs = 80): { watch: StreamWatch; hedge: HedgeRule } {
+    const hedge = new HedgeRule();
+    hedge.measured(500);
+    hedge.minRttMs = rttMs;
+    const streams = new StreamSet(link(0), links.length);
+    for (const one of links) streams.add(one);
+    const facts = { hedge, links, drained: streams.drained(), takenMs: nowMs, silenceMs: 45_000, awakeMs: 0 };
+    return { hedge, watch: new StreamWatch({ ...facts, nowMs }) };
+  }
+
+  it('is late when its stream holds bytes after some round trips, while others are done', () => {
+    const [slow, done] = [link(9), link(0)];
+    const late = (nowMs: number, on: Link, rttMs?: number, single = false): boolean =>
+      watchAt(nowMs, [slow, done], rttMs).watch.late(onItsWay(on), single);
+    expect(late(300, slow)).toBe(true);
+    expect(late(200, slow)).toBe(false);
+    expect(late(590, slow, 200)).toBe(false);
+    expect(late(610, slow, 200)).toBe(true);
+    // It has arrived: the sink takes its time.
+    expect(late(1200, done)).toBe(false);
+    expect(late(1300, done)).toBe(true);
+    // Where processors are what holds things up, and for blobs in one frame, the time that they usually take counts.
+    expect(late(1200, slow, 0.1)).toBe(false);
+    expect(late(1200, slow, 80, true)).toBe(false);
+  });
+
+  it('goes over streams on which all has arrived, one each', () => {
+    const [slow, busy, first, second] = [link(9), link(0, 10), link(0), link(0)] as const;
+    const { watch, hedge } = watchAt(300, [slow, busy, first, second]);
+    expect([watch.spare(onItsWay(first)), watch.spare(onItsWay(slow)), watch.spare(onItsWay(slow))]).toEqual([
+      second,
+      first,
+      undefined,
+    ]);
+    // What was sent again over streams that still hold much themselves would come no sooner.
+    expect(hedge.affordable(65_536, 0, 100 * MIB, false)).toBe(false);
+    expect(hedge.affordable(65_536, 0, 100 * MIB, true)).toBe(true);
+    expect(hedge.affordable(65_536, MIB / 2, 100 * MIB, true)).toBe(false);
+    expect(hedge.affordable(65_536, MIB, 4 * MIB, false)).toBe(true);
   });
 });
