@@ -35,8 +35,8 @@ const REASONS = {
     'the start counts: until the streams are up to speed more than half a second has passed at 80 ms, of ten; iperf3 with 16 plain streams, its ' +
     'row below, comes to the same share of such a line. What would close it: streams that begin at the rate that an earlier session found.',
   fixed:
-    'at 200 ms and 1 % loss the first seconds decide, and single runs differ by as much from one to the next. What would close it: medians of ' +
-    'more runs than an hour has room for.',
+    'at 200 ms and 1 % loss the first seconds decide, and single runs differ by as much from one to the next; medians of three are not enough ' +
+    'for it. What would close it: more of them than an hour has room for.',
   memory:
     'buffers of sockets and of TLS are outside our bound, and V8 returns memory late. What would close it: smaller pieces of TLS, as above.',
 };
