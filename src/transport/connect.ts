@@ -17,7 +17,7 @@ import {
 } from './greeting.js';
 import { Link } from './link.js';
 import { TransportSession } from './session.js';
-import { type SessionSettings, sessionSettings } from './session-settings.js';
+import { type SessionSettings, sessionSettings, settingsFor } from './session-settings.js';
 import { connectSocket, type Target } from './sockets.js';
 import { dialLink, SpareLinks } from './spare-links.js';
 import { firstStreams } from './stream-count.js';
@@ -187,7 +187,7 @@ async function open(
       const streamsMax = Math.min(welcome.streamsMax, settings.streams.maximum);
       let keeper: StreamKeeper | undefined;
       session = new TransportSession({
-        settings,
+        settings: settingsFor(settings, link.near),
         control: link,
         // Who is connected to was chosen here: it may do what it is asked for.
         peer: { name: socket.name, address: socket.address, rights: 'admin' },

@@ -72,6 +72,11 @@ export class Link implements Intake {
     return this.#socket?.address ?? 'unknown';
   }
 
+  /** Whether the other side is on this machine. */
+  get near(): boolean {
+    return this.#socket?.near ?? false;
+  }
+
   get name(): string {
     return this.#socket?.name ?? 'unknown';
   }

@@ -17,7 +17,7 @@ import {
 } from './greeting.js';
 import { Link } from './link.js';
 import { TransportSession } from './session.js';
-import { type SessionSettings, sessionSettings } from './session-settings.js';
+import { type SessionSettings, sessionSettings, settingsFor } from './session-settings.js';
 import { type ListeningSocket, listenSocket, type StreamSocket } from './sockets.js';
 import type { Listener, ListenOptions, Session } from './types.js';
 import { encodeError } from './wire-error.js';
@@ -158,7 +158,7 @@ class TransportListener implements Listener {
     const welcome = { version, windowBytes, sessionId: id, secret, streamsMax, rights, quickDigests };
     link.send(FRAME.welcome, encodeWelcome(welcome));
     const session = new TransportSession({
-      settings: this.#settings,
+      settings: settingsFor(this.#settings, link.near),
       control: link,
       peer: { name: link.name, address: link.address, rights },
       // Who came has chosen to: it answers what it set up itself.

@@ -20,6 +20,8 @@ export interface SessionSettings {
   readonly handshakeMs: number;
   readonly keepaliveMs: number;
   readonly congestion: string;
+  /** The same between two ends on this machine. */
+  readonly nearCongestion: string;
 }
 
 function whole(value: number, name: string, low: number, high: number): number {
@@ -76,5 +78,12 @@ export function sessionSettings(options: SessionOptions): SessionSettings {
     handshakeMs: whole(options.handshakeMs ?? 10_000, 'handshakeMs', 1, 600_000),
     keepaliveMs: whole(options.keepaliveMs ?? 15_000, 'keepaliveMs', 10, 3_600_000),
     congestion: options.congestion ?? 'bbr',
+    // Nothing is lost there and nobody is in the way; BBR would pace what is sent, with a timer for each burst.
+    nearCongestion: options.congestion ?? 'reno',
   };
+}
+
+/** Those of one session. @param near its two ends are on this machine */
+export function settingsFor(settings: SessionSettings, near: boolean): SessionSettings {
+  return near ? { ...settings, congestion: settings.nearCongestion } : settings;
 }

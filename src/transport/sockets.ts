@@ -10,7 +10,7 @@ import type * as Tls from 'node:tls';
 import { DiffKeeperError, systemCode } from '../core/core.js';
 import { Crowd, crowdMax } from './crowd.js';
 import { onlyKey } from './peer-address.js';
-import { attach, type Intake, internals, readDirectly, StreamSocket, turnDirect } from './stream-socket.js';
+import { attach, type Intake, internals, isLoopback, readDirectly, StreamSocket, turnDirect } from './stream-socket.js';
 import type { Trust } from './types.js';
 
 export type { Intake } from './stream-socket.js';
@@ -27,10 +27,6 @@ const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256
 const KEY_CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256';
 const VERSIONS = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 const ignore = (): void => {};
-
-export function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
-}
 
 /** Empty when the certificate has none. */
 function commonName(socket: Tls.TLSSocket): string {

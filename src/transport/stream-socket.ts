@@ -23,10 +23,16 @@ export interface Internals {
 
 export const internals = (socket: RawSocket): Internals => socket as unknown as Internals;
 
+export function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
+}
+
 /** A connection that is established, and known to be from who it says. */
 export class StreamSocket {
   readonly #socket: RawSocket;
   readonly address: string;
+  /** Whether the other side is on this machine. */
+  readonly near: boolean;
   /** Name of the other side; 'anonymous' without TLS, empty when its certificate has none. */
   readonly name: string;
   #corked = false;
@@ -38,6 +44,7 @@ export class StreamSocket {
     this.#socket = socket;
     this.name = name;
     this.secure = 'encrypted' in socket;
+    this.near = isLoopback(socket.remoteAddress);
     this.address = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
   }
 

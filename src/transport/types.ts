@@ -173,7 +173,7 @@ export interface SessionOptions {
   readonly handshakeMs?: number;
   /** After this much silence the other side is asked for a sign, default 15 s; after three of it the session ends. */
   readonly keepaliveMs?: number;
-  /** Congestion control that is asked for, default `bbr`; ignored where the system has not got it. */
+  /** Congestion control that is asked for, default `bbr`, on loopback `reno`; ignored where the system has not got it. */
   readonly congestion?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
