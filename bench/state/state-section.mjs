@@ -141,7 +141,7 @@ function sectionText(result) {
     '## State encoder',
     madeBy(result, 'npm run bench:state'),
     'Messages are counted whole: key, digests, checksum. Rates are state bytes by processor time of all threads, hence those of one core, ' +
-      'with both digests computed and checked. Every message was decoded and compared in the same run. "Older path" is that of the ' +
+      'with both digests computed and checked. Every message was decoded and compared in the same run. Deltas are decoded into memory of the caller, and the comparison counts. "Older path" is that of the ' +
       'older system written again: XOR over everything, zstd level 3, no digest; XBZRLE is a plain reference of what QEMU sends. Of a first ' +
       'message, which has nothing to refer to, both stand for zstd of the state alone. Deltas were taken with `level: 3`, `minCompressionRatio: 1` ' +
       'and `deltasMax` without a limit, so that each is one; first messages with room for four baselines, so that each takes the place of an ' +

@@ -23,8 +23,8 @@ const REASONS = {
     'dense changes most is that hash, on 1 MiB the turns between threads count as well. What would close it: no digest for states whose ' +
     'source is trusted.',
   claimed:
-    'the digests of both states are made and checked in our times, and a decoder copies the state out of its baseline; the older system does ' +
-    'neither. What would close it: digests that the caller knows already, and decoding into the memory of the baseline.',
+    'the digests of both states are made and checked in our times, a decoder copies the state out of its baseline, and what it made is compared; ' +
+    'the older system does none of it. What would close it: digests that the caller knows already, and decoding into the memory of the baseline.',
   waits:
     'nothing that grows with the state is done there; what is left are collections of garbage, which V8 makes for every 64 MiB of results, ' +
     'and turns that the loop does not get while two threads of the engine have both processors.',

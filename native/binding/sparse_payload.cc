@@ -66,25 +66,28 @@ class SparsePatchJob : public PatchJob {
   explicit SparsePatchJob(const Napi::CallbackInfo& info)
       : PatchJob(info, "payload", "targetBytes"),
         wanted_(!info[3].IsUndefined()),
-        groups_(TakeOptionalBytes(info[3], "groups", this)) {}
+        groups_(TakeOptionalBytes(info[3], "groups", this)),
+        into_(info[4].IsUndefined() ? nullptr : TakeRoom(info[4], length_, this)) {}
 
  protected:
   void Execute() override {
-    target_ = Output(length_);
-    const Status status = sparse::Patch(SpanOf(source_), SpanOf(delta_), target_.data(), length_, SpanOf(groups_),
+    if (into_ == nullptr) target_ = Output(length_);
+    uint8_t* const target = into_ == nullptr ? target_.data() : into_;
+    const Status status = sparse::Patch(SpanOf(source_), SpanOf(delta_), target, length_, SpanOf(groups_),
                                         wanted_ ? &digested_ : nullptr);
     Accept(status, "sparsePatch");
   }
 
   Napi::Value Resolve(Napi::Env env) override {
     Napi::Object object = DigestedObject(env, digested_, wanted_);
-    object.Set("data", target_.ToBuffer(env));
+    if (into_ == nullptr) object.Set("data", target_.ToBuffer(env));
     return object;
   }
 
  private:
   const bool wanted_;
   const Bytes groups_;
+  uint8_t* const into_;  // of the caller; nullptr: memory of its own
   sparse::Digested digested_{};
 };
 

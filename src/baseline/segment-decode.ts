@@ -37,6 +37,8 @@ export async function decodeSegment(
     readonly dictionary: Uint8Array | undefined;
     /** A copy of the bytes is wanted, too. */
     readonly copies: boolean;
+    /** Where the bytes are wanted; they may be made elsewhere. */
+    readonly into: Uint8Array | undefined;
   },
 ): Promise<DecodedSegment> {
   const { segment, dictionary } = job;
@@ -49,6 +51,7 @@ export async function decodeSegment(
     payload: segment.payload,
     targetBytes: segment.targetBytes,
     ...(dictionary === undefined ? {} : { dictionary }),
+    ...(job.into === undefined ? {} : { into: job.into }),
     ...(wanted ? { groups: job.source?.groups(segment.sourceOffset, segment.sourceBytes) ?? NO_BYTES } : {}),
   });
   if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);

@@ -1,11 +1,9 @@
 /** Turns messages back into states, verified, or says what it lacks. */
 import { constants } from 'node:buffer';
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
-import { copyAway } from './large-memory.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
 import type { Reference } from './reference.js';
@@ -14,6 +12,7 @@ import { corruptState, type StateHead, type StatePart, stateDigest } from './sta
 import { type DecoderSettings, decoderSettings } from './state-settings.js';
 import type { DecodedState, StateDecoderOptions, StateEngineName, StateFacts } from './state-types.js';
 import { factsOfHead } from './state-writer.js';
+import { checkRoom, WholeState } from './whole-state.js';
 
 /** For messages of any number of keys. Wants nothing but messages: restarts on either side are found out by digests. */
 export class StateDecoder {
@@ -37,17 +36,22 @@ export class StateDecoder {
    * The state of one message. Throws DK_BASELINE_MISSING and DK_BASELINE_MISMATCH (facts: `key`, `baselineId` and
    * `expected`, the digest that is needed), DK_DICTIONARY_MISSING, DK_CORRUPT_DELTA, DK_DIGEST_MISMATCH, DK_LIMIT,
    * DK_UNSUPPORTED. After a failure the baselines are what they were.
+   * @param options `into`: memory for the state, which `bytes` is a view of then; nobody may touch it meanwhile, it must be
+   * no part of the message, and after a failure it holds anything. Throws DK_LIMIT (facts: `expected`, `actual` bytes) before it
+   * is written to when it is too short, TypeError when it is shared or resizable. Default: memory of its own.
    */
-  async decode(message: MessageInput): Promise<DecodedState> {
+  async decode(message: MessageInput, options: { readonly into?: Uint8Array } = {}): Promise<DecodedState> {
+    const { into } = options;
+    if (into !== undefined) checkRoom(into);
     try {
-      return await this.#decoded(message);
+      return await this.#decoded(message, into);
     } catch (error) {
       this.#counters.failed(error);
       throw error;
     }
   }
 
-  async #decoded(message: MessageInput): Promise<DecodedState> {
+  async #decoded(message: MessageInput, into: Uint8Array | undefined): Promise<DecodedState> {
     const limit = Math.min(this.#settings.stateBytesMax, constants.MAX_LENGTH);
     const dictionaries = new MessageDictionaries();
     const parts = await allParts(messageParts(this.#settings.engine, message, new MessageBounds(limit)), dictionaries);
@@ -56,8 +60,8 @@ export class StateDecoder {
     this.#baselines.learn(head.keyClass, dictionaries);
     const leave = await this.#queue.enter(head.key);
     try {
-      const whole = new WholeState(this.#settings.engine, parts);
-      const states = this.#states(inOrder(parts), dictionaries);
+      const whole = new WholeState(this.#settings.engine, parts, into);
+      const states = this.#states(inOrder(parts), dictionaries, whole);
       for (;;) {
         const { value, done } = await states.next();
         if (done) return { ...value, bytes: whole.bytes };
@@ -116,6 +120,7 @@ export class StateDecoder {
   async *#states(
     parts: AsyncIterable<StatePart>,
     dictionaries: MessageDictionaries,
+    whole?: WholeState,
   ): AsyncGenerator<Uint8Array, StateFacts, undefined> {
     if (this.#closed) throw new DiffKeeperError('DK_STORE_CLOSED', 'the state decoder is closed');
     const { engine, clock } = this.#settings;
@@ -142,7 +147,9 @@ export class StateDecoder {
           const dictionary = id === 0 ? undefined : (dictionaries.get(id) ?? this.#baselines.dictionary(head, id));
           const started = clock.steadyMs();
           const copies = taker?.copies ?? false;
-          const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo: head.hashAlgo, copies });
+          const into = whole?.placeOf(segment.targetBytes);
+          const { hashAlgo } = head;
+          const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo, copies, into });
           ms += clock.steadyMs() - started;
           const { digest } = made;
           if (segment.digest && !segment.digest.equals(digest)) throw otherBytes(head.key, segment.digest, digest);
@@ -230,31 +237,4 @@ function otherBytes(key: string, expected: Buffer, actual: Buffer): DiffKeeperEr
     expected: expected.toString('hex'),
     actual: actual.toString('hex'),
   });
-}
-
-/** The segments of a state in one Buffer: the only one as it is, several copied as they come. */
-class WholeState {
-  readonly #engine: Engine;
-  readonly #stateBytes: number;
-  #whole: Buffer = Buffer.alloc(0);
-  #at = 0;
-
-  constructor(engine: Engine, parts: readonly StatePart[]) {
-    this.#engine = engine;
-    this.#stateBytes = parts.reduce((sum, part) => sum + (part.type === 'segment' ? part.segment.targetBytes : 0), 0);
-  }
-
-  get bytes(): Buffer {
-    return this.#whole;
-  }
-
-  async take(segment: Uint8Array): Promise<void> {
-    if (segment.length === this.#stateBytes) {
-      this.#whole = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength);
-      return;
-    }
-    if (this.#at === 0) this.#whole = this.#engine.createRoom(this.#stateBytes);
-    await copyAway(this.#engine, this.#whole, segment, this.#at);
-    this.#at += segment.length;
-  }
 }

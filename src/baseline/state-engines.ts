@@ -26,6 +26,8 @@ export interface SegmentPatch {
   readonly targetBytes: number;
   readonly dictionary?: Uint8Array;
   readonly groups?: Uint8Array;
+  /** Where the target is wanted, `targetBytes` long; an engine may make it elsewhere. */
+  readonly into?: Uint8Array;
 }
 
 /** What some engines know of the target on the way. */
@@ -152,8 +154,8 @@ const sparse: StateEngine = {
     const made = await engine.sparseDiff(source, target, level, groups);
     return { bytes: made.payload, ...digestedOf(groups, made) };
   },
-  async decode(engine, { source, payload, targetBytes, groups }) {
-    const made = await engine.sparsePatch(source, payload, targetBytes, groups);
+  async decode(engine, { source, payload, targetBytes, groups, into }) {
+    const made = await engine.sparsePatch(source, payload, targetBytes, groups, into);
     return { bytes: made.data, ...digestedOf(groups, made) };
   },
 };

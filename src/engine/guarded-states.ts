@@ -23,6 +23,11 @@ function checkRanges(memory: { readonly roomBytes: number; readonly fromBytes: n
   }
 }
 
+function checkRoom(into: Uint8Array, bytes: number): void {
+  checkBytes(into, 'into');
+  if (into.length < bytes) throw new RangeError(`into must have at least ${bytes} bytes, not ${into.length}`);
+}
+
 /** Checks arguments, then calls `inner`. */
 export function guardStates(inner: Engine): StateVerbs {
   return {
@@ -33,12 +38,13 @@ export function guardStates(inner: Engine): StateVerbs {
       if (groups !== undefined) checkBytes(groups, 'groups');
       return inner.sparseDiff(source, target, level, groups);
     },
-    async sparsePatch(source, payload, targetBytes, groups) {
+    async sparsePatch(source, payload, targetBytes, groups, into) {
       checkBytes(source, 'source');
       checkBytes(payload, 'payload');
       checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
       if (groups !== undefined) checkBytes(groups, 'groups');
-      return inner.sparsePatch(source, payload, targetBytes, groups);
+      if (into !== undefined) checkRoom(into, targetBytes);
+      return inner.sparsePatch(source, payload, targetBytes, groups, into);
     },
     async groupDigest(data, copy) {
       checkBytes(data, 'data');

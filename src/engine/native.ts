@@ -209,7 +209,10 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
       crossing(() => raw.tensorDiff(source, target, effort, packRegions(regions))),
     tensorPatch: (source, payload, targetBytes) => crossing(() => raw.tensorPatch(source, payload, targetBytes)),
     sparseDiff: (source, target, level, groups) => crossing(() => raw.sparseDiff(source, target, level, groups)),
-    sparsePatch: (source, payload, bytes, groups) => crossing(() => raw.sparsePatch(source, payload, bytes, groups)),
+    async sparsePatch(source, payload, bytes, groups, into) {
+      const made = await crossing(() => raw.sparsePatch(source, payload, bytes, groups, into));
+      return into === undefined ? made : { ...made, data: Buffer.from(into.buffer, into.byteOffset, bytes) };
+    },
     groupDigest: (data, copy) => crossing(() => raw.groupDigest(data, copy)),
     copyBytes: (data) => crossing(() => raw.copyBytes(data)),
     createRoom: (bytes) => raw.createRoom(bytes),

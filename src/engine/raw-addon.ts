@@ -96,11 +96,13 @@ export interface RawAddon {
     groups?: Uint8Array,
     simd?: string,
   ): Promise<SparseDelta>;
+  /** With `into` no `data` comes back. */
   sparsePatch(
     source: Uint8Array,
     payload: Uint8Array,
     targetBytes: number,
     groups?: Uint8Array,
+    into?: Uint8Array,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
   groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
   copyBytes(data: Uint8Array): Promise<Buffer>;

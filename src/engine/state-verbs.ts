@@ -26,12 +26,17 @@ export interface StateVerbs {
    * (of another length than the source has: ignored).
    */
   sparseDiff(source: Uint8Array, target: Uint8Array, level: number, groups?: Uint8Array): Promise<SparseDelta>;
-  /** Throws DK_CORRUPT_DELTA when the payload does not decode to exactly `targetBytes`. */
+  /**
+   * Throws DK_CORRUPT_DELTA when the payload does not decode to exactly `targetBytes`. With `into` (at least as long, neither
+   * shared nor resizable, and no part of the others) the target is made there and `data` is a view of it; after a failure
+   * it holds anything.
+   */
   sparsePatch(
     source: Uint8Array,
     payload: Uint8Array,
     targetBytes: number,
     groups?: Uint8Array,
+    into?: Uint8Array,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
   /**
    * BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap; with `copy` (default false) one is

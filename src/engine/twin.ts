@@ -62,6 +62,11 @@ async function copyBytes(data: Uint8Array): Promise<Buffer> {
   return copy;
 }
 
+async function copiedInto(into: Uint8Array, data: Uint8Array): Promise<Buffer> {
+  await copyRanges(into, data, Float64Array.of(0, 0, data.length));
+  return Buffer.from(into.buffer, into.byteOffset, data.length);
+}
+
 /** The collector's memory is all there is. */
 const twinMemory: Pick<
   Engine,
@@ -137,9 +142,10 @@ export function createTwin(fallbackReason?: string): Engine {
       await warmZstd();
       return sparseDiffNow(source, target, level, groups);
     },
-    async sparsePatch(source, payload, targetBytes, groups) {
+    async sparsePatch(source, payload, targetBytes, groups, into) {
       await warmZstd();
-      return sparsePatchNow(source, payload, targetBytes, groups);
+      const made = await sparsePatchNow(source, payload, targetBytes, groups);
+      return into === undefined ? made : { ...made, data: await copiedInto(into, made.data) };
     },
     ...twinMemory,
     pageHashes: hashPages,

@@ -183,6 +183,20 @@ export function describeStates(engine: Engine): void {
     expect(() => engine.createRoom(-1)).toThrow(RangeError);
   });
 
+  it('sparsePatch: into memory of the caller', async () => {
+    const source = patternBytes(200_000, 7);
+    const target = scattered(source, 50, 3);
+    const { payload, digest } = await engine.sparseDiff(source, target, 3, Buffer.alloc(0));
+    const into = Buffer.alloc(200_010, 9).subarray(2);
+    const made = await engine.sparsePatch(source, payload, target.length, Buffer.alloc(0), into);
+    expect([made.data.buffer, made.data.byteOffset]).toEqual([into.buffer, into.byteOffset]);
+    expect([made.data.equals(target), made.digest.equals(digest)]).toEqual([true, true]);
+    expect(into.subarray(target.length).every((byte) => byte === 9)).toBe(true);
+    await expect(
+      engine.sparsePatch(source, payload, target.length, undefined, Buffer.alloc(target.length - 1)),
+    ).rejects.toThrow(RangeError);
+  });
+
   it('xxh3Async: as xxh3', async () => {
     for (const length of [0, 1, 300_000]) {
       const data = patternBytes(length, 3);
