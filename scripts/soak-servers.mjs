@@ -201,6 +201,8 @@ async function round(number, server, { place, random, fresh }) {
   };
   const told = await live(server, facts);
   rmSync(facts.state, { recursive: true });
+  // Should nothing come back: was anything promised?
+  if (fresh) console.log(`round ${number}: a new store, checkpoint ${told.sequence} was acknowledged`);
   const startMs = performance.now();
   const report = JSON.parse(
     run('recover', `--store=${facts.store}`, `--state-dir=${facts.state}`, '--json', '--strict'),
