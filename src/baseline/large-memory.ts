@@ -1,6 +1,6 @@
 /** Copies and checks of much memory: away from the event loop, however long they are. */
 import { LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
+import { type Engine, FROM_ZEROS } from '../engine/engine.js';
 
 /** Copied here before others get their turn: part of a millisecond. */
 const TURN_BYTES = 1 << 20;
@@ -26,6 +26,18 @@ export class Turns {
 export async function copyAway(engine: Engine, into: Uint8Array, from: Uint8Array, at = 0): Promise<void> {
   if (from.length <= LIMITS.syncBytes) into.set(from, at);
   else await engine.copyRanges(into, from, Float64Array.of(at, 0, from.length));
+}
+
+/** As `copyRanges` of the engine. A few pages are copied here: another thread may be busy for long. */
+export async function copyRows(engine: Engine, into: Uint8Array, from: Uint8Array, rows: Float64Array): Promise<void> {
+  let bytes = 0;
+  for (let row = 2; row < rows.length; row += 3) bytes += rows[row] as number;
+  if (bytes > LIMITS.syncBytes) return engine.copyRanges(into, from, rows);
+  for (let row = 0; row < rows.length; row += 3) {
+    const [to, start, length] = rows.subarray(row, row + 3) as unknown as [number, number, number];
+    if (start === FROM_ZEROS) into.fill(0, to, to + length);
+    else into.set(from.subarray(start, start + length), to);
+  }
 }
 
 /** A copy that nobody else holds. */

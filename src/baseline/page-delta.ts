@@ -9,7 +9,7 @@
  */
 import { type Engine, FROM_ZEROS } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
-import { joinPieces } from './large-memory.js';
+import { copyRows, joinPieces } from './large-memory.js';
 import type { Made, SegmentPatch, StateEngine } from './state-engines.js';
 import { corruptState } from './state-message.js';
 
@@ -30,7 +30,7 @@ async function gather(engine: Engine, bytes: Uint8Array, ranges: readonly Range[
     to += length;
   });
   const gathered = engine.createRoom(to);
-  await engine.copyRanges(gathered, bytes, rows);
+  await copyRows(engine, gathered, bytes, rows);
   return gathered;
 }
 
@@ -138,13 +138,13 @@ export async function decodePages(
   const target = engine.createRoom(job.targetBytes);
   const common = Math.min(job.source.length, job.targetBytes);
   const whole = Float64Array.of(0, 0, common, common, FROM_ZEROS, job.targetBytes - common);
-  await engine.copyRanges(target, job.source, whole);
+  await copyRows(engine, target, job.source, whole);
   const rows = new Float64Array(3 * ranges.length);
   let from = 0;
   ranges.forEach(([start, length], i) => {
     rows.set([start, from, length], 3 * i);
     from += length;
   });
-  await engine.copyRanges(target, made.bytes, rows);
+  await copyRows(engine, target, made.bytes, rows);
   return { bytes: target };
 }

@@ -17,6 +17,8 @@ export type { BlobJob, Slot } from './blob-context.js';
 const PROBE_EVERY_BYTES = 16 << 20;
 /** Bytes that are coded to see whether a context helps. */
 const PROBE_BYTES = 64 << 10;
+/** Changed parts that may be looked at for it, half of them from either end of a batch. */
+const PROBE_JOBS = 4;
 /** A context must save at least this share of what the bytes take without it. */
 const PROBE_GAIN = 0.05;
 
@@ -167,19 +169,36 @@ export class BlobQueue {
   /** Looks now and then whether contexts, or coding at all, make such bytes smaller. */
   async #probe(placed: readonly PlacedJob[]): Promise<void> {
     const source = this.#source;
-    const first = placed.find(({ kept }) => kept.length > 0);
-    if (!source || !first) return;
+    const replacing = placed.filter(({ kept }) => kept.length > 0);
+    if (!source || replacing.length === 0) return;
     if (this.#seenBytes >= this.#nextProbe) {
-      const { engine, store, tx } = this.#work;
-      const bytes = joinBytes(first.job.pieces);
-      // What is stored already says nothing of what will be.
-      const [stored] = await tx.hasBlobs([await engine.digestAsync(store.hashAlgo, bytes)]);
-      if (stored) return;
-      const [context] = await readContexts(source, [first]);
-      this.#nextProbe = this.#seenBytes + PROBE_EVERY_BYTES;
-      if (context) this.#contextsPay = await this.#helps(bytes, context);
+      const [first, ...further] = await this.#unstored(replacing);
+      if (first) {
+        this.#nextProbe = this.#seenBytes + PROBE_EVERY_BYTES;
+        const found = await this.#tryOut(source, first);
+        // One place may be unlike the rest of the file: what is to be relied upon holds at its other end, too.
+        const last = further.at(-1);
+        const second = last && !found.pays ? await this.#tryOut(source, last) : found;
+        this.#contextsPay = second.pays;
+        this.#incompressible = found.incompressible && second.incompressible;
+      }
     }
     for (const { job } of placed) this.#seenBytes += bytesOf(job);
+  }
+
+  /** Of the first and the last few those that are not stored: what is says nothing of what will be. */
+  async #unstored(placed: readonly PlacedJob[]): Promise<readonly PlacedJob[]> {
+    const { engine, store, tx } = this.#work;
+    const ends =
+      placed.length <= PROBE_JOBS ? placed : [...placed.slice(0, PROBE_JOBS / 2), ...placed.slice(-PROBE_JOBS / 2)];
+    const bytes = ends.flatMap(({ job }) => job.pieces);
+    const packed = await engine.digestMany(
+      store.hashAlgo,
+      joinBytes(bytes),
+      Uint32Array.from(ends, ({ job }) => bytesOf(job)),
+    );
+    const stored = await tx.hasBlobs(ends.map((_, i) => Buffer.from(packed.subarray(i * 32, i * 32 + 32))));
+    return ends.filter((_, i) => !stored[i]);
   }
 
   async #contexts(placed: readonly PlacedJob[]): Promise<(BlobContext | undefined)[]> {
@@ -188,9 +207,11 @@ export class BlobQueue {
     return readContexts(source, placed);
   }
 
-  /** Codes the first bytes with and without the context. */
-  async #helps(bytes: Uint8Array, context: BlobContext): Promise<boolean> {
-    const sample = bytes.subarray(0, PROBE_BYTES);
+  /** Codes its first bytes with and without its context. */
+  async #tryOut(source: VersionReader, placed: PlacedJob): Promise<{ pays: boolean; incompressible: boolean }> {
+    const [context] = await readContexts(source, [placed]);
+    if (!context) return { pays: this.#contextsPay, incompressible: this.#incompressible };
+    const sample = joinBytes(placed.job.pieces).subarray(0, PROBE_BYTES);
     const sourceSample = context.aligned ? context.bytes.subarray(0, PROBE_BYTES) : context.bytes;
     const xor = context.aligned ? TRY.xor : 0;
     const encoded = await this.#work.engine.encodeBlobs({
@@ -202,10 +223,10 @@ export class BlobQueue {
       level: 1,
     });
     const coded = encoded.codecs[0] ?? CODEC.raw;
-    this.#incompressible = coded === CODEC.raw;
-    if (coded === CODEC.raw || coded === CODEC.zstd) return false;
+    const incompressible = coded === CODEC.raw;
     const [withContext = 0, alone = 0] = encoded.payloadLengths;
-    return withContext < alone * (1 - PROBE_GAIN);
+    const pays = coded !== CODEC.raw && coded !== CODEC.zstd && withContext < alone * (1 - PROBE_GAIN);
+    return { pays, incompressible };
   }
 }
 

@@ -26,8 +26,8 @@ const ATTEMPTS = 3;
 const CLONE_BYTES_MIN = 1 << 30;
 /** Large files opened side by side; what is in memory of a file keeps it open no longer. */
 const SIDE_BY_SIDE = LIMITS.openScans / 4;
-/** Clones that are open until the freeze point is over. What is over that is taken as any other file. */
-const CLONES_MAX = LIMITS.openScans / 4;
+/** Clones that are open until the freeze point is over: reading them instead would take seconds. */
+const CLONES_MAX = LIMITS.openClones;
 
 export interface HeldFindings {
   readonly small: readonly ReadEntry[];

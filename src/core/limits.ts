@@ -49,8 +49,10 @@ export const LIMITS = {
   xattrBytes: 65536,
   /** Largest file: recipes of regions must fit a version record. */
   fileBytes: 2 ** 44,
-  /** Large files open at once for a freeze point: those mapped before it, those kept so since the last one, those being copied, those cloned. */
+  /** Large files open at once for a freeze point: those mapped before it, those kept so since the last one, those being copied. */
   openScans: 64,
+  /** Clones of very large files that a freeze point keeps open; what is over that is taken as any other file. */
+  openClones: 256,
   /** Names marked by the watcher before it falls back to a full scan. */
   watchMarks: 4096,
   /** Payload of one frame of the transport: larger ones were no faster. */

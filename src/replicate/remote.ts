@@ -112,6 +112,8 @@ export async function serveStore(store: Store, options: ServeOptions): Promise<S
   const served = new StoreHost(store, { logger, ...(onPushed && { onPushed }) });
   const listener = await CountedListener.open({
     ...link,
+    // Blobs of a store go by BLAKE3 in both directions.
+    digest: 'blake3',
     host,
     port,
     logger,

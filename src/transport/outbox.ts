@@ -266,22 +266,27 @@ export class Outbox {
     this.#tendedMs = nowMs;
     if (this.#open.size === 0) return [];
     const idle = !this.hungry && !this.windowFull;
-    const drained: ReadonlySet<Link> = idle ? streams.drained() : new Set();
+    const drained = (): ReadonlySet<Link> => (idle ? streams.drained() : new Set());
     const facts = { hedge: this.hedge, links: streams.links, drained, takenMs: this.#takenMs, silenceMs };
     const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {
         const late = watch.late(piece, out.single);
-        if (late && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch.spare(piece));
+        if (late && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch);
       }
     }
     this.pump();
     return watch.stalled;
   }
 
-  #hedgePiece(out: OutgoingBlob, piece: Piece, drained: Link | undefined): void {
+  #hedgePiece(out: OutgoingBlob, piece: Piece, watch: StreamWatch): void {
+    const pays = (drained: boolean): boolean =>
+      this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size, drained);
+    // Who may not send again must not take a stream from those who may.
+    if (!pays(true)) return;
+    const drained = watch.spare(piece);
     const link = drained ?? this.#parts.streams.pickIdle(piece.links);
-    if (!link || !this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size, link === drained)) return;
+    if (!link || !pays(link === drained)) return;
     out.hedgedBytes += piece.length;
     void this.#shipper.ship(link, out, piece);
   }

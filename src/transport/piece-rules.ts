@@ -78,7 +78,7 @@ export class HedgeRule {
 
   /** Whether a piece may be sent again on suspicion, after so much of the blob was: of a large one, over a drained stream alone. */
   affordable(pieceBytes: number, hedgedBytes: number, size: number, drained: boolean): boolean {
-    return size < LARGE_BYTES || (drained && hedgedBytes + pieceBytes <= size / HEDGED_SHARE);
+    return size < LARGE_BYTES || (drained && hedgedBytes + pieceBytes <= Math.max(GROUP_BYTES, size / HEDGED_SHARE));
   }
 
   /** Whether it is the stream that is late: bytes wait in it. Else the other side has it, and its sink takes its time. */

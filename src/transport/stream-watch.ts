@@ -8,8 +8,8 @@ export interface WatchParts {
   readonly hedge: HedgeRule;
   /** Data streams. Without the control stream there is no session: it is judged by its silence alone. */
   readonly links: readonly Link[];
-  /** Those on which all has arrived. */
-  readonly drained: ReadonlySet<Link>;
+  /** Those on which all has arrived; asked for once, when a piece is suspect: each answer is a system call. */
+  readonly drained: () => ReadonlySet<Link>;
   /** When the other side last took something over. */
   readonly takenMs: number;
   /** A stream on which nothing moves for so long, although something should, is given up. */
@@ -25,19 +25,20 @@ export class StreamWatch {
   /** Streams that should be given up. */
   readonly stalled = new Set<Link>();
 
-  /** Drained ones that got nothing yet. */
-  #spares: readonly Link[];
+  #drained: ReadonlySet<Link> | undefined;
+  /** Drained ones that got something. */
+  readonly #spent = new Set<Link>();
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
-    this.#spares = [...parts.drained];
   }
 
   /** Looks at the streams of a piece; whether it is worth sending over another one. @param single it is a whole blob */
   late(piece: Piece, single: boolean): boolean {
-    const { hedge, nowMs, drained } = this.#parts;
+    const { hedge, nowMs } = this.#parts;
     const ageMs = nowMs - piece.sentMs;
     if (piece.queued || piece.sends === 0 || !hedge.suspect(ageMs)) return false;
+    const drained = this.#drainedLinks();
     let held = false;
     let slow = false;
     for (const link of piece.links) {
@@ -53,9 +54,17 @@ export class StreamWatch {
 
   /** A stream on which all has arrived, for a piece that is late on others. Each is given once. */
   spare({ links }: Piece): Link | undefined {
-    const link = this.#spares.find((one) => !links.has(one));
-    this.#spares = this.#spares.filter((one) => one !== link);
-    return link;
+    for (const link of this.#drainedLinks()) {
+      if (links.has(link) || this.#spent.has(link)) continue;
+      this.#spent.add(link);
+      return link;
+    }
+    return undefined;
+  }
+
+  #drainedLinks(): ReadonlySet<Link> {
+    this.#drained ??= this.#parts.drained();
+    return this.#drained;
   }
 
   #standing(link: Link): Standing {

@@ -84,6 +84,22 @@ describe.each(engines())('worth of older bytes (%s)', (_name, engine) => {
     // The first one, since older bytes helped meanwhile; and one more.
     expect(found).toBe(2);
   });
+
+  it('is not judged by the first place alone', async () => {
+    fixture = await StateFixture.create(counting);
+    const first = digits(2 * MIB, 1);
+    fixture.write('mixed', first);
+    await captured();
+    const changed = Buffer.from(first.subarray(MIB + MIB / 2));
+    for (let at = 5; at < changed.length; at += 4096) changed[at] = 0x7a;
+    for (const seed of [2, 3]) {
+      await overwrite('mixed', 0, digits(MIB, seed));
+      for (let at = 9; at < changed.length; at += 4096) changed[at] = 0x30 + seed;
+      await overwrite('mixed', MIB + MIB / 2, changed);
+      // Half of what is new at the beginning, and next to nothing of the rest.
+      expect((await captured()).storedBytes).toBeLessThan(600_000);
+    }
+  });
 });
 
 describe('files whose older bytes do not help', () => {

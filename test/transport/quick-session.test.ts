@@ -237,10 +237,13 @@ describe.each<DigestKind>(['xxh3', 'blake3'])('a file with a digest by %s', (dig
     try {
       const url = `tcp://127.0.0.1:${receiver.port}`;
       const [before, after] = [seededBytes(SIZE, 11), seededBytes(SIZE, 12)];
+      const reads: number[] = [];
       const file = (bytes: Buffer, until: number) => ({
         ...memorySource(bytes, { service: 'file', key: Buffer.from('same'), meta: Buffer.from('file') }),
-        read: async (offset: number, into: Buffer): Promise<number> =>
-          offset < until ? bytes.copy(into, 0, offset) : new Promise<number>(() => {}),
+        read: async (offset: number, into: Buffer): Promise<number> => {
+          reads.push(offset);
+          return offset < until ? bytes.copy(into, 0, offset) : new Promise<number>(() => {});
+        },
       });
       const cut = new AbortController();
       const gone = await createSender(url, { link: LINK, digest, signal: cut.signal });
@@ -251,8 +254,11 @@ describe.each<DigestKind>(['xxh3', 'blake3'])('a file with a digest by %s', (dig
       await expect(first).rejects.toMatchObject({ code: 'DK_ABORTED' });
       await gone.close();
       const sender = await createSender(url, { link: LINK, digest });
+      reads.length = 0;
       await sender.send(file(after, SIZE));
       expect((await readFile(join(out, 'file'))).equals(after)).toBe(true);
+      // It went on from what was there, was refused, and began anew.
+      expect(reads.filter((offset) => offset === 0).length).toBeGreaterThanOrEqual(2);
       await sender.close();
     } finally {
       await receiver.close(100);

@@ -78,7 +78,7 @@ describe('a stream', () => {
     const link = { takenMs: 0, standing: () => ({ heldMs, quietMs }) } as unknown as Link;
     const piece: Piece = { offset: 0, length: 10, links: new Set([link]), sends: 1, sentMs: 0, queued: false };
     const takenMs = quietMs > 0 ? 0 : nowMs - 5;
-    const facts = { hedge, links: control ? [] : [link], drained: new Set<Link>(), takenMs, silenceMs: 45_000 };
+    const facts = { hedge, links: control ? [] : [link], drained: () => new Set<Link>(), takenMs, silenceMs: 45_000 };
     const watch = new StreamWatch({ ...facts, nowMs, awakeMs });
     watch.late(piece, true);
     return watch.stalled.has(link);
@@ -125,7 +125,7 @@ describe('a piece in the end of a blob', () => {
     hedge.minRttMs = rttMs;
     const streams = new StreamSet(link(0), links.length);
     for (const one of links) streams.add(one);
-    const facts = { hedge, links, drained: streams.drained(), takenMs: nowMs, silenceMs: 45_000, awakeMs: 0 };
+    const facts = { hedge, links, drained: () => streams.drained(), takenMs: nowMs, silenceMs: 45_000, awakeMs: 0 };
     return { hedge, watch: new StreamWatch({ ...facts, nowMs }) };
   }
 
@@ -158,5 +158,7 @@ describe('a piece in the end of a blob', () => {
     expect(hedge.affordable(65_536, 0, 100 * MIB, true)).toBe(true);
     expect(hedge.affordable(65_536, MIB / 2, 100 * MIB, true)).toBe(false);
     expect(hedge.affordable(65_536, MIB, 4 * MIB, false)).toBe(true);
+    // The smallest piece of a blob that is just large.
+    expect(hedge.affordable(65_536, 0, 9 * MIB, true)).toBe(true);
   });
 });
