@@ -17,7 +17,7 @@ export type { BlobJob, Slot } from './blob-context.js';
 const PROBE_EVERY_BYTES = 16 << 20;
 /** Bytes that are coded to see whether a context helps. */
 const PROBE_BYTES = 64 << 10;
-/** Changed parts that may be looked at for it, half of them from either end of a batch. */
+/** Changed parts at either end of a batch that may be looked at for it. */
 const PROBE_JOBS = 4;
 /** A context must save at least this share of what the bytes take without it. */
 const PROBE_GAIN = 0.05;
@@ -172,13 +172,13 @@ export class BlobQueue {
     const replacing = placed.filter(({ kept }) => kept.length > 0);
     if (!source || replacing.length === 0) return;
     if (this.#seenBytes >= this.#nextProbe) {
-      const [first, ...further] = await this.#unstored(replacing);
+      const first = await this.#unstored(replacing.slice(0, PROBE_JOBS));
       if (first) {
         this.#nextProbe = this.#seenBytes + PROBE_EVERY_BYTES;
         const found = await this.#tryOut(source, first);
         // One place may be unlike the rest of the file: what is to be relied upon holds at its other end, too.
-        const last = further.at(-1);
-        const second = last && !found.pays ? await this.#tryOut(source, last) : found;
+        const last = found.pays ? first : await this.#unstored(replacing.slice(-PROBE_JOBS).reverse());
+        const second = last && last !== first ? await this.#tryOut(source, last) : found;
         this.#contextsPay = second.pays;
         this.#incompressible = found.incompressible && second.incompressible;
       }
@@ -186,19 +186,14 @@ export class BlobQueue {
     for (const { job } of placed) this.#seenBytes += bytesOf(job);
   }
 
-  /** Of the first and the last few those that are not stored: what is says nothing of what will be. */
-  async #unstored(placed: readonly PlacedJob[]): Promise<readonly PlacedJob[]> {
+  /** The first that is not stored: what is says nothing of what will be. */
+  async #unstored(placed: readonly PlacedJob[]): Promise<PlacedJob | undefined> {
     const { engine, store, tx } = this.#work;
-    const ends =
-      placed.length <= PROBE_JOBS ? placed : [...placed.slice(0, PROBE_JOBS / 2), ...placed.slice(-PROBE_JOBS / 2)];
-    const bytes = ends.flatMap(({ job }) => job.pieces);
-    const packed = await engine.digestMany(
-      store.hashAlgo,
-      joinBytes(bytes),
-      Uint32Array.from(ends, ({ job }) => bytesOf(job)),
-    );
-    const stored = await tx.hasBlobs(ends.map((_, i) => Buffer.from(packed.subarray(i * 32, i * 32 + 32))));
-    return ends.filter((_, i) => !stored[i]);
+    for (const one of placed) {
+      const [stored] = await tx.hasBlobs([await engine.digestAsync(store.hashAlgo, joinBytes(one.job.pieces))]);
+      if (!stored) return one;
+    }
+    return undefined;
   }
 
   async #contexts(placed: readonly PlacedJob[]): Promise<(BlobContext | undefined)[]> {

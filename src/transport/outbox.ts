@@ -271,8 +271,7 @@ export class Outbox {
     const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {
-        const late = watch.late(piece, out.single);
-        if (late && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch);
+        if (watch.late(piece, out.single) && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch);
       }
     }
     this.pump();
@@ -280,11 +279,8 @@ export class Outbox {
   }
 
   #hedgePiece(out: OutgoingBlob, piece: Piece, watch: StreamWatch): void {
-    const pays = (drained: boolean): boolean =>
-      this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size, drained);
-    // Who may not send again must not take a stream from those who may.
-    if (!pays(true)) return;
-    const drained = watch.spare(piece);
+    const pays = (on: boolean): boolean => this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size, on);
+    const drained = pays(true) ? watch.spare(piece) : undefined;
     const link = drained ?? this.#parts.streams.pickIdle(piece.links);
     if (!link || !pays(link === drained)) return;
     out.hedgedBytes += piece.length;

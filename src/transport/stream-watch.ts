@@ -52,7 +52,7 @@ export class StreamWatch {
     return hedge.late(ageMs) || (slow && hedge.slow(ageMs));
   }
 
-  /** A stream on which all has arrived, for a piece that is late on others. Each is given once. */
+  /** A stream on which all has arrived, for a piece that is late on others. Each is given once, so not to what may not be sent again. */
   spare({ links }: Piece): Link | undefined {
     for (const link of this.#drainedLinks()) {
       if (links.has(link) || this.#spent.has(link)) continue;

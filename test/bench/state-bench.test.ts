@@ -35,7 +35,7 @@ describe('bench:state', () => {
     expect(parts.scaling.map(({ deltaHits }: { deltaHits: number }) => deltaHits)).toEqual([1, 10, 100]);
     expect(parts.long.deltaHits).toBe(1);
     expect(parts.noise.added).toBeLessThan(200);
-    expect(parts.delay.rows).toHaveLength(4);
+    expect(parts.delay.rows).toHaveLength(8);
     const [hashes, copy] = parts.pageMode.rows;
     expect([hashes.memoryBytes < 0.005 * parts.pageMode.bytes, copy.memoryBytes > parts.pageMode.bytes]).toEqual([
       true,
