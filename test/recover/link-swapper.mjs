@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 const [outside, asideRoot, ...directories] = process.argv.slice(2);
 let swaps = 0;
+let steps = 0;
 let stopped = false;
 
 /** Whoever writes there meanwhile may be faster: then this step is left out. */
@@ -20,7 +21,9 @@ function tried(step) {
 }
 
 function swap(directory) {
-  const aside = join(asideRoot, String(swaps));
+  // A name of its own each time: what could not be put back stays there, and would be in the way of all that follow.
+  steps += 1;
+  const aside = join(asideRoot, String(steps));
   tried(() => renameSync(directory, aside));
   if (tried(() => symlinkSync(outside, directory))) swaps += 1;
   tried(() => unlinkSync(directory));
