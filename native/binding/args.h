@@ -47,7 +47,7 @@ Napi::Object TakeObject(Napi::Value value, const char* name);
 // An integer from `low` to `high`; both at most 2^53 - 1.
 uint64_t TakeInteger(Napi::Value value, const char* name, uint64_t low, uint64_t high);
 uint64_t TakeOptionalInteger(Napi::Value value, const char* name, uint64_t low, uint64_t high, uint64_t fallback);
-// A bigint of 64 bits.
+// A bigint of 64 bits; undefined counts as 0.
 uint64_t TakeSeed(Napi::Value value);
 // UTF-8; refuses a NUL inside.
 std::string TakeString(Napi::Value value, const char* name);

@@ -110,7 +110,7 @@ Napi::Value MerkleRoot(const Napi::CallbackInfo& info) {
 
 Napi::Value Xxh3(const Napi::CallbackInfo& info) {
   const Bytes bytes = TakeBytes(info[0], "data");
-  const uint64_t seed = info[1].IsUndefined() ? 0 : TakeSeed(info[1]);
+  const uint64_t seed = TakeSeed(info[1]);
   return Napi::BigInt::New(info.Env(), xxhash::Hash64(bytes.data, bytes.length, seed));
 }
 

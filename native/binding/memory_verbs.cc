@@ -86,9 +86,7 @@ class CopyRangesJob : public Worker {
 class Xxh3Job : public Worker {
  public:
   explicit Xxh3Job(const Napi::CallbackInfo& info)
-      : Worker(info.Env()),
-        data_(TakeBytes(info[0], "data", this)),
-        seed_(info[1].IsUndefined() ? 0 : TakeSeed(info[1])) {}
+      : Worker(info.Env()), data_(TakeBytes(info[0], "data", this)), seed_(TakeSeed(info[1])) {}
 
  protected:
   void Execute() override { hash_ = xxhash::Hash64(data_.data, data_.length, seed_); }

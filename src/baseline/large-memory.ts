@@ -1,13 +1,9 @@
 /** Copies and checks of much memory: away from the event loop, however long they are. */
 import { LIMITS } from '../core/core.js';
-import { type Engine, FROM_ZEROS } from '../engine/engine.js';
+import { copyRange, type Engine } from '../engine/engine.js';
 
 /** Copied here before others get their turn: part of a millisecond. */
 const TURN_BYTES = 1 << 20;
-
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
 
 /** Counts what was done on the event loop and lets others have their turns. */
 export class Turns {
@@ -18,7 +14,7 @@ export class Turns {
     this.#bytes += bytes;
     if (this.#bytes < TURN_BYTES) return;
     this.#bytes = 0;
-    await nextTurn();
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
@@ -34,9 +30,7 @@ export async function copyRows(engine: Engine, into: Uint8Array, from: Uint8Arra
   for (let row = 2; row < rows.length; row += 3) bytes += rows[row] as number;
   if (bytes > LIMITS.syncBytes) return engine.copyRanges(into, from, rows);
   for (let row = 0; row < rows.length; row += 3) {
-    const [to, start, length] = rows.subarray(row, row + 3) as unknown as [number, number, number];
-    if (start === FROM_ZEROS) into.fill(0, to, to + length);
-    else into.set(from.subarray(start, start + length), to);
+    copyRange(into, from, { to: rows[row] as number, start: rows[row + 1] as number, length: rows[row + 2] as number });
   }
 }
 

@@ -28,7 +28,14 @@ export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './fil
 export type { FileWriter } from './file-writer.js';
 export { type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
-export { type CopiedDigest, FROM_ZEROS, type GroupDigest, type SparseDelta, type StateVerbs } from './state-verbs.js';
+export {
+  type CopiedDigest,
+  copyRange,
+  FROM_ZEROS,
+  type GroupDigest,
+  type SparseDelta,
+  type StateVerbs,
+} from './state-verbs.js';
 export type { TensorRegion } from './tensor-region.js';
 export { SOCKET_FIGURES, type SocketTuning } from './transfer-verbs.js';
 export { frameContentBytes } from './zstd-frame.js';

@@ -3,6 +3,16 @@
 /** Where a range of zeros comes from, in the rows of `copyRanges`. */
 export const FROM_ZEROS = -1;
 
+/** Copies one such row, at once. */
+export function copyRange(
+  into: Uint8Array,
+  from: Uint8Array,
+  { to, start, length }: { readonly to: number; readonly start: number; readonly length: number },
+): void {
+  if (start === FROM_ZEROS) into.fill(0, to, to + length);
+  else into.set(from.subarray(start, start + length), to);
+}
+
 export interface GroupDigest {
   /** BLAKE3, 32 bytes; empty when it was not asked for. */
   readonly digest: Buffer;

@@ -4,7 +4,7 @@
  * magnitude. Known limits: no extended attributes, mtime to the microsecond,
  * parents are checked but not held while placing, at most 1 GiB per zstd call.
  */
-import { type Engine, type EngineInfo, FROM_ZEROS } from './engine.js';
+import { copyRange, type Engine, type EngineInfo, FROM_ZEROS } from './engine.js';
 import { twinWriter } from './file-writer.js';
 import { twinRuns } from './run-verbs.js';
 import { twinTransfers } from './transfer-verbs.js';
@@ -45,10 +45,9 @@ async function copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Arr
     const start = ranges[i + 1] as number;
     const length = ranges[i + 2] as number;
     for (let at = 0; at < length; at += TURN_BYTES) {
-      const end = Math.min(length, at + TURN_BYTES);
-      if (start === FROM_ZEROS) into.fill(0, to + at, to + end);
-      else into.set(from.subarray(start + at, start + end), to + at);
-      since += end - at;
+      const part = Math.min(TURN_BYTES, length - at);
+      copyRange(into, from, { to: to + at, start: start === FROM_ZEROS ? start : start + at, length: part });
+      since += part;
       if (since < TURN_BYTES) continue;
       since = 0;
       await yieldTurn();

@@ -6,6 +6,11 @@ import type { BlobSource, DigestKind } from './types.js';
 
 const BLAKE3_BYTES = 32;
 
+/** Length of such a digest. */
+export function digestBytesOf(kind: DigestKind): number {
+  return kind === 'xxh3' ? LIST_DIGEST_BYTES : BLAKE3_BYTES;
+}
+
 /** Gives it back when it is one. Throws RangeError. */
 export function checkDigest(kind: DigestKind): DigestKind {
   if (kind !== 'blake3' && kind !== 'xxh3') throw new RangeError(`digest must be 'blake3' or 'xxh3', not ${kind}`);
@@ -30,10 +35,6 @@ export class BlobDigests {
   /** What a blob that is sent goes by: a digest that is known is BLAKE3. */
   kindOf(blob: BlobSource, wanted: DigestKind | undefined): DigestKind {
     return this.quick && blob.digest === undefined && wanted === 'xxh3' ? 'xxh3' : 'blake3';
-  }
-
-  digestBytes(kind: DigestKind): number {
-    return kind === 'xxh3' ? LIST_DIGEST_BYTES : BLAKE3_BYTES;
   }
 
   begin(kind: DigestKind, size: number): PieceDigest {

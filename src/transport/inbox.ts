@@ -1,6 +1,6 @@
 /** Everything that one side receives. Memory is bounded by the window that the other side was given. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
-import type { BlobDigests } from './blob-digests.js';
+import { type BlobDigests, digestBytesOf } from './blob-digests.js';
 import { FLAG_HERE, FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { checkedAnswer, IncomingBlob } from './incoming-blob.js';
@@ -116,7 +116,7 @@ export class Inbox {
     let blob: IncomingBlob;
     try {
       open.ending.signal.throwIfAborted();
-      const checkedBy = { digest: digests.begin(digestKind, offer.size), digestBytes: digests.digestBytes(digestKind) };
+      const checkedBy = { digest: digests.begin(digestKind, offer.size), digestBytes: digestBytesOf(digestKind) };
       blob = new IncomingBlob(offer, sink, { ...checkedBy, ...(body.digest && { expected: body.digest }) });
     } catch (error) {
       await sink.abort(error as Error).catch(() => {});

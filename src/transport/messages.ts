@@ -1,13 +1,12 @@
 /** Bodies of the frames of a session (docs/format-transport.md, messages). Nothing read from them is trusted. */
 import { LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
-import { LIST_DIGEST_BYTES } from './list-digest.js';
+import { digestBytesOf } from './blob-digests.js';
 import type { Range } from './ranges.js';
 import type { DigestKind } from './types.js';
 
 const SERVICE_BYTES_MAX = 64;
 const VERB_BYTES_MAX = 64;
-const DIGEST_BYTES = 32;
 const DIGEST_KNOWN = 1;
 const DIGEST_XXH3 = 2;
 /** Entries of one acknowledgement frame. */
@@ -56,8 +55,7 @@ function offerFrom(reader: ByteReader): OfferBody {
   const size = reader.varint(LIMITS.fileBytes);
   const flags = reader.flags(DIGEST_KNOWN | DIGEST_XXH3);
   const digestKind = flags & DIGEST_XXH3 ? 'xxh3' : 'blake3';
-  const digestBytes = digestKind === 'xxh3' ? LIST_DIGEST_BYTES : DIGEST_BYTES;
-  const digest = flags & DIGEST_KNOWN ? { digest: Buffer.from(reader.bytes(digestBytes)) } : {};
+  const digest = flags & DIGEST_KNOWN ? { digest: Buffer.from(reader.bytes(digestBytesOf(digestKind))) } : {};
   const meta = Buffer.from(reader.bytes(reader.varint(LIMITS.blobMetaBytes)));
   return { service, key, size, ...digest, digestKind, meta };
 }
@@ -132,7 +130,8 @@ export function decodeRequest(bytes: Buffer): { readonly verb: string; readonly 
 /** 16 or 32 bytes; which of them it must be, the blob says. */
 export function decodeDigest(bytes: Buffer): Buffer {
   const reader = reading(bytes, 'digest');
-  const digest = Buffer.from(reader.bytes(reader.left === LIST_DIGEST_BYTES ? LIST_DIGEST_BYTES : DIGEST_BYTES));
+  const kind = reader.left === digestBytesOf('xxh3') ? 'xxh3' : 'blake3';
+  const digest = Buffer.from(reader.bytes(digestBytesOf(kind)));
   reader.expectEnd();
   return digest;
 }

@@ -1,17 +1,13 @@
 /** What a state decoder lacks crosses the wire, where both sides speak version 2 of the protocol; else as much as the sender knows. */
-import { createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { StateDecoder, StateEncoder } from '../../src/baseline/baseline.js';
 import { DiffKeeperError, type ErrorFacts, isDiffKeeperError } from '../../src/core/core.js';
-import { loadEngine } from '../../src/engine/load.js';
 import { FRAME } from '../../src/transport/frame.js';
-import { FramePool } from '../../src/transport/frame-pool.js';
-import { FrameReader } from '../../src/transport/frame-reader.js';
-import { encodeWelcome } from '../../src/transport/greeting.js';
 import { encodeRequest } from '../../src/transport/messages.js';
 import { createReceiver, createSender } from '../../src/transport/transport.js';
 import { decodeError, encodeError } from '../../src/transport/wire-error.js';
 import { frameBytes, RawClient } from './raw-client.js';
+import { startRawReceiver } from './raw-receiver.js';
 import { PLAIN, seededBytes, withPair } from './session-fixture.js';
 
 const LINK = { trust: PLAIN };
@@ -60,42 +56,6 @@ describe('an error with facts', () => {
   );
 });
 
-/** A receiver of an early release: speaks version 1, and says of every blob that its baseline is missing. */
-async function earlyReceiver(): Promise<{ readonly port: number; close(): void }> {
-  const xxh3 = (data: Uint8Array): bigint => loadEngine().xxh3(data);
-  const sockets: Socket[] = [];
-  let control: Socket | undefined;
-  const welcome = { version: 1, windowBytes: 4 << 20, streamsMax: 1, rights: 'append' } as const;
-  const secrets = { sessionId: Buffer.alloc(16, 1), secret: Buffer.alloc(32, 2) };
-  const server = createServer((socket) => {
-    sockets.push(socket);
-    socket.on('error', () => {});
-    const reader = new FrameReader(
-      xxh3,
-      new FramePool(),
-      () => 1 << 21,
-      ({ type, id }) => {
-        if (type === FRAME.hello) {
-          control = socket;
-          socket.write(frameBytes(FRAME.welcome, encodeWelcome({ ...welcome, ...secrets })));
-        } else if (type === FRAME.join) socket.write(frameBytes(FRAME.joined));
-        else if (type === FRAME.blob) control?.write(frameBytes(FRAME.reject, encodeError(lack()), { id }));
-        else if (type === FRAME.close) socket.write(frameBytes(FRAME.closed));
-      },
-    );
-    socket.on('data', (chunk) => reader.feed(chunk));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  return {
-    port,
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
-
 describe('a sender of states', () => {
   it('learns what is missing, asks, and goes on', async () => {
     const decoder = new StateDecoder();
@@ -128,8 +88,8 @@ describe('a sender of states', () => {
   });
 
   it('knows the key when the receiver is of an early release', async () => {
-    const early = await earlyReceiver();
-    const sender = await createSender(`tcp://127.0.0.1:${early.port}`, { link: LINK });
+    const early = await startRawReceiver({ version: 1 }, lack());
+    const sender = await createSender(early.url, { link: LINK });
     await expect(sender.sendState('world', Buffer.from('x'))).rejects.toMatchObject({
       code: 'DK_BASELINE_MISSING',
       facts: { key: 'world' },

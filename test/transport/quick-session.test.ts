@@ -1,6 +1,5 @@
 /** Blobs with quick digests on the wire: what is agreed upon, and that nothing damaged or exchanged gets through. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -8,14 +7,13 @@ import { DiffKeeperError } from '../../src/core/core.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { GROUP_BYTES } from '../../src/transport/blob-digest.js';
 import { FLAG_GROUPS, FRAME } from '../../src/transport/frame.js';
-import { FramePool } from '../../src/transport/frame-pool.js';
-import { type Frame, FrameReader } from '../../src/transport/frame-reader.js';
-import { digestSeed, encodeWelcome } from '../../src/transport/greeting.js';
+import { digestSeed } from '../../src/transport/greeting.js';
 import { listDigest } from '../../src/transport/list-digest.js';
-import { decodeBlob, decodeOffer, encodeOffer, type OfferBody } from '../../src/transport/messages.js';
+import { encodeOffer, type OfferBody } from '../../src/transport/messages.js';
 import { createReceiver, createSender, type DigestKind } from '../../src/transport/transport.js';
-import { decodeError, encodeError } from '../../src/transport/wire-error.js';
+import { decodeError } from '../../src/transport/wire-error.js';
 import { frameBytes, RawClient } from './raw-client.js';
+import { startRawReceiver } from './raw-receiver.js';
 import { MemoryReceiver, memorySource, PLAIN, seededBytes, withPair } from './session-fixture.js';
 
 const engine = loadEngine();
@@ -163,53 +161,16 @@ describe('a session ends', () => {
   });
 });
 
-/** A receiver by hand: welcomes so, and turns every blob away; tells what their offers said. */
-async function turningAway(
-  welcome: { readonly version: number; readonly quickDigests: boolean },
-  body: (url: string, offers: OfferBody[]) => Promise<void>,
-): Promise<void> {
-  const offers: OfferBody[] = [];
-  const sockets: Socket[] = [];
-  let control: Socket | undefined;
-  const answer = { windowBytes: 4 << 20, streamsMax: 1, rights: 'append', sessionId: Buffer.alloc(16, 1) } as const;
-  const take = (socket: Socket, { type, id, payload }: Frame): void => {
-    if (type === FRAME.hello) {
-      control = socket;
-      socket.write(frameBytes(FRAME.welcome, encodeWelcome({ ...welcome, ...answer, secret: Buffer.alloc(32, 2) })));
-    } else if (type === FRAME.join) socket.write(frameBytes(FRAME.joined));
-    else if (type === FRAME.offer || type === FRAME.blob) {
-      offers.push(type === FRAME.offer ? decodeOffer(payload) : decodeBlob(payload).offer);
-      control?.write(frameBytes(FRAME.reject, encodeError(new DiffKeeperError('DK_LIMIT', 'no')), { id }));
-    } else if (type === FRAME.close) socket.write(frameBytes(FRAME.closed));
-  };
-  const server = createServer((socket) => {
-    sockets.push(socket);
-    socket.on('error', () => {});
-    const reader = new FrameReader(
-      xxh3,
-      new FramePool(),
-      () => 1 << 21,
-      (frame) => take(socket, frame),
-    );
-    socket.on('data', (chunk) => reader.feed(chunk));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  try {
-    await body(`tcp://127.0.0.1:${(server.address() as { port: number }).port}`, offers);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
-}
-
 describe('a sender', () => {
   it.each<[number, boolean, DigestKind | undefined, DigestKind]>([
     [3, true, undefined, 'xxh3'],
     [3, true, 'blake3', 'blake3'],
     [3, false, undefined, 'blake3'],
     [2, true, 'xxh3', 'blake3'],
-  ])('of version %i, quick %s, told %s, offers %s', (version, quickDigests, digest, expected) =>
-    turningAway({ version, quickDigests }, async (url, offers) => {
+  ])('of version %i, quick %s, told %s, offers %s', async (version, quickDigests, digest, expected) => {
+    const receiver = await startRawReceiver({ version, quickDigests }, new DiffKeeperError('DK_LIMIT', 'no'));
+    const { url, offers } = receiver;
+    try {
       const sender = await createSender(url, { link: LINK, ...(digest && { digest }) });
       const [small, large] = [memorySource(seededBytes(1000, 1)), memorySource(BYTES)];
       const known = memorySource(BYTES, { digest: engine.digest('blake3', BYTES) });
@@ -219,8 +180,10 @@ describe('a sender', () => {
       expect(offers.map(({ digestKind }) => digestKind)).toEqual([expected, expected, 'blake3']);
       expect(offers[2]?.digest?.equals(known.digest as Buffer)).toBe(true);
       await sender.close();
-    }),
-  );
+    } finally {
+      receiver.close();
+    }
+  });
 
   it.each<[string, (url: string) => Promise<unknown>]>([
     ['a sender', (url) => createSender(url, { link: LINK, digest: 'crc' as DigestKind })],
