@@ -2,6 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { DiffKeeperError } from '../core/core.js';
 import { BlobDigests } from './blob-digests.js';
+import { paysEarly } from './early-pieces.js';
 import { FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import {
@@ -133,16 +134,24 @@ class StreamKeeper {
     if (number >= JOINS_MAX) throw new DiffKeeperError('DK_LIMIT', 'the session has used up its joins');
     const link = (await this.#spares.take(this.#stop.signal)) ?? (await dialLink(this.#settings, this.#target));
     const join = { sessionId, number, token: joinToken(secret, sessionId, number) };
-    await greet(
-      link,
-      this.#target,
-      () => link.send(FRAME.join, encodeJoin(join)),
-      (frame) => {
-        expected(frame, FRAME.joined);
-        // At once: data may follow in the same read.
-        this.#add(link);
-      },
-    );
+    try {
+      await greet(
+        link,
+        this.#target,
+        () => {
+          link.send(FRAME.join, encodeJoin(join));
+          if (paysEarly(this.#welcome.version, link)) this.#session.lend(link);
+        },
+        (frame) => {
+          expected(frame, FRAME.joined);
+          // At once: data may follow in the same read.
+          this.#add(link);
+        },
+      );
+    } catch (error) {
+      this.#session.streamLost(link);
+      throw error;
+    }
   }
 }
 

@@ -5,10 +5,10 @@ import type { Rights } from './types.js';
 
 /**
  * Versions of the protocol that this release speaks. In 2, errors may say what a state decoder lacks; in 3, blobs may be checked
- * by quick digests.
+ * by quick digests; in 4, pieces may be sent before their blob is accepted, and over a stream before its join is answered.
  */
 export const VERSION_MIN = 1;
-export const VERSION_MAX = 3;
+export const VERSION_MAX = 4;
 /** The first with quick digests. */
 export const VERSION_QUICK = 3;
 const QUICK_DIGESTS = 1;

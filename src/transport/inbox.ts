@@ -1,20 +1,12 @@
 /** Everything that one side receives. Memory is bounded by the window that the other side was given. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { AckQueue } from './ack-queue.js';
 import { type BlobDigests, digestBytesOf } from './blob-digests.js';
+import { EarlyPieces } from './early-pieces.js';
 import { FLAG_HERE, FRAME } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { checkedAnswer, IncomingBlob } from './incoming-blob.js';
-import {
-  ACKS_MAX,
-  type Ack,
-  checkName,
-  decodeBlob,
-  decodeDigest,
-  decodeOffer,
-  encodeAcks,
-  encodeHave,
-  type OfferBody,
-} from './messages.js';
+import { checkName, decodeBlob, decodeDigest, decodeOffer, encodeHave, type OfferBody } from './messages.js';
 import { PastIds } from './past-ids.js';
 import type { ControlSend } from './request-desk.js';
 import type { BlobOffer, BlobSink, Peer, Session } from './types.js';
@@ -27,7 +19,7 @@ export interface InboxParts {
   readonly version: number;
   readonly windowBytes: number;
   readonly control: ControlSend;
-  /** Something happened that no one waits for: ends the session. */
+  /** Something is wrong that no caller here can be told: ends the session. */
   fail(error: unknown): void;
 }
 
@@ -36,6 +28,8 @@ type Opener = Parameters<Session['onBlob']>[1];
 /** An open blob; without `blob` while its sink is being opened, and for those in one frame. */
 interface Open {
   blob?: IncomingBlob;
+  /** Its digest, told behind the offer. */
+  told?: Buffer;
   /** Ends what is waited for; its reason tells why. */
   readonly ending: AbortController;
   /** The other side is being told that it is done: that takes memory until it is read, so it is open until then. */
@@ -47,13 +41,15 @@ export class Inbox {
   readonly #openers = new Map<string, Opener>();
   readonly #open = new Map<number, Open>();
   readonly #past = new PastIds();
-  #acks: Ack[] = [];
+  readonly #early: EarlyPieces;
+  readonly #acks: AckQueue;
   #heldBytes = 0;
-  #over = false;
   receivedBytes = 0;
 
   constructor(parts: InboxParts) {
     this.#parts = parts;
+    this.#early = new EarlyPieces(parts.version);
+    this.#acks = new AckQueue(parts.control);
   }
 
   get openBlobs(): number {
@@ -87,6 +83,7 @@ export class Inbox {
   #end(id: number): void {
     this.#open.delete(id);
     this.#past.add(id);
+    this.#early.drop(id);
   }
 
   async #sinkOf(offer: BlobOffer, { signal }: AbortController): Promise<BlobSink | null> {
@@ -123,7 +120,13 @@ export class Inbox {
       throw error;
     }
     open.blob = blob;
+    if (open.told) blob.expect(open.told);
     this.#parts.control(FRAME.accept, encodeHave(blob.have), { id });
+    try {
+      for (const frame of this.#early.take(id)) this.#write(frame, blob);
+    } catch (error) {
+      this.#parts.fail(error);
+    }
     await blob.checkHave();
     this.#finishIfComplete(id, blob);
   }
@@ -159,15 +162,14 @@ export class Inbox {
 
   /** A piece of a blob. Its memory is given back when it is written. */
   piece(frame: Frame): void {
+    const open = this.#open.get(frame.id);
+    if (open?.blob !== undefined) this.#write(frame, open.blob);
+    else if (open?.done || this.#past.has(frame.id)) frame.release();
+    else this.#early.hold(frame);
+  }
+
+  #write(frame: Frame, blob: IncomingBlob): void {
     const { id, offset, payload, values } = frame;
-    const open = this.#open.get(id);
-    if (open === undefined) {
-      if (!this.#past.has(id)) throw new DiffKeeperError('DK_PROTOCOL', `a piece of blob ${id}, which is none`);
-      frame.release();
-      return;
-    }
-    const { blob } = open;
-    if (blob === undefined) throw new DiffKeeperError('DK_PROTOCOL', `a piece of blob ${id}, which is not accepted`);
     if (blob.claim(offset, payload.length) === 'known') {
       frame.release();
       return;
@@ -177,7 +179,7 @@ export class Inbox {
       () => {
         this.#free(frame);
         this.receivedBytes += payload.length;
-        this.#acknowledge({ id, offset });
+        this.#acks.add({ id, offset });
         this.#finishIfComplete(id, blob);
       },
       (error: unknown) => {
@@ -192,23 +194,11 @@ export class Inbox {
     frame.release();
   }
 
-  #acknowledge(ack: Ack): void {
-    this.#acks.push(ack);
-    if (this.#acks.length === 1) setImmediate(() => this.#sendAcks());
-    else if (this.#acks.length >= ACKS_MAX) this.#sendAcks();
-  }
-
-  #sendAcks(): void {
-    if (this.#acks.length === 0 || this.#over) return;
-    this.#parts.control(FRAME.ack, encodeAcks(this.#acks));
-    this.#acks = [];
-  }
-
   #finishIfComplete(id: number, blob: IncomingBlob): void {
     if (!blob.complete) return;
     blob.finish().then(
       (answer) => {
-        this.#sendAcks();
+        this.#acks.flush();
         this.#done(id, answer);
       },
       (error: unknown) => this.#reject(id, error),
@@ -260,10 +250,12 @@ export class Inbox {
   /** The digest of a blob that was not known when it was offered. */
   digest(id: number, payload: Buffer): void {
     const digest = decodeDigest(payload);
-    const blob = this.#open.get(id)?.blob;
-    if (blob === undefined) return;
-    blob.expect(digest);
-    this.#finishIfComplete(id, blob);
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    open.told = digest;
+    if (open.blob === undefined) return;
+    open.blob.expect(digest);
+    this.#finishIfComplete(id, open.blob);
   }
 
   /** The sender gave it up. */
@@ -281,7 +273,6 @@ export class Inbox {
 
   /** The session is over. */
   fail(reason: Error): void {
-    this.#over = true;
     for (const open of this.#open.values()) {
       open.ending.abort(reason);
       void open.blob?.abort(reason);

@@ -3,11 +3,13 @@
  * when the other side says so. Bounded by the other side's window and by the number of open blobs.
  */
 import { DiffKeeperError, LIMITS, Semaphore, throwIfAborted } from '../core/core.js';
+import { GROUP_BYTES } from './blob-digest.js';
 import { checkBlob } from './check-blob.js';
+import { EarlyShare } from './early-pieces.js';
 import { FRAME } from './frame.js';
 import { STOOD_STILL_MS } from './keep-alive.js';
 import type { Link } from './link.js';
-import { type Ack, encodeOffer } from './messages.js';
+import type { Ack } from './messages.js';
 import { OutgoingBlob, type Piece } from './outgoing-blob.js';
 import { chunkBytes, HedgeRule } from './piece-rules.js';
 import { PieceShipper, type ShipperParts } from './piece-shipper.js';
@@ -19,6 +21,8 @@ import type { BlobSource, SendOptions } from './types.js';
 import { encodeError } from './wire-error.js';
 
 export interface OutboxParts extends ShipperParts {
+  /** Whether pieces are sent before their blob is accepted. */
+  readonly early: boolean;
   readonly streams: StreamSet;
   /** What the other side lets us have under way. */
   readonly windowBytes: number;
@@ -38,7 +42,9 @@ export class Outbox {
   #nextId = 1;
   #failure: DiffKeeperError | undefined;
   #rateTimer: NodeJS.Timeout | undefined;
-  readonly #shipper: PieceShipper;
+  /** Reads and sends pieces, and counts them. */
+  readonly shipper: PieceShipper;
+  readonly #early: EarlyShare;
   readonly hedge = new HedgeRule();
   inFlightBytes = 0;
   takenBytes = 0;
@@ -50,19 +56,12 @@ export class Outbox {
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
-    this.#shipper = new PieceShipper(parts, {
+    this.#early = new EarlyShare(parts.early);
+    this.shipper = new PieceShipper(parts, {
       free: () => this.pump(),
       hashed: (out) => this.#sendDigest(out),
       failed: (out, error) => this.#abort(out, error),
     });
-  }
-
-  get sentBytes(): number {
-    return this.#shipper.sentBytes;
-  }
-
-  get resentBytes(): number {
-    return this.#shipper.resentBytes;
   }
 
   get openBlobs(): number {
@@ -103,16 +102,14 @@ export class Outbox {
   }
 
   #start(out: OutgoingBlob): void {
-    if (out.single) {
-      out.beginSingle();
-      this.#ready.push(out);
-      this.pump();
-    } else {
-      const { service, key, size, digest, meta = Buffer.alloc(0) } = out.blob;
-      const offer = { service, key, size, ...(digest && { digest }), digestKind: out.digestKind, meta };
+    if (out.single) out.beginSingle();
+    else {
       // Bounded by the number of open blobs.
-      this.#parts.control(FRAME.offer, encodeOffer(offer).finish(), { id: out.id }, () => {});
+      this.#parts.control(FRAME.offer, out.offer().finish(), { id: out.id }, () => {});
+      out.beginEarly(this.#early.take(out.blob.size), this.#parts.digests);
     }
+    if (out.hasMore) this.#ready.push(out);
+    this.pump();
   }
 
   /** Takes it out of everything; its late acknowledgements mean nothing any more. */
@@ -153,11 +150,12 @@ export class Outbox {
       if (first.hasMore) this.#ready.push(first);
       if (piece === undefined) continue;
       this.inFlightBytes += piece.length;
-      void this.#shipper.ship(link, first, piece);
+      void this.shipper.ship(link, first, piece);
     }
   }
 
   #pieceBytes(out: OutgoingBlob): number {
+    if (out.earlyBytes > 0) return GROUP_BYTES;
     const { streams, windowBytes, limit } = this.#parts;
     const left = this.#ready.length > 1 ? Number.POSITIVE_INFINITY : out.uncutBytes;
     const figures = {
@@ -178,11 +176,9 @@ export class Outbox {
   accepted(id: number, have: (size: number) => readonly Range[]): void {
     const out = this.#open.get(id);
     if (out === undefined) return;
-    if (out.single || out.hasMore || out.pieces.size > 0) {
-      throw new DiffKeeperError('DK_PROTOCOL', `blob ${id} was not offered, or is accepted already`);
-    }
     const ranges = have(out.blob.size);
-    out.begin(ranges, this.#parts.digests);
+    this.#early.answered(out);
+    for (const { length } of out.begin(ranges)) this.inFlightBytes -= length;
     out.hashHave(ranges).then(
       (complete) => {
         if (complete) this.#sendDigest(out);
@@ -190,7 +186,7 @@ export class Outbox {
       (error: unknown) => this.#abort(out, error),
     );
     out.options.onProgress?.(out.takenBytes, out.blob.size);
-    if (out.hasMore) this.#ready.push(out);
+    if (out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
     this.pump();
   }
 
@@ -226,6 +222,7 @@ export class Outbox {
       if (piece !== undefined) this.#timed(piece, this.#parts.clock.steadyMs());
     }
     this.#takenMs = this.#parts.clock.steadyMs();
+    this.#early.answered(out);
     this.#drop(out);
     out.options.onProgress?.(out.blob.size, out.blob.size);
     out.settle.resolve(answer);
@@ -234,6 +231,7 @@ export class Outbox {
   rejected(id: number, reason: DiffKeeperError): void {
     const out = this.#open.get(id);
     if (out === undefined) return;
+    this.#early.answered(out);
     this.#drop(out);
     out.settle.reject(reason);
   }
@@ -270,6 +268,7 @@ export class Outbox {
     const facts = { hedge: this.hedge, links: streams.links, drained, takenMs: this.#takenMs, silenceMs };
     const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
     for (const out of this.#open.values()) {
+      if (out.earlyBytes > 0) continue; // they wait for a sink, not for a stream
       for (const piece of out.pieces.values()) {
         if (watch.late(piece, out.single) && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch);
       }
@@ -284,7 +283,7 @@ export class Outbox {
     const link = drained ?? this.#parts.streams.pickIdle(piece.links);
     if (!link || !pays(link === drained)) return;
     out.hedgedBytes += piece.length;
-    void this.#shipper.ship(link, out, piece);
+    void this.shipper.ship(link, out, piece);
   }
 
   /** The session is over: everything that is open fails with this. */

@@ -1,8 +1,10 @@
 /** A blob on its way out: what is still to be cut into pieces, what is under way, what is to be sent again. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
+import type { ByteWriter } from '../format/format.js';
 import { GROUP_BYTES, type PieceDigest } from './blob-digest.js';
 import type { BlobDigests } from './blob-digests.js';
 import type { Link } from './link.js';
+import { encodeOffer } from './messages.js';
 import { missingRanges, type Range } from './ranges.js';
 import type { BlobSource, DigestKind, SendOptions } from './types.js';
 
@@ -34,12 +36,18 @@ export class OutgoingBlob {
   #missing: Range[] = [];
   #missingAt = 0;
   #cutAt = 0;
+  /** Up to here it was cut before the other side answered. */
+  #earlyEnd = 0;
   /** Bytes that were not cut yet. */
   uncutBytes = 0;
   /** Bytes that the other side has taken over, or had. */
   takenBytes = 0;
   /** Bytes that were sent again only because they were late. */
   hedgedBytes = 0;
+  /** Bytes that may be sent before the other side has answered; 0 once it has. */
+  earlyBytes = 0;
+  /** Whether the other side has said what it has. */
+  accepted = false;
   /** Over: nothing about it is to be sent or counted. */
   over = false;
   #digest: PieceDigest | undefined;
@@ -62,17 +70,45 @@ export class OutgoingBlob {
     return this.blob.size <= SINGLE_BYTES_MAX;
   }
 
-  /** The other side told what it has: the rest is to be sent. */
-  begin(have: readonly Range[], digests: BlobDigests): void {
+  /** Sends the first bytes before the other side has answered. @param bytes whole groups */
+  beginEarly(bytes: number, digests: BlobDigests): void {
+    if (this.blob.digest === undefined) this.#digest = digests.begin(this.digestKind, this.blob.size);
+    this.earlyBytes = bytes;
+    this.uncutBytes = bytes;
+    if (bytes > 0) this.#missing = [[0, bytes]];
+  }
+
+  /**
+   * The other side told what it has: the rest is to be sent. Gives the pieces under way in vain: they are dropped there.
+   */
+  begin(have: readonly Range[]): Piece[] {
+    if (this.single || this.accepted) {
+      throw new DiffKeeperError('DK_PROTOCOL', `blob ${this.id} was not offered, or is accepted already`);
+    }
     for (const [start, end] of have) {
       const aligned = start % GROUP_BYTES === 0 && (end % GROUP_BYTES === 0 || end === this.blob.size);
       if (!aligned) throw new DiffKeeperError('DK_PROTOCOL', 'what the other side has is not in whole groups');
       this.takenBytes += end - start;
     }
-    this.#missing = missingRanges(have, this.blob.size);
-    this.uncutBytes = this.blob.size - this.takenBytes;
+    this.accepted = true;
+    const isThere = ({ offset }: Piece): boolean => have.some(([start, end]) => start <= offset && offset < end);
+    const vain = [...this.pieces.values()].filter(isThere);
+    for (const { offset } of vain) this.pieces.delete(offset);
+    const underWay = vain.filter(({ queued }) => !queued);
+    // Those that wait to be sent again need not.
+    for (const piece of vain) piece.queued = false;
+    this.#earlyEnd = this.#cutAt;
+    this.#missing = behind(missingRanges(have, this.blob.size), this.#earlyEnd);
+    this.#missingAt = 0;
+    this.uncutBytes = this.#missing.reduce((sum, [start, end]) => sum + end - start, 0);
     this.#cutAt = this.#missing[0]?.[0] ?? 0;
-    if (this.blob.digest === undefined) this.#digest = digests.begin(this.digestKind, this.blob.size);
+    return underWay;
+  }
+
+  /** What the other side is told of it. @param digest when it is known */
+  offer(digest: Buffer | undefined = this.blob.digest): ByteWriter {
+    const { service, key, size, meta = Buffer.alloc(0) } = this.blob;
+    return encodeOffer({ service, key, size, ...(digest && { digest }), digestKind: this.digestKind, meta });
   }
 
   /** A blob in one frame is one piece. */
@@ -136,9 +172,10 @@ export class OutgoingBlob {
   /** Hashes what the other side had already, so that it is read here and not sent; true when the digest can be made. */
   async hashHave(have: readonly Range[]): Promise<boolean> {
     const digest = this.#digest;
-    if (digest === undefined || have.length === 0) return false;
+    const unread = behind(have, this.#earlyEnd);
+    if (digest === undefined || unread.length === 0) return false;
     const buffer = Buffer.allocUnsafe(LIMITS.frameBytes);
-    for (const [start, end] of have) {
+    for (const [start, end] of unread) {
       for (let at = start; at < end && !this.over; at += buffer.length) {
         const bytes = await readFully(this.blob, at, buffer.subarray(0, Math.min(buffer.length, end - at)));
         await digest.add(at, bytes);
@@ -151,6 +188,11 @@ export class OutgoingBlob {
   digest(): Buffer {
     return (this.#digest as PieceDigest).finish();
   }
+}
+
+/** What of these stretches is behind a place. */
+function behind(ranges: readonly Range[], place: number): Range[] {
+  return ranges.map(([start, end]): Range => [Math.max(start, place), end]).filter(([start, end]) => end > start);
 }
 
 /** Fills all of `into` from the source. Throws DK_IO when the source ends before that. */

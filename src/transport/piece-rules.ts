@@ -3,10 +3,10 @@ import { LIMITS } from '../core/core.js';
 import { GROUP_BYTES } from './blob-digest.js';
 
 /** On a short link the largest frames are the fastest; on a long one they would hold up what comes behind them. */
-const LAN_MS = 2;
+export const LAN_MS = 2;
 const WAN_CHUNK_BYTES = 256 << 10;
 /** Of a blob from this size on, what is under way when the connection is cut should be a small part. */
-const LARGE_BYTES = 8 << 20;
+export const LARGE_BYTES = 8 << 20;
 const LARGE_SHARE = 400;
 const LATE_FACTOR = 2.5;
 /** A piece that is still on its way after so many round trips, when other streams have nothing left, is on a slow one. */

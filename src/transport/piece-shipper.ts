@@ -4,7 +4,6 @@ import type { BlobDigests } from './blob-digests.js';
 import { FLAG_GROUPS, FRAME, FRAME_HEADER_BYTES } from './frame.js';
 import type { FramePool } from './frame-pool.js';
 import type { Link } from './link.js';
-import { encodeOffer } from './messages.js';
 import { type OutgoingBlob, type Piece, readFully } from './outgoing-blob.js';
 import type { RateLimit } from './rate-limit.js';
 
@@ -91,10 +90,9 @@ export class PieceShipper {
     }
   }
 
-  async #singlePayload({ blob, digestKind }: OutgoingBlob, bytes: Buffer): Promise<Buffer> {
-    const { service, key, size, meta = Buffer.alloc(0) } = blob;
-    const digest = blob.digest ?? (await this.#parts.digests.whole(digestKind, bytes));
-    return encodeOffer({ service, key, size, digest, digestKind, meta }).bytes(bytes).finish();
+  async #singlePayload(out: OutgoingBlob, bytes: Buffer): Promise<Buffer> {
+    const digest = out.blob.digest ?? (await this.#parts.digests.whole(out.digestKind, bytes));
+    return out.offer(digest).bytes(bytes).finish();
   }
 
   async #hash(out: OutgoingBlob, piece: Piece, bytes: Buffer, values: Buffer | undefined): Promise<void> {

@@ -52,7 +52,7 @@ export class SessionMeter {
   /** To be called often. */
   look(): void {
     const { outbox, inbox, clock } = this.#parts;
-    this.#sent.look(outbox.sentBytes, clock.steadyMs());
+    this.#sent.look(outbox.shipper.sentBytes, clock.steadyMs());
     this.#received.look(inbox.receivedBytes, clock.steadyMs());
   }
 
@@ -62,8 +62,8 @@ export class SessionMeter {
     const sum = (column: number): number => kernel.reduce((total, figures) => total + (figures[column] ?? 0), 0);
     const trips = kernel.map((figures) => figures[SOCKET_FIGURES.minRttMs] ?? 0).filter((ms) => ms > 0);
     return {
-      sentBytes: outbox.sentBytes,
-      resentBytes: outbox.resentBytes,
+      sentBytes: outbox.shipper.sentBytes,
+      resentBytes: outbox.shipper.resentBytes,
       receivedBytes: inbox.receivedBytes,
       sentPerSecond: this.#sent.perSecond,
       receivedPerSecond: this.#received.perSecond,

@@ -1,6 +1,7 @@
 /** A session: one control stream and data streams, whichever side opened it. */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
 import type { BlobDigests } from './blob-digests.js';
+import { paysEarly } from './early-pieces.js';
 import { FRAME, type FrameType } from './frame.js';
 import type { Frame } from './frame-reader.js';
 import { Inbox } from './inbox.js';
@@ -17,7 +18,7 @@ import type { SessionSettings } from './session-settings.js';
 import { firstStreams, StreamCount } from './stream-count.js';
 import { StreamSet } from './stream-set.js';
 import type { BlobSource, Peer, Rights, SendOptions, Session, SessionFigures } from './types.js';
-import { asSessionError } from './wire-error.js';
+import { asSessionError, notOpen } from './wire-error.js';
 
 /** How often late pieces and silence are looked for. */
 const TEND_MS = 50;
@@ -61,7 +62,6 @@ export class TransportSession implements Session {
   #state: 'open' | 'closing' | 'asked' | 'over' = 'open';
   /** Over, but data streams are read to their ends, so that it need not be sent again. */
   #draining: DiffKeeperError | undefined;
-  /** The other side wants to close and waits for us. */
   #peerCloses = false;
 
   constructor(parts: SessionParts) {
@@ -80,9 +80,9 @@ export class TransportSession implements Session {
     this.#streams = new StreamSet(control, Math.min(parts.streamsMax, firstStreams(settings.streams, control)));
     const { pool, clock, windowBytes } = settings;
     const limit = new RateLimit(settings.rateLimit, clock);
-    const shared = { digests, pool, clock, control: send, limit };
     const silenceMs = SILENT_INTERVALS_MAX * settings.keepaliveMs;
-    this.#outbox = new Outbox({ ...shared, streams: this.#streams, windowBytes: sendWindowBytes, silenceMs });
+    const sending = { streams: this.#streams, windowBytes: sendWindowBytes, early: paysEarly(version, control) };
+    this.#outbox = new Outbox({ digests, pool, clock, control: send, limit, silenceMs, ...sending });
     this.#inbox = new Inbox({ digests, peer, version, windowBytes, control: send, fail: (error) => this.#end(error) });
     this.#desk = new RequestDesk(send, version);
     const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
@@ -118,13 +118,17 @@ export class TransportSession implements Session {
     }
     link.enter('data', this.#parts.digests);
     link.onFrame = (frame) => this.#dispatchData(frame);
-    link.onClosed = () => this.#streamLost(link);
-    this.#streams.add(link);
-    this.#count.tune(link);
+    link.onClosed = () => this.streamLost(link);
+    this.lend(link);
+  }
+
+  /** A data stream may carry from now on; whether it has joined, the other side may still have to say. */
+  lend(link: Link): void {
+    if (this.#streams.add(link)) this.#count.tune(link);
     this.#outbox.pump();
   }
 
-  #streamLost(link: Link): void {
+  streamLost(link: Link): void {
     this.#streams.remove(link);
     if (this.#draining !== undefined && this.#streams.links.length === 0) this.#drained(this.#draining);
     if (this.over) return;
@@ -293,8 +297,4 @@ export class TransportSession implements Session {
     if (reason === undefined) this.#settle.resolve();
     else this.#settle.reject(failure);
   }
-}
-
-function notOpen(): DiffKeeperError {
-  return new DiffKeeperError('DK_CONNECTION', 'the session was closed');
 }

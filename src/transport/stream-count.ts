@@ -10,6 +10,7 @@ import { SOCKET_FIGURES } from '../engine/engine.js';
 import { SILENT_INTERVALS_MAX } from './keep-alive.js';
 import type { Link } from './link.js';
 import type { Outbox } from './outbox.js';
+import { LAN_MS } from './piece-rules.js';
 import type { SessionSettings } from './session-settings.js';
 import type { StreamSet } from './stream-set.js';
 
@@ -44,8 +45,6 @@ const SLACK = 1.5;
  */
 const CLEAR_MS_MIN = 1000;
 const CLEAR_RTTS = 6;
-/** Below this, the way is so short that only processors count. */
-const LAN_MS = 2;
 /** From these round trips on, there are 8 and 16 streams to begin with. Twice as many are up to speed one round trip sooner. */
 const WAN_MS = 40;
 const LONG_MS = 60;

@@ -35,8 +35,11 @@ export class StreamSet {
     return this.#active;
   }
 
-  add(link: Link): void {
+  /** Whether it is new here. */
+  add(link: Link): boolean {
+    if (this.#links.includes(link)) return false;
     this.#links.push(link);
+    return true;
   }
 
   remove(link: Link): void {

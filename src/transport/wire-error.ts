@@ -103,3 +103,8 @@ export function asSessionError(reason: unknown): DiffKeeperError {
   const message = reason instanceof Error ? reason.message : String(reason);
   return new DiffKeeperError('DK_CONNECTION', `the connection failed: ${message}`, {}, reason);
 }
+
+/** What is asked of a session that is over. */
+export function notOpen(): DiffKeeperError {
+  return new DiffKeeperError('DK_CONNECTION', 'the session was closed');
+}

@@ -41,7 +41,8 @@ describe('an error with facts', () => {
     [1, 1],
     [2, 2],
     [3, 3],
-    [9, 3],
+    [4, 4],
+    [9, 4],
   ])('goes to a client of version %i in version %i', (versionMax, version) =>
     withPair({}, async ({ listener }) => {
       const client = new RawClient(listener.port);

@@ -31,7 +31,7 @@ describe('a ping', () => {
   it('tells who is there, how far, and what we may do', async () => {
     const listener = await listen({ ...HERE, trust: KEYS, authorize: () => 'read', onSession: () => {} });
     const report = await pingPeer(`tls://127.0.0.1:${listener.port}`, { link: { trust: KEYS } });
-    expect(report).toMatchObject({ host: '127.0.0.1', port: listener.port, version: 3, rights: 'read' });
+    expect(report).toMatchObject({ host: '127.0.0.1', port: listener.port, version: 4, rights: 'read' });
     expect(report.roundTripMs).toBeGreaterThan(0);
     expect(report.roundTripMs).toBeLessThan(1000);
     expect(report.connectMs).toBeGreaterThan(0);

@@ -54,7 +54,7 @@ function flipped(bytes: Buffer, at: number): Buffer {
 /** What comes of frames that a client sends after its greeting: an answer, or the end of the connection. */
 async function outcome(
   frames: (seed: bigint) => Buffer[],
-  versionMax = 3,
+  versionMax = 4,
   digest?: DigestKind,
 ): Promise<{ readonly what: string; readonly receiver: MemoryReceiver }> {
   const receiver = new MemoryReceiver();
