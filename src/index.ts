@@ -14,6 +14,7 @@ export type {
   StateDecoderMetrics,
   StateDecoderMetricsSource,
   StateDecoderOptions,
+  StateDigest,
   StateEncoderOptions,
   StateEngineChoice,
   StateEngineName,
@@ -90,7 +91,7 @@ export {
   patchBare,
   patchFile,
 } from './delta/delta.js';
-export type { Effort, Engine, EngineInfo, HashAlgo, TensorRegion } from './engine/engine.js';
+export type { Effort, Engine, EngineInfo, GroupDigestKind, HashAlgo, TensorRegion } from './engine/engine.js';
 export { engineInfo, loadEngine } from './engine/load.js';
 export type { Checkpoint, Digest, Extent, Recipe, Version, VersionType } from './format/format.js';
 export { VERSION_TYPE } from './format/format.js';

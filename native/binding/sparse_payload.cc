@@ -9,7 +9,7 @@ namespace {
 // Digest and groups are asked for by handing in groups, be they empty.
 Napi::Object DigestedObject(Napi::Env env, const sparse::Digested& digested, bool wanted) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("digest", CopyToBuffer(env, digested.digest, wanted ? sizeof digested.digest : 0));
+  object.Set("digest", CopyToBuffer(env, digested.digest, wanted ? sparse::DigestBytes(digested.kind) : 0));
   object.Set("groups", CopyToBuffer(env, digested.groups.data(), digested.groups.size()));
   return object;
 }
@@ -20,6 +20,15 @@ Simd TakeSimd(Napi::Value value) {
   if (name == "portable") return Simd::kPortable;
   if (name == "avx2") return Simd::kAvx2;
   ThrowRange(value.Env(), "simd must be 'portable' or 'avx2'");
+}
+
+sparse::Digested TakeKind(Napi::Value value) {
+  sparse::Digested digested;
+  if (value.IsUndefined()) return digested;
+  const std::string name = TakeString(value, "kind");
+  if (name != "blake3" && name != "xxh3") ThrowRange(value.Env(), "kind must be 'blake3' or 'xxh3'");
+  if (name == "xxh3") digested.kind = sparse::DigestKind::kXxh3;
+  return digested;
 }
 
 bool TakeBoolean(Napi::Value value, const char* name) {
@@ -34,7 +43,8 @@ class SparseDiffJob : public DiffJob {
         level_(static_cast<int>(TakeInteger(info[2], "level", 1, 19))),
         wanted_(!info[3].IsUndefined()),
         groups_(TakeOptionalBytes(info[3], "groups", this)),
-        simd_(TakeSimd(info[4])) {}
+        digested_(TakeKind(info[4])),
+        simd_(TakeSimd(info[5])) {}
 
  protected:
   void Execute() override {
@@ -57,8 +67,8 @@ class SparseDiffJob : public DiffJob {
   const int level_;
   const bool wanted_;
   const Bytes groups_;
+  sparse::Digested digested_;
   const Simd simd_;
-  sparse::Digested digested_{};
 };
 
 class SparsePatchJob : public PatchJob {
@@ -67,7 +77,8 @@ class SparsePatchJob : public PatchJob {
       : PatchJob(info, "payload", "targetBytes"),
         wanted_(!info[3].IsUndefined()),
         groups_(TakeOptionalBytes(info[3], "groups", this)),
-        into_(info[4].IsUndefined() ? nullptr : TakeRoom(info[4], length_, this)) {}
+        into_(info[4].IsUndefined() ? nullptr : TakeRoom(info[4], length_, this)),
+        digested_(TakeKind(info[5])) {}
 
  protected:
   void Execute() override {
@@ -88,7 +99,7 @@ class SparsePatchJob : public PatchJob {
   const bool wanted_;
   const Bytes groups_;
   uint8_t* const into_;  // of the caller; nullptr: memory of its own
-  sparse::Digested digested_{};
+  sparse::Digested digested_;
 };
 
 class GroupDigestJob : public Worker {
@@ -96,7 +107,8 @@ class GroupDigestJob : public Worker {
   explicit GroupDigestJob(const Napi::CallbackInfo& info)
       : Worker(info.Env()),
         data_(TakeBytes(info[0], "data", this)),
-        copies_(!info[1].IsUndefined() && TakeBoolean(info[1], "copy")) {}
+        copies_(!info[1].IsUndefined() && TakeBoolean(info[1], "copy")),
+        digested_(TakeKind(info[2])) {}
 
  protected:
   void Execute() override {
@@ -113,7 +125,7 @@ class GroupDigestJob : public Worker {
   const Bytes data_;
   const bool copies_;
   Output copy_;
-  sparse::Digested digested_{};
+  sparse::Digested digested_;
 };
 
 }  // namespace

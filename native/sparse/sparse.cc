@@ -29,38 +29,6 @@ constexpr size_t kDenseGap = 8;
 constexpr size_t kSampleRuns = 4096;
 constexpr size_t kSampleValues = 64 << 10;
 
-size_t ValueCount(size_t length) { return length == 0 ? 0 : (length - 1) / kGroup; }
-
-// Collects chaining values of the target while the groups go by.
-class GroupDigest {
- public:
-  GroupDigest(ByteSpan target, ByteSpan source, ByteSpan source_groups)
-      : target_(target), values_(ValueCount(target.length) * 32) {
-    if (source_groups.length == ValueCount(source.length) * 32) known_ = source_groups;
-  }
-
-  // Group `index` of the target, which is full and not the last.
-  void Take(size_t index, bool same) {
-    uint8_t* value = values_.data() + index * 32;
-    if (same && (index + 1) * 32 <= known_.length)
-      memcpy(value, known_.data + index * 32, 32);
-    else
-      blake3::GroupValue(target_.data + index * kGroup, index, value);
-  }
-
-  void Finish(Digested* out) {
-    const size_t count = values_.size() / 32;
-    const size_t start = count * kGroup;
-    blake3::RootFromGroups(values_.data(), count, target_.data + start, target_.length - start, out->digest);
-    out->groups = std::move(values_);
-  }
-
- private:
-  const ByteSpan target_;
-  ByteSpan known_;
-  Groups values_;
-};
-
 Status Frame(const ScratchBytes& content, size_t length, const Options& options, int level, ScratchBytes* frame) {
   frame->resize(zstd::Bound(length));
   zstd::Settings settings;
@@ -174,7 +142,7 @@ bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList*
       list->Compare(nullptr, target.data + start + common, start + common, length - common);
       changed = true;
     }
-    if (digest && length == kGroup && start + kGroup < target.length) digest->Take(start / kGroup, !changed);
+    if (digest) digest->Take(target.data + start, start / kGroup, !changed);
     if (list->count() > dense_runs) {
       *dense = true;
       return true;
@@ -210,7 +178,8 @@ Status Positions(const RunList& list, const Options& options, uint8_t* flags, Sc
 
 Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vector<uint8_t>* payload,
             ByteSpan source_groups, Digested* digested) {
-  GroupDigest digest(digested ? target : ByteSpan{}, source, source_groups);
+  GroupDigest digest(digested ? digested->kind : DigestKind::kBlake3, digested ? target.length : 0, source.length,
+                     source_groups);
   GroupDigest* const wanted = digested ? &digest : nullptr;
   Values exact_values(options), merged_values(options);
   RunList exact(1, options.simd, &exact_values), merged(kDenseGap, options.simd, nullptr);
@@ -220,7 +189,7 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
   const bool merges = dense;
   const size_t no_limit = ~size_t{0};
   if (merges && !FindRuns(source, target, options, &merged, wanted, no_limit, &dense)) return Status::kCancelled;
-  if (digested) digest.Finish(digested);
+  if (digested) digest.Finish(target.data, digested);
   const RunList& list = merges ? merged : exact;
   payload->clear();
   PutVarint(payload, list.changed());
@@ -242,14 +211,13 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
 }
 
 void Digest(ByteSpan data, Digested* digested, uint8_t* copy) {
-  GroupDigest digest(data, {}, {});
+  GroupDigest digest(digested->kind, data.length, 0, {});
   for (size_t start = 0; start < data.length; start += kGroup) {
-    const size_t length = std::min(kGroup, data.length - start);
-    if (start / kGroup < ValueCount(data.length)) digest.Take(start / kGroup, false);
+    digest.Take(data.data + start, start / kGroup, false);
     // While it is in the cache.
-    if (copy != nullptr) memcpy(copy + start, data.data + start, length);
+    if (copy != nullptr) memcpy(copy + start, data.data + start, std::min(kGroup, data.length - start));
   }
-  digest.Finish(digested);
+  digest.Finish(data.data, digested);
 }
 
 }  // namespace dk::sparse

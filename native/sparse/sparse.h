@@ -1,8 +1,8 @@
 // The `sparse` engine: for state of fixed layout of which few, scattered bytes change. Positions cost what they are
 // worth (gaps in Rice code), values are stored once. Format: docs/format-sparse.md.
 //
-// Diff and Patch can give the BLAKE3 digest of the target on the way: the chaining values of the source's 64 KiB
-// groups answer for every group that did not change, so that hashing costs what changed, too.
+// Diff and Patch can give a digest of the target on the way: the values of the source's 64 KiB groups answer for every
+// group that did not change, so that hashing costs what changed, too.
 #pragma once
 
 #include <cstddef>
@@ -13,17 +13,9 @@
 #include "common/byte_span.h"
 #include "common/cpu.h"
 #include "common/status.h"
+#include "sparse/group_digest.h"
 
 namespace dk::sparse {
-
-// Chaining values (32 bytes each) of the full 64 KiB groups of some bytes, the last group left out when the bytes
-// end with it. Empty: not known.
-using Groups = std::vector<uint8_t>;
-
-struct Digested {
-  uint8_t digest[32];
-  Groups groups;
-};
 
 struct Options {
   int level = 3;              // zstd's, 1 .. 19

@@ -116,36 +116,22 @@ struct Work {
   Digested* digested;
 };
 
-size_t ValueCount(size_t length) { return length == 0 ? 0 : (length - 1) / kGroup; }
-
 template <typename Runs>
 Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
   GroupPatch<Runs> patch(runs, values, plain);
-  const size_t count = ValueCount(work.target_length);
-  const size_t known = ValueCount(work.source.length);
-  const bool usable = work.source_groups.length == known * 32;
-  if (work.digested) work.digested->groups.resize(count * 32);
+  const DigestKind kind = work.digested ? work.digested->kind : DigestKind::kBlake3;
+  GroupDigest digest(kind, work.digested ? work.target_length : 0, work.source.length, work.source_groups);
   for (size_t start = 0; start < work.target_length; start += kGroup) {
     const size_t length = std::min(kGroup, work.target_length - start);
     const size_t common = start < work.source.length ? std::min(length, work.source.length - start) : 0;
     uint8_t* const at = work.target + start;
     if (common > 0) memcpy(at, work.source.data + start, common);
     if (common < length) memset(at + common, 0, length - common);
-    const bool changed = patch.ApplyTo(start + length, work.target);
-    const size_t group = start / kGroup;
-    if (work.digested == nullptr || group >= count) continue;
-    uint8_t* value = work.digested->groups.data() + group * 32;
-    if (usable && group < known && !changed)
-      memcpy(value, work.source_groups.data + group * 32, 32);
-    else
-      blake3::GroupValue(at, group, value);
+    const bool changed = patch.ApplyTo(start + length, work.target) || common < length;
+    if (work.digested) digest.Take(at, start / kGroup, !changed);
   }
   if (!runs->Done()) return Status::kCorrupt;
-  if (work.digested) {
-    const size_t tail = count * kGroup;
-    blake3::RootFromGroups(work.digested->groups.data(), count, work.target + tail, work.target_length - tail,
-                           work.digested->digest);
-  }
+  if (work.digested) digest.Finish(work.target, work.digested);
   return Status::kOk;
 }
 

@@ -10,7 +10,8 @@ import { type Digest, type Extent, VERSION_TYPE, type Version } from '../format/
 import type { BlobInput, Store, Transaction, VersionReader } from '../store/store.js';
 
 const ROOT = 'state-baselines';
-const NAME = /^(\d{1,16})-(\d{1,2})-([0-9a-f]{64})$/;
+/** Digests of 32 bytes, or quick ones of 16. */
+const NAME = /^(\d{1,16})-(\d{1,2})-([0-9a-f]{64}|[0-9a-f]{32})$/;
 const MODE = 0o600;
 const NS_PER_MS = 1_000_000n;
 

@@ -17,6 +17,7 @@ export type {
   DecodedState,
   EncodedState,
   StateDecoderOptions,
+  StateDigest,
   StateEncoderOptions,
   StateEngineChoice,
   StateEngineName,

@@ -78,7 +78,13 @@ export class DecoderBaselines {
     const { key, baselineId: id = 0, segmentBytes, stateBytes } = head;
     const { memoryBytesMax, clock, engine } = this.#settings;
     this.#uses.used(key, clock.steadyMs());
-    const copy = new ReferenceCopy({ engine, segmentBytes, stateBytes, bytesMax: memoryBytesMax });
+    const copy = new ReferenceCopy({
+      engine,
+      kind: head.digestKind,
+      segmentBytes,
+      stateBytes,
+      bytesMax: memoryBytesMax,
+    });
     // Only full states go to the store: every state of a `previous` chain would be a commit of its own.
     const writer = head.source === undefined ? await this.#kept.begin(key) : undefined;
     return {

@@ -118,10 +118,10 @@ export class EncoderBaselines {
 
   /** Collects a state for `finish`. A state too long for the memory bound is kept in the store alone, or not at all. */
   async take(key: string, stateBytes: number | undefined, chain?: HeldReference): Promise<BaselineTaker> {
-    const { segmentBytes, memoryBytesMax, clock, keep, engine } = this.#settings;
+    const { segmentBytes, memoryBytesMax, clock, keep, engine, digest: kind } = this.#settings;
     const hashes: Buffer[] = [];
     let bytes = 0;
-    const copy = new ReferenceCopy({ engine, segmentBytes, stateBytes, bytesMax: memoryBytesMax });
+    const copy = new ReferenceCopy({ engine, kind, segmentBytes, stateBytes, bytesMax: memoryBytesMax });
     // Every state of a `previous` chain would be a commit of its own: only its start goes to the store.
     const writer = chain === undefined ? await this.#stored.begin(key) : undefined;
     return {

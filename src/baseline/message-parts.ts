@@ -12,9 +12,9 @@ import {
   HEAD_BYTES_MAX,
   PART,
   STATE_MAGIC,
-  STATE_VERSION,
   type StateHead,
   type StatePart,
+  stateVersion,
 } from './state-message.js';
 
 /** A message: in one piece, in pieces in memory, or as chunks that arrive. */
@@ -103,17 +103,11 @@ export async function* messageParts(
   try {
     const magic = await reader.take(STATE_MAGIC.length + 1);
     if (!magic.subarray(0, STATE_MAGIC.length).equals(STATE_MAGIC)) throw corruptState('it does not start with DKS1');
-    const version = magic[STATE_MAGIC.length] as number;
-    if (version !== STATE_VERSION) {
-      throw new DiffKeeperError('DK_UNSUPPORTED', `the state message has format version ${version}`, {
-        expected: STATE_VERSION,
-        actual: version,
-      });
-    }
+    const version = stateVersion(magic[STATE_MAGIC.length] as number);
     const length = await takeLength(reader, HEAD_BYTES_MAX);
     const body = await reader.take(length.value);
     let check = engine.xxh3(Buffer.concat([magic, length.written, body]), 0n);
-    const head = decodeHead(body);
+    const head = decodeHead(body, version);
     bounds.head(head);
     yield { type: 'head', head };
     for (;;) {
@@ -121,7 +115,7 @@ export async function* messageParts(
       const size = await takeLength(reader, HEAD_BYTES_MAX);
       const header = await reader.take(size.value);
       if (tag[0] === PART.end) {
-        const { stateBytes, digest, check: promised } = decodeEnd(header);
+        const { stateBytes, digest, check: promised } = decodeEnd(header, head);
         const before = Buffer.concat([tag, size.written, header.subarray(0, -8)]);
         if (engine.xxh3(before, check) !== promised) throw corruptState('the checksum does not match');
         if (!(await reader.atEnd())) throw corruptState('bytes follow its end');

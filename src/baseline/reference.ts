@@ -1,6 +1,8 @@
 /** States that later messages refer to, as an encoder or a decoder keeps them. */
-import type { Engine } from '../engine/engine.js';
+import type { Engine, GroupDigestKind } from '../engine/engine.js';
 import { copyAway, joinPieces } from './large-memory.js';
+import { digestBytes } from './state-digest.js';
+import type { StateDigest } from './state-types.js';
 
 export interface Reference {
   readonly id: number;
@@ -14,8 +16,8 @@ export interface Reference {
   readonly pages?: Buffer;
   /** Bytes of a range inside the state; undefined when they are kept nowhere. Do not change them. */
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
-  /** BLAKE3 group values of a range that begins where a segment does; empty when they are not known. */
-  groups(offset: number, length: number): Uint8Array;
+  /** Values of the groups of a range that begins where a segment does; empty when they are not known, or of another kind. */
+  groups(kind: GroupDigestKind, offset: number, length: number): Uint8Array;
 }
 
 /** A reference whose bytes are all in memory. */
@@ -28,12 +30,17 @@ export class MemoryReference implements Reference {
   readonly #engine: Engine;
   readonly #pieces: readonly Uint8Array[];
   readonly #groups: readonly Uint8Array[];
+  readonly #kind: StateDigest | undefined;
 
-  /** @param made `pieces`: each `segmentBytes` long but for the last. `groups`: one for each piece, or none */
+  /** @param made `pieces`: each `segmentBytes` long but for the last. `groups`: one for each piece, or none, of `kind` */
   constructor(
     engine: Engine,
     facts: Pick<Reference, 'id' | 'digest' | 'stateBytes' | 'segmentBytes'>,
-    made: { readonly pieces: readonly Uint8Array[]; readonly groups: readonly Uint8Array[] },
+    made: {
+      readonly pieces: readonly Uint8Array[];
+      readonly groups: readonly Uint8Array[];
+      readonly kind?: StateDigest;
+    },
   ) {
     this.id = facts.id;
     this.digest = facts.digest;
@@ -42,6 +49,7 @@ export class MemoryReference implements Reference {
     this.#engine = engine;
     this.#pieces = made.pieces;
     this.#groups = made.groups;
+    this.#kind = made.kind;
     this.memoryBytes = facts.stateBytes + made.groups.reduce((sum, one) => sum + one.length, 0);
   }
 
@@ -60,10 +68,10 @@ export class MemoryReference implements Reference {
     return joinPieces(this.#engine, parts);
   }
 
-  groups(offset: number, length: number): Uint8Array {
-    if (offset % this.segmentBytes !== 0 || length > this.segmentBytes) return NO_BYTES;
+  groups(kind: GroupDigestKind, offset: number, length: number): Uint8Array {
+    if (kind !== this.#kind || offset % this.segmentBytes !== 0 || length > this.segmentBytes) return NO_BYTES;
     // Values of a shorter range are the first ones of the longer: groups do not depend on what follows.
-    return (this.#groups[offset / this.segmentBytes] ?? NO_BYTES).subarray(0, groupCount(length) * GROUP_VALUE_BYTES);
+    return (this.#groups[offset / this.segmentBytes] ?? NO_BYTES).subarray(0, groupCount(length) * digestBytes(kind));
   }
 }
 
@@ -73,7 +81,6 @@ function groupCount(bytes: number): number {
 }
 
 const GROUP_BYTES = 64 << 10;
-const GROUP_VALUE_BYTES = 32;
 const NO_BYTES = new Uint8Array(0);
 
 /** A reference of which only page hashes are in memory; bytes come from where `bytesOf` finds them, if anywhere. */
@@ -95,14 +102,18 @@ export class ReferenceCopy {
   #groups: Uint8Array[] = [];
   #bytes = 0;
   #gone = false;
+  readonly #kind: StateDigest;
 
   constructor(options: {
+    /** Of the values that come along. */
+    readonly kind: StateDigest;
     readonly engine: Engine;
     readonly segmentBytes: number;
     readonly stateBytes: number | undefined;
     readonly bytesMax: number;
   }) {
     this.#engine = options.engine;
+    this.#kind = options.kind;
     this.#segmentBytes = options.segmentBytes;
     this.#bytesMax = options.bytesMax;
     if (options.stateBytes !== undefined) {
@@ -146,7 +157,7 @@ export class ReferenceCopy {
   finish(id: number, digest: Buffer): MemoryReference | undefined {
     if (this.#gone) return undefined;
     const facts = { id, digest, stateBytes: this.#bytes, segmentBytes: this.#segmentBytes };
-    return new MemoryReference(this.#engine, facts, { pieces: this.#pieces, groups: this.#groups });
+    return new MemoryReference(this.#engine, facts, { pieces: this.#pieces, groups: this.#groups, kind: this.#kind });
   }
 }
 

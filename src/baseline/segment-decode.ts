@@ -1,10 +1,11 @@
 /** One segment back from its payload. */
 import { DiffKeeperError } from '../core/core.js';
-import type { CopiedDigest, Engine, HashAlgo } from '../engine/engine.js';
+import type { Engine } from '../engine/engine.js';
 import type { Reference } from './reference.js';
+import { groupKind, segmentDigest } from './state-digest.js';
 import { type Digested, stateEngineByNumber } from './state-engines.js';
 import { corruptState, type StateSegment } from './state-message.js';
-import type { StateEngineName } from './state-types.js';
+import type { StateDigest, StateEngineName } from './state-types.js';
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -31,7 +32,7 @@ export interface DecodedSegment extends Digested {
 export async function decodeSegment(
   engine: Engine,
   job: {
-    readonly hashAlgo: HashAlgo;
+    readonly digestKind: StateDigest;
     readonly segment: StateSegment;
     readonly source: Reference | undefined;
     readonly dictionary: Uint8Array | undefined;
@@ -45,25 +46,22 @@ export async function decodeSegment(
   const decoder = stateEngineByNumber(segment.engine);
   if (decoder.reads === 'nothing' && segment.sourceBytes > 0) throw corruptState('a segment reads without need');
   if (dictionary !== undefined && decoder.name !== 'zstd') throw corruptState(`${decoder.name} takes no dictionary`);
-  const wanted = job.hashAlgo === 'blake3' && segment.sourceBytes > 0;
+  const kind = segment.sourceBytes > 0 ? groupKind(job.digestKind) : undefined;
+  const known = (): Uint8Array =>
+    (kind && job.source?.groups(kind, segment.sourceOffset, segment.sourceBytes)) ?? NO_BYTES;
   const { bytes: made, digested } = await decoder.decode(engine, {
     source: await sourceOf(segment, job.source),
     payload: segment.payload,
     targetBytes: segment.targetBytes,
     ...(dictionary === undefined ? {} : { dictionary }),
     ...(job.into === undefined ? {} : { into: job.into }),
-    ...(wanted ? { groups: job.source?.groups(segment.sourceOffset, segment.sourceBytes) ?? NO_BYTES } : {}),
+    ...(kind === undefined ? {} : { known: { kind, groups: known() } }),
   });
   if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);
   if (digested !== undefined) return { target: made, name: decoder.name, ...digested };
   const raw = decoder.name === 'raw';
-  const { copy, ...found } = await digestOf(engine, job.hashAlgo, made, raw || job.copies);
+  const { copy, ...found } = await segmentDigest(engine, job.digestKind, made, raw || job.copies);
   // Raw gives a view of the message, which belongs to whoever sent it here.
   if (raw) return { target: copy ?? (await engine.copyBytes(made)), name: decoder.name, ...found };
   return { target: made, name: decoder.name, ...found, ...(copy === undefined ? {} : { copy }) };
-}
-
-async function digestOf(engine: Engine, hashAlgo: HashAlgo, bytes: Uint8Array, copies: boolean): Promise<CopiedDigest> {
-  if (hashAlgo === 'blake3') return engine.groupDigest(bytes, copies);
-  return { digest: await engine.digestAsync(hashAlgo, bytes), groups: Buffer.alloc(0) };
 }

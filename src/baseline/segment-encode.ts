@@ -1,5 +1,5 @@
 /** Codes one segment: picks the engine by evidence from the bytes, never makes it larger than raw. */
-import type { Engine, TensorRegion } from '../engine/engine.js';
+import type { Engine, GroupDigestKind, TensorRegion } from '../engine/engine.js';
 import { looksRandom, mostlyInPlace } from './byte-evidence.js';
 import { changedRanges, encodePages, PAGE_BYTES, PAGE_HASH_BYTES } from './page-delta.js';
 import {
@@ -20,8 +20,8 @@ import type { StateEngineChoice } from './state-types.js';
 export interface SourceBytes {
   readonly stateBytes: number;
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
-  /** BLAKE3 group values of the bytes from here on; empty when they are not known. */
-  groups(offset: number, length: number): Uint8Array;
+  /** Values of the groups from here on; empty when they are not known. */
+  groups(kind: GroupDigestKind, offset: number, length: number): Uint8Array;
   /** Seeded hashes of all its pages, where nothing else is in memory. */
   readonly pages?: Buffer;
 }
@@ -37,8 +37,8 @@ export interface SegmentTask {
   /** A delta that saves less than this factor is compared with the segment compressed alone. */
   readonly minRatio: number;
   readonly dictionary: { readonly id: number; readonly bytes: Uint8Array } | undefined;
-  /** The BLAKE3 digest of the target is wanted, if it comes along. */
-  readonly digested: boolean;
+  /** The digest of the target is wanted, of this kind, if it comes along. */
+  readonly digested: GroupDigestKind | undefined;
   /** Seed of the page hashes, 16 bytes. */
   readonly pageSeed: Buffer;
   /** Pass the bytes through. */
@@ -100,7 +100,9 @@ async function tryDelta(
     source,
     target: task.target,
     level: task.level,
-    ...(task.digested ? { groups: task.source.groups(range.offset, range.length) } : {}),
+    ...(task.digested === undefined
+      ? {}
+      : { known: { kind: task.digested, groups: task.source.groups(task.digested, range.offset, range.length) } }),
     ...(regions === undefined ? {} : { regions }),
   });
   if (coded === undefined) return undefined;

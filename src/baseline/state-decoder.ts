@@ -8,7 +8,8 @@ import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
 import type { Reference } from './reference.js';
 import { decodeSegment } from './segment-decode.js';
-import { corruptState, type StateHead, type StatePart, stateDigest } from './state-message.js';
+import { stateDigest } from './state-digest.js';
+import { corruptState, type StateHead, type StatePart } from './state-message.js';
 import { type DecoderSettings, decoderSettings } from './state-settings.js';
 import type { DecodedState, StateDecoderOptions, StateEngineName, StateFacts } from './state-types.js';
 import { factsOfHead } from './state-writer.js';
@@ -148,8 +149,8 @@ export class StateDecoder {
           const started = clock.steadyMs();
           const copies = taker?.copies ?? false;
           const into = whole?.placeOf(segment.targetBytes);
-          const { hashAlgo } = head;
-          const made = await decodeSegment(engine, { segment, source, dictionary, hashAlgo, copies, into });
+          const { digestKind } = head;
+          const made = await decodeSegment(engine, { segment, source, dictionary, digestKind, copies, into });
           ms += clock.steadyMs() - started;
           const { digest } = made;
           if (segment.digest && !segment.digest.equals(digest)) throw otherBytes(head.key, segment.digest, digest);
@@ -162,7 +163,7 @@ export class StateDecoder {
           if (segment.digest) yield made.target;
           else unverified = made.target;
         } else {
-          const digest = checkEnd(head, part.end, digests, stateBytes, stateDigest(engine, head.hashAlgo, digests));
+          const digest = checkEnd(head, part.end, digests, stateBytes, stateDigest(engine, head.digestKind, digests));
           await taker?.finish(digest);
           taker = undefined;
           this.#baselines.learn(head.keyClass, dictionaries);

@@ -4,18 +4,24 @@
  */
 import { DiffKeeperError } from '../core/core.js';
 import { lookAt } from '../delta/delta.js';
-import type { Effort, Engine, TensorRegion } from '../engine/engine.js';
+import type { Effort, Engine, GroupDigestKind, TensorRegion } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
 import { decodePages } from './page-delta.js';
 import type { StateEngineChoice, StateEngineName } from './state-types.js';
+
+/** Kind of a digest that is wanted, and the values that the source's groups have for it; empty when they are not known. */
+export interface KnownGroups {
+  readonly kind: GroupDigestKind;
+  readonly groups: Uint8Array;
+}
 
 export interface SegmentJob {
   readonly source: Uint8Array;
   readonly target: Uint8Array;
   readonly level: number;
   readonly dictionary?: Uint8Array;
-  /** Group values of the source: the BLAKE3 digest of the target is wanted, too. */
-  readonly groups?: Uint8Array;
+  /** The digest of the target is wanted, too. */
+  readonly known?: KnownGroups;
   /** Where the target holds floats, when that is known already. */
   readonly regions?: readonly TensorRegion[];
 }
@@ -25,7 +31,7 @@ export interface SegmentPatch {
   readonly payload: Uint8Array;
   readonly targetBytes: number;
   readonly dictionary?: Uint8Array;
-  readonly groups?: Uint8Array;
+  readonly known?: KnownGroups;
   /** Where the target is wanted, `targetBytes` long; an engine may make it elsewhere. */
   readonly into?: Uint8Array;
 }
@@ -52,7 +58,7 @@ export interface StateEngine {
   decode(engine: Engine, job: SegmentPatch): Promise<Made>;
 }
 
-function digestedOf(wanted: Uint8Array | undefined, made: Digested): { digested?: Digested } {
+function digestedOf(wanted: KnownGroups | undefined, made: Digested): { digested?: Digested } {
   return wanted === undefined ? {} : { digested: { digest: made.digest, groups: made.groups } };
 }
 
@@ -150,13 +156,13 @@ const sparse: StateEngine = {
   name: 'sparse',
   choices: ['auto', 'sparse'],
   reads: 'range',
-  async encode(engine, { source, target, level, groups }) {
-    const made = await engine.sparseDiff(source, target, level, groups);
-    return { bytes: made.payload, ...digestedOf(groups, made) };
+  async encode(engine, { source, target, level, known }) {
+    const made = await engine.sparseDiff(source, target, level, known?.groups, known?.kind);
+    return { bytes: made.payload, ...digestedOf(known, made) };
   },
-  async decode(engine, { source, payload, targetBytes, groups, into }) {
-    const made = await engine.sparsePatch(source, payload, targetBytes, groups, into);
-    return { bytes: made.data, ...digestedOf(groups, made) };
+  async decode(engine, { source, payload, targetBytes, known, into }) {
+    const made = await engine.sparsePatch(source, payload, targetBytes, known?.groups, into, known?.kind);
+    return { bytes: made.data, ...digestedOf(known, made) };
   },
 };
 

@@ -1,28 +1,31 @@
 /**
  * The state message `DKS1`, bytes <-> facts. Normative text: `docs/format-state.md`.
  *
- *   message    := "DKS1" u8 version=1, head, part*, end
- *   head       := varint length, flags, u8 hash algo, key, class, varint time, [varint baseline id],
- *                 [varint source id, digest[32]], u8 segment log, [varint state bytes]
+ *   message    := "DKS1" u8 version=1|2, head, part*, end
+ *   head       := varint length, flags, u8 digest kind, key, class, varint time, [varint baseline id],
+ *                 [varint source id, digest], u8 segment log, [varint state bytes]
  *   part       := u8 tag, varint length, header, payload
  *   segment(1) := header: u8 engine, varint target bytes, [varint source offset, varint source bytes],
- *                 varint dictionary id, [digest[32]], varint payload bytes
+ *                 varint dictionary id, [digest], varint payload bytes
  *   dictionary(2) := header: varint id, varint payload bytes
- *   end(3)     := header: varint state bytes, digest[32], u64 check
+ *   end(3)     := header: varint state bytes, digest, u64 check
+ *   digest     := 16 bytes of xxh3, else 32
  */
 import { DiffKeeperError } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Engine } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
 import { checkOf } from './large-memory.js';
+import { DIGEST_KINDS, digestBytes, QUICK_BYTES, STRONG_BYTES } from './state-digest.js';
+import type { StateDigest } from './state-types.js';
 
 export const STATE_MAGIC = Buffer.from('DKS1', 'latin1');
-export const STATE_VERSION = 1;
+/** `quick`: digests of 16 bytes may be in it. */
+const STATE_VERSION = { plain: 1, quick: 2 } as const;
+export type StateVersion = (typeof STATE_VERSION)[keyof typeof STATE_VERSION];
 /** Tags and flags are stored: never change, never reuse. */
 export const PART = { segment: 1, dictionary: 2, end: 3 } as const;
-const FLAG = { delta: 1, establishes: 2, sizeKnown: 4, plain: 8, digests: 16 } as const;
-const FLAGS_KNOWN = 31;
-const HASH_ALGOS: readonly HashAlgo[] = ['blake3', 'sha256'];
-const DIGEST_BYTES = 32;
+const FLAG = { delta: 1, establishes: 2, sizeKnown: 4, plain: 8, digests: 16, strongSource: 32 } as const;
+const FLAGS_KNOWN = { [STATE_VERSION.plain]: 31, [STATE_VERSION.quick]: 63 } as const;
 export const KEY_BYTES_MAX = 1024;
 export const HEAD_BYTES_MAX = 4096;
 export const SEGMENT_LOG = { min: 16, max: 30 } as const;
@@ -35,7 +38,7 @@ export const STATE_BYTES_LIMIT = 2 ** 48;
 export interface StateHead {
   readonly key: string;
   readonly keyClass: string;
-  readonly hashAlgo: HashAlgo;
+  readonly digestKind: StateDigest;
   readonly plain: boolean;
   readonly timestampMs: number;
   readonly baselineId: number | undefined;
@@ -115,15 +118,17 @@ export class MessageWriter {
 
   head(): Promise<Buffer[]> {
     const head = this.#head;
+    const version = versionOf(head);
     const body = new ByteWriter();
     body.u8(
       (head.source ? FLAG.delta : 0) |
         (head.baselineId === undefined ? 0 : FLAG.establishes) |
         (head.stateBytes === undefined ? 0 : FLAG.sizeKnown) |
         (head.plain ? FLAG.plain : 0) |
-        (head.digests ? FLAG.digests : 0),
+        (head.digests ? FLAG.digests : 0) |
+        (version === STATE_VERSION.quick && head.source?.digest.length === STRONG_BYTES ? FLAG.strongSource : 0),
     );
-    body.u8(HASH_ALGOS.indexOf(head.hashAlgo));
+    body.u8(DIGEST_KINDS.indexOf(head.digestKind));
     writeText(body, head.key);
     writeText(body, head.keyClass);
     body.varint(head.timestampMs);
@@ -131,7 +136,7 @@ export class MessageWriter {
     if (head.source) body.varint(head.source.id).bytes(head.source.digest);
     body.u8(Math.log2(head.segmentBytes));
     if (head.stateBytes !== undefined) body.varint(head.stateBytes);
-    const out = new ByteWriter().bytes(STATE_MAGIC).u8(STATE_VERSION).varint(body.length).bytes(body.finish());
+    const out = new ByteWriter().bytes(STATE_MAGIC).u8(version).varint(body.length).bytes(body.finish());
     return this.#took(out.finish());
   }
 
@@ -166,16 +171,42 @@ export class MessageWriter {
   }
 }
 
-export function decodeHead(bytes: Buffer): StateHead {
+/** Messages that readers of earlier releases can read are written as they know them. */
+function versionOf(head: StateHead): StateVersion {
+  const quick = head.digestKind === 'xxh3' || head.source?.digest.length === QUICK_BYTES;
+  return quick ? STATE_VERSION.quick : STATE_VERSION.plain;
+}
+
+/** Throws DK_UNSUPPORTED for a version of a newer release. */
+export function stateVersion(version: number): StateVersion {
+  if (version === STATE_VERSION.plain || version === STATE_VERSION.quick) return version;
+  throw new DiffKeeperError('DK_UNSUPPORTED', `the state message has format version ${version}`, {
+    expected: STATE_VERSION.quick,
+    actual: version,
+  });
+}
+
+function readKind(reader: ByteReader): StateDigest {
+  const number = reader.u8();
+  const kind = DIGEST_KINDS[number];
+  if (kind !== undefined) return kind;
+  throw new DiffKeeperError('DK_UNSUPPORTED', `the state message has digests of kind ${number}`, { actual: number });
+}
+
+export function decodeHead(bytes: Buffer, version: StateVersion): StateHead {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state message');
-  const flags = reader.flags(FLAGS_KNOWN);
-  const hashAlgo = HASH_ALGOS[reader.u8()] ?? reader.fail('the hash algorithm is unknown');
+  const flags = reader.flags(FLAGS_KNOWN[version]);
+  const digestKind = readKind(reader);
+  const isQuick = version === STATE_VERSION.quick;
+  if (digestKind === 'xxh3' && !isQuick) reader.fail('quick digests in a message of version 1');
+  if (flags & FLAG.strongSource && !(flags & FLAG.delta)) reader.fail('the digest of no source has a length');
+  const sourceDigest = isQuick && !(flags & FLAG.strongSource) ? QUICK_BYTES : STRONG_BYTES;
   const key = readText(reader);
   const keyClass = readText(reader);
   const timestampMs = reader.varint();
   const baselineId = flags & FLAG.establishes ? reader.varint() : undefined;
   const source =
-    flags & FLAG.delta ? { id: reader.varint(), digest: Buffer.from(reader.bytes(DIGEST_BYTES)) } : undefined;
+    flags & FLAG.delta ? { id: reader.varint(), digest: Buffer.from(reader.bytes(sourceDigest)) } : undefined;
   const log = reader.u8();
   if (log < SEGMENT_LOG.min || log > SEGMENT_LOG.max) reader.fail(`segments of 2^${log} bytes`);
   const segmentBytes = 2 ** log;
@@ -186,7 +217,7 @@ export function decodeHead(bytes: Buffer): StateHead {
   reader.expectEnd();
   const plain = (flags & FLAG.plain) !== 0;
   if (plain && (source || baselineId !== undefined)) reader.fail('a plain state refers to a baseline');
-  return { key, keyClass, hashAlgo, plain, timestampMs, baselineId, source, segmentBytes, stateBytes, digests };
+  return { key, keyClass, digestKind, plain, timestampMs, baselineId, source, segmentBytes, stateBytes, digests };
 }
 
 export function decodeSegmentHeader(
@@ -199,7 +230,7 @@ export function decodeSegmentHeader(
   const sourceOffset = head.source ? reader.varint(STATE_BYTES_LIMIT) : 0;
   const sourceBytes = head.source ? reader.varint(head.segmentBytes + 2 * MARGIN_BYTES) : 0;
   const dictionaryId = reader.varint(0xffffffff);
-  const digest = head.digests ? Buffer.from(reader.bytes(DIGEST_BYTES)) : undefined;
+  const digest = head.digests ? Buffer.from(reader.bytes(digestBytes(head.digestKind))) : undefined;
   // Raw is always a candidate: no honest payload is longer than the target.
   const payloadBytes = reader.varint(targetBytes);
   reader.expectEnd();
@@ -215,18 +246,11 @@ export function decodeDictionaryHeader(bytes: Buffer): { readonly id: number; re
   return { id, payloadBytes };
 }
 
-export function decodeEnd(bytes: Buffer): StateEnd & { readonly check: bigint } {
+export function decodeEnd(bytes: Buffer, head: StateHead): StateEnd & { readonly check: bigint } {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state message');
   const stateBytes = reader.varint(STATE_BYTES_LIMIT);
-  const digest = Buffer.from(reader.bytes(DIGEST_BYTES));
+  const digest = Buffer.from(reader.bytes(digestBytes(head.digestKind)));
   const check = reader.u64();
   reader.expectEnd();
   return { stateBytes, digest, check };
-}
-
-/** Digest of a state of several segments: the Merkle root of theirs; of one segment: the digest of its bytes. */
-export function stateDigest(engine: Engine, algo: HashAlgo, digests: readonly Buffer[]): Buffer {
-  const [only] = digests;
-  if (digests.length === 1 && only) return only;
-  return engine.merkleRoot(algo, Buffer.concat(digests));
 }

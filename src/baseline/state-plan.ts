@@ -3,10 +3,12 @@ import type { ClassDictionaries } from './class-dictionary.js';
 import type { EffortControl } from './effort-control.js';
 import type { EncoderBaselines } from './encoder-baselines.js';
 import type { HeldReference } from './reference-table.js';
+import { groupKind } from './state-digest.js';
 import type { StateSegments } from './state-input.js';
 import type { StateHead } from './state-message.js';
 import type { StateCounters } from './state-metrics.js';
 import type { EncoderSettings } from './state-settings.js';
+import type { StateDigest } from './state-types.js';
 import { prepareSegment, type ReadySegment } from './state-writer.js';
 
 /** What a coder consists of. */
@@ -25,6 +27,8 @@ export interface Plan {
   /** What the delta is made against; undefined for a full state. */
   readonly source: HeldReference | undefined;
   readonly input: StateSegments;
+  /** Default: that of the settings. */
+  readonly digestKind?: StateDigest;
   /** The decoder may lack dictionaries that went out before. */
   readonly carries: boolean;
   /** Time that the segments took so far, milliseconds: neither waiting for bytes of the state nor for whoever takes the message. */
@@ -33,12 +37,12 @@ export interface Plan {
 
 /** Head of a message; the facts that differ are given. */
 export function headOf(settings: EncoderSettings, plan: Plan, facts: Partial<StateHead>): StateHead {
-  const { hashAlgo, segmentBytes, clock } = settings;
+  const { digest, segmentBytes, clock } = settings;
   const { stateBytes } = plan.input;
   return {
     key: plan.key,
     keyClass: plan.keyClass,
-    hashAlgo,
+    digestKind: digest,
     plain: false,
     timestampMs: Math.max(0, Math.floor(clock.nowMs())),
     baselineId: undefined,
@@ -53,14 +57,15 @@ export function headOf(settings: EncoderSettings, plan: Plan, facts: Partial<Sta
 /** Segments made ready in order. */
 export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenerator<ReadySegment> {
   const { settings, dictionaries, baselines, counters } = parts;
-  const { engine, hashAlgo, segmentBytes, choice, minCompressionRatio, enabled, clock } = settings;
+  const { engine, segmentBytes, choice, minCompressionRatio, enabled, clock } = settings;
+  const digestKind = plan.digestKind ?? settings.digest;
   const copies = copiesAlong(settings, plan);
   let offset = 0;
   for await (const target of plan.input.segments) {
     const started = clock.steadyMs();
     const segment = await prepareSegment(
       engine,
-      { hashAlgo, copies },
+      { digestKind, copies },
       {
         target,
         offset,
@@ -72,10 +77,11 @@ export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenera
         dictionary: dictionaries.current(plan.keyClass),
         pageSeed: baselines.pageSeed,
         digested:
-          hashAlgo === 'blake3' &&
           plan.source !== undefined &&
           plan.source.reference.pages === undefined &&
-          (choice === 'auto' || choice === 'sparse'),
+          (choice === 'auto' || choice === 'sparse')
+            ? groupKind(digestKind)
+            : undefined,
         plain: !enabled,
       },
     );

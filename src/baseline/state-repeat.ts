@@ -2,8 +2,9 @@
 import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
 import { encodedState } from './encoded-state.js';
 import type { Reference } from './reference.js';
+import { kindsOf } from './state-digest.js';
 import { type CoderParts, headOf, type Plan, readySegments } from './state-plan.js';
-import type { EncodedState } from './state-types.js';
+import type { EncodedState, StateDigest } from './state-types.js';
 import { StateWriter } from './state-writer.js';
 
 /** Undefined when the baseline is gone, or damaged. */
@@ -13,13 +14,16 @@ export async function repeatBaseline(parts: CoderParts, key: string): Promise<En
   if (reference === undefined) return undefined;
   const { stateBytes } = reference;
   const keyClass = settings.classOf(key);
-  const plan: Plan = {
-    ...{ key, keyClass, source: undefined, carries: true, codingMs: 0 },
+  const planFor = (digestKind: StateDigest): Plan => ({
+    ...{ key, keyClass, source: undefined, carries: true, codingMs: 0, digestKind },
     level: effort.level(keyClass),
     input: { stateBytes, owned: true, segments: segmentsOf(reference), close: async () => {} },
-  };
+  });
   try {
-    const message = await written(parts, plan, reference);
+    let message: EncodedState | undefined;
+    for (const kind of kindsOf(reference.digest, settings.digest)) {
+      message ??= await written(parts, planFor(kind), reference);
+    }
     if (message === undefined)
       settings.logger.error({ key }, 'the baseline of a key is damaged and is not used any more');
     else counters.resyncs += 1;
@@ -33,7 +37,8 @@ export async function repeatBaseline(parts: CoderParts, key: string): Promise<En
 async function written(parts: CoderParts, plan: Plan, reference: Reference): Promise<EncodedState | undefined> {
   const { settings, dictionaries } = parts;
   const { id, segmentBytes, stateBytes } = reference;
-  const head = headOf(settings, plan, { baselineId: id, segmentBytes, digests: stateBytes > segmentBytes });
+  const { digestKind = settings.digest } = plan;
+  const head = headOf(settings, plan, { digestKind, baselineId: id, segmentBytes, digests: stateBytes > segmentBytes });
   const writer = new StateWriter(settings.engine, head);
   const pieces = await writer.head();
   for (const { id: number, bytes } of dictionaries.all(plan.keyClass)) {

@@ -1,10 +1,10 @@
 /** Options with their defaults filled in and their values checked. */
 import { type Clock, type Logger, silentLogger, systemClock } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import { classOfKey } from './key-class.js';
 import { KEY_BYTES_MAX, SEGMENT_LOG, STATE_BYTES_LIMIT } from './state-message.js';
-import type { StateDecoderOptions, StateEncoderOptions, StateEngineChoice } from './state-types.js';
+import type { StateDecoderOptions, StateDigest, StateEncoderOptions, StateEngineChoice } from './state-types.js';
 import type { BaselineStore } from './stored-reference.js';
 
 const MINUTE_MS = 60_000;
@@ -51,7 +51,7 @@ export interface EncoderSettings {
   readonly adaptiveThreshold: number;
   readonly dictionaries: boolean;
   readonly classOf: (key: string) => string;
-  readonly hashAlgo: HashAlgo;
+  readonly digest: StateDigest;
   readonly segmentBytes: number;
   readonly statesAtOnce: number;
   readonly baselineIntervalMs: number;
@@ -63,6 +63,11 @@ export interface EncoderSettings {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+function digestOf({ digest, hashAlgo }: StateEncoderOptions): StateDigest {
+  if (digest !== undefined) return oneOf('digest', digest, ['xxh3', 'blake3', 'sha256']);
+  return hashAlgo === undefined ? 'xxh3' : oneOf('hashAlgo', hashAlgo, ['blake3', 'sha256']);
 }
 
 /** Throws TypeError or RangeError naming the option. */
@@ -81,7 +86,7 @@ export function encoderSettings(options: StateEncoderOptions): EncoderSettings {
     adaptiveThreshold: positive('adaptiveThreshold', options.adaptiveThreshold ?? 3),
     dictionaries: options.dictionaries ?? true,
     classOf: options.classOf ?? classOfKey,
-    hashAlgo: oneOf('hashAlgo', options.hashAlgo ?? 'blake3', ['blake3', 'sha256']),
+    digest: digestOf(options),
     segmentBytes: powerOfTwo('segmentBytes', options.segmentBytes ?? 64 << 20),
     statesAtOnce: whole('statesAtOnce', options.statesAtOnce ?? 4, 1, 1024),
     baselineIntervalMs: positive('baselineIntervalMs', options.baselineIntervalMs ?? 5 * MINUTE_MS),

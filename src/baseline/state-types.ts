@@ -15,6 +15,9 @@ export type StateInput =
   | Iterable<Uint8Array>
   | AsyncIterable<Uint8Array>;
 
+/** Kinds of digests of states: of 16 bytes (`xxh3`) or 32. */
+export type StateDigest = 'xxh3' | 'blake3' | 'sha256';
+
 /** What the caller may ask for; `auto` (default) decides per segment. */
 export type StateEngineChoice = 'auto' | 'xor' | 'sparse' | 'align' | 'zstd' | 'tensor';
 
@@ -66,7 +69,13 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly dictionaries?: boolean;
   /** Class of a key. Default: the key without the parts between dashes that hold a digit ("vm-123-memory": "vm-memory"). */
   readonly classOf?: (key: string) => string;
-  /** Digest of states, default `blake3`. */
+  /**
+   * What states are checked by, at the decoder as well: `xxh3` (default) finds damage and baselines that are others, at the
+   * speed of memory; it is no proof against somebody who makes two states with one digest on purpose (docs/security.md).
+   * `blake3` and `sha256` are.
+   */
+  readonly digest?: StateDigest;
+  /** Another name of `digest`, which wins. */
   readonly hashAlgo?: HashAlgo;
   /** States are coded in pieces of this many bytes, a power of two from 64 KiB to 1 GiB. Default 64 MiB. */
   readonly segmentBytes?: number;

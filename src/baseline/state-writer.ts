@@ -1,21 +1,20 @@
 /** Writes one message: segments in, parts out, digests and engines noted on the way. */
 import type { Engine } from '../engine/engine.js';
 import { type CodedSegment, encodeSegment, type SegmentTask } from './segment-encode.js';
-import { MessageWriter, type StateHead, stateDigest } from './state-message.js';
+import { segmentDigest, stateDigest } from './state-digest.js';
+import { MessageWriter, type StateHead } from './state-message.js';
 import type { StateEngineName, StateFacts } from './state-types.js';
 
 /** A segment whose digest and code are made; the message it goes into may not be begun yet. */
 export interface ReadySegment {
   readonly target: Uint8Array;
   readonly digest: Buffer;
-  /** BLAKE3 group values; empty for other digests. */
+  /** Values of its groups; empty for digests that are not made of any. */
   readonly groups: Uint8Array;
   readonly coded: CodedSegment;
   /** Of the target, where one was wanted. */
   readonly copy?: Buffer;
 }
-
-const NO_BYTES = new Uint8Array(0);
 
 /**
  * Digest and code of a segment, in one pass over the bytes where an engine can, else side by side on the engine's threads.
@@ -23,20 +22,19 @@ const NO_BYTES = new Uint8Array(0);
  */
 export async function prepareSegment(
   engine: Engine,
-  how: { readonly hashAlgo: StateHead['hashAlgo']; readonly copies: boolean },
+  how: { readonly digestKind: StateHead['digestKind']; readonly copies: boolean },
   task: SegmentTask,
 ): Promise<ReadySegment> {
-  const { hashAlgo, copies } = how;
+  const { digestKind, copies } = how;
   const { target } = task;
-  if (hashAlgo !== 'blake3') {
-    const [digest, coded] = await Promise.all([engine.digestAsync(hashAlgo, target), encodeSegment(engine, task)]);
-    return { target, digest, groups: NO_BYTES, coded };
-  }
-  if (task.digested) {
+  if (task.digested !== undefined) {
     const coded = await encodeSegment(engine, task);
-    return { target, coded, ...(coded.digested ?? (await engine.groupDigest(target))) };
+    return { target, coded, ...(coded.digested ?? (await segmentDigest(engine, digestKind, target, false))) };
   }
-  const [digested, coded] = await Promise.all([engine.groupDigest(target, copies), encodeSegment(engine, task)]);
+  const [digested, coded] = await Promise.all([
+    segmentDigest(engine, digestKind, target, copies),
+    encodeSegment(engine, task),
+  ]);
   return { target, coded, ...digested };
 }
 
@@ -82,7 +80,7 @@ export class StateWriter {
 
   end(): { readonly parts: Buffer[]; readonly facts: StateFacts; readonly digest: Buffer } {
     const head = this.#head;
-    const digest = stateDigest(this.#engine, head.hashAlgo, this.#digests);
+    const digest = stateDigest(this.#engine, head.digestKind, this.#digests);
     const parts = this.#writer.end({ stateBytes: this.#stateBytes, digest });
     const facts: StateFacts = {
       ...factsOfHead(head),

@@ -33,6 +33,7 @@ export {
   copyRange,
   FROM_ZEROS,
   type GroupDigest,
+  type GroupDigestKind,
   type SparseDelta,
   type StateVerbs,
 } from './state-verbs.js';

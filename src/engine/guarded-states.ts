@@ -23,6 +23,11 @@ function checkRanges(memory: { readonly roomBytes: number; readonly fromBytes: n
   }
 }
 
+function checkKind(kind: unknown): void {
+  if (kind === undefined || kind === 'blake3' || kind === 'xxh3') return;
+  throw new TypeError(`kind must be 'blake3' or 'xxh3', not ${String(kind)}`);
+}
+
 function checkRoom(into: Uint8Array, bytes: number): void {
   checkBytes(into, 'into');
   if (into.length < bytes) throw new RangeError(`into must have at least ${bytes} bytes, not ${into.length}`);
@@ -31,25 +36,28 @@ function checkRoom(into: Uint8Array, bytes: number): void {
 /** Checks arguments, then calls `inner`. */
 export function guardStates(inner: Engine): StateVerbs {
   return {
-    async sparseDiff(source, target, level, groups) {
+    async sparseDiff(source, target, level, groups, kind) {
       checkBytes(source, 'source');
       checkBytes(target, 'target');
       checkLevel(level);
       if (groups !== undefined) checkBytes(groups, 'groups');
-      return inner.sparseDiff(source, target, level, groups);
+      checkKind(kind);
+      return inner.sparseDiff(source, target, level, groups, kind);
     },
-    async sparsePatch(source, payload, targetBytes, groups, into) {
+    async sparsePatch(source, payload, targetBytes, groups, into, kind) {
       checkBytes(source, 'source');
       checkBytes(payload, 'payload');
       checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
       if (groups !== undefined) checkBytes(groups, 'groups');
       if (into !== undefined) checkRoom(into, targetBytes);
-      return inner.sparsePatch(source, payload, targetBytes, groups, into);
+      checkKind(kind);
+      return inner.sparsePatch(source, payload, targetBytes, groups, into, kind);
     },
-    async groupDigest(data, copy) {
+    async groupDigest(data, copy, kind) {
       checkBytes(data, 'data');
       if (copy !== undefined) checkBoolean(copy, 'copy');
-      return inner.groupDigest(data, copy);
+      checkKind(kind);
+      return inner.groupDigest(data, copy, kind);
     },
     createRoom(bytes) {
       checkInteger(bytes, 'bytes', 0, BYTES_MAX);

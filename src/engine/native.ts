@@ -208,12 +208,13 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     tensorDiff: (source, target, effort, regions) =>
       crossing(() => raw.tensorDiff(source, target, effort, packRegions(regions))),
     tensorPatch: (source, payload, targetBytes) => crossing(() => raw.tensorPatch(source, payload, targetBytes)),
-    sparseDiff: (source, target, level, groups) => crossing(() => raw.sparseDiff(source, target, level, groups)),
-    async sparsePatch(source, payload, bytes, groups, into) {
-      const made = await crossing(() => raw.sparsePatch(source, payload, bytes, groups, into));
+    sparseDiff: (source, target, level, groups, kind) =>
+      crossing(() => raw.sparseDiff(source, target, level, groups, kind)),
+    async sparsePatch(source, payload, bytes, groups, into, kind) {
+      const made = await crossing(() => raw.sparsePatch(source, payload, bytes, groups, into, kind));
       return into === undefined ? made : { ...made, data: Buffer.from(into.buffer, into.byteOffset, bytes) };
     },
-    groupDigest: (data, copy) => crossing(() => raw.groupDigest(data, copy)),
+    groupDigest: (data, copy, kind) => crossing(() => raw.groupDigest(data, copy, kind)),
     copyBytes: (data) => crossing(() => raw.copyBytes(data)),
     createRoom: (bytes) => raw.createRoom(bytes),
     copyRanges: (into, from, ranges) => crossing(() => raw.copyRanges(into, from, ranges)),

@@ -15,6 +15,7 @@ import type {
   FileBatch,
   FileScan,
   GroupDigest,
+  GroupDigestKind,
   HashAlgo,
   ScanTables,
   SliceBatch,
@@ -94,6 +95,7 @@ export interface RawAddon {
     target: Uint8Array,
     level: number,
     groups?: Uint8Array,
+    kind?: GroupDigestKind,
     simd?: string,
   ): Promise<SparseDelta>;
   /** With `into` no `data` comes back. */
@@ -103,8 +105,9 @@ export interface RawAddon {
     targetBytes: number,
     groups?: Uint8Array,
     into?: Uint8Array,
+    kind?: GroupDigestKind,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
-  groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
+  groupDigest(data: Uint8Array, copy?: boolean, kind?: GroupDigestKind): Promise<CopiedDigest>;
   copyBytes(data: Uint8Array): Promise<Buffer>;
   createRoom(bytes: number): Buffer;
   copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Array): Promise<void>;

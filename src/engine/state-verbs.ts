@@ -13,10 +13,16 @@ export function copyRange(
   else into.set(from.subarray(start, start + length), to);
 }
 
+/**
+ * Digests that are made of the values of groups of 64 KiB: BLAKE3, 32 bytes, and the quick one of docs/format-state.md, 16
+ * bytes, which finds damage and proves nothing to somebody who is out to deceive.
+ */
+export type GroupDigestKind = 'blake3' | 'xxh3';
+
 export interface GroupDigest {
-  /** BLAKE3, 32 bytes; empty when it was not asked for. */
+  /** Of the kind that was asked for; empty when none was. */
   readonly digest: Buffer;
-  /** 32 bytes per full 64 KiB group but the last; may be empty. Good for these bytes only. */
+  /** As many bytes as the digest has per full 64 KiB group but the last; may be empty. Good for these bytes and this kind only. */
   readonly groups: Buffer;
 }
 
@@ -31,11 +37,17 @@ export interface SparseDelta extends GroupDigest {
 
 export interface StateVerbs {
   /**
-   * The `sparse` engine: payload that turns `source` into `target` (docs/format-sparse.md). With `groups` the BLAKE3
-   * digest of the target comes along; groups that `groupDigest` or a former call gave for the source make it cheap
-   * (of another length than the source has: ignored).
+   * The `sparse` engine: payload that turns `source` into `target` (docs/format-sparse.md). With `groups` the
+   * digest of the target comes along, of `kind` (default `blake3`); groups of this kind that `groupDigest` or a former call gave
+   * for the source make it cheap (of another length than the source has: ignored).
    */
-  sparseDiff(source: Uint8Array, target: Uint8Array, level: number, groups?: Uint8Array): Promise<SparseDelta>;
+  sparseDiff(
+    source: Uint8Array,
+    target: Uint8Array,
+    level: number,
+    groups?: Uint8Array,
+    kind?: GroupDigestKind,
+  ): Promise<SparseDelta>;
   /**
    * Throws DK_CORRUPT_DELTA when the payload does not decode to exactly `targetBytes`. With `into` (at least as long, neither
    * shared nor resizable, and no part of the others) the target is made there and `data` is a view of it; after a failure
@@ -47,12 +59,13 @@ export interface StateVerbs {
     targetBytes: number,
     groups?: Uint8Array,
     into?: Uint8Array,
+    kind?: GroupDigestKind,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
   /**
-   * BLAKE3 digest, with the values that make the digest of a slightly changed copy cheap; with `copy` (default false) one is
-   * made on the way. Throws TypeError for a `copy` that is no boolean.
+   * Digest of `kind` (default `blake3`), with the values that make that of a slightly changed copy cheap; with `copy` (default
+   * false) one is made on the way. Throws TypeError for a `copy` that is no boolean or another kind.
    */
-  groupDigest(data: Uint8Array, copy?: boolean): Promise<CopiedDigest>;
+  groupDigest(data: Uint8Array, copy?: boolean, kind?: GroupDigestKind): Promise<CopiedDigest>;
   /**
    * Memory for a result, off the heap. It holds ANYTHING, bytes of others too: write all of it before it goes to anybody.
    */

@@ -2,9 +2,10 @@
  * The `sparse` engine of the twin: same payloads as the native one, but for the choices that depend on sizes of zstd
  * frames. Gives no group values: they would save nothing here.
  */
-import type { GroupDigest, SparseDelta } from './engine.js';
+import type { GroupDigest, GroupDigestKind, SparseDelta } from './engine.js';
 import { GrowingBytes } from './twin-growing-bytes.js';
 import { digestLong } from './twin-hash.js';
+import { quickDigest } from './twin-quick-digest.js';
 import {
   damagedSparse,
   putVarint,
@@ -56,8 +57,18 @@ function gatherValues(source: Uint8Array, target: Uint8Array, runs: Runs, change
   return values;
 }
 
-async function digestOf(target: Uint8Array, groups: Uint8Array | undefined): Promise<GroupDigest> {
-  return { digest: groups === undefined ? NO_BYTES : await digestLong('blake3', target), groups: NO_BYTES };
+/** Without `groups` none is wanted. */
+async function digestOf(
+  target: Uint8Array,
+  groups: Uint8Array | undefined,
+  kind: GroupDigestKind | undefined,
+): Promise<GroupDigest> {
+  return groups === undefined ? { digest: NO_BYTES, groups: NO_BYTES } : groupDigestOf(target, kind);
+}
+
+/** Of one kind or the other, without values. */
+export async function groupDigestOf(data: Uint8Array, kind: GroupDigestKind | undefined): Promise<GroupDigest> {
+  return { digest: await (kind === 'xxh3' ? quickDigest(data) : digestLong('blake3', data)), groups: NO_BYTES };
 }
 
 /** After `warmZstd`. */
@@ -66,11 +77,12 @@ export async function sparseDiffNow(
   target: Uint8Array,
   level: number,
   groups: Uint8Array | undefined,
+  kind: GroupDigestKind | undefined,
 ): Promise<SparseDelta> {
   let runs = findRuns(source, target, 1);
   if (runs.length > Math.max(1024, Math.floor(target.length / DENSE_BYTES))) runs = findRuns(source, target, DENSE_GAP);
   const changed = runs.reduce((sum, [, length]) => sum + length, 0);
-  const digested = await digestOf(target, groups);
+  const digested = await digestOf(target, groups, kind);
   const payload = new GrowingBytes();
   putVarint(payload, changed);
   if (changed === 0) return { ...digested, payload: payload.done() };
@@ -118,6 +130,7 @@ export async function sparsePatchNow(
   payload: Uint8Array,
   targetBytes: number,
   groups: Uint8Array | undefined,
+  kind: GroupDigestKind | undefined,
 ): Promise<GroupDigest & { readonly data: Buffer }> {
   const reader = new SparseReader(payload);
   const changed = reader.varint();
@@ -147,5 +160,5 @@ export async function sparsePatchNow(
     if (flags & ZSTD_POSITIONS) readPlain(unframe(positions, 10 * changed), changed, take);
     else readPositions(positions, changed, take);
   }
-  return { ...(await digestOf(data, groups)), data };
+  return { ...(await digestOf(data, groups, kind)), data };
 }

@@ -22,7 +22,7 @@ import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
 import { decodeSlices } from './twin-slices.js';
 import { twinLongFiles } from './twin-source-index.js';
-import { sparseDiffNow, sparsePatchNow } from './twin-sparse.js';
+import { groupDigestOf, sparseDiffNow, sparsePatchNow } from './twin-sparse.js';
 import { TwinStatIndex } from './twin-stat-index.js';
 import { tensorPatchNow } from './twin-tensor-decode.js';
 import { tensorDiffNow } from './twin-tensor-encode.js';
@@ -71,8 +71,8 @@ const twinMemory: Pick<
   Engine,
   'groupDigest' | 'copyBytes' | 'createRoom' | 'copyRanges' | 'xxh3Async' | 'holdSpareMemory' | 'releaseSpareMemory'
 > = {
-  async groupDigest(data, copy) {
-    const digested = { digest: await digestLong('blake3', data), groups: Buffer.alloc(0) };
+  async groupDigest(data, copy, kind) {
+    const digested = await groupDigestOf(data, kind);
     return copy ? { ...digested, copy: await copyBytes(data) } : digested;
   },
   copyBytes,
@@ -137,13 +137,13 @@ export function createTwin(fallbackReason?: string): Engine {
       await warmZstd();
       return tensorPatchNow(source, payload, targetBytes);
     },
-    async sparseDiff(source, target, level, groups) {
+    async sparseDiff(source, target, level, groups, kind) {
       await warmZstd();
-      return sparseDiffNow(source, target, level, groups);
+      return sparseDiffNow(source, target, level, groups, kind);
     },
-    async sparsePatch(source, payload, targetBytes, groups, into) {
+    async sparsePatch(source, payload, targetBytes, groups, into, kind) {
       await warmZstd();
-      const made = await sparsePatchNow(source, payload, targetBytes, groups);
+      const made = await sparsePatchNow(source, payload, targetBytes, groups, kind);
       return into === undefined ? made : { ...made, data: await copiedInto(into, made.data) };
     },
     ...twinMemory,

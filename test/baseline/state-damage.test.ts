@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { StateDecoder } from '../../src/baseline/baseline.js';
-import { MessageWriter, type StateHead, stateDigest } from '../../src/baseline/state-message.js';
+import { stateDigest } from '../../src/baseline/state-digest.js';
+import { MessageWriter, type StateHead } from '../../src/baseline/state-message.js';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
@@ -88,7 +89,7 @@ describe('damage', () => {
 const HEAD: StateHead = {
   key: 'k',
   keyClass: 'k',
-  hashAlgo: 'blake3',
+  digestKind: 'blake3',
   plain: false,
   timestampMs: 5,
   baselineId: 1,

@@ -105,22 +105,33 @@ function describeSparse(engine: Engine): void {
     await expect(engine.sparsePatch(source, payload, 100)).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
   });
 
-  it('sparse: the digest comes along, with right, wrong and no group values', async () => {
-    const long = patternBytes(400_000, 2);
-    for (const source of [long, long.subarray(0, 65_536), long.subarray(0, 131_072), Buffer.alloc(0)]) {
-      const known = await engine.groupDigest(source);
-      expect(known.digest.equals(engine.digest('blake3', source))).toBe(true);
-      for (const target of [source, scattered(long, 3, 1), long.subarray(0, 131_072), long.subarray(0, 65_537)]) {
-        for (const groups of [known.groups, Buffer.alloc(0), Buffer.alloc(31)]) {
-          const made = await engine.sparseDiff(source, target, 3, groups);
-          expect(made.digest.equals(engine.digest('blake3', target))).toBe(true);
-          const back = await engine.sparsePatch(source, made.payload, target.length, groups);
-          expect(back.digest.equals(made.digest)).toBe(true);
-          expect(back.groups.equals(made.groups)).toBe(true);
+  it.each(['blake3', 'xxh3', undefined] as const)(
+    'sparse: the digest comes along (%s), whatever the group values',
+    async (kind) => {
+      const long = patternBytes(400_000, 2);
+      for (const source of [long, long.subarray(0, 65_536), long.subarray(0, 131_072), Buffer.alloc(0)]) {
+        const known = await engine.groupDigest(source, false, kind);
+        if (kind !== 'xxh3') expect(known.digest.equals(engine.digest('blake3', source))).toBe(true);
+        const other = await engine.groupDigest(source, false, kind === 'xxh3' ? 'blake3' : 'xxh3');
+        for (const target of [source, scattered(long, 3, 1), long.subarray(0, 131_072), long.subarray(0, 65_537)]) {
+          const { digest } = await engine.groupDigest(target, false, kind);
+          expect(digest.length).toBe(kind === 'xxh3' ? 16 : 32);
+          for (const groups of [known.groups, Buffer.alloc(0), Buffer.alloc(31), other.groups]) {
+            const made = await engine.sparseDiff(source, target, 3, groups, kind);
+            expect(made.digest.equals(digest)).toBe(true);
+            const back = await engine.sparsePatch(source, made.payload, target.length, groups, undefined, kind);
+            expect(back.digest.equals(digest)).toBe(true);
+            expect(back.groups.equals(made.groups)).toBe(true);
+          }
         }
       }
-    }
-  });
+      await expect(engine.groupDigest(long, false, 'sha256' as never)).rejects.toThrow(TypeError);
+      await expect(engine.sparseDiff(long, long, 3, Buffer.alloc(0), 'md5' as never)).rejects.toThrow(TypeError);
+      await expect(
+        engine.sparsePatch(long, Buffer.alloc(1), 9, Buffer.alloc(0), undefined, 1 as never),
+      ).rejects.toThrow(TypeError);
+    },
+  );
 }
 
 export function describeStates(engine: Engine): void {

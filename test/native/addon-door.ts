@@ -33,6 +33,7 @@ export interface RawAddon {
     target: Uint8Array,
     level: number,
     groups?: Uint8Array,
+    kind?: string,
     simd?: string,
   ): Promise<{ readonly payload: Buffer; readonly digest: Buffer; readonly groups: Buffer }>;
   sparsePatch(
