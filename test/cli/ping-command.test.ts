@@ -3,6 +3,7 @@ import { get } from 'node:http';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseTimeout } from '../../src/cli/command-ping.js';
+import { VERSION_MAX } from '../../src/transport/greeting.js';
 import { cliPlace } from './cli-place.js';
 import { jsonLines } from './cli-process.js';
 
@@ -44,7 +45,9 @@ describe('health', () => {
     expect(JSON.parse((await page(metrics, '/status')).slice(4))).toMatchObject({ newest: { sequence: 1 } });
     const told = await run('ping', '--plaintext', `tcp://127.0.0.1:${port}`);
     expect(told.stdout).toMatch(
-      /^127\.0\.0\.1:\d+ \(anonymous\): connected in [\d.]+ ms, answers in [\d.]+ ms; protocol 3, this side may append\n$/,
+      new RegExp(
+        `^127\\.0\\.0\\.1:\\d+ \\(anonymous\\): connected in [\\d.]+ ms, answers in [\\d.]+ ms; protocol ${VERSION_MAX}, this side may append\n$`,
+      ),
     );
     expect(told.code).toBe(0);
   });
@@ -53,7 +56,9 @@ describe('health', () => {
     const { port, metrics } = await start('receive', '--out=out');
     expect(await page(metrics, '/healthz')).toBe('200 ok\n');
     const told = await run('ping', '--plaintext', '--json', '--timeout=5s', `tcp://127.0.0.1:${port}`);
-    expect(jsonLines(told.stdout)).toMatchObject([{ type: 'ping', name: 'anonymous', version: 3, rights: 'append' }]);
+    expect(jsonLines(told.stdout)).toMatchObject([
+      { type: 'ping', name: 'anonymous', version: VERSION_MAX, rights: 'append' },
+    ]);
   });
 
   it('of nobody', async () => {

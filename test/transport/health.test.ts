@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { VERSION_MAX } from '../../src/transport/greeting.js';
 import { Pace } from '../../src/transport/session-meter.js';
 import { createReceiver, createSender, listen, pingPeer, type Trust } from '../../src/transport/transport.js';
 import { PLAIN, seededBytes, withPair } from './session-fixture.js';
@@ -31,7 +32,7 @@ describe('a ping', () => {
   it('tells who is there, how far, and what we may do', async () => {
     const listener = await listen({ ...HERE, trust: KEYS, authorize: () => 'read', onSession: () => {} });
     const report = await pingPeer(`tls://127.0.0.1:${listener.port}`, { link: { trust: KEYS } });
-    expect(report).toMatchObject({ host: '127.0.0.1', port: listener.port, version: 4, rights: 'read' });
+    expect(report).toMatchObject({ host: '127.0.0.1', port: listener.port, version: VERSION_MAX, rights: 'read' });
     expect(report.roundTripMs).toBeGreaterThan(0);
     expect(report.roundTripMs).toBeLessThan(1000);
     expect(report.connectMs).toBeGreaterThan(0);
