@@ -8,8 +8,11 @@ import { ENTRY, type FileScan } from '../engine/engine.js';
 import { type Entry, rowSize, rowType, sameInode } from './entry-version.js';
 import { type LargePlace, type OpenedLarge, openLarge } from './large-files.js';
 
-/** Bytes mapped at most: all of it is read. */
-export const MAPPED_BYTES = 128 << 20;
+/**
+ * Bytes mapped at most: all of it is read. What is not mapped is read, too, at twice the cost, so this is what a freeze point
+ * compares of a large file (held-copies.ts); the memory is that of the page cache.
+ */
+const MAPPED_BYTES = 256 << 20;
 /** Files opened at most. */
 const FILES_MAX = LIMITS.openScans / 4;
 /** Without a freeze point for this long nothing stays open, ms: an idle file must not be in the way of whoever unmounts its disk. */
@@ -22,6 +25,12 @@ export class MappedAhead {
   /** Taken at the last freeze point. */
   #last: readonly BytePath[] = [];
   #idle: NodeJS.Timeout | undefined;
+  readonly #bytesMax: number;
+
+  /** @param bytesMax bytes mapped at most */
+  constructor(bytesMax = MAPPED_BYTES) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** Opens what of these paths, and of those taken last, was a large file when it was looked at (`rowOf`). */
   async open(
@@ -30,7 +39,7 @@ export class MappedAhead {
     rowOf: (path: BytePath) => BigInt64Array | undefined,
   ): Promise<void> {
     clearTimeout(this.#idle);
-    let room = MAPPED_BYTES;
+    let room = this.#bytesMax;
     let tries = 0;
     for (const path of new Set([...paths, ...this.#last])) {
       if (tries === FILES_MAX) break;
