@@ -28,13 +28,15 @@ const TARGETS = {
   zstd: {},
   bzip2: {},
   stat: {},
+  chain: {},
   chunk: {},
   window: {},
   sparse: {},
   tensor: {},
 };
 /** Rooms whose code the harnesses reach. */
-const ROOMS = /^native\/(align|blake3|bsdiff|bzip2|chunk|common|pages|planes|sparse|window|xdelta|xor|xxhash|zstd)\//;
+const ROOMS =
+  /^native\/(align|blake3|bsdiff|bzip2|chain|chunk|common|pages|planes|sparse|window|xdelta|xor|xxhash|zstd)\//;
 const DEFINES = [
   '-DZSTD_LEGACY_SUPPORT=0',
   '-DZSTD_NO_TRACE=1',

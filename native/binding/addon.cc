@@ -30,6 +30,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterDictionary(env, exports);
   dk::RegisterPlace(env, exports);
   dk::RegisterRuns(env, exports);
+  dk::RegisterChainRead(env, exports);
   dk::RegisterFileWriter(env, exports);
   return exports;
 }

@@ -30,5 +30,6 @@ void RegisterDictionary(Napi::Env env, Napi::Object exports);
 void RegisterPlace(Napi::Env env, Napi::Object exports);
 void RegisterFileWriter(Napi::Env env, Napi::Object exports);
 void RegisterRuns(Napi::Env env, Napi::Object exports);
+void RegisterChainRead(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

@@ -82,6 +82,7 @@ const ENGINE_TYPES = [
   'EncodeBatch',
   'EncodedBatch',
   'FileBatch',
+  'ChainPlace',
   'FileSlices',
   'SliceRange',
   'FileScan',

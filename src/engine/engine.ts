@@ -26,7 +26,7 @@ export {
 } from './blob-batches.js';
 export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
-export { type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
+export { type ChainPlace, type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export {
   type CopiedDigest,

@@ -24,7 +24,7 @@ import type {
   StreamDigest,
 } from './engine.js';
 import type { FileWriter } from './file-writer.js';
-import type { FileSlices, SliceRange } from './run-verbs.js';
+import type { ChainPlace, FileSlices, SliceRange } from './run-verbs.js';
 
 /** Changes as they cross. */
 export interface RawChanges {
@@ -167,6 +167,7 @@ export interface RawAddon {
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
   readSlices(fds: Int32Array, slices: FileSlices, range: SliceRange, into: Uint8Array): Promise<Uint32Array>;
   prefetchSlices(fds: Int32Array, slices: FileSlices, range: SliceRange): Promise<void>;
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;
@@ -236,6 +237,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'preallocate',
   'syncFileSystem',
   'readRuns',
+  'readChain',
   'readSlices',
   'prefetchSlices',
   'prefetchRuns',

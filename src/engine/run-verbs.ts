@@ -1,7 +1,8 @@
 /** Many pieces of open files in one crossing. */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
-import { checkBytes, checkInteger } from './check-arguments.js';
+import { checkAlgo, checkBytes, checkInteger } from './check-arguments.js';
+import type { HashAlgo } from './engine.js';
 import { negativeErrno } from './twin-beneath.js';
 
 /** The file of a blob that is not read. */
@@ -35,6 +36,18 @@ export interface SliceRange {
   readonly length: number;
 }
 
+/** Where the record of a short blob stands, and what it is to become. */
+export interface ChainPlace {
+  /** First byte of the record in its file. */
+  readonly offset: number;
+  readonly recordBytes: number;
+  /** So many bytes up to the end of the record are read, and what it is coded against is looked for among them. */
+  readonly windowBytes: number;
+  /** 32 bytes. */
+  readonly digest: Uint8Array;
+  readonly decodedBytes: number;
+}
+
 export interface RunVerbs {
   /**
    * Reads runs of a file (pairs of offset and length, bytes) to `into`, each behind the room of those before it. Gives,
@@ -42,6 +55,13 @@ export interface RunVerbs {
    * be left alone until it resolves.
    */
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  /**
+   * Reads a short blob out of a pack together with the chain of deltas that it is made of, and decodes it: the bytes,
+   * verified by their digest. Null for everything that keeps it from that, whatever it is: a link that does not stand whole
+   * within the window, another kind of context, bytes that do not decode or have another digest, a disk that gives nothing.
+   * The blob is to be read link by link then, which the TypeScript engine always asks for.
+   */
+  readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
   /**
    * Reads a range of a list of slices to the beginning of `into`, zeros included. Slices of blobs without a file, and of
    * files whose descriptor is -1, are left out. Gives the numbers of those that could not be read whole, ascending; of
@@ -56,6 +76,8 @@ export interface RunVerbs {
 
 const readFd = promisify(read);
 const RUNS_BYTES_MAX = 2 ** 31;
+/** Bytes of a window of `readChain` and of what a link decodes to, at most. */
+const CHAIN_BYTES_MAX = 1 << 20;
 /** Everything ends below 2^53. */
 const OFFSET_MAX = 2 ** 52;
 
@@ -84,6 +106,9 @@ export const twinRuns: RunVerbs = {
       at = end;
     }
     return done;
+  },
+  async readChain() {
+    return null;
   },
   async readSlices(fds, slices, range, into) {
     const failed: number[] = [];
@@ -166,6 +191,17 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       const total = checkRuns(fd, runs);
       if (total > into.length) throw new RangeError(`into must have ${total} bytes, it has ${into.length}`);
       return inner.readRuns(fd, runs, into);
+    },
+    async readChain(fd, place, algo) {
+      checkAlgo(algo);
+      checkInteger(fd, 'fd', 0, 2 ** 31 - 1);
+      checkInteger(place.offset, 'offset', 0, OFFSET_MAX);
+      checkInteger(place.recordBytes, 'recordBytes', 1, CHAIN_BYTES_MAX);
+      checkInteger(place.windowBytes, 'windowBytes', place.recordBytes, CHAIN_BYTES_MAX);
+      checkInteger(place.decodedBytes, 'decodedBytes', 0, CHAIN_BYTES_MAX);
+      checkBytes(place.digest, 'digest');
+      if (place.digest.length !== 32) throw new RangeError(`digest must have 32 bytes, it has ${place.digest.length}`);
+      return inner.readChain(fd, place, algo);
     },
     async readSlices(fds, slices, range, into) {
       checkBytes(into, 'into');

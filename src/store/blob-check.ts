@@ -199,7 +199,7 @@ function sampleOf(blobs: readonly Digest[], share: number): readonly Digest[] {
 /** As `read`, where a damaged index entry costs one blob only. */
 async function readAll(blobs: BlobStore, digests: readonly Digest[]): Promise<(Buffer | Error)[]> {
   try {
-    return await blobs.read(digests);
+    return await blobs.read(digests, { byIndex: true });
   } catch (error) {
     if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
     if (digests.length === 1) return [error];

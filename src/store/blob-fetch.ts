@@ -1,11 +1,12 @@
 /** Blob records out of the packs: located by the index, checked, not decoded yet. */
 import { DiffKeeperError, errnoError, fromSystemError, inGroups, isDiffKeeperError } from '../core/core.js';
+import type { HashAlgo } from '../engine/engine.js';
 import { type DecodedRecord, type Digest, decodeExtents, digestKey, type Extent } from '../format/format.js';
 import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { BufferPool } from './buffer-pool.js';
 import { blobKey } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
-import { NearRecords } from './near-records.js';
+import { NearRecords, RECORD_BYTES_MAX, WINDOW_BYTES } from './near-records.js';
 import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 import { isUnreadable } from './unreadable-blocks.js';
@@ -17,7 +18,9 @@ const READ_CALL_BYTES = 5 << 20;
 /** Crossings under way for one request. */
 const CALLS_AT_ONCE = 2;
 /** Records that are looked for one by one among those near each other; of more it is faster to read just these. */
-const NEAR_MAX = 4;
+export const NEAR_MAX = 4;
+/** The first blob of a chain of longer ones hardly stands within a window. */
+const SHORT_BYTES_MAX = WINDOW_BYTES;
 
 export interface CodedBlob {
   readonly key: string;
@@ -87,6 +90,25 @@ export class BlobFetch {
       }
     }
     return coded;
+  }
+
+  /**
+   * A short blob, verified, when its record and those of its chain stand near each other: all in one crossing. Undefined for
+   * every other one, and when anything is wrong: it is to be read link by link then, which tells what.
+   */
+  async readShort(digest: Digest, algo: HashAlgo): Promise<Buffer | undefined> {
+    // Of a sealed record nothing can be told before it is opened.
+    if (this.#packs.records.sealed) return undefined;
+    const [info] = await this.infos([digest]);
+    if (!info || info.recordBytes > RECORD_BYTES_MAX || info.decodedBytes > SHORT_BYTES_MAX) return undefined;
+    const { pack, offset, recordBytes, decodedBytes, depth } = info;
+    const windowBytes = depth > 0 ? WINDOW_BYTES : recordBytes;
+    try {
+      const place = { offset, recordBytes, windowBytes, digest, decodedBytes };
+      return (await this.#packs.readChain(pack, place, algo)) ?? undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Asks the system to read the records of these blobs ahead. */

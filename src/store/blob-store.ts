@@ -6,7 +6,7 @@ import { DiffKeeperError } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
-import { BlobFetch } from './blob-fetch.js';
+import { BlobFetch, NEAR_MAX } from './blob-fetch.js';
 import type { IndexedBlob } from './blob-index.js';
 import { BlobPlan, checkContext, type Demand } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
@@ -77,20 +77,25 @@ export class BlobStore {
     this.#pool.clear();
   }
 
-  /** Decoded, verified bytes in order; an Error in the place of what cannot be read. */
-  async read(digests: readonly Digest[]): Promise<(Buffer | Error)[]> {
-    const demands: Demand[] = [];
+  /**
+   * Decoded, verified bytes in order; an Error in the place of what cannot be read.
+   * @param how `byIndex`: whatever a blob stands on is looked up in the index too, for who asks whether the index is right
+   */
+  async read(digests: readonly Digest[], how: { readonly byIndex?: boolean } = {}): Promise<(Buffer | Error)[]> {
     const cached = new Map<string, Buffer>();
     for (const digest of digests) {
       const known = this.#cache.get(digestKey(digest));
       if (known) cached.set(digestKey(digest), known);
-      else demands.push({ digest, offset: 0 });
     }
+    if (digests.length <= NEAR_MAX && !how.byIndex) await this.#readShort(digests, cached);
+    const unknown = digests.filter((digest) => !cached.has(digestKey(digest)));
+    if (unknown.length === 0) return digests.map((digest) => cached.get(digestKey(digest)) as Buffer);
+    const demands = unknown.map((digest): Demand => ({ digest, offset: 0 }));
     const done = await this.#leases.during(() => this.#plan(demands));
     if (done === 'cut') {
       const middle = digests.length >> 1;
-      const front = await this.read(digests.slice(0, middle));
-      return [...front, ...(await this.read(digests.slice(middle)))];
+      const front = await this.read(digests.slice(0, middle), how);
+      return [...front, ...(await this.read(digests.slice(middle), how))];
     }
     const { plan, target } = done;
     const few = digests.length <= CACHED_REQUEST_MAX && plan.wholeBytes <= CACHED_REQUEST_BYTES_MAX;
@@ -105,6 +110,16 @@ export class BlobStore {
       const bytes = target.subarray(from, from + node.info.decodedBytes);
       return kept ? this.#cache.keep(key, bytes) : bytes;
     });
+  }
+
+  /** Those of the blobs that take no more than one crossing each go into `found`. */
+  async #readShort(digests: readonly Digest[], found: Map<string, Buffer>): Promise<void> {
+    const read = async (digest: Digest): Promise<void> => {
+      const key = digestKey(digest);
+      const bytes = found.has(key) ? undefined : await this.#fetch.readShort(digest, this.#algo);
+      if (bytes !== undefined) found.set(key, this.#cache.keep(key, bytes));
+    };
+    await this.#leases.during(() => Promise.all(digests.map(read)));
   }
 
   /** The bytes of the extents, joined, in `into` when it is given. Throws what keeps any of them away. */

@@ -6,9 +6,9 @@ import type { Packs } from './packs.js';
 import type { BlobInfo } from './types.js';
 
 /** About a hundred commits of a changed configuration. From memory it takes no longer to read than a single record. */
-const WINDOW_BYTES = 64 << 10;
+export const WINDOW_BYTES = 64 << 10;
 /** Longer records are read by themselves. */
-const RECORD_BYTES_MAX = 16 << 10;
+export const RECORD_BYTES_MAX = 16 << 10;
 /** Windows of one request at most: they stay as long as it does. */
 const WINDOWS_MAX = 16;
 

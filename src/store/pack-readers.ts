@@ -1,7 +1,7 @@
 /** Packs opened for reading: a few at a time, their headers checked once. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
-import type { Engine, FileSlices, SliceRange } from '../engine/engine.js';
+import type { ChainPlace, Engine, FileSlices, HashAlgo, SliceRange } from '../engine/engine.js';
 import { type Checksum, checkPackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import { packName } from './pack-names.js';
 import { ReadLeases } from './read-leases.js';
@@ -121,6 +121,11 @@ export class PackReaders {
   /** See `Packs.readRuns`. */
   readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
     return this.#with(pack, (handle) => this.#engine.readRuns(handle.fd, runs, into));
+  }
+
+  /** See `Packs.readChain`. */
+  readChain(pack: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null> {
+    return this.#with(pack, (handle) => this.#engine.readChain(handle.fd, place, algo));
   }
 
   /** See `Packs.readSlices`. */

@@ -13,7 +13,7 @@ import {
   truncateDurable,
   unlinkDurable,
 } from '../core/core.js';
-import type { FileSlices, SliceRange } from '../engine/engine.js';
+import type { ChainPlace, FileSlices, HashAlgo, SliceRange } from '../engine/engine.js';
 import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { PackFacts } from './pack-facts.js';
@@ -266,6 +266,11 @@ export class Packs {
   /** Many pieces of a pack in one crossing: see `Engine.readRuns`. */
   readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
     return this.#readers.readRuns(pack, runs, into);
+  }
+
+  /** See `Engine.readChain`. */
+  readChain(pack: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null> {
+    return this.#readers.readChain(pack, place, algo);
   }
 
   /** See `Engine.readSlices`; without a room, `Engine.prefetchSlices`. @param packs few, null for those left out */

@@ -56,6 +56,10 @@ export class ViewPacks extends Packs {
     return this.#held(() => super.readRuns(pack, runs, into));
   }
 
+  override readChain(...what: Parameters<Packs['readChain']>): Promise<Buffer | null> {
+    return this.#held(() => super.readChain(...what));
+  }
+
   override readSlices(...what: Parameters<Packs['readSlices']>): Promise<Uint32Array> {
     return this.#held(() => super.readSlices(...what));
   }

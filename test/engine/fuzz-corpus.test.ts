@@ -3,10 +3,13 @@
  * engines: each gives bytes or a typed error, both give the same bytes.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import { encodeBzip2 } from '../../src/engine/twin-bzip2-encode.js';
+import { withTree } from './tree.js';
 
 const corpus = new URL('../fuzz-corpus/', import.meta.url);
 const TARGET_BYTES_MAX = 1 << 18;
@@ -75,6 +78,26 @@ async function zstdFrame(engine: Engine, { mode, targetBytes, source, rest }: Fu
   return engine.decompress(rest, { decodedBytes: targetBytes, ...prefix });
 }
 
+/** The twin reads no chains at once: what the other one gives has the digest that it was asked for. */
+async function readChain(engine: Engine, { targetBytes, rest }: FuzzInput): Promise<string> {
+  const offset = rest.length - targetBytes;
+  if (targetBytes < 52 || offset < 0) return 'no record';
+  const digest = rest.subarray(offset + 20, offset + 52);
+  const decodedBytes = Math.min(rest.readUInt32LE(offset + 12), 1 << 20);
+  const place = { offset, recordBytes: targetBytes, windowBytes: 1 << 20, digest, decodedBytes };
+  return withTree(async (root) => {
+    await writeFile(join(root, 'pack'), rest);
+    const handle = await open(join(root, 'pack'), 'r');
+    try {
+      const got = await engine.readChain(handle.fd, place, 'blake3');
+      expect(got === null || engine.digest('blake3', got).equals(digest)).toBe(true);
+    } finally {
+      await handle.close();
+    }
+    return 'read';
+  });
+}
+
 async function cutPieces(engine: Engine, { mode, targetBytes, rest }: FuzzInput): Promise<string> {
   const average = 64 + (targetBytes % 1024);
   const sizes = { minBytes: 64, averageBytes: average, maxBytes: average + mode };
@@ -107,6 +130,7 @@ const TARGETS: Readonly<Record<string, (engine: Engine, input: FuzzInput) => Pro
       1,
     );
   },
+  chain: readChain,
   chunk: cutPieces,
   sparse: async (engine, { source, rest, targetBytes }) => (await engine.sparsePatch(source, rest, targetBytes)).data,
   stat: loadStat,
