@@ -10,6 +10,7 @@ import type { BlobContext, BlobInput, VersionReader } from '../store/store.js';
 import { alone, type BlobJob, type PlacedJob, placeJobs, readContexts } from './blob-context.js';
 import type { CaptureWork } from './capture-work.js';
 import { joinScattered } from './join-scattered.js';
+import { LevelChoice } from './level-choice.js';
 
 export type { BlobJob, Slot } from './blob-context.js';
 
@@ -31,6 +32,7 @@ export class BlobQueue {
   readonly #work: CaptureWork;
   readonly #path: BytePath;
   readonly #source: VersionReader | undefined;
+  readonly #level: LevelChoice;
   #jobs: BlobJob[] = [];
   #bytes = 0;
   #contextsPay = true;
@@ -51,6 +53,7 @@ export class BlobQueue {
     this.#work = work;
     this.#path = path;
     this.#source = work.deltas ? source : undefined;
+    this.#level = new LevelChoice(work, path, source);
   }
 
   /** Takes over the job's pieces: they must not change any more. */
@@ -65,6 +68,7 @@ export class BlobQueue {
     await this.#start();
     await this.#stored;
     this.#remember();
+    this.#level.remember();
   }
 
   /** Waits for work under way, whatever comes of it: nothing uses the transaction afterwards. */
@@ -152,16 +156,21 @@ export class BlobQueue {
     const digests = placed.map((_, i) => Buffer.from(packed.subarray(i * 32, i * 32 + 32)));
     const stored = this.#source ? await tx.hasBlobs(digests) : [];
     const contexts = await this.#contexts(placed.map((item, i) => (stored[i] ? alone(item.job) : item)));
-    let at = 0;
-    return placed.map((_, i) => {
+    let end = 0;
+    const bytes = Array.from(lengths, (length) => {
+      end += length;
+      return joined.subarray(end - length, end);
+    });
+    const level = await this.#level.levelFor(bytes.filter((_, i) => !stored[i] && !contexts[i]));
+    return bytes.map((part, i) => {
       const context = contexts[i];
-      at += lengths[i] as number;
       return {
-        bytes: joined.subarray(at - (lengths[i] as number), at),
+        bytes: part,
         kind: 'blob',
         digest: digests[i] as Digest,
         ...(context && { context }),
         ...(tries !== undefined && { tries }),
+        ...(!context && level !== undefined && { level }),
       };
     });
   }

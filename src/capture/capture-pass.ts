@@ -4,7 +4,7 @@ import type { FileScan } from '../engine/engine.js';
 import type { Store, Transaction } from '../store/store.js';
 import { Ahead } from './ahead-work.js';
 import { type CaptureSetting, CaptureWork } from './capture-work.js';
-import type { UnlikeFiles } from './context-worth.js';
+import type { LevelFiles, UnlikeFiles } from './context-worth.js';
 import { holdFindings, takeHeld } from './held-findings.js';
 import type { HoldMemory } from './hold-memory.js';
 import type { MappedAhead } from './mapped-ahead.js';
@@ -44,6 +44,8 @@ export interface PassParts {
   readonly memory: StateMemory;
   /** Files whose older bytes do not help. */
   readonly unlike: UnlikeFiles;
+  /** Files of which it is known what a higher level gains. */
+  readonly levels: LevelFiles;
   readonly scan: SessionScan;
   /** Holds what a freeze point takes. */
   readonly hold: HoldMemory;
@@ -178,13 +180,14 @@ export class CapturePass {
 
   /** The kernel stamps files with the real clock, so `scanStartMs` is not of the clock that tests own. */
   #setting(scanStartMs: number, findings: ScanFindings): CaptureSetting {
-    const { store, root, options, tables, unlike, memory } = this.#parts;
+    const { store, root, options, tables, unlike, levels, memory } = this.#parts;
     return {
       store,
       root,
       options,
       tables,
       unlike,
+      levels,
       tx: this.transaction,
       signal: this.#run.signal ?? options.signal,
       takeUnsettled: this.#run.takeUnsettled ?? false,

@@ -4,7 +4,7 @@ import { type BytePath, DiffKeeperError, LIMITS, systemClock } from '../core/cor
 import type { Checkpoint } from '../format/format.js';
 import type { Store } from '../store/store.js';
 import { CapturePass, type SessionRun, type Taken } from './capture-pass.js';
-import { UnlikeFiles } from './context-worth.js';
+import { LevelFiles, UnlikeFiles } from './context-worth.js';
 import { rowSize, rowType, sameInode } from './entry-version.js';
 import { HoldMemory } from './hold-memory.js';
 import { IgnoreRules } from './ignore-rules.js';
@@ -46,6 +46,7 @@ export class StateSession implements CaptureSession {
   readonly #hold = new HoldMemory();
   readonly #mapped = new MappedAhead();
   readonly #unlike = new UnlikeFiles();
+  readonly #levels = new LevelFiles();
   readonly #storeId: Identity;
   #scope: IndexScope;
   #queue: Promise<unknown> = Promise.resolve();
@@ -179,6 +180,7 @@ export class StateSession implements CaptureSession {
         tables: this.#tables,
         memory: this.#memory,
         unlike: this.#unlike,
+        levels: this.#levels,
         scan: this.#scan,
         hold: this.#hold,
         mapped: this.#mapped,

@@ -3,7 +3,7 @@ import { type BytePath, pathToText, throwIfAborted } from '../core/core.js';
 import { type Engine, STAT, STAT_COLUMNS, type StatIndex, TRY } from '../engine/engine.js';
 import type { Version } from '../format/format.js';
 import type { Store, Transaction } from '../store/store.js';
-import type { UnlikeFiles } from './context-worth.js';
+import type { LevelFiles, UnlikeFiles } from './context-worth.js';
 import { type Entry, rowValue } from './entry-version.js';
 import type { MovedFiles } from './moved-files.js';
 import type { PageTables } from './page-tables.js';
@@ -30,6 +30,7 @@ export interface CaptureSetting {
   readonly options: CaptureOptions;
   readonly tables: PageTables;
   readonly unlike: UnlikeFiles;
+  readonly levels: LevelFiles;
   readonly tx: Transaction;
   readonly signal: AbortSignal | undefined;
   readonly takeUnsettled: boolean;
@@ -45,6 +46,7 @@ export class CaptureWork {
   readonly root: string;
   readonly tables: PageTables;
   readonly unlike: UnlikeFiles;
+  readonly levels: LevelFiles;
   readonly tx: Transaction;
   readonly moved: MovedFiles;
   readonly takeUnsettled: boolean;
@@ -82,6 +84,7 @@ export class CaptureWork {
     this.root = setting.root;
     this.tables = setting.tables;
     this.unlike = setting.unlike;
+    this.levels = setting.levels;
     this.tx = setting.tx;
     this.moved = setting.moved;
     this.takeUnsettled = setting.takeUnsettled;

@@ -1,6 +1,6 @@
 /**
- * Files whose new bytes have nothing to do with the old ones, from one capture to the next: a segment of a log that is
- * written once more. To find that out anew each time takes longer than to code the bytes.
+ * What was found out about the new bytes of a file, from one capture to the next: of a segment of a log that is written once
+ * more, say, that they have nothing to do with the old ones. To find that out anew each time takes longer than to code them.
  */
 import type { BytePath } from '../core/core.js';
 
@@ -9,16 +9,25 @@ const FILES_MAX = 256;
 /** Captures after which it is found out anew, whatever was written meanwhile. */
 const CAPTURES_MAX = 16;
 
-/** What was found out when the bytes were coded with the older ones and without. */
-export interface ContextWorth {
-  /** Neither the older bytes nor compression made them smaller. */
-  readonly incompressible: boolean;
+interface Passing {
   /** Changed bytes until it is to be found out anew. */
   readonly bytesLeft: number;
 }
 
-export class UnlikeFiles {
-  readonly #known = new Map<BytePath, { readonly worth: ContextWorth; readonly captures: number }>();
+/** What was found out when the bytes were coded with the older ones and without. */
+export interface ContextWorth extends Passing {
+  /** Neither the older bytes nor compression made them smaller. */
+  readonly incompressible: boolean;
+}
+
+/** What was found out when the bytes were coded at the lowest level and at the usual one. */
+export interface LevelWorth extends Passing {
+  /** The lowest level does nearly as well. */
+  readonly quick: boolean;
+}
+
+class FoundOut<Worth extends Passing> {
+  readonly #known = new Map<BytePath, { readonly worth: Worth; readonly captures: number }>();
 
   get size(): number {
     return this.#known.size;
@@ -29,7 +38,7 @@ export class UnlikeFiles {
    *
    * @param path its name as of the version that it is compared with
    */
-  of(path: BytePath): ContextWorth | undefined {
+  of(path: BytePath): Worth | undefined {
     return this.#known.get(path)?.worth;
   }
 
@@ -38,9 +47,9 @@ export class UnlikeFiles {
    *
    * @param path its name now
    * @param before its name as of the version that it was compared with
-   * @param worth undefined: older bytes help
+   * @param worth undefined: there is nothing to be remembered
    */
-  note(path: BytePath, before: BytePath, worth: ContextWorth | undefined): void {
+  note(path: BytePath, before: BytePath, worth: Worth | undefined): void {
     const captures = (this.#known.get(before)?.captures ?? 0) + 1;
     this.#known.delete(before);
     this.#known.delete(path);
@@ -52,3 +61,9 @@ export class UnlikeFiles {
     }
   }
 }
+
+/** Files whose new bytes have nothing to do with the old ones. */
+export class UnlikeFiles extends FoundOut<ContextWorth> {}
+
+/** Files of which it is known how much a level above the lowest gains. */
+export class LevelFiles extends FoundOut<LevelWorth> {}

@@ -6,6 +6,9 @@ import type { Settings } from './settings.js';
 
 const EFFORTS: readonly Effort[] = ['fast', 'balanced', 'max'];
 
+/** zstd level when neither is given. */
+const LEVEL_DEFAULT = 3;
+
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T | undefined {
   if (value === undefined) return undefined;
   const found = allowed.find((one) => one === value);
@@ -23,7 +26,7 @@ function announced(value: unknown, bytes: number): DiffOptions {
 /** How much time a smaller delta may cost: `--effort` goes before `--level`. Throws DK_ARGUMENT. */
 export function paceOf(settings: Settings, local: Readonly<Record<string, unknown>>) {
   const effort = oneOf('effort', local.effort, EFFORTS);
-  return effort === undefined ? { level: settings.level } : { effort };
+  return effort === undefined ? { level: settings.level ?? LEVEL_DEFAULT } : { effort };
 }
 
 /** `--engine` goes before `--diff-library`. Throws DK_ARGUMENT. */

@@ -92,7 +92,15 @@ export const OPTION_TABLE = facts({
     max: 64,
     fallback: 10,
   },
-  level: { kind: 'integer', flag: 'level', value: 'n', help: 'zstd level', min: 1, max: 19, fallback: 3 },
+  level: {
+    kind: 'integer',
+    flag: 'level',
+    value: 'n',
+    help: 'zstd level (default: 3, or 1 for changes of a file of which that keeps as little)',
+    min: 1,
+    max: 19,
+    fallback: undefined,
+  },
   consistency: {
     kind: 'choice',
     flag: 'consistency',

@@ -20,7 +20,8 @@ export interface Settings {
   readonly passphraseFile: string | undefined;
   readonly keyFile: string | undefined;
   readonly snapshotInterval: number;
-  readonly level: number;
+  /** Undefined: none was asked for. */
+  readonly level: number | undefined;
   readonly consistency: 'file' | 'freeze';
   readonly freezeWith: 'auto' | 'signals';
   readonly checkpointInterval: number;

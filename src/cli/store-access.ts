@@ -19,7 +19,8 @@ const MEGABYTE = 1024 * 1024;
 /** Store options that the settings ask for. */
 export function storeOptions(settings: Settings): Omit<OpenOptions, 'create' | 'logger' | 'signal' | 'onProgress'> {
   const { hashAlgo, snapshotInterval, level } = settings;
-  return { hashAlgo, snapshotInterval, level, schema: settings.enableDiff ? 2 : 1, ...keyOptions(settings) };
+  const asked = level !== undefined && { level };
+  return { hashAlgo, snapshotInterval, ...asked, schema: settings.enableDiff ? 2 : 1, ...keyOptions(settings) };
 }
 
 type StoreEngine = 'auto' | 'zstd' | 'xor';

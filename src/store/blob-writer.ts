@@ -114,10 +114,14 @@ export class BlobWriter {
       first.length === 0 ? null : await this.#dictionaries.choose(first.map(({ input }) => input.bytes));
     if (dictionary) await this.#storeWith(dictionary, first);
     const rest = dictionary ? pending.filter((item) => !mayUseDictionary(item)) : pending;
-    const small = rest.filter((item) => isSmallDelta(item));
-    const large = rest.filter((item) => !isSmallDelta(item));
-    await this.#encodeAndAppend(small, Math.max(this.#level, SMALL_DELTA_LEVEL));
-    await this.#encodeAndAppend(large, this.#level);
+    const byLevel = new Map<number, Pending[]>();
+    for (const item of rest) {
+      const level = levelOf(item, this.#level);
+      const same = byLevel.get(level);
+      if (same) same.push(item);
+      else byLevel.set(level, [item]);
+    }
+    for (const [level, items] of byLevel) await this.#encodeAndAppend(items, level);
     return digests;
   }
 
@@ -277,8 +281,10 @@ function mayUseDictionary({ input, context }: Pending): boolean {
   return bytes.length >= DICTIONARY_FILE.min && bytes.length <= DICTIONARY_FILE.max;
 }
 
-function isSmallDelta(item: Pending): boolean {
-  return item.context !== null && item.input.bytes.length <= SMALL_DELTA_BYTES;
+/** What is coded against others takes the store's level at least, whatever was asked for the bytes alone. */
+function levelOf({ context, input }: Pending, usual: number): number {
+  if (context === null) return input.level ?? usual;
+  return input.bytes.length <= SMALL_DELTA_BYTES ? Math.max(usual, SMALL_DELTA_LEVEL) : usual;
 }
 
 function usesContext(codec: Codec): boolean {

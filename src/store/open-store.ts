@@ -42,7 +42,8 @@ export interface OpenTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly snapshotInterval: number;
-  readonly level: number;
+  /** Absent: none was asked for. */
+  readonly level?: number;
 }
 
 export interface OpenFacts extends OpenTools {
@@ -54,11 +55,18 @@ export interface OpenFacts extends OpenTools {
 
 /** Throws RangeError. */
 export function openTools(options: StoreOptions): OpenTools {
-  const { snapshotInterval = 10, level = 3, clock = systemClock, logger = silentLogger } = options;
+  const { snapshotInterval = 10, level, clock = systemClock, logger = silentLogger } = options;
   checkRange('snapshotInterval', snapshotInterval, 1, 64);
-  checkRange('level', level, 1, 19);
+  if (level !== undefined) checkRange('level', level, 1, 19);
   const engine = options.engine ?? loadEngine();
-  return { engine, checksum: (bytes) => engine.xxh3(bytes), clock, logger, snapshotInterval, level };
+  return {
+    engine,
+    checksum: (bytes) => engine.xxh3(bytes),
+    clock,
+    logger,
+    snapshotInterval,
+    ...(level !== undefined && { level }),
+  };
 }
 
 /**

@@ -5,6 +5,9 @@ import type { DictionaryChoice } from './dictionary-choice.js';
 import type { OpenFacts } from './open-store.js';
 import { StoreTransaction, type TransactionParts } from './transaction.js';
 
+/** zstd level when none was asked for. */
+const LEVEL_DEFAULT = 3;
+
 type Shared = { readonly dictionaries: DictionaryChoice } & Pick<
   TransactionParts,
   'engine' | 'algo' | 'checksum' | 'meta' | 'packs' | 'blobs' | 'heads' | 'tree'
@@ -20,7 +23,7 @@ export function openTransaction(
   return new StoreTransaction({
     ...shared,
     ...own,
-    writer: new BlobWriter({ ...shared, level, depthMax: snapshotInterval }),
+    writer: new BlobWriter({ ...shared, level: level ?? LEVEL_DEFAULT, depthMax: snapshotInterval }),
     nowMs: own.adopted?.checkpoint.timeMs ?? clock.nowMs(),
     newestDigest: own.state?.checkpointDigest ?? Buffer.alloc(32),
   });

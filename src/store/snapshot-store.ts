@@ -39,6 +39,7 @@ const WHOLE_MAX = LIMITS.blobBytes;
 export class SnapshotStore implements Store {
   readonly hashAlgo: HashAlgo = 'sha256';
   readonly snapshotInterval = 1;
+  readonly level = undefined;
   readonly keepsHistory = false;
   readonly needsReopen = false;
   readonly guard = OPEN_GUARD;

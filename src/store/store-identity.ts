@@ -30,6 +30,9 @@ export class StoreIdentity {
   get snapshotInterval(): number {
     return this.facts.snapshotInterval;
   }
+  get level(): number | undefined {
+    return this.facts.level;
+  }
   get seed(): Buffer {
     return this.facts.keys?.seed ?? Buffer.from(this.facts.marker.seed, 'hex');
   }

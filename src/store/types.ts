@@ -24,7 +24,7 @@ export interface StoreOptions {
   readonly hashAlgo?: HashAlgo;
   /** No byte is ever more than this many deltas away from absolute bytes; 1-64, default 10. */
   readonly snapshotInterval?: number;
-  /** zstd level for stored bytes, 1-19, default 3. */
+  /** zstd level for stored bytes, 1-19; default 3, or what a capture finds out to be enough for the file. */
   readonly level?: number;
   /** Encrypt a new store; needs `key`. What stands is encrypted or not from its beginning. Default false. */
   readonly encrypt?: boolean;
@@ -50,6 +50,8 @@ export interface BlobInput {
   readonly context?: BlobContext;
   /** TRY bits of the engines that may be used with the context; default all. */
   readonly tries?: number;
+  /** zstd level when these bytes are coded on their own, 1-19; default that of the store. */
+  readonly level?: number;
 }
 
 export interface BlobContext {
@@ -166,6 +168,8 @@ export interface Store {
   readonly guard: CacheGuard;
   readonly engine: Engine;
   readonly snapshotInterval: number;
+  /** zstd level that the store was opened with; undefined when none was asked for. */
+  readonly level: number | undefined;
   /** False in schema 1: the newest content of each file is all there is. */
   readonly keepsHistory: boolean;
   /** 16 secret bytes for page hashes. */

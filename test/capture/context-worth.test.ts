@@ -44,7 +44,7 @@ describe.each(engines())('worth of older bytes (%s)', (_name, engine) => {
   }
 
   it('is not found out anew while a file is written once more, under whatever name', async () => {
-    fixture = await StateFixture.create(counting);
+    fixture = await StateFixture.create(counting, { level: 3 });
     fixture.write('log1', digits(2 * MIB, 1));
     await captured();
     await overwrite('log1', 0, digits(MIB / 4, 2));
@@ -63,7 +63,7 @@ describe.each(engines())('worth of older bytes (%s)', (_name, engine) => {
   });
 
   it('is found out anew for a small change, and after 16 captures', async () => {
-    fixture = await StateFixture.create(counting);
+    fixture = await StateFixture.create(counting, { level: 3 });
     const first = digits(MIB + MIB / 2, 1);
     fixture.write('log', first);
     await captured();
@@ -86,7 +86,7 @@ describe.each(engines())('worth of older bytes (%s)', (_name, engine) => {
   });
 
   it('is not judged by the first place alone', async () => {
-    fixture = await StateFixture.create(counting);
+    fixture = await StateFixture.create(counting, { level: 3 });
     const first = digits(2 * MIB, 1);
     fixture.write('mixed', first);
     await captured();

@@ -64,15 +64,20 @@ export class StateFixture {
 
   static async create(
     engine: Engine,
-    options: CaptureOptions & { readonly inside?: string; readonly schema?: Schema } = {},
+    options: CaptureOptions & { readonly inside?: string; readonly schema?: Schema; readonly level?: number } = {},
   ): Promise<StateFixture> {
-    const { inside, schema = 2, ...rest } = options;
+    const { inside, schema = 2, level, ...rest } = options;
     const fixture = new StateFixture(engine, '', schema);
     mkdirSync(fixture.state);
     const storePath = inside ? join(fixture.state, inside) : join(fixture.directory, 'store');
     Object.assign(fixture, { storePath });
     fixture.#options = rest;
-    fixture.store = await openStoreOrImport(storePath, { create: true, engine, schema });
+    fixture.store = await openStoreOrImport(storePath, {
+      create: true,
+      engine,
+      schema,
+      ...(level !== undefined && { level }),
+    });
     return fixture;
   }
 
