@@ -40,6 +40,13 @@ class BitWriter {
     filled_ %= 8;
   }
 
+  // Of a value that needs no escape.
+  void ShortRice(uint64_t value, unsigned k) {
+    const uint64_t ones = value >> k;
+    const uint64_t low = value & ((uint64_t{1} << k) - 1);
+    Put(((uint64_t{1} << ones) - 1) | low << (ones + 1), static_cast<unsigned>(ones) + 1 + k);
+  }
+
   void Rice(uint64_t value, unsigned k) {
     const uint64_t ones = value >> k;
     if (ones >= kEscapeOnes) {
@@ -47,8 +54,7 @@ class BitWriter {
       Put(value, kEscapeBits);
       return;
     }
-    const uint64_t low = value & ((uint64_t{1} << k) - 1);
-    Put(((uint64_t{1} << ones) - 1) | low << (ones + 1), static_cast<unsigned>(ones) + 1 + k);
+    ShortRice(value, k);
   }
 
  private:
@@ -174,6 +180,11 @@ void WriteMixed(const Mixed& runs, ScratchBytes* out) {
   const size_t bytes = ((points ? point.bits : skip.bits + length.bits) + 7) / 8;
   out->resize(start + bytes + sizeof(uint64_t));
   BitWriter bits(out->data() + start);
+  if (extras == 0 && (skip_most >> point.k) < kEscapeOnes) {
+    for (size_t i = 0; i < count; ++i) bits.ShortRice(runs.skips[i], point.k);
+    out->resize(start + bytes);
+    return;
+  }
   for (size_t i = 0; i < count; ++i) {
     if (points) {
       bits.Rice(runs.skips[i], point.k);

@@ -24,12 +24,23 @@ constexpr std::array<uint64_t, kBlock> kCombs = Combs();
 
 }  // namespace
 
+void RunRoom::Reserve(size_t count, size_t used) {
+  if (count <= count_) return;
+  const size_t more = std::max(count, 2 * count_);
+  Run* const runs = reinterpret_cast<Run*>(TakeMemory(more * sizeof(Run)));
+  if (used > 0) memcpy(runs, runs_, used * sizeof(Run));
+  Give();
+  runs_ = runs;
+  count_ = more;
+}
+
 inline void RunList::Push(uint32_t skip, uint32_t length) {
   ++count_;
-  if (used_ > 0 && runs_[used_ - 1].skip == skip && runs_[used_ - 1].length == length)
-    ++runs_[used_ - 1].count;
+  Run* const runs = runs_.data();
+  if (used_ > 0 && runs[used_ - 1].skip == skip && runs[used_ - 1].length == length)
+    ++runs[used_ - 1].count;
   else
-    runs_[used_++] = {skip, length, 1};
+    runs[used_++] = {skip, length, 1};
 }
 
 inline void RunList::Add(size_t start, size_t length) {
@@ -42,9 +53,10 @@ inline void RunList::Add(size_t start, size_t length) {
   }
   // The equal bytes in between count as changed; two runs that touch are one run in any case.
   changed_ += gap;
-  const Run last = runs_[used_ - 1];
+  Run* const runs = runs_.data();
+  const Run last = runs[used_ - 1];
   if (last.count > 1)
-    --runs_[used_ - 1].count;
+    --runs[used_ - 1].count;
   else
     --used_;
   --count_;
@@ -54,11 +66,12 @@ inline void RunList::Add(size_t start, size_t length) {
 // Single bytes at the distance of the ones before: nothing is looked at but whether it goes on so.
 inline bool RunList::Continues(uint64_t mask, size_t base) {
   if (used_ == 0 || gap_min_ != 1) return false;
-  Run& last = runs_[used_ - 1];
+  Run& last = runs_.data()[used_ - 1];
   const size_t next = end_ + last.skip;
   if (last.length != 1 || last.skip == 0 || last.skip >= kBlock || next < base || next >= base + kBlock) return false;
   if (mask != kCombs[last.skip] << (next - base)) return false;
-  const unsigned bits = static_cast<unsigned>(__builtin_popcountll(mask));
+  // As many as the mask has bits: counting those is a call where the processor is not known.
+  const unsigned bits = static_cast<unsigned>(base + kBlock - 1 - next) / (last.skip + 1) + 1;
   last.count += bits;
   count_ += bits;
   changed_ += bits;
@@ -66,17 +79,34 @@ inline bool RunList::Continues(uint64_t mask, size_t base) {
   return true;
 }
 
+// Single bytes, none beside another. What the loop needs is held in registers.
+inline void RunList::Points(uint64_t mask, size_t base) {
+  Run* out = runs_.data() + used_;
+  size_t end = end_;
+  size_t points = 0;
+  Run last = used_ > 0 ? out[-1] : Run{0, 0, 0};
+  for (; mask != 0; mask &= mask - 1) {
+    const size_t start = base + static_cast<unsigned>(__builtin_ctzll(mask));
+    const uint32_t skip = static_cast<uint32_t>(start - end);
+    end = start + 1;
+    ++points;
+    if (last.skip == skip && last.length == 1) {
+      out[-1].count = ++last.count;
+    } else {
+      last = {skip, 1, 1};
+      *out++ = last;
+    }
+  }
+  used_ = static_cast<size_t>(out - runs_.data());
+  count_ += points;
+  changed_ += points;
+  end_ = end;
+}
+
 inline void RunList::Bits(uint64_t mask, size_t base) {
   // Scattered bytes: every run is one byte, and none touches the run before.
   if (gap_min_ == 1 && (mask & (mask << 1)) == 0 && ((mask & 1) == 0 || end_ != base || used_ == 0)) {
-    size_t end = end_;
-    for (; mask != 0; mask &= mask - 1) {
-      const size_t start = base + static_cast<unsigned>(__builtin_ctzll(mask));
-      Push(static_cast<uint32_t>(start - end), 1);
-      end = start + 1;
-      ++changed_;
-    }
-    end_ = end;
+    Points(mask, base);
     return;
   }
   while (mask != 0) {
@@ -107,8 +137,7 @@ bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base,
   const size_t same = xordelta::EqualPrefix(from, target, length);
   if (same == length) return false;
   // At most every other byte begins a run.
-  const size_t room = used_ + length / 2 + 1;
-  if (runs_.size() < room) runs_.resize(std::max(room, 2 * runs_.size()));
+  runs_.Reserve(used_ + length / 2 + 1, used_);
   const size_t first = same / kBlock * kBlock;
   const size_t whole = length / kBlock * kBlock;
   if (first < whole) Blocks(from + first, target + first, base + first, (whole - first) / kBlock);

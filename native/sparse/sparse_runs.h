@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "common/byte_span.h"
 #include "common/memory_pool.h"
@@ -25,6 +24,26 @@ struct RunSpan {
   const Run* begin() const { return data; }
   const Run* end() const { return data + size; }
   const Run& operator[](size_t i) const { return data[i]; }
+};
+
+// Memory for runs. A vector would walk through what it makes room for.
+class RunRoom {
+ public:
+  RunRoom() = default;
+  RunRoom(const RunRoom&) = delete;
+  RunRoom& operator=(const RunRoom&) = delete;
+  ~RunRoom() { Give(); }
+
+  // Room for `count` runs at least; the first `used` stay. Throws std::bad_alloc.
+  void Reserve(size_t count, size_t used);
+  Run* data() { return runs_; }
+  const Run* data() const { return runs_; }
+
+ private:
+  void Give() { GiveMemory(reinterpret_cast<uint8_t*>(runs_), count_ * sizeof(Run)); }
+
+  Run* runs_ = nullptr;
+  size_t count_ = 0;
 };
 
 // Takes the bytes that differ while they are in the cache.
@@ -60,12 +79,13 @@ class RunList {
   void Push(uint32_t skip, uint32_t length);
   void Add(size_t start, size_t length);
   bool Continues(uint64_t mask, size_t base);
+  void Points(uint64_t mask, size_t base);
   void Bits(uint64_t mask, size_t base);
 
   const size_t gap_min_;
   const MaskKernels kernels_;
   ValueSink* const sink_;
-  std::vector<Run, PoolAllocator<Run>> runs_;  // with room ahead
+  RunRoom runs_;  // with room ahead
   size_t used_ = 0;
   size_t count_ = 0;
   size_t end_ = 0;  // of the last run
