@@ -50,7 +50,8 @@ export function xbzrleBytes(source, target) {
 }
 
 /**
- * The older encoder's delta path written again: XOR over everything, zstd level 3. One thread.
+ * The older encoder's delta path written again with the zstd of the engine: XOR over everything, level 3. One thread. What it did with its own
+ * library is measured by `older-system.mjs`.
  * @param {import('../../src/engine/engine.js').Engine} engine
  * @param {Buffer} source
  * @param {Buffer} target

@@ -6,7 +6,8 @@
  *   node bench/state/run-states.mjs [--quick] [--only=workloads,noise,dictionary,long,scaling,...]
  *                            [--out docs/performance.md] [--results bench/results/state]
  *
- * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time. What cannot be had
+ * Needs redis-server, qemu-system-x86 (and Debian's packages of a kernel and busybox), zstd and time, and for the older system's own
+ * path golang-go and golang-github-klauspost-compress-dev. What cannot be had
  * is named in the result with the reason.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -21,6 +22,7 @@ import { ROOT } from '../lib/tools.mjs';
 import { runTrial } from '../lib/trial-process.mjs';
 import { trainCheckpoints } from './checkpoints.mjs';
 import { guestMemory } from './guest-memory.mjs';
+import { buildOlder } from './older-system.mjs';
 import { redisMemory } from './redis-memory.mjs';
 import { writeStates } from './state-section.mjs';
 import { WORKLOADS } from './workloads.mjs';
@@ -86,11 +88,13 @@ const part = measuredParts({
   report: (result) => writeStates(options.out, result),
 });
 try {
-  await part('workloads', () =>
-    Object.fromEntries(
-      Object.keys(WORKLOADS).map((name) => [name, middle({ kind: 'workload', name, times: quick ? 2 : 15 })]),
-    ),
-  );
+  await part('workloads', () => {
+    const older = buildOlder(work);
+    const times = quick ? 2 : 15;
+    return Object.fromEntries(
+      Object.keys(WORKLOADS).map((name) => [name, middle({ kind: 'workload', name, times, older })]),
+    );
+  });
   await part('noise', () => trial({ kind: 'noise', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 2 : 9 }));
   await part('delay', () => trial({ kind: 'delay', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 3 : 20 }));
   await part('pageMode', () => trial({ kind: 'pageMode', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 2 : 15 }));

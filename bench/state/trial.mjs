@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
+import { olderFigures } from './older-system.mjs';
 import { dictionary, long, noise } from './other-trials.mjs';
 import { delay, links, pageMode } from './paced-trials.mjs';
 import { olderDelta, xbzrleBytes, zstdAlone, zstdPatch } from './peers.mjs';
@@ -13,24 +14,39 @@ const { loadEngine, StateDecoder, StateEncoder } = await import(
   pathToFileURL(join(ROOT, 'dist', 'esm', 'index.js')).href
 );
 
-/** What one call takes: wall and processor milliseconds, the median of some.
+/** Calls and milliseconds before anything counts, as those of `older-path.go`: compilers and memory have come to rest then. */
+const WARM = { calls: 3, ms: 250 };
+
+/**
+ * What one call takes: wall and processor milliseconds, the median of some. What came of it is checked each time, off the clock.
+ * @template T
  * @param {number} times
- * @param {() => Promise<unknown>} call
+ * @param {() => Promise<T>} call
+ * @param {(made: T) => void} [check]
  */
-async function timed(times, call) {
-  for (let i = 0; i < 2; i += 1) await call();
+async function timed(times, call, check = () => {}) {
+  const begun = performance.now();
+  for (let i = 0; i < WARM.calls || performance.now() - begun < WARM.ms; i += 1) check(await call());
   const walls = [];
   const cpus = [];
   for (let i = 0; i < times; i += 1) {
     const cpu = process.cpuUsage();
     const start = performance.now();
-    await call();
+    const made = await call();
     walls.push(performance.now() - start);
     const { user, system } = process.cpuUsage(cpu);
     cpus.push((user + system) / 1000);
+    check(made);
   }
   return { wallMs: median(walls), cpuMs: median(cpus) };
 }
+
+/** Fails unless this state came back. @param {Buffer} state */
+const comes =
+  (state) =>
+  (/** @type {{ bytes: Buffer }} */ { bytes }) => {
+    if (!bytes.equals(state)) throw new Error('another state came back');
+  };
 
 /**
  * Delta of one pair of states, through encoder and decoder, verified.
@@ -49,10 +65,7 @@ async function pairTrial(source, target, times) {
   });
   // As whoever follows a state does: into the same memory again and again.
   const into = Buffer.alloc(target.length);
-  const decode = await timed(times, async () => {
-    const { bytes } = await decoder.decode(message.parts, { into });
-    if (!bytes.equals(target)) throw new Error('another state came back');
-  });
+  const decode = await timed(times, () => decoder.decode(message.parts, { into }), comes(target));
   const { kind, engines, messageBytes } = message;
   await encoder.close();
   await decoder.close();
@@ -62,9 +75,9 @@ async function pairTrial(source, target, times) {
 /**
  * First messages, each of a key that the encoder has not seen, and what the same state takes coded alone.
  * @param {Buffer} state
- * @param {{ times: number, level: number, directory: string }} how
+ * @param {{ times: number, level: number, directory: string, older: import('./older-system.mjs').OlderBuild }} how
  */
-async function firstTrial(state, { times, level, directory }) {
+async function firstTrial(state, { times, level, directory, older: build }) {
   // As after some hours: what is kept is as much as may be kept, and each new baseline takes the place of an older one.
   const encoder = new StateEncoder({ level, memoryBytesMax: 4 * state.length });
   const decoder = new StateDecoder();
@@ -74,10 +87,7 @@ async function firstTrial(state, { times, level, directory }) {
     keys += 1;
     message = await encoder.encode(`vm-${keys}`, state);
   });
-  const decode = await timed(times, async () => {
-    const { bytes } = await decoder.decode(message.parts);
-    if (!bytes.equals(state)) throw new Error('another state came back');
-  });
+  const decode = await timed(times, () => decoder.decode(message.parts), comes(state));
   const { kind, engines, messageBytes } = message;
   if (kind !== 'full') throw new Error('a first message is no delta');
   await encoder.close();
@@ -90,15 +100,16 @@ async function firstTrial(state, { times, level, directory }) {
   return {
     own: { full: messageBytes, bytes: messageBytes, kind, engines, encode, decode, stateBytes: state.length },
     older: { bytes, ...older },
+    olderOwn: olderFigures(build, { directory, target: state, level, times }),
     zstd: zstdAlone(directory, state, level),
   };
 }
 
-/** @param {{ name: string, times: number, directory: string }} job */
-async function workload({ name, times, directory }) {
+/** @param {{ name: string, times: number, directory: string, older: import('./older-system.mjs').OlderBuild }} job */
+async function workload({ name, times, directory, older: build }) {
   const { make, full = false, level = 3 } = /** @type {typeof WORKLOADS[string]} */ (WORKLOADS[name]);
   const { source, target, bound } = make();
-  if (full) return firstTrial(target, { times, level, directory });
+  if (full) return firstTrial(target, { times, level, directory, older: build });
   const own = await pairTrial(source, target, times);
   const engine = loadEngine();
   let olderBytes = 0;
@@ -109,6 +120,7 @@ async function workload({ name, times, directory }) {
     own,
     bound,
     older: { bytes: olderBytes, ...older },
+    olderOwn: olderFigures(build, { directory, source, target, level, times }),
     xbzrle: xbzrleBytes(source, target),
     zstd: zstdPatch(directory, source, target),
   };
