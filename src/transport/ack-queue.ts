@@ -6,6 +6,7 @@ import type { ControlSend } from './request-desk.js';
 export class AckQueue {
   readonly #control: ControlSend;
   #acks: Ack[] = [];
+  #over = false;
 
   constructor(control: ControlSend) {
     this.#control = control;
@@ -19,8 +20,13 @@ export class AckQueue {
 
   /** Sends what waits, so that it is there before what is said next. */
   flush(): void {
-    if (this.#acks.length === 0) return;
+    if (this.#acks.length === 0 || this.#over) return;
     this.#control(FRAME.ack, encodeAcks(this.#acks));
     this.#acks = [];
+  }
+
+  /** Nothing more is said. */
+  end(): void {
+    this.#over = true;
   }
 }

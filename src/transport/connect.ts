@@ -140,7 +140,8 @@ class StreamKeeper {
         this.#target,
         () => {
           link.send(FRAME.join, encodeJoin(join));
-          if (paysEarly(this.#welcome.version, link)) this.#session.lend(link);
+          // Where joins fail, nothing is entrusted to them.
+          if (this.#failures === 0 && paysEarly(this.#welcome.version, link)) this.#session.lend(link);
         },
         (frame) => {
           expected(frame, FRAME.joined);
@@ -149,7 +150,7 @@ class StreamKeeper {
         },
       );
     } catch (error) {
-      this.#session.streamLost(link);
+      this.#session.unlend(link);
       throw error;
     }
   }

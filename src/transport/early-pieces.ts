@@ -45,10 +45,15 @@ export class EarlyShare {
     return whole;
   }
 
-  /** The other side has said what it makes of an offer: it holds nothing early of it. What is given up before that it may hold for long. */
+  /** The other side has said what it makes of an offer: it holds nothing early of it. */
   answered(out: { earlyBytes: number }): void {
     this.#leftBytes += out.earlyBytes;
     out.earlyBytes = 0;
+  }
+
+  /** It is given up. What has gone of it before an answer, the other side may hold for long. @param uncut bytes that have not gone */
+  givenUp({ earlyBytes, uncutBytes }: { readonly earlyBytes: number; readonly uncutBytes: number }): void {
+    if (earlyBytes > 0) this.#leftBytes += uncutBytes;
   }
 }
 
@@ -90,5 +95,9 @@ export class EarlyPieces {
   /** The blob is over. */
   drop(id: number): void {
     for (const frame of this.take(id)) frame.release();
+  }
+
+  clear(): void {
+    for (const id of [...this.#blobs.keys()]) this.drop(id);
   }
 }

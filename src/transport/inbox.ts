@@ -120,11 +120,13 @@ export class Inbox {
       throw error;
     }
     open.blob = blob;
-    if (open.told) blob.expect(open.told);
     this.#parts.control(FRAME.accept, encodeHave(blob.have), { id });
+    const early = this.#early.take(id);
     try {
-      for (const frame of this.#early.take(id)) this.#write(frame, blob);
+      if (open.told) blob.expect(open.told);
+      while (early.length > 0) this.#write(early.shift() as Frame, blob);
     } catch (error) {
+      for (const frame of early) frame.release();
       this.#parts.fail(error);
     }
     await blob.checkHave();
@@ -252,6 +254,7 @@ export class Inbox {
     const digest = decodeDigest(payload);
     const open = this.#open.get(id);
     if (open === undefined) return;
+    if (open.told !== undefined) throw new DiffKeeperError('DK_PROTOCOL', `the digest of blob ${id} was told before`);
     open.told = digest;
     if (open.blob === undefined) return;
     open.blob.expect(digest);
@@ -278,5 +281,7 @@ export class Inbox {
       void open.blob?.abort(reason);
     }
     this.#open.clear();
+    this.#early.clear();
+    this.#acks.end();
   }
 }

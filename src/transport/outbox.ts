@@ -7,7 +7,7 @@ import { GROUP_BYTES } from './blob-digest.js';
 import { checkBlob } from './check-blob.js';
 import { EarlyShare } from './early-pieces.js';
 import { FRAME } from './frame.js';
-import { STOOD_STILL_MS } from './keep-alive.js';
+import { LateCare } from './late-care.js';
 import type { Link } from './link.js';
 import type { Ack } from './messages.js';
 import { OutgoingBlob, type Piece } from './outgoing-blob.js';
@@ -16,7 +16,6 @@ import { PieceShipper, type ShipperParts } from './piece-shipper.js';
 import type { Range } from './ranges.js';
 import type { ControlSend } from './request-desk.js';
 import type { StreamSet } from './stream-set.js';
-import { StreamWatch } from './stream-watch.js';
 import type { BlobSource, SendOptions } from './types.js';
 import { encodeError } from './wire-error.js';
 
@@ -45,14 +44,12 @@ export class Outbox {
   /** Reads and sends pieces, and counts them. */
   readonly shipper: PieceShipper;
   readonly #early: EarlyShare;
+  readonly #late: LateCare;
   readonly hedge = new HedgeRule();
   inFlightBytes = 0;
   takenBytes = 0;
   /** When the other side last took something over. */
   #takenMs = 0;
-  #tendedMs = 0;
-  /** Since when `tend` has been called without a long gap. */
-  #awakeMs = 0;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -62,6 +59,7 @@ export class Outbox {
       hashed: (out) => this.#sendDigest(out),
       failed: (out, error) => this.#abort(out, error),
     });
+    this.#late = new LateCare({ ...parts, hedge: this.hedge, shipper: this.shipper });
   }
 
   get openBlobs(): number {
@@ -125,6 +123,7 @@ export class Outbox {
   #abort(out: OutgoingBlob, reason: unknown): void {
     if (out.over) return;
     this.#parts.control(FRAME.abort, encodeError(reason), { id: out.id });
+    this.#early.givenUp(out);
     this.#drop(out);
     out.settle.reject(reason);
   }
@@ -143,9 +142,12 @@ export class Outbox {
       }
       const first = this.#ready[0] as OutgoingBlob;
       const bytes = this.#pieceBytes(first);
-      const link = streams.pick(bytes);
-      if (link === undefined) return;
+      const early = first.earlyBytes > 0;
+      const link = early ? streams.pickEarly(bytes) : streams.pick(bytes);
+      if (link === undefined && !(early && streams.active === 0)) return;
       this.#ready.shift();
+      // It comes back with its answer, or with another stream.
+      if (link === undefined) continue;
       const piece = first.next(bytes);
       if (first.hasMore) this.#ready.push(first);
       if (piece === undefined) continue;
@@ -178,7 +180,7 @@ export class Outbox {
     if (out === undefined) return;
     const ranges = have(out.blob.size);
     this.#early.answered(out);
-    for (const { length } of out.begin(ranges)) this.inFlightBytes -= length;
+    for (const { length } of out.begin(ranges, this.#parts.clock.steadyMs())) this.inFlightBytes -= length;
     out.hashHave(ranges).then(
       (complete) => {
         if (complete) this.#sendDigest(out);
@@ -186,7 +188,7 @@ export class Outbox {
       (error: unknown) => this.#abort(out, error),
     );
     out.options.onProgress?.(out.takenBytes, out.blob.size);
-    if (out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
+    if (!out.over && out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
     this.pump();
   }
 
@@ -209,7 +211,7 @@ export class Outbox {
 
   #timed(piece: Piece, nowMs: number): void {
     for (const link of piece.links) link.takenMs = nowMs;
-    if (piece.sends === 1) this.hedge.measured(nowMs - piece.sentMs);
+    if (piece.sends === 1 && !piece.waited) this.hedge.measured(nowMs - piece.sentMs);
   }
 
   done(id: number, answer: Buffer): void {
@@ -244,6 +246,14 @@ export class Outbox {
     setTimeout(() => this.#sendAgain(link), LOST_MS + 2 * this.hedge.minRttMs).unref();
   }
 
+  /** There is one more stream, which early pieces may have waited for. */
+  streamAdded(): void {
+    for (const out of this.#open.values()) {
+      if (out.earlyBytes > 0 && out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
+    }
+    this.pump();
+  }
+
   #sendAgain(link: Link): void {
     for (const out of this.#open.values()) {
       for (const piece of out.pieces.values()) {
@@ -258,32 +268,10 @@ export class Outbox {
 
   /** Looks after pieces that take too long; to be called often. Gives data streams that should be given up. */
   tend(): Iterable<Link> {
-    const { streams, silenceMs, clock } = this.#parts;
-    const nowMs = clock.steadyMs();
-    if (nowMs - this.#tendedMs > STOOD_STILL_MS) this.#awakeMs = nowMs;
-    this.#tendedMs = nowMs;
-    if (this.#open.size === 0) return [];
-    const idle = !this.hungry && !this.windowFull;
-    const drained = (): ReadonlySet<Link> => (idle ? streams.drained() : new Set());
-    const facts = { hedge: this.hedge, links: streams.links, drained, takenMs: this.#takenMs, silenceMs };
-    const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });
-    for (const out of this.#open.values()) {
-      if (out.earlyBytes > 0) continue; // they wait for a sink, not for a stream
-      for (const piece of out.pieces.values()) {
-        if (watch.late(piece, out.single) && idle && piece.links.size === 1) this.#hedgePiece(out, piece, watch);
-      }
-    }
+    for (const link of this.#parts.streams.overdue(this.#parts.clock.steadyMs())) this.#sendAgain(link);
+    const stalled = this.#late.tend(this.#open, !this.hungry && !this.windowFull, this.#takenMs);
     this.pump();
-    return watch.stalled;
-  }
-
-  #hedgePiece(out: OutgoingBlob, piece: Piece, watch: StreamWatch): void {
-    const pays = (on: boolean): boolean => this.hedge.affordable(piece.length, out.hedgedBytes, out.blob.size, on);
-    const drained = pays(true) ? watch.spare(piece) : undefined;
-    const link = drained ?? this.#parts.streams.pickIdle(piece.links);
-    if (!link || !pays(link === drained)) return;
-    out.hedgedBytes += piece.length;
-    void this.shipper.ship(link, out, piece);
+    return stalled;
   }
 
   /** The session is over: everything that is open fails with this. */

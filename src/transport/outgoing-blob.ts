@@ -21,6 +21,8 @@ export interface Piece {
   sentMs: number;
   /** In the list of those to be sent again. */
   queued: boolean;
+  /** It has waited for its blob to be accepted: how long it took says nothing of the way. */
+  waited?: true;
 }
 
 export class OutgoingBlob {
@@ -81,7 +83,7 @@ export class OutgoingBlob {
   /**
    * The other side told what it has: the rest is to be sent. Gives the pieces under way in vain: they are dropped there.
    */
-  begin(have: readonly Range[]): Piece[] {
+  begin(have: readonly Range[], nowMs: number): Piece[] {
     if (this.single || this.accepted) {
       throw new DiffKeeperError('DK_PROTOCOL', `blob ${this.id} was not offered, or is accepted already`);
     }
@@ -94,6 +96,7 @@ export class OutgoingBlob {
     const isThere = ({ offset }: Piece): boolean => have.some(([start, end]) => start <= offset && offset < end);
     const vain = [...this.pieces.values()].filter(isThere);
     for (const { offset } of vain) this.pieces.delete(offset);
+    for (const piece of this.pieces.values()) Object.assign(piece, { sentMs: nowMs, waited: true });
     const underWay = vain.filter(({ queued }) => !queued);
     // Those that wait to be sent again need not.
     for (const piece of vain) piece.queued = false;

@@ -1,5 +1,6 @@
 /** Signs of life that one side asks for, and how long they take. They are answered in turn. */
 import type { Clock, DiffKeeperError } from '../core/core.js';
+import { FRAME } from './frame.js';
 
 interface Waiting {
   readonly askedMs: number;
@@ -8,12 +9,12 @@ interface Waiting {
 }
 
 export class Pings {
-  readonly #send: () => void;
+  readonly #send: (type: typeof FRAME.ping | typeof FRAME.pong) => void;
   readonly #clock: Clock;
   /** In the order of asking; undefined: nobody waits for it. */
   readonly #asked: (Waiting | undefined)[] = [];
 
-  constructor(clock: Clock, send: () => void) {
+  constructor(clock: Clock, send: (type: typeof FRAME.ping | typeof FRAME.pong) => void) {
     this.#clock = clock;
     this.#send = send;
   }
@@ -21,15 +22,20 @@ export class Pings {
   /** Asks, and waits for nothing. */
   ask(): void {
     this.#asked.push(undefined);
-    this.#send();
+    this.#send(FRAME.ping);
   }
 
   /** Milliseconds until the other side has answered. */
   measure(): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#asked.push({ askedMs: this.#clock.steadyMs(), resolve, reject });
-      this.#send();
+      this.#send(FRAME.ping);
     });
+  }
+
+  /** The other side asks. */
+  answer(): void {
+    this.#send(FRAME.pong);
   }
 
   /** The other side has answered the oldest; one that nobody asked for is no harm. */

@@ -4,6 +4,7 @@ import type { Frame } from './frame-reader.js';
 import type { Inbox } from './inbox.js';
 import { decodeAcks, decodeHave } from './messages.js';
 import type { Outbox } from './outbox.js';
+import type { Pings } from './pings.js';
 import type { RequestDesk } from './request-desk.js';
 import { decodeError } from './wire-error.js';
 
@@ -11,7 +12,10 @@ import { decodeError } from './wire-error.js';
 const KEPT: ReadonlySet<number> = new Set([FRAME.request, FRAME.response, FRAME.done]);
 
 /** Hands a frame to its part; gives the payload of those that are about the session itself. Throws DK_PROTOCOL. */
-export function routeFrame(frame: Frame, outbox: Outbox, inbox: Inbox, desk: RequestDesk): Buffer | undefined {
+export function routeFrame(
+  frame: Frame,
+  { outbox, inbox, desk, pings }: { outbox: Outbox; inbox: Inbox; desk: RequestDesk; pings: Pings },
+): Buffer | undefined {
   const { type, id, payload } = frame;
   const body = KEPT.has(type) ? Buffer.from(payload) : payload;
   switch (type) {
@@ -47,6 +51,12 @@ export function routeFrame(frame: Frame, outbox: Outbox, inbox: Inbox, desk: Req
       return undefined;
     case FRAME.abort:
       inbox.aborted(id, body);
+      return undefined;
+    case FRAME.ping:
+      pings.answer();
+      return undefined;
+    case FRAME.pong:
+      pings.answered();
       return undefined;
     default:
       return body;

@@ -67,9 +67,7 @@ export class TransportSession implements Session {
   constructor(parts: SessionParts) {
     const { settings, control, peer, digests, sendWindowBytes, version } = parts;
     this.#parts = parts;
-    this.peer = peer;
-    this.granted = parts.granted;
-    this.version = version;
+    ({ peer: this.peer, granted: this.granted, version: this.version } = parts);
     this.#control = control;
     this.closed = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -88,7 +86,7 @@ export class TransportSession implements Session {
     const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
     this.#meter = new SessionMeter({ streams, outbox, inbox, windowBytes: sendWindowBytes, clock });
     this.#count = new StreamCount({ settings, streams, outbox, maximum: parts.streamsMax });
-    this.#pings = new Pings(clock, () => send(FRAME.ping));
+    this.#pings = new Pings(clock, send);
     this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => this.#pings.ask());
     control.tune({ userTimeoutMs: silenceMs });
     control.enter('control', digests);
@@ -118,17 +116,24 @@ export class TransportSession implements Session {
     }
     link.enter('data', this.#parts.digests);
     link.onFrame = (frame) => this.#dispatchData(frame);
-    link.onClosed = () => this.streamLost(link);
-    this.lend(link);
+    link.onClosed = () => this.#streamLost(link);
+    this.#streams.add(link);
+    this.#count.tune(link);
+    this.#outbox.streamAdded();
   }
 
-  /** A data stream may carry from now on; whether it has joined, the other side may still have to say. */
+  /** The join of a data stream is under way: it may carry an early piece. */
   lend(link: Link): void {
-    if (this.#streams.add(link)) this.#count.tune(link);
-    this.#outbox.pump();
+    this.#count.tune(link);
+    this.#streams.lend(link, this.#parts.settings.clock.steadyMs());
+    this.#outbox.streamAdded();
   }
 
-  streamLost(link: Link): void {
+  unlend(link: Link): void {
+    if (this.#streams.unlend(link) && !this.over) this.#outbox.linkLost(link);
+  }
+
+  #streamLost(link: Link): void {
     this.#streams.remove(link);
     if (this.#draining !== undefined && this.#streams.links.length === 0) this.#drained(this.#draining);
     if (this.over) return;
@@ -243,7 +248,8 @@ export class TransportSession implements Session {
       return;
     }
     try {
-      const body = routeFrame(frame, this.#outbox, this.#inbox, this.#desk);
+      const [outbox, inbox, desk, pings] = [this.#outbox, this.#inbox, this.#desk, this.#pings];
+      const body = routeFrame(frame, { outbox, inbox, desk, pings });
       if (body !== undefined) this.#takeManagement(frame.type, body);
       frame.release();
     } catch (error) {
@@ -255,12 +261,6 @@ export class TransportSession implements Session {
     switch (type) {
       case FRAME.streams:
         this.#parts.openStreams?.(Math.min(decodeStreams(body), this.#parts.streamsMax));
-        break;
-      case FRAME.ping:
-        this.#control.send(FRAME.pong);
-        break;
-      case FRAME.pong:
-        this.#pings.answered();
         break;
       case FRAME.close:
         this.#peerCloses = true;

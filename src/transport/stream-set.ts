@@ -3,10 +3,14 @@ import type { Link } from './link.js';
 
 /** A stream takes more while less than this is waiting in it, or less than two pieces. */
 const BUSY_FRAMES_MAX = 64;
+/** A join that has no answer after so long may never get one. */
+const OVERDUE_MS = 1000;
 
 export class StreamSet {
   readonly #control: Link;
   readonly #links: Link[] = [];
+  /** Streams whose joins have no answer yet. */
+  readonly #lent = new Map<Link, { readonly sinceMs: number; used: boolean }>();
   /** How many of them are in use; the others stand by. */
   #active: number;
   /** The next to be asked, so that all get their turn. */
@@ -35,11 +39,37 @@ export class StreamSet {
     return this.#active;
   }
 
-  /** Whether it is new here. */
-  add(link: Link): boolean {
-    if (this.#links.includes(link)) return false;
+  add(link: Link): void {
+    this.#lent.delete(link);
     this.#links.push(link);
-    return true;
+  }
+
+  /** A stream whose join is under way. It gets one early piece: nobody knows yet whether what it carries arrives. */
+  lend(link: Link, nowMs: number): void {
+    this.#lent.set(link, { sinceMs: nowMs, used: false });
+  }
+
+  /** It did not join. Whether it may have carried something. */
+  unlend(link: Link): boolean {
+    return this.#lent.delete(link);
+  }
+
+  /** Those that were lent and have not joined for too long: what they carried should go another way. Given once. */
+  overdue(nowMs: number): Link[] {
+    const late = [...this.#lent].filter(([, { sinceMs }]) => nowMs - sinceMs > OVERDUE_MS).map(([link]) => link);
+    for (const link of late) this.#lent.delete(link);
+    return late;
+  }
+
+  /** A stream for a piece whose blob is not accepted; undefined: it had better wait for the answer. */
+  pickEarly(pieceBytes: number): Link | undefined {
+    if (this.active > 0) return this.pick(pieceBytes);
+    for (const [link, lent] of this.#lent) {
+      if (lent.used) continue;
+      lent.used = true;
+      return link;
+    }
+    return undefined;
   }
 
   remove(link: Link): void {
