@@ -55,6 +55,9 @@ size_t GatherPortable(const uint8_t* source, const uint8_t* target, const uint64
 }
 
 #if defined(__x86_64__)
+// Blocks that are passed over together when none of them has anything.
+constexpr size_t kLook = 8;
+
 __attribute__((target("avx2"))) uint32_t HalfAvx2(const uint8_t* a, const uint8_t* b) {
   const __m256i equal = _mm256_cmpeq_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)),
                                           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
@@ -80,9 +83,16 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt"))) size_t GatherVbmi
                                                                                   const uint64_t* masks, size_t blocks,
                                                                                   bool plain, uint8_t* out) {
   uint8_t* at = out;
+  // Whether a block has anything is no question here where many have: guesses that fail cost more than the work.
+  uint64_t all = 0;
   for (size_t block = 0; block < blocks; ++block, source += kBlock, target += kBlock) {
+    if (block % kLook == 0) {
+      const size_t end = block + kLook < blocks ? block + kLook : blocks;
+      all = 0;
+      for (size_t i = block; i < end; ++i) all |= masks[i];
+    }
+    if (all == 0) continue;
     const uint64_t mask = masks[block];
-    if (mask == 0) continue;
     __m512i bytes = _mm512_loadu_si512(target);
     if (!plain) bytes = _mm512_xor_si512(bytes, _mm512_loadu_si512(source));
     // Through a register: stores that compress are slow on some processors.

@@ -180,8 +180,11 @@ void WriteMixed(const Mixed& runs, ScratchBytes* out) {
   const size_t bytes = ((points ? point.bits : skip.bits + length.bits) + 7) / 8;
   out->resize(start + bytes + sizeof(uint64_t));
   BitWriter bits(out->data() + start);
-  if (extras == 0 && (skip_most >> point.k) < kEscapeOnes) {
-    for (size_t i = 0; i < count; ++i) bits.ShortRice(runs.skips[i], point.k);
+  if (points && (skip_most >> point.k) < kEscapeOnes) {
+    for (size_t i = 0; i < count; ++i) {
+      bits.ShortRice(runs.skips[i], point.k);
+      for (uint32_t more = runs.extras[i]; more > 0; --more) bits.ShortRice(0, point.k);
+    }
     out->resize(start + bytes);
     return;
   }
