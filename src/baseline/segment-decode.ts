@@ -59,9 +59,9 @@ export async function decodeSegment(
   });
   if (made.length !== segment.targetBytes) throw corruptState(`a segment makes ${made.length} bytes`);
   if (digested !== undefined) return { target: made, name: decoder.name, ...digested };
-  const raw = decoder.name === 'raw';
+  // Raw gives a view of the message, which belongs to whoever sent it here, unless it was told where to put the bytes.
+  const raw = decoder.name === 'raw' && job.into === undefined;
   const { copy, ...found } = await segmentDigest(engine, job.digestKind, made, raw || job.copies);
-  // Raw gives a view of the message, which belongs to whoever sent it here.
   if (raw) return { target: copy ?? (await engine.copyBytes(made)), name: decoder.name, ...found };
   return { target: made, name: decoder.name, ...found, ...(copy === undefined ? {} : { copy }) };
 }

@@ -6,6 +6,7 @@ import { DiffKeeperError } from '../core/core.js';
 import { lookAt } from '../delta/delta.js';
 import type { Effort, Engine, GroupDigestKind, TensorRegion } from '../engine/engine.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
+import { copyAway } from './large-memory.js';
 import { decodePages } from './page-delta.js';
 import type { StateEngineChoice, StateEngineName } from './state-types.js';
 
@@ -77,7 +78,11 @@ const raw: StateEngine = {
   choices: ['auto', 'xor', 'sparse', 'align', 'zstd', 'tensor'],
   reads: 'nothing',
   encode: async (_engine, job) => ({ bytes: job.target }),
-  decode: async (_engine, job) => ({ bytes: job.payload }),
+  async decode(engine, { payload, into }) {
+    if (into === undefined) return { bytes: payload };
+    await copyAway(engine, into, payload);
+    return { bytes: into.subarray(0, payload.length) };
+  },
 };
 
 const zstd: StateEngine = {

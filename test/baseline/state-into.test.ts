@@ -1,6 +1,8 @@
 /** States that are decoded into memory of the caller. */
 import { describe, expect, it } from 'vitest';
 import type { StateEncoderOptions } from '../../src/baseline/baseline.js';
+import type { Engine } from '../../src/engine/engine.js';
+import { loadEngine } from '../../src/engine/load.js';
 import { patternBytes } from '../engine/samples.js';
 import { pair } from './codec-fixture.js';
 
@@ -51,6 +53,31 @@ describe('decoding into memory of the caller', () => {
     await expect(decoder.decode(parts, { into: shared })).rejects.toThrow(TypeError);
     await expect(decoder.decode(parts, { into: 'text' as never })).rejects.toThrow(TypeError);
     expect((await decoder.decode(parts, { into: Buffer.alloc(BYTES) })).bytes.equals(noise)).toBe(true);
+    await Promise.all([encoder.close(), decoder.close()]);
+  });
+
+  it('copies bytes that did not compress straight from the message: once, and once for a baseline', async () => {
+    const real = loadEngine();
+    let copied = 0;
+    const nativeEngine: Engine = {
+      ...real,
+      copyBytes: (data) => {
+        copied += data.length;
+        return real.copyBytes(data);
+      },
+      copyRanges: (into, from, ranges) => {
+        for (let row = 2; row < ranges.length; row += 3) copied += ranges[row] as number;
+        return real.copyRanges(into, from, ranges);
+      },
+      groupDigest: (data, copy, kind) => {
+        if (copy) copied += data.length;
+        return real.groupDigest(data, copy, kind);
+      },
+    };
+    const { encoder, decoder } = pair({}, { nativeEngine });
+    const { parts, engines } = await encoder.encode('k', noise);
+    const { bytes } = await decoder.decode(parts, { into: Buffer.alloc(BYTES) });
+    expect([engines, bytes.equals(noise), copied]).toEqual([['raw'], true, 2 * BYTES]);
     await Promise.all([encoder.close(), decoder.close()]);
   });
 });
