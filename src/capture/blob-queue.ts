@@ -20,6 +20,8 @@ const PROBE_EVERY_BYTES = 16 << 20;
 const PROBE_BYTES = 64 << 10;
 /** Changed parts at either end of a batch that may be looked at for it. */
 const PROBE_JOBS = 4;
+/** Of a file that changes a little again and again, what was stored is wanted soon; where more is written, not. */
+const KEPT_BYTES = 8 << 20;
 /** A context must save at least this share of what the bytes take without it. */
 const PROBE_GAIN = 0.05;
 
@@ -168,7 +170,7 @@ export class BlobQueue {
         bytes: part,
         kind: 'blob',
         digest: digests[i] as Digest,
-        ...(context && { context }),
+        ...(context && { context, keep: this.#seenBytes <= KEPT_BYTES }),
         ...(tries !== undefined && { tries }),
         ...(!context && level !== undefined && { level }),
       };

@@ -33,6 +33,8 @@ export const LIMITS = {
   groupBytes: 65536,
   /** Bytes of blobs kept decoded. */
   blobCacheBytes: 16 << 20,
+  /** Bytes of blobs kept decoded while captures code new bytes against them again and again. */
+  contextCacheBytes: 64 << 20,
   /** Memory of large states that is kept to be used again while an encoder or a decoder of states is open. */
   spareMemoryBytes: 256 << 20,
   /** Bytes of a state that are hashed or copied on the event loop at a time; more are handed to another thread. */

@@ -117,6 +117,6 @@ export class RecipeReader implements VersionReader {
         extents.push(extent);
       }
     }
-    return this.#blobs.readExtents(extents);
+    return this.#blobs.readContexts(extents);
   }
 }
