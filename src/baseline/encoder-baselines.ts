@@ -4,6 +4,7 @@ import { randomBytes } from '../core/core.js';
 import { BaselineLives } from './baseline-lives.js';
 import { MemoryReference, pageReference, type Reference, ReferenceCopy } from './reference.js';
 import { type BaselineLife, type HeldReference, ReferenceTable } from './reference-table.js';
+import { digestBytes } from './state-digest.js';
 import type { EncoderSettings } from './state-settings.js';
 import { StoredBaselines } from './stored-baselines.js';
 import { type KeptBaseline, storedReference } from './stored-reference.js';
@@ -56,8 +57,10 @@ export class EncoderBaselines {
     if (held !== undefined && !this.#stored.damaged(key, held.reference.digest)) return held;
     this.#table.remove(key);
     const stored = await this.#stored.load(key);
-    const reference = stored && (await this.#loaded(stored));
-    if (stored === undefined || reference === undefined) return undefined;
+    // Who asks for a strong digest gets no delta against what is known by a quick one alone; decoders of older releases read none.
+    if (stored === undefined || stored.digest.length < digestBytes(this.#settings.digest)) return undefined;
+    const reference = await this.#loaded(stored);
+    if (reference === undefined) return undefined;
     this.#lastId = Math.max(this.#lastId, stored.id);
     this.#put(key, reference, this.#lives.of(key, stored));
     return this.#table.peek(key)[0];

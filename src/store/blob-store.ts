@@ -124,7 +124,8 @@ export class BlobStore {
       const bytes = found.has(key) ? undefined : await this.#fetch.readShort(digest, this.#algo);
       if (bytes !== undefined) found.set(key, this.#cache.keep(key, bytes));
     };
-    await this.#leases.during(() => Promise.all(digests.map(read)));
+    const done = await this.#leases.during(() => Promise.allSettled(digests.map(read)));
+    for (const result of done) if (result.status === 'rejected') throw result.reason;
   }
 
   /** The bytes of the extents, joined, in `into` when it is given. Throws what keeps any of them away. */

@@ -1,24 +1,26 @@
 /**
  * Decoded blobs of which captures want pages again and again, because files change all over: to decode a blob for each page of it
- * is most of what such a capture does. A blob is kept when it is wanted a second time, and dropped when it no longer is; what
- * finds no room is not kept, so that a pass over more than fits does not drive everything out.
+ * is most of what such a capture does. A blob is kept when it is wanted a second time, and for some seconds: then its record is read
+ * again, so that no capture codes against bytes that have been damaged on the disk for long. What finds no room is not kept, so
+ * that a pass over more than fits does not drive everything out.
  */
 import { type Clock, LIMITS, systemClock } from '../core/core.js';
 
 /** Smaller blobs are decoded quickly. */
 const KEPT_BYTES_MIN = 4 << 10;
-/** Nobody wants what was not wanted for this long, ms. */
-const WANTED_MS = 10_000;
+/** A blob is kept for this long, ms, and may be kept again when it was wanted so shortly before. */
+const KEPT_MS = 10_000;
 /** Blobs of which it is remembered that they were wanted once. */
 const ASKED_MAX = 4096;
 
 interface Kept {
   readonly bytes: Buffer;
-  wantedMs: number;
+  readonly sinceMs: number;
 }
 
 export class ContextCache {
   readonly #clock: Clock;
+  /** The oldest first. */
   readonly #kept = new Map<string, Kept>();
   readonly #asked = new Map<string, number>();
   #bytes = 0;
@@ -36,8 +38,11 @@ export class ContextCache {
   /** A blob that is kept. */
   get(key: string): Buffer | undefined {
     const kept = this.#kept.get(key);
-    if (kept) kept.wantedMs = this.#clock.steadyMs();
-    return kept?.bytes;
+    const nowMs = this.#clock.steadyMs();
+    if (!kept || nowMs - kept.sinceMs <= KEPT_MS) return kept?.bytes;
+    this.#drop(key, kept);
+    this.#asked.set(key, nowMs);
+    return undefined;
   }
 
   /** Notes that a blob which is not kept is wanted; true when it was wanted shortly before. */
@@ -50,10 +55,10 @@ export class ContextCache {
       if (this.#asked.size <= ASKED_MAX) break;
       this.#asked.delete(oldest);
     }
-    return before !== undefined && nowMs - before <= WANTED_MS;
+    return before !== undefined && nowMs - before <= KEPT_MS;
   }
 
-  /** Of blobs by their length, those that are worth it and fit, with what nobody wants any more dropped for them. */
+  /** Of blobs by their length, those that are worth it and fit, with those that were kept long enough dropped for them. */
   fitting<T>(blobs: readonly T[], bytesOf: (blob: T) => number): T[] {
     if (blobs.length === 0) return [];
     this.#dropOld();
@@ -71,10 +76,10 @@ export class ContextCache {
     if (this.#kept.has(key) || this.#bytes + view.length > LIMITS.contextCacheBytes) return;
     const bytes = Buffer.allocUnsafeSlow(view.length);
     bytes.set(view);
-    this.#kept.set(key, { bytes, wantedMs: this.#clock.steadyMs() });
+    this.#kept.set(key, { bytes, sinceMs: this.#clock.steadyMs() });
     this.#asked.delete(key);
     this.#bytes += bytes.length;
-    this.#sweep ??= setInterval(() => this.#dropOld(), WANTED_MS).unref();
+    this.#sweep ??= setInterval(() => this.#dropOld(), KEPT_MS).unref();
   }
 
   clear(): void {
@@ -85,13 +90,17 @@ export class ContextCache {
   }
 
   #dropOld(): void {
-    const sinceMs = this.#clock.steadyMs() - WANTED_MS;
-    for (const [key, { bytes, wantedMs }] of this.#kept) {
-      if (wantedMs >= sinceMs) continue;
-      this.#kept.delete(key);
-      this.#bytes -= bytes.length;
+    const sinceMs = this.#clock.steadyMs() - KEPT_MS;
+    for (const [key, kept] of this.#kept) {
+      if (kept.sinceMs >= sinceMs) break;
+      this.#drop(key, kept);
     }
     if (this.#kept.size === 0) this.#stop();
+  }
+
+  #drop(key: string, { bytes }: Kept): void {
+    this.#kept.delete(key);
+    this.#bytes -= bytes.length;
   }
 
   #stop(): void {

@@ -293,6 +293,7 @@ export class OpenedStore extends StoreReading implements Store {
     await this.#maintenance.stop();
     this.closed = true;
     await this.#tree.save(this.#newest);
+    this.reading.blobs.clearCache();
     await this.#packs.close();
     await this.#meta.close();
   }

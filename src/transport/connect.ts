@@ -78,7 +78,9 @@ class StreamKeeper {
   #open = 0;
   #joins = 0;
   #wanted = 0;
+  /** Rounds of failures since the last success. */
   #failures = 0;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(
     parts: { settings: SessionSettings; target: Target; session: TransportSession; spares: SpareLinks },
@@ -111,11 +113,21 @@ class StreamKeeper {
       this.#failures = 0;
     } catch (error) {
       this.#open -= 1;
-      this.#failures += 1;
       this.#settings.logger.debug({ error }, 'a stream could not be opened');
-      const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(this.#failures, 10));
-      setTimeout(() => this.want(this.#session.streamsWanted), waitMs).unref();
+      this.#retryLater();
     }
+  }
+
+  /** Those that failed are made anew together: each for itself would not come to rest. */
+  #retryLater(): void {
+    if (this.#retry !== undefined) return;
+    this.#failures += 1;
+    const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** Math.min(this.#failures, 10));
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.want(this.#session.streamsWanted);
+    }, waitMs);
+    this.#retry.unref();
   }
 
   #add(link: Link): void {

@@ -20,15 +20,24 @@ export interface LateCareParts {
 export class LateCare {
   readonly #parts: LateCareParts;
   #tendedMs = 0;
-  /** Since when `tend` has been called without a long gap. */
+  /** Since when `wake` has been called without a long gap. */
   #awakeMs = 0;
 
   constructor(parts: LateCareParts) {
     this.#parts = parts;
   }
 
+  /** To be called often, first: notices when this process has stood still. Gives lent streams whose joins are not answered. */
+  wake(): Link[] {
+    const { streams, clock, hedge } = this.#parts;
+    const nowMs = clock.steadyMs();
+    if (nowMs - this.#tendedMs > STOOD_STILL_MS) this.#awakeMs = nowMs;
+    this.#tendedMs = nowMs;
+    return streams.overdue(nowMs, this.#awakeMs, hedge.minRttMs);
+  }
+
   /**
-   * To be called often. Gives the data streams that should be given up.
+   * To be called behind `wake`. Gives the data streams that should be given up.
    *
    * @param idle nothing else is there to be sent, and the other side's window has room
    * @param takenMs when the other side last took something over
@@ -36,8 +45,6 @@ export class LateCare {
   tend(blobs: ReadonlyMap<number, OutgoingBlob>, idle: boolean, takenMs: number): ReadonlySet<Link> {
     const { streams, silenceMs, clock, hedge } = this.#parts;
     const nowMs = clock.steadyMs();
-    if (nowMs - this.#tendedMs > STOOD_STILL_MS) this.#awakeMs = nowMs;
-    this.#tendedMs = nowMs;
     const drained = (): ReadonlySet<Link> => (idle ? streams.drained() : new Set());
     const facts = { hedge, links: streams.links, drained, takenMs, silenceMs };
     const watch = new StreamWatch({ ...facts, nowMs, awakeMs: this.#awakeMs });

@@ -268,7 +268,7 @@ export class Outbox {
 
   /** Looks after pieces that take too long; to be called often. Gives data streams that should be given up. */
   tend(): Iterable<Link> {
-    for (const link of this.#parts.streams.overdue(this.#parts.clock.steadyMs())) this.#sendAgain(link);
+    for (const link of this.#late.wake()) this.#sendAgain(link);
     const stalled = this.#late.tend(this.#open, !this.hungry && !this.windowFull, this.#takenMs);
     this.pump();
     return stalled;

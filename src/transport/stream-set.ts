@@ -3,8 +3,9 @@ import type { Link } from './link.js';
 
 /** A stream takes more while less than this is waiting in it, or less than two pieces. */
 const BUSY_FRAMES_MAX = 64;
-/** A join that has no answer after so long may never get one. */
+/** A join that has no answer after so long, and so many round trips, may never get one. */
 const OVERDUE_MS = 1000;
+const OVERDUE_RTTS = 3;
 
 export class StreamSet {
   readonly #control: Link;
@@ -54,9 +55,16 @@ export class StreamSet {
     return this.#lent.delete(link);
   }
 
-  /** Those that were lent and have not joined for too long: what they carried should go another way. Given once. */
-  overdue(nowMs: number): Link[] {
-    const late = [...this.#lent].filter(([, { sinceMs }]) => nowMs - sinceMs > OVERDUE_MS).map(([link]) => link);
+  /**
+   * Those that were lent and have not joined for too long: what they carried should go another way. Given once.
+   *
+   * @param awakeMs since when this process has not stood still itself: answers may wait to be read
+   */
+  overdue(nowMs: number, awakeMs: number, minRttMs: number): Link[] {
+    const patience = Math.max(OVERDUE_MS, OVERDUE_RTTS * minRttMs);
+    const late = [...this.#lent].flatMap(([link, { sinceMs }]) =>
+      nowMs - Math.max(sinceMs, awakeMs) > patience ? [link] : [],
+    );
     for (const link of late) this.#lent.delete(link);
     return late;
   }

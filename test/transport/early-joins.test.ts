@@ -80,7 +80,7 @@ describe('streams that do not join', () => {
 
   it('and end at once, carry nothing, and are asked for less and less', async () => {
     farAway();
-    // Five to begin with, and each of the four again after 0.2 s, 0.4 s and so on: without pauses there are hundreds.
+    // Five to begin with, and four after 0.2 s, 0.4 s and so on: without pauses there are hundreds.
     expect(await sentDespite((socket) => socket.destroy())).toBeLessThan(60);
   }, 30_000);
 

@@ -135,8 +135,10 @@ describe('who sends over a long way', () => {
     const bytes = seededBytes(6 * MIB + 77, 3);
     await withPair({ listen: { onSession }, connect: { streams: { initial } } }, async ({ client }) => {
       const sent = client.send(memorySource(bytes));
-      while (client.figures.sentBytes < EARLY_BYTES_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
-      expect(client.figures.sentBytes).toBe(EARLY_BYTES_MAX);
+      // On a starved machine some may be sent again.
+      const sentOnce = (): number => client.figures.sentBytes - client.figures.resentBytes;
+      while (sentOnce() < EARLY_BYTES_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(sentOnce()).toBe(EARLY_BYTES_MAX);
       letOpen();
       await sent;
       expect(client.figures.inFlightBytes).toBe(0);
@@ -176,9 +178,10 @@ describe('who sends over a long way', () => {
       server.onBlob('test', receiver.open);
       const source = memorySource(seededBytes(2 * MIB, 7));
       await client.send(source);
-      const { sentBytes } = client.figures;
+      const sentOnce = (): number => client.figures.sentBytes - client.figures.resentBytes;
+      const before = sentOnce();
       expect(await client.send(source)).toHaveLength(0);
-      expect(client.figures.sentBytes - sentBytes).toBeLessThanOrEqual(MIB / 2);
+      expect(sentOnce() - before).toBeLessThanOrEqual(MIB / 2);
       expect(client.figures.inFlightBytes).toBe(0);
       expect(receiver.finished).toHaveLength(1);
     });
