@@ -53,27 +53,31 @@ describe('blobs that are wanted again', () => {
   });
 });
 
+/** The engine, with its decodes counted. */
+function counting(real: Engine, tally: { decoded: number }): Engine {
+  return {
+    ...real,
+    decodeSlices: (batch) => {
+      tally.decoded += 1;
+      return real.decodeSlices(batch);
+    },
+  };
+}
+
 describe.each(engines())('older bytes (%s)', (_, real) => {
   it('are decoded no more when they are wanted again and again, and are the same', async () => {
-    let decoded = 0;
-    const engine: Engine = {
-      ...real,
-      decodeSlices: (batch) => {
-        decoded += 1;
-        return real.decodeSlices(batch);
-      },
-    };
-    const store = await fixture.open({ engine });
+    const tally = { decoded: 0 };
+    const store = await fixture.open({ engine: counting(real, tally) });
     const file = noise(MEGABYTE, 1);
     const small = noise(1000, 2);
     await commitFiles(store, { file, small });
     const wanted = async (name: string, bytes: Buffer, at: number): Promise<number> => {
-      decoded = 0;
+      tally.decoded = 0;
       const [head] = await store.heads([name]);
       const ranges = Float64Array.of(at, 100, at + 500, 10);
       const read = head && (await store.reader(head).readRanges(ranges));
       expect(read).toEqual(Buffer.concat([bytes.subarray(at, at + 100), bytes.subarray(at + 500, at + 510)]));
-      return decoded;
+      return tally.decoded;
     };
     expect(await wanted('file', file, 5000)).toBe(1);
     expect(await wanted('file', file, 70_000)).toBe(1);
@@ -82,15 +86,8 @@ describe.each(engines())('older bytes (%s)', (_, real) => {
   });
 
   it('that were just coded against others are not decoded for what comes next', async () => {
-    let decoded = 0;
-    const engine: Engine = {
-      ...real,
-      decodeSlices: (batch) => {
-        decoded += 1;
-        return real.decodeSlices(batch);
-      },
-    };
-    const store = await fixture.open({ engine });
+    const tally = { decoded: 0 };
+    const store = await fixture.open({ engine: counting(real, tally) });
     const older = noise(MEGABYTE / 2, 3);
     await commitFiles(store, { file: older });
     const [head] = await store.heads(['file']);
@@ -104,9 +101,9 @@ describe.each(engines())('older bytes (%s)', (_, real) => {
     expect(digest).toEqual(store.engine.digest(store.hashAlgo, newer));
     await commitFiles(store, { file: newer });
     const [now] = await store.heads(['file']);
-    decoded = 0;
+    tally.decoded = 0;
     const read = now && (await store.reader(now).readRanges(Float64Array.of(900, 300)));
     expect(read).toEqual(newer.subarray(900, 1200));
-    expect(decoded).toBe(0);
+    expect(tally.decoded).toBe(0);
   });
 });
