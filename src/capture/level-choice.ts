@@ -3,13 +3,11 @@
  * the lowest level, which takes half the time: that is tried with a sample, and remembered.
  */
 import type { BytePath } from '../core/core.js';
-import { CODEC, TRY } from '../engine/engine.js';
+import { CODEC, LEVEL_DEFAULT, TRY } from '../engine/engine.js';
 import type { VersionReader } from '../store/store.js';
 import type { CaptureWork } from './capture-work.js';
 
 const QUICK_LEVEL = 1;
-/** What a store takes when it was told no level. */
-const USUAL_LEVEL = 3;
 /** Of fewer bytes nothing is found out. */
 const SAMPLE_BYTES_MIN = 64 << 10;
 const SAMPLE_BYTES = 256 << 10;
@@ -77,7 +75,7 @@ export class LevelChoice {
     const quick = await coded(QUICK_LEVEL);
     // Bytes that are kept as they are cost no time at any level.
     if (quick.codecs[0] === CODEC.raw) return false;
-    const usual = await coded(USUAL_LEVEL);
+    const usual = await coded(LEVEL_DEFAULT);
     const [quickBytes = 0] = quick.payloadLengths;
     const [usualBytes = 0] = usual.payloadLengths;
     return quickBytes <= usualBytes * (1 + LOSS_MAX);

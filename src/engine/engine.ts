@@ -26,6 +26,7 @@ export {
 } from './blob-batches.js';
 export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
+export { quickListHead } from './quick-list.js';
 export { type ChainPlace, type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export {
@@ -49,6 +50,9 @@ export type Codec = (typeof CODEC)[keyof typeof CODEC];
 
 /** What `encodeBlobs` may try for an item: bits, the smallest result wins, ties go to the cheaper to decode. */
 export const TRY = { zstd: 1, zstdContext: 2, xor: 4 } as const;
+
+/** zstd level where none was asked for. */
+export const LEVEL_DEFAULT = 3;
 
 /** How much time an engine may take for a smaller result. */
 export type Effort = 'fast' | 'balanced' | 'max';
@@ -171,7 +175,7 @@ export interface PlaceBatch {
 }
 
 export interface CompressOptions {
-  /** 1-19, default 3. */
+  /** 1-19, default `LEVEL_DEFAULT`. */
   readonly level?: number;
   /** Older bytes used as prefix; switches long-distance matching on for inputs over 1 MiB. */
   readonly context?: Uint8Array;

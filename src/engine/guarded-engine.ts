@@ -18,7 +18,7 @@ import {
   checkSeed,
   checkSliceBatch,
 } from './check-arguments.js';
-import type { Engine, StatIndex } from './engine.js';
+import { type Engine, LEVEL_DEFAULT, type StatIndex } from './engine.js';
 import { checkTables, guardScan } from './file-scan.js';
 import { guardWriter } from './file-writer.js';
 import { guardDeltaFiles, guardDigest, guardSourceIndex } from './guarded-deltas.js';
@@ -116,7 +116,7 @@ function guardCoding(inner: Engine): Coding {
   return {
     async compress(data, options = {}) {
       checkBytes(data, 'data');
-      const level = options.level ?? 3;
+      const level = options.level ?? LEVEL_DEFAULT;
       checkLevel(level);
       checkPrefixes(options);
       return inner.compress(data, { ...options, level });

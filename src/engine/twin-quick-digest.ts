@@ -3,13 +3,13 @@
  * 64 KiB. By WebAssembly: BigInt makes less than 10 MB/s of it.
  */
 import type { IHasher } from 'hash-wasm';
+import { quickListHead } from './quick-list.js';
 import { yieldTurn } from './twin-hash.js';
 
 const GROUP_BYTES = 64 << 10;
 const VALUE_BYTES = 16;
 /** Groups hashed before other work gets its turn. */
 const TURN_GROUPS = 16;
-const MAGIC = Buffer.from('DKXXH3L1', 'latin1');
 
 let starting: Promise<IHasher> | undefined;
 
@@ -22,13 +22,13 @@ export async function quickDigest(data: Uint8Array): Promise<Buffer> {
   starting ??= newHasher();
   const hasher = await starting;
   const count = Math.ceil(data.length / GROUP_BYTES);
-  const list = Buffer.alloc(MAGIC.length + 8 + count * VALUE_BYTES);
-  MAGIC.copy(list);
-  list.writeBigUInt64LE(BigInt(data.length), MAGIC.length);
+  const head = quickListHead(data.length);
+  const list = Buffer.alloc(head.length + count * VALUE_BYTES);
+  list.set(head);
   for (let i = 0; i < count; i += 1) {
     const group = data.subarray(i * GROUP_BYTES, (i + 1) * GROUP_BYTES);
     // One call after the other, with no turn in between: all share the hasher.
-    list.set(hasher.init().update(group).digest('binary'), MAGIC.length + 8 + i * VALUE_BYTES);
+    list.set(hasher.init().update(group).digest('binary'), head.length + i * VALUE_BYTES);
     if (i % TURN_GROUPS === TURN_GROUPS - 1) await yieldTurn();
   }
   return Buffer.from(hasher.init().update(list).digest('binary'));

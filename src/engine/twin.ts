@@ -4,7 +4,7 @@
  * magnitude. Known limits: no extended attributes, mtime to the microsecond,
  * parents are checked but not held while placing, at most 1 GiB per zstd call.
  */
-import { copyRange, type Engine, type EngineInfo, FROM_ZEROS } from './engine.js';
+import { copyRange, type Engine, type EngineInfo, FROM_ZEROS, LEVEL_DEFAULT } from './engine.js';
 import { twinWriter } from './file-writer.js';
 import { twinRuns } from './run-verbs.js';
 import { twinTransfers } from './transfer-verbs.js';
@@ -32,7 +32,6 @@ import { xorDiffNow, xorPatchNow } from './twin-xor.js';
 import { xxh3 } from './twin-xxh3.js';
 import { compressNow, decompressNow, warmZstd } from './twin-zstd.js';
 
-const DEFAULT_LEVEL = 3;
 /** Copied before others get their turn. */
 const TURN_BYTES = 1 << 20;
 /** Exact versions that package.json pins; a test holds the two together. */
@@ -107,7 +106,7 @@ export function createTwin(fallbackReason?: string): Engine {
     xxh3,
     async compress(data, options = {}) {
       await warmZstd();
-      return compressNow(data, { ...options, level: options.level ?? DEFAULT_LEVEL });
+      return compressNow(data, { ...options, level: options.level ?? LEVEL_DEFAULT });
     },
     async decompress(data, options) {
       await warmZstd();

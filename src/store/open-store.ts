@@ -42,8 +42,8 @@ export interface OpenTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly snapshotInterval: number;
-  /** Absent: none was asked for. */
-  readonly level?: number;
+  /** zstd level; undefined when none was asked for. */
+  readonly level: number | undefined;
 }
 
 export interface OpenFacts extends OpenTools {
@@ -53,20 +53,16 @@ export interface OpenFacts extends OpenTools {
   readonly keys: StoreKeys | null;
 }
 
+/** What a caller asks for, or, for a store that is opened once more, its facts. */
+export type AskedOptions = Omit<StoreOptions, 'level'> & Partial<Pick<OpenTools, 'level'>>;
+
 /** Throws RangeError. */
-export function openTools(options: StoreOptions): OpenTools {
+export function openTools(options: AskedOptions): OpenTools {
   const { snapshotInterval = 10, level, clock = systemClock, logger = silentLogger } = options;
   checkRange('snapshotInterval', snapshotInterval, 1, 64);
   if (level !== undefined) checkRange('level', level, 1, 19);
   const engine = options.engine ?? loadEngine();
-  return {
-    engine,
-    checksum: (bytes) => engine.xxh3(bytes),
-    clock,
-    logger,
-    snapshotInterval,
-    ...(level !== undefined && { level }),
-  };
+  return { engine, checksum: (bytes) => engine.xxh3(bytes), clock, logger, snapshotInterval, level };
 }
 
 /**
@@ -163,7 +159,7 @@ async function settle(paths: StorePaths, options: StoreOptions, tools: OpenTools
 }
 
 /** The keys of a store that stands; null for one that is not encrypted. Throws DK_KEY_*, and DK_ARGUMENT for a key too much. */
-export async function keysOf(paths: StorePaths, marker: Marker, options: StoreOptions): Promise<StoreKeys | null> {
+export async function keysOf(paths: StorePaths, marker: Marker, options: AskedOptions): Promise<StoreKeys | null> {
   const { encrypt = false, key } = options;
   if (marker.encryption !== undefined) return openKeys(paths.root, marker.id, key);
   if (key !== undefined) throw notEncrypted(paths, 'leave the key out, or recover into a new store');

@@ -1,12 +1,10 @@
 /** Gathers what a transaction of an open store needs. */
+import { LEVEL_DEFAULT } from '../engine/engine.js';
 import type { Checkpoint } from '../format/format.js';
 import { BlobWriter } from './blob-writer.js';
 import type { DictionaryChoice } from './dictionary-choice.js';
 import type { OpenFacts } from './open-store.js';
 import { StoreTransaction, type TransactionParts } from './transaction.js';
-
-/** zstd level when none was asked for. */
-const LEVEL_DEFAULT = 3;
 
 type Shared = { readonly dictionaries: DictionaryChoice } & Pick<
   TransactionParts,

@@ -7,7 +7,7 @@ import { readNewest } from './blob-index.js';
 import { IndexCipher } from './index-cipher.js';
 import { findMarker } from './marker-files.js';
 import { measureStore } from './measure.js';
-import { keysOf, type OpenFacts, openTools } from './open-store.js';
+import { type AskedOptions, keysOf, type OpenFacts, openTools } from './open-store.js';
 import { OwnerConnection } from './owner-connection.js';
 import { packFacts } from './pack-facts.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
@@ -39,7 +39,7 @@ export async function openSharedStore(root: string, options: StoreOptions = {}):
 }
 
 /** @param known keys of the store, when they need not be asked for again */
-async function openShared(root: string, options: StoreOptions, known?: StoreKeys | null): Promise<Store | null> {
+async function openShared(root: string, options: AskedOptions, known?: StoreKeys | null): Promise<Store | null> {
   const facts = await sharedFacts(root, options, known);
   const owner = facts && (await connect(facts));
   if (!owner) return null;
@@ -89,7 +89,7 @@ export async function tagSharedStore(store: Store, text: string): Promise<Checkp
 
 async function sharedFacts(
   root: string,
-  options: StoreOptions,
+  options: AskedOptions,
   known: StoreKeys | null | undefined,
 ): Promise<OpenFacts | null> {
   const paths = storePaths(root);

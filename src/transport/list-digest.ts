@@ -7,19 +7,15 @@
  * arrival; the seed, which both sides draw from the secret of their session, keeps whoever writes the bytes from preparing two
  * that look alike.
  */
-import type { Engine } from '../engine/engine.js';
+import { type Engine, quickListHead } from '../engine/engine.js';
 import { GROUP_BYTES, type PieceDigest } from './blob-digest.js';
 import { GroupList } from './group-list.js';
 
 /** Length of the digest, and of the value of a group. */
 export const LIST_DIGEST_BYTES = 16;
-const MAGIC = Buffer.from('DKXXH3L1', 'latin1');
 
 function digestOf(engine: Engine, seed: bigint, size: number, values: readonly Buffer[]): Buffer {
-  const head = Buffer.alloc(MAGIC.length + 8);
-  MAGIC.copy(head);
-  head.writeBigUInt64LE(BigInt(size), MAGIC.length);
-  return engine.xxh3Wide(Buffer.concat([head, ...values]), seed);
+  return engine.xxh3Wide(Buffer.concat([quickListHead(size), ...values]), seed);
 }
 
 /** The digest of a blob in one piece. */
