@@ -163,8 +163,7 @@ export class BlobStore {
 
   /** What was just stored against older bytes will be older bytes itself soon. */
   keepContext(digest: Digest, bytes: Uint8Array): void {
-    for (const part of this.#contexts.fitting([bytes], ({ length }) => length))
-      this.#contexts.keep(digestKey(digest), part);
+    this.#contexts.keep(digestKey(digest), bytes);
   }
 
   async #keepWanted(extents: readonly Extent[]): Promise<void> {

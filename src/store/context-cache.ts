@@ -38,8 +38,9 @@ export class ContextCache {
   /** A blob that is kept. */
   get(key: string): Buffer | undefined {
     const kept = this.#kept.get(key);
+    if (!kept) return undefined;
     const nowMs = this.#clock.steadyMs();
-    if (!kept || nowMs - kept.sinceMs <= KEPT_MS) return kept?.bytes;
+    if (nowMs - kept.sinceMs <= KEPT_MS) return kept.bytes;
     this.#drop(key, kept);
     this.#asked.set(key, nowMs);
     return undefined;
@@ -71,8 +72,10 @@ export class ContextCache {
     });
   }
 
-  /** Keeps a copy of what was found fitting: a view would keep its whole batch alive. */
+  /** Keeps a copy of what is worth it and fits: a view would keep its whole batch alive. */
   keep(key: string, view: Uint8Array): void {
+    if (view.length < KEPT_BYTES_MIN) return;
+    this.#dropOld();
     if (this.#kept.has(key) || this.#bytes + view.length > LIMITS.contextCacheBytes) return;
     const bytes = Buffer.allocUnsafeSlow(view.length);
     bytes.set(view);

@@ -51,6 +51,19 @@ describe('blobs that are wanted again', () => {
     cache.clear();
     expect([cache.bytes, cache.get('1')]).toEqual([0, undefined]);
   });
+
+  it('make room for new ones when their time is over; short ones are not kept at all', () => {
+    const { cache, pass } = cacheAt();
+    cache.keep('short', noise(100, 1));
+    expect([cache.bytes, cache.get('short')]).toEqual([0, undefined]);
+    for (let i = 0; i < 64; i += 1) cache.keep(`${i}`, noise(MEGABYTE, 1));
+    cache.keep('late', noise(MEGABYTE, 2));
+    expect([cache.bytes, cache.get('late')]).toEqual([LIMITS.contextCacheBytes, undefined]);
+    pass(11_000);
+    cache.keep('late', noise(MEGABYTE, 2));
+    expect([cache.bytes, cache.get('late')?.equals(noise(MEGABYTE, 2))]).toEqual([MEGABYTE, true]);
+    cache.clear();
+  });
 });
 
 /** The engine, with its decodes counted. */
