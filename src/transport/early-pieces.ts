@@ -34,9 +34,7 @@ export class EarlyShare {
     this.#leftBytes = pays ? EARLY_BYTES_MAX : 0;
   }
 
-  /**
-   * Bytes from the beginning of a blob of this size that may go now, in whole groups.
-   */
+  /** Bytes from the beginning of a blob of this size that may go now, in whole groups. */
   take(size: number): number {
     const share = size / (size < LARGE_BYTES ? SMALL_SHARE : LARGE_SHARE);
     const bytes = Math.floor(Math.min(this.#leftBytes, share));

@@ -106,8 +106,13 @@ export class Outbox {
       this.#parts.control(FRAME.offer, out.offer().finish(), { id: out.id }, () => {});
       out.beginEarly(this.#early.take(out.blob.size), this.#parts.digests);
     }
-    if (out.hasMore) this.#ready.push(out);
+    this.#enqueue(out);
     this.pump();
+  }
+
+  /** What has something to send takes its turn, once. */
+  #enqueue(out: OutgoingBlob): void {
+    if (!out.over && out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
   }
 
   /** Takes it out of everything; its late acknowledgements mean nothing any more. */
@@ -188,7 +193,7 @@ export class Outbox {
       (error: unknown) => this.#abort(out, error),
     );
     out.options.onProgress?.(out.takenBytes, out.blob.size);
-    if (!out.over && out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
+    this.#enqueue(out);
     this.pump();
   }
 
@@ -248,9 +253,7 @@ export class Outbox {
 
   /** There is one more stream, which early pieces may have waited for. */
   streamAdded(): void {
-    for (const out of this.#open.values()) {
-      if (out.earlyBytes > 0 && out.hasMore && !this.#ready.includes(out)) this.#ready.push(out);
-    }
+    for (const out of this.#open.values()) if (out.earlyBytes > 0) this.#enqueue(out);
     this.pump();
   }
 

@@ -11,11 +11,16 @@ import { decodeError } from './wire-error.js';
 /** Those whose payload is kept: long ones come in memory that is used again. */
 const KEPT: ReadonlySet<number> = new Set([FRAME.request, FRAME.response, FRAME.done]);
 
+/** The parts of a session that take frames. */
+export interface FrameTakers {
+  readonly outbox: Outbox;
+  readonly inbox: Inbox;
+  readonly desk: RequestDesk;
+  readonly pings: Pings;
+}
+
 /** Hands a frame to its part; gives the payload of those that are about the session itself. Throws DK_PROTOCOL. */
-export function routeFrame(
-  frame: Frame,
-  { outbox, inbox, desk, pings }: { outbox: Outbox; inbox: Inbox; desk: RequestDesk; pings: Pings },
-): Buffer | undefined {
+export function routeFrame(frame: Frame, { outbox, inbox, desk, pings }: FrameTakers): Buffer | undefined {
   const { type, id, payload } = frame;
   const body = KEPT.has(type) ? Buffer.from(payload) : payload;
   switch (type) {

@@ -12,7 +12,7 @@ import { Outbox } from './outbox.js';
 import { Pings } from './pings.js';
 import { RateLimit } from './rate-limit.js';
 import { type ControlSend, RequestDesk, type RequestHandler } from './request-desk.js';
-import { routeFrame } from './route-frame.js';
+import { type FrameTakers, routeFrame } from './route-frame.js';
 import { SessionMeter } from './session-meter.js';
 import type { SessionSettings } from './session-settings.js';
 import { firstStreams, StreamCount } from './stream-count.js';
@@ -51,23 +51,23 @@ export class TransportSession implements Session {
   readonly #control: Link;
   readonly #streams: StreamSet;
   readonly #count: StreamCount;
-  readonly #outbox: Outbox;
-  readonly #inbox: Inbox;
-  readonly #desk: RequestDesk;
+  readonly #takers: FrameTakers;
   readonly #alive: KeepAlive;
-  readonly #pings: Pings;
   readonly #meter: SessionMeter;
   readonly #timer: NodeJS.Timeout;
   #settle: { resolve(): void; reject(reason: unknown): void } = { resolve: () => {}, reject: () => {} };
   #state: 'open' | 'closing' | 'asked' | 'over' = 'open';
   /** Over, but data streams are read to their ends, so that it need not be sent again. */
   #draining: DiffKeeperError | undefined;
+  /** The other side wants to close and waits for us. */
   #peerCloses = false;
 
   constructor(parts: SessionParts) {
     const { settings, control, peer, digests, sendWindowBytes, version } = parts;
     this.#parts = parts;
-    ({ peer: this.peer, granted: this.granted, version: this.version } = parts);
+    this.peer = peer;
+    this.granted = parts.granted;
+    this.version = version;
     this.#control = control;
     this.closed = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -80,14 +80,13 @@ export class TransportSession implements Session {
     const limit = new RateLimit(settings.rateLimit, clock);
     const silenceMs = SILENT_INTERVALS_MAX * settings.keepaliveMs;
     const sending = { streams: this.#streams, windowBytes: sendWindowBytes, early: paysEarly(version, control) };
-    this.#outbox = new Outbox({ digests, pool, clock, control: send, limit, silenceMs, ...sending });
-    this.#inbox = new Inbox({ digests, peer, version, windowBytes, control: send, fail: (error) => this.#end(error) });
-    this.#desk = new RequestDesk(send, version);
-    const [streams, outbox, inbox] = [this.#streams, this.#outbox, this.#inbox];
+    const outbox = new Outbox({ digests, pool, clock, control: send, limit, silenceMs, ...sending });
+    const inbox = new Inbox({ digests, peer, version, windowBytes, control: send, fail: (error) => this.#end(error) });
+    this.#takers = { outbox, inbox, desk: new RequestDesk(send, version), pings: new Pings(clock, send) };
+    const streams = this.#streams;
     this.#meter = new SessionMeter({ streams, outbox, inbox, windowBytes: sendWindowBytes, clock });
     this.#count = new StreamCount({ settings, streams, outbox, maximum: parts.streamsMax });
-    this.#pings = new Pings(clock, send);
-    this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => this.#pings.ask());
+    this.#alive = new KeepAlive(settings.keepaliveMs, clock, () => this.#takers.pings.ask());
     control.tune({ userTimeoutMs: silenceMs });
     control.enter('control', digests);
     control.onFrame = (frame) => this.#dispatch(frame);
@@ -119,48 +118,48 @@ export class TransportSession implements Session {
     link.onClosed = () => this.#streamLost(link);
     this.#streams.add(link);
     this.#count.tune(link);
-    this.#outbox.streamAdded();
+    this.#takers.outbox.streamAdded();
   }
 
   /** The join of a data stream is under way: it may carry an early piece. */
   lend(link: Link): void {
     this.#count.tune(link);
     this.#streams.lend(link, this.#parts.settings.clock.steadyMs());
-    this.#outbox.streamAdded();
+    this.#takers.outbox.streamAdded();
   }
 
   unlend(link: Link): void {
-    if (this.#streams.unlend(link) && !this.over) this.#outbox.linkLost(link);
+    if (this.#streams.unlend(link) && !this.over) this.#takers.outbox.linkLost(link);
   }
 
   #streamLost(link: Link): void {
     this.#streams.remove(link);
     if (this.#draining !== undefined && this.#streams.links.length === 0) this.#drained(this.#draining);
     if (this.over) return;
-    this.#outbox.linkLost(link);
+    this.#takers.outbox.linkLost(link);
     this.#parts.openStreams?.(this.#streams.wanted);
   }
 
   request(verb: string, body: Uint8Array, options: { readonly signal?: AbortSignal } = {}): Promise<Buffer> {
     if (this.#state !== 'open') return Promise.reject(notOpen());
-    return this.#desk.request(verb, body, options.signal).finally(() => this.#checkClosing());
+    return this.#takers.desk.request(verb, body, options.signal).finally(() => this.#checkClosing());
   }
 
   onRequest(verb: string, handler: RequestHandler): void {
-    this.#desk.onRequest(verb, handler);
+    this.#takers.desk.onRequest(verb, handler);
   }
 
   send(blob: BlobSource, options: SendOptions = {}): Promise<Buffer> {
     if (this.#state !== 'open') return Promise.reject(notOpen());
-    return this.#outbox.send(blob, options).finally(() => this.#checkClosing());
+    return this.#takers.outbox.send(blob, options).finally(() => this.#checkClosing());
   }
 
   onBlob(service: string, open: Parameters<Session['onBlob']>[1]): void {
-    this.#inbox.onBlob(service, open);
+    this.#takers.inbox.onBlob(service, open);
   }
 
   ping(): Promise<number> {
-    return this.#state === 'open' ? this.#pings.measure() : Promise.reject(notOpen());
+    return this.#state === 'open' ? this.#takers.pings.measure() : Promise.reject(notOpen());
   }
 
   close(): Promise<void> {
@@ -177,7 +176,7 @@ export class TransportSession implements Session {
 
   /** Asks to close, or agrees to it, once nothing of ours is open. */
   #checkClosing(): void {
-    if (this.over || this.#outbox.openBlobs > 0 || this.#desk.open > 0) return;
+    if (this.over || this.#takers.outbox.openBlobs > 0 || this.#takers.desk.open > 0) return;
     if (this.#state === 'closing') {
       this.#state = 'asked';
       this.#control.send(FRAME.close);
@@ -195,7 +194,7 @@ export class TransportSession implements Session {
       return;
     }
     this.#meter.look();
-    for (const link of this.#outbox.tend()) {
+    for (const link of this.#takers.outbox.tend()) {
       link.destroy(new DiffKeeperError('DK_CONNECTION', 'a stream stood still'));
     }
     // Those that stand by tell nothing about the way.
@@ -209,7 +208,7 @@ export class TransportSession implements Session {
     const reason = asSessionError(error ?? new DiffKeeperError('DK_CONNECTION', 'the other side ended the connection'));
     const { links } = this.#streams;
     // A broken rule ends everything; a broken connection leaves what the other streams still bring.
-    if (!this.over && reason.code === 'DK_CONNECTION' && this.#inbox.openBlobs > 0 && links.length > 0) {
+    if (!this.over && reason.code === 'DK_CONNECTION' && this.#takers.inbox.openBlobs > 0 && links.length > 0) {
       this.#draining = reason;
       setTimeout(() => this.#drained(reason), DRAIN_MS).unref();
     }
@@ -220,7 +219,7 @@ export class TransportSession implements Session {
     if (this.#draining === undefined) return;
     this.#draining = undefined;
     for (const link of [...this.#streams.links]) link.destroy(reason);
-    this.#inbox.fail(reason);
+    this.#takers.inbox.fail(reason);
   }
 
   #dispatchData(frame: Frame): void {
@@ -229,8 +228,8 @@ export class TransportSession implements Session {
       return;
     }
     try {
-      if (frame.type === FRAME.data) this.#inbox.piece(frame);
-      else this.#inbox.single(frame);
+      if (frame.type === FRAME.data) this.#takers.inbox.piece(frame);
+      else this.#takers.inbox.single(frame);
     } catch (error) {
       // What is wrong with a piece is wrong with the session: the stream only carried it.
       this.#end(error);
@@ -248,8 +247,7 @@ export class TransportSession implements Session {
       return;
     }
     try {
-      const [outbox, inbox, desk, pings] = [this.#outbox, this.#inbox, this.#desk, this.#pings];
-      const body = routeFrame(frame, { outbox, inbox, desk, pings });
+      const body = routeFrame(frame, this.#takers);
       if (body !== undefined) this.#takeManagement(frame.type, body);
       frame.release();
     } catch (error) {
@@ -290,10 +288,10 @@ export class TransportSession implements Session {
         setTimeout(() => link.destroy(), LINGER_MS).unref();
       }
     }
-    this.#outbox.fail(failure);
-    this.#desk.fail(failure);
-    this.#pings.fail(failure);
-    if (this.#draining === undefined) this.#inbox.fail(failure);
+    this.#takers.outbox.fail(failure);
+    this.#takers.desk.fail(failure);
+    this.#takers.pings.fail(failure);
+    if (this.#draining === undefined) this.#takers.inbox.fail(failure);
     if (reason === undefined) this.#settle.resolve();
     else this.#settle.reject(failure);
   }
