@@ -1,7 +1,7 @@
 /** What the tests of the state encoder share. */
-
 import type { EncodedState, StateDecoderOptions, StateEncoderOptions } from '../../src/baseline/baseline.js';
 import { StateDecoder, StateEncoder } from '../../src/baseline/baseline.js';
+import type { StateHead } from '../../src/baseline/state-message.js';
 import type { Clock } from '../../src/core/core.js';
 
 /** Time that only moves when it is told to. */
@@ -37,6 +37,28 @@ export function pair(encoding: StateEncoderOptions = {}, decoding: StateDecoderO
     decoder: new StateDecoder({ clock, ...decoding }),
   };
 }
+
+/** A head, and a segment of ten bytes as they are, for messages that are made by hand. */
+export const HEAD: StateHead = {
+  key: 'k',
+  keyClass: 'k',
+  digestKind: 'blake3',
+  plain: false,
+  timestampMs: 5,
+  baselineId: 1,
+  source: undefined,
+  segmentBytes: 1 << 16,
+  stateBytes: 10,
+  digests: false,
+};
+export const SEGMENT = {
+  engine: 0,
+  targetBytes: 10,
+  sourceOffset: 0,
+  sourceBytes: 0,
+  dictionaryId: 0,
+  digest: undefined,
+};
 
 /** Encodes, decodes and says whether the same bytes came back. */
 export async function trip(

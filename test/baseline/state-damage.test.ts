@@ -7,7 +7,7 @@ import { MessageWriter, type StateHead } from '../../src/baseline/state-message.
 import { isDiffKeeperError } from '../../src/core/core.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
-import { pair } from './codec-fixture.js';
+import { HEAD, pair, SEGMENT } from './codec-fixture.js';
 
 const engine = loadEngine();
 const base = textBytes(3000, 1);
@@ -85,20 +85,6 @@ describe('damage', () => {
     );
   });
 });
-
-const HEAD: StateHead = {
-  key: 'k',
-  keyClass: 'k',
-  digestKind: 'blake3',
-  plain: false,
-  timestampMs: 5,
-  baselineId: 1,
-  source: undefined,
-  segmentBytes: 1 << 16,
-  stateBytes: 10,
-  digests: false,
-};
-const SEGMENT = { engine: 0, targetBytes: 10, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0, digest: undefined };
 
 /** A message with a right check, whatever it says. */
 async function byHand(head: Partial<StateHead>, segment: object = {}, end: object = {}, times = 1): Promise<Buffer> {

@@ -7,7 +7,7 @@ import { loadEngine } from '../../src/engine/load.js';
 import { createTwin } from '../../src/engine/twin.js';
 import { xxh3Wide } from '../../src/engine/twin-xxh3-wide.js';
 import { patternBytes } from '../engine/samples.js';
-import { pair, trip } from './codec-fixture.js';
+import { HEAD, pair, SEGMENT, trip } from './codec-fixture.js';
 
 const engine = loadEngine();
 
@@ -113,20 +113,8 @@ describe('messages of earlier releases', () => {
   });
 });
 
-const HEAD: StateHead = {
-  key: 'k',
-  keyClass: 'k',
-  digestKind: 'xxh3',
-  plain: false,
-  timestampMs: 5,
-  baselineId: 1,
-  source: undefined,
-  segmentBytes: 1 << 16,
-  stateBytes: 10,
-  digests: false,
-};
+const QUICK_HEAD: StateHead = { ...HEAD, digestKind: 'xxh3' };
 const PAYLOAD = Buffer.from('0123456789');
-const SEGMENT = { engine: 0, targetBytes: 10, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0, digest: undefined };
 /** Where a head without an odd key has its flags and its kind. */
 const AT = { version: 4, flags: 6, kind: 7 };
 
@@ -135,7 +123,7 @@ async function byHand(
   head: Partial<StateHead>,
   { digest = quickOf(PAYLOAD), spoil = (_start: Buffer): void => {} } = {},
 ): Promise<Buffer> {
-  const writer = new MessageWriter(engine, { ...HEAD, ...head });
+  const writer = new MessageWriter(engine, { ...QUICK_HEAD, ...head });
   const parts = [...(await writer.head()), ...(await writer.segment({ ...SEGMENT, payload: PAYLOAD }))];
   parts.push(...writer.end({ stateBytes: 10, digest }));
   const message = Buffer.concat(parts);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { UnlikeFiles } from '../../src/capture/context-worth.js';
 import { pathFromText } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
-import { engines, letTheClockTick, MIB, noise, StateFixture } from './state-fixture.js';
+import { digits, engines, letTheClockTick, MIB, StateFixture } from './state-fixture.js';
 
 /** Level at which a sample is coded to see whether older bytes help; everything that is stored takes a higher one. */
 const PROBE_LEVEL = 1;
@@ -13,11 +13,6 @@ afterEach(async () => {
   await fixture?.close();
   fixture = undefined;
 });
-
-/** Bytes that compress to about half, and have nothing in common with those of another seed. */
-function digits(bytes: number, seed: number): Buffer {
-  return Buffer.from(noise(bytes / 2, seed).toString('hex'), 'latin1');
-}
 
 async function overwrite(name: string, offset: number, bytes: Uint8Array): Promise<void> {
   await letTheClockTick();

@@ -7,18 +7,13 @@ import { LevelFiles } from '../../src/capture/context-worth.js';
 import { pathFromText } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { openStore } from '../../src/store/store.js';
-import { engines, letTheClockTick, MIB, noise, StateFixture } from './state-fixture.js';
+import { digits, engines, letTheClockTick, MIB, noise, StateFixture } from './state-fixture.js';
 
 let fixture: StateFixture | undefined;
 afterEach(async () => {
   await fixture?.close();
   fixture = undefined;
 });
-
-/** Bytes that compress to about half, at any level. */
-function digits(bytes: number, seed: number): Buffer {
-  return Buffer.from(noise(bytes / 2, seed).toString('hex'), 'latin1');
-}
 
 /** Words of a small vocabulary: a higher level finds more of them again. */
 function words(bytes: number, seed: number): Buffer {

@@ -40,6 +40,11 @@ export function noise(bytes: number, seed: number): Buffer {
   return Buffer.from(words.buffer, 0, bytes);
 }
 
+/** Bytes that compress to about half, at any level, and have nothing in common with those of another seed. */
+export function digits(bytes: number, seed: number): Buffer {
+  return Buffer.from(noise(bytes / 2, seed).toString('hex'), 'latin1');
+}
+
 /** Passes the time in which the kernel's clock could give two writes the same stamp. */
 export async function letTheClockTick(): Promise<void> {
   await sleep(45);

@@ -3,11 +3,12 @@ import { expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Digest } from '../../src/format/format.js';
-import type { Store } from '../../src/store/store.js';
 import { flipRecord } from './flip-record.js';
-import { noise, putExtents, StoreFixture } from './store-fixture.js';
+import { keepShortChain } from './short-chain.js';
+import { StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
+/** Coded against others. */
 const LINKS = 10;
 const BLOB_KIND = 1;
 
@@ -29,35 +30,10 @@ function countingEngine(reads: Float64Array[], limits: { longest: number }): Eng
   });
 }
 
-/** Commits the versions of a small file, each a few bytes away from the one before; gives them and their digests. */
-async function keepVersions(store: Store, between = 0): Promise<{ contents: Buffer[]; digests: Digest[] }> {
-  const contents = [noise(3000, 1)];
-  const digests: Digest[] = [];
-  for (let link = 0; link <= LINKS; link += 1) {
-    const bytes = contents[link] as Buffer;
-    const before = contents[link - 1];
-    const transaction = store.begin();
-    if (between > 0) await transaction.storeBlobs([{ bytes: noise(between, 100 + link), kind: 'blob' }]);
-    const extents = before && [{ digest: digests[link - 1] as Digest, offset: 0, length: before.length }];
-    const context = before && extents && { bytes: before, extents, aligned: false };
-    const [digest] = await transaction.storeBlobs([{ bytes, kind: 'blob', ...(context && { context }) }]);
-    await putExtents(transaction, 'f', {
-      extents: [{ digest: digest as Digest, offset: 0, length: bytes.length }],
-      digest: digest as Digest,
-    });
-    await transaction.commit();
-    digests.push(digest as Digest);
-    const next = Buffer.from(bytes);
-    noise(20, 50 + link).copy(next, 100 * link);
-    contents.push(next);
-  }
-  return { contents, digests };
-}
-
 it('takes one read where the links stand near each other', async () => {
   const reads: Float64Array[] = [];
   const store = await fixture.open({ engine: countingEngine(reads, { longest: Number.MAX_SAFE_INTEGER }) });
-  const { contents, digests } = await keepVersions(store);
+  const { contents, digests } = await keepShortChain(store, LINKS + 1);
   expect((await store.blobInfos([digests[LINKS] as Digest]))[0]?.depth).toBe(LINKS);
   reads.length = 0;
   expect(await store.readBlobs([digests[LINKS] as Digest])).toEqual([contents[LINKS]]);
@@ -67,7 +43,7 @@ it('takes one read where the links stand near each other', async () => {
 it('takes a read for each link that stands elsewhere', async () => {
   const reads: Float64Array[] = [];
   const store = await fixture.open({ engine: countingEngine(reads, { longest: Number.MAX_SAFE_INTEGER }) });
-  const { contents, digests } = await keepVersions(store, 100_000);
+  const { contents, digests } = await keepShortChain(store, LINKS + 1, { between: 100_000 });
   reads.length = 0;
   expect(await store.readBlobs([digests[LINKS] as Digest])).toEqual([contents[LINKS]]);
   expect(reads).toHaveLength(LINKS + 1);
@@ -77,7 +53,7 @@ it('reads the links alone when the disk does not give what stands before them', 
   const reads: Float64Array[] = [];
   const limits = { longest: Number.MAX_SAFE_INTEGER };
   const store = await fixture.open({ engine: countingEngine(reads, limits) });
-  const { contents, digests } = await keepVersions(store);
+  const { contents, digests } = await keepShortChain(store, LINKS + 1);
   limits.longest = 3500;
   reads.length = 0;
   expect(await store.readBlobs([digests[LINKS] as Digest])).toEqual([contents[LINKS]]);
@@ -87,7 +63,7 @@ it('reads the links alone when the disk does not give what stands before them', 
 
 it('names the link that is damaged, and its pack', async () => {
   const store = await fixture.open();
-  const { digests } = await keepVersions(store);
+  const { digests } = await keepShortChain(store, LINKS + 1);
   await flipRecord(fixture.pack(1), BLOB_KIND, 5);
   const [lost] = await store.readBlobs([digests[LINKS] as Digest]);
   expect(lost).toMatchObject({ code: 'DK_CORRUPT_RECORD', facts: { path: fixture.pack(1) } });

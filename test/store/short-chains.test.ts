@@ -6,10 +6,10 @@ import { loadEngine } from '../../src/engine/load.js';
 import { type Digest, encodeRecord, RECORD } from '../../src/format/format.js';
 import type { Store } from '../../src/store/store.js';
 import { flipRecord } from './flip-record.js';
-import { noise, putExtents, StoreFixture } from './store-fixture.js';
+import { keepShortChain, SHORT_BYTES, type ShortChain } from './short-chain.js';
+import { noise, StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
-const BYTES = 3000;
 const LINKS = 8;
 /** The twin reads link by link. */
 const NATIVE = loadEngine().info.kind === 'native';
@@ -39,41 +39,7 @@ function notingEngine(ways: Ways): Engine {
   });
 }
 
-interface Kept {
-  readonly contents: readonly Buffer[];
-  readonly digests: readonly Digest[];
-}
-
-/** Commits a blob, and further ones each coded against the one before. @param before stored in front of the first */
-async function keepChain(
-  store: Store,
-  options: { readonly before?: Buffer; readonly between?: number } = {},
-): Promise<Kept> {
-  const contents = [noise(BYTES, 1)];
-  const digests: Digest[] = [];
-  for (let link = 0; link < LINKS; link += 1) {
-    const bytes = contents[link] as Buffer;
-    const below = contents[link - 1];
-    const transaction = store.begin();
-    if (link === 0 && options.before) await transaction.storeBlobs([{ bytes: options.before, kind: 'blob' }]);
-    if (options.between) await transaction.storeBlobs([{ bytes: noise(options.between, 90 + link), kind: 'blob' }]);
-    const extents = below && [{ digest: digests[link - 1] as Digest, offset: 0, length: BYTES }];
-    const context = below && extents && { bytes: below, extents, aligned: false };
-    const [digest] = await transaction.storeBlobs([{ bytes, kind: 'blob', ...(context && { context }) }]);
-    await putExtents(transaction, 'f', {
-      extents: [{ digest: digest as Digest, offset: 0, length: BYTES }],
-      digest: digest as Digest,
-    });
-    await transaction.commit();
-    digests.push(digest as Digest);
-    const next = Buffer.from(bytes);
-    noise(20, 50 + link).copy(next, 100 * link);
-    contents.push(next);
-  }
-  return { contents, digests };
-}
-
-async function read(store: Store, { digests, contents }: Kept, link: number): Promise<void> {
+async function read(store: Store, { digests, contents }: ShortChain, link: number): Promise<void> {
   const [got] = await store.readBlobs([digests[link] as Digest]);
   expect(Buffer.isBuffer(got) && got.equals(contents[link] as Buffer), `link ${link}`).toBe(true);
 }
@@ -81,7 +47,7 @@ async function read(store: Store, { digests, contents }: Kept, link: number): Pr
 it('takes one crossing for the newest of a chain, and for what stands alone', async () => {
   const ways: Ways = [];
   const store = await fixture.open({ engine: notingEngine(ways) });
-  const kept = await keepChain(store);
+  const kept = await keepShortChain(store, LINKS);
   ways.length = 0;
   await read(store, kept, LINKS - 1);
   await read(store, kept, 0);
@@ -92,7 +58,7 @@ it('takes one crossing for the newest of a chain, and for what stands alone', as
 it('reads what stands further apart link by link', async () => {
   const ways: Ways = [];
   const store = await fixture.open({ engine: notingEngine(ways) });
-  const kept = await keepChain(store, { between: 100_000 });
+  const kept = await keepShortChain(store, LINKS, { between: 100_000 });
   ways.length = 0;
   await read(store, kept, LINKS - 1);
   expect(ways[0]).toBe('lost');
@@ -103,7 +69,7 @@ it('reads nothing of an encrypted store in this way', async () => {
   const ways: Ways = [];
   const key = { passphrase: 'a passphrase of a test', cost: 12 };
   const store = await fixture.open({ engine: notingEngine(ways), encrypt: true, key });
-  const kept = await keepChain(store);
+  const kept = await keepShortChain(store, LINKS);
   ways.length = 0;
   await read(store, kept, LINKS - 1);
   expect(ways).not.toContain('chain');
@@ -120,15 +86,15 @@ it('takes a blob that looks like a link of a chain for what it is', async () => 
       kind: RECORD.blob,
       codec: 0,
       depth: 0,
-      digest: engine.digest('blake3', noise(BYTES, 1)),
-      decodedBytes: BYTES,
+      digest: engine.digest('blake3', noise(SHORT_BYTES, 1)),
+      decodedBytes: SHORT_BYTES,
       contextList: Buffer.alloc(0),
-      payload: noise(BYTES, 77),
+      payload: noise(SHORT_BYTES, 77),
     },
     (bytes) => engine.xxh3(bytes),
   );
   const store = await fixture.open({ engine: notingEngine(ways) });
-  const kept = await keepChain(store, { before: lie });
+  const kept = await keepShortChain(store, LINKS, { before: lie });
   expect((await readFile(fixture.pack(1))).includes(lie)).toBe(true);
   ways.length = 0;
   for (let link = 0; link < LINKS; link += 1) await read(store, kept, link);
@@ -139,7 +105,7 @@ it('takes a blob that looks like a link of a chain for what it is', async () => 
 
 it('names the link that is damaged, and gives all that does not stand on it', async () => {
   const store = await fixture.open();
-  const kept = await keepChain(store);
+  const kept = await keepShortChain(store, LINKS);
   await flipRecord(fixture.pack(1), RECORD.blob, 5);
   for (let link = 0; link < 4; link += 1) await read(store, kept, link);
   for (let link = 4; link < LINKS; link += 1) {
@@ -150,7 +116,7 @@ it('names the link that is damaged, and gives all that does not stand on it', as
 
 it('tells of a pack that ends early what it tells of any other', async () => {
   const store = await fixture.open();
-  const kept = await keepChain(store);
+  const kept = await keepShortChain(store, LINKS);
   const handle = await open(fixture.pack(1), 'r+');
   await handle.truncate(100);
   await handle.close();
@@ -161,7 +127,7 @@ it('tells of a pack that ends early what it tells of any other', async () => {
 it('looks everything up in the index for a verify', async () => {
   const ways: Ways = [];
   const store = await fixture.open({ engine: notingEngine(ways) });
-  await keepChain(store);
+  await keepShortChain(store, LINKS);
   ways.length = 0;
   expect((await store.verify()).damage).toEqual([]);
   expect(ways).not.toContain('chain');

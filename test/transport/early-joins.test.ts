@@ -1,25 +1,15 @@
 /** Early pieces on streams whose joins fail, and in the other direction. */
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SOCKET_FIGURES } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { BlobDigests } from '../../src/transport/blob-digests.js';
-import { Link } from '../../src/transport/link.js';
 import { OutgoingBlob } from '../../src/transport/outgoing-blob.js';
 import { connect, type Session } from '../../src/transport/transport.js';
-import { MemoryReceiver, memorySource, PLAIN, seededBytes, withPair } from './session-fixture.js';
+import { farAway, MemoryReceiver, memorySource, PLAIN, seededBytes, withPair } from './session-fixture.js';
 
 const GROUP = 65_536;
 const MIB = 1 << 20;
 const bytes = seededBytes(6 * MIB + 77, 3);
-
-/** Has the kernel say that each way is 80 ms long. */
-function farAway(): void {
-  const figures = new Float64Array(32);
-  figures[SOCKET_FIGURES.minRttMs] = 80;
-  figures[SOCKET_FIGURES.rttMs] = 80;
-  vi.spyOn(Link.prototype, 'figures').mockReturnValue(figures);
-}
 
 afterEach(() => vi.restoreAllMocks());
 

@@ -1,29 +1,19 @@
 /** Pieces that are sent before their blob is accepted. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SOCKET_FIGURES } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { EARLY_BYTES_MAX, EarlyPieces, EarlyShare, VERSION_EARLY } from '../../src/transport/early-pieces.js';
 import { FRAME } from '../../src/transport/frame.js';
 import type { Frame } from '../../src/transport/frame-reader.js';
 import { encodeJoin, joinToken } from '../../src/transport/greeting.js';
-import { Link } from '../../src/transport/link.js';
 import { decodeAcks, decodeHave } from '../../src/transport/messages.js';
 import type { Session } from '../../src/transport/transport.js';
 import { frameBytes, offerBytes, RawClient } from './raw-client.js';
-import { MemoryReceiver, memorySource, seededBytes, withPair } from './session-fixture.js';
+import { farAway, MemoryReceiver, memorySource, seededBytes, withPair } from './session-fixture.js';
 
 const GROUP = 65_536;
 const MIB = 1 << 20;
 const SIZE = 3 * GROUP;
 const BYTES = seededBytes(SIZE, 5);
-
-/** Has the kernel say that each way is 80 ms long. */
-function farAway(): void {
-  const figures = new Float64Array(32);
-  figures[SOCKET_FIGURES.minRttMs] = 80;
-  figures[SOCKET_FIGURES.rttMs] = 80;
-  vi.spyOn(Link.prototype, 'figures').mockReturnValue(figures);
-}
 
 afterEach(() => vi.restoreAllMocks());
 

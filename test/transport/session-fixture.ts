@@ -1,5 +1,8 @@
 /** Two ends of a session in one process, and blobs in memory. */
 import { createHash } from 'node:crypto';
+import { vi } from 'vitest';
+import { SOCKET_FIGURES } from '../../src/engine/engine.js';
+import { Link } from '../../src/transport/link.js';
 import type {
   BlobOffer,
   BlobSink,
@@ -109,6 +112,14 @@ function joined(pieces: readonly [number, number][]): [number, number][] {
     else result.push([offset, length]);
   }
   return result;
+}
+
+/** Has the kernel say that each way is 80 ms long, until all mocks are restored. */
+export function farAway(): void {
+  const figures = new Float64Array(32);
+  figures[SOCKET_FIGURES.minRttMs] = 80;
+  figures[SOCKET_FIGURES.rttMs] = 80;
+  vi.spyOn(Link.prototype, 'figures').mockReturnValue(figures);
 }
 
 export interface Pair {
