@@ -1,4 +1,7 @@
-// sparseDiff, sparsePatch, groupDigest: deltas of scattered changes, with the digest of the target on the way.
+// sparseDiff, sparsePatch, sparseDiffSync, sparsePatchSync, groupDigest: deltas of scattered changes, with the digest
+// of the target on the way.
+#include <cstring>
+
 #include "binding/delta_job.h"
 #include "binding/register.h"
 #include "sparse/sparse.h"
@@ -128,11 +131,61 @@ class GroupDigestJob : public Worker {
   sparse::Digested digested_;
 };
 
+// On the calling thread, for states that take less time than to wake another one. Undefined when more bytes differ than
+// `changedMax`; else digest and payload in one Buffer.
+// Arguments: source, target, level, groups, kind, changedMax.
+Napi::Value SparseDiffSync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Bytes source = TakeBytes(info[0], "source");
+  const Bytes target = TakeBytes(info[1], "target");
+  sparse::Options options;
+  options.level = static_cast<int>(TakeInteger(info[2], "level", 1, 19));
+  const Bytes groups = TakeBytes(info[3], "groups");
+  sparse::Digested digested = TakeKind(info[4]);
+  options.changed_max = TakeInteger(info[5], "changedMax", 0, kBufferBytesMax);
+  std::vector<uint8_t> payload;
+  try {
+    const Status status = sparse::Diff(SpanOf(source), SpanOf(target), options, &payload, SpanOf(groups), &digested);
+    // What could not be made here is made, or fails with its reason, elsewhere.
+    if (status != Status::kOk) return env.Undefined();
+  } catch (const std::bad_alloc&) {
+    return env.Undefined();
+  }
+  const size_t head = sparse::DigestBytes(digested.kind);
+  const auto made = Napi::Buffer<uint8_t>::New(env, head + payload.size());
+  memcpy(made.Data(), digested.digest, head);
+  memcpy(made.Data() + head, payload.data(), payload.size());
+  return made;
+}
+
+// As SparseDiffSync: the digest of what was made at `into`; undefined when that was nothing, or for damage.
+// Arguments: source, payload, targetBytes, groups, into, kind, changedMax.
+Napi::Value SparsePatchSync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Bytes source = TakeBytes(info[0], "source");
+  const Bytes payload = TakeBytes(info[1], "payload");
+  const size_t length = TakeInteger(info[2], "targetBytes", 0, kBufferBytesMax);
+  const Bytes groups = TakeBytes(info[3], "groups");
+  uint8_t* const into = TakeRoom(info[4], length, nullptr);
+  sparse::Digested digested = TakeKind(info[5]);
+  const size_t changed_max = TakeInteger(info[6], "changedMax", 0, kBufferBytesMax);
+  try {
+    const Status status =
+        sparse::Patch(SpanOf(source), SpanOf(payload), into, length, SpanOf(groups), &digested, changed_max);
+    if (status != Status::kOk) return env.Undefined();
+  } catch (const std::bad_alloc&) {
+    return env.Undefined();
+  }
+  return CopyToBuffer(env, digested.digest, sparse::DigestBytes(digested.kind));
+}
+
 }  // namespace
 
 void RegisterSparse(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "sparseDiff", RunJob<SparseDiffJob>);
   Export(env, exports, "sparsePatch", RunJob<SparsePatchJob>);
+  Export(env, exports, "sparseDiffSync", SparseDiffSync);
+  Export(env, exports, "sparsePatchSync", SparsePatchSync);
   Export(env, exports, "groupDigest", RunJob<GroupDigestJob>);
 }
 

@@ -11,6 +11,7 @@ enum class Status {
   kMemory,       // an allocation failed
   kCancelled,    // the environment is going away
   kUnsupported,  // sound as far as can be seen, but of a kind that is not read here
+  kDeclined,     // more work than the caller allowed; nothing was made
 };
 
 }  // namespace dk

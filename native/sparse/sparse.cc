@@ -129,12 +129,12 @@ class Values : public ValueSink {
   Status status_ = Status::kOk;
 };
 
-// False when `stop` said so. `*dense` is set, and the work ended, when there are too many runs.
-bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList* list, GroupDigest* digest,
-              size_t dense_runs, bool* dense) {
+// `*dense` is set, and the work ended, when there are too many runs.
+Status FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList* list, GroupDigest* digest,
+                size_t dense_runs, bool* dense) {
   *dense = false;
   for (size_t start = 0; start < target.length; start += kGroup) {
-    if (start % kStep == 0 && options.stop && options.stop()) return false;
+    if (start % kStep == 0 && options.stop && options.stop()) return Status::kCancelled;
     const size_t length = std::min(kGroup, target.length - start);
     const size_t common = start < source.length ? std::min(length, source.length - start) : 0;
     bool changed = common > 0 && list->Compare(source.data + start, target.data + start, start, common);
@@ -143,12 +143,13 @@ bool FindRuns(ByteSpan source, ByteSpan target, const Options& options, RunList*
       changed = true;
     }
     if (digest) digest->Take(target.data + start, start / kGroup, !changed);
+    if (list->changed() > options.changed_max) return Status::kDeclined;
     if (list->count() > dense_runs) {
       *dense = true;
-      return true;
+      return Status::kOk;
     }
   }
-  return true;
+  return Status::kOk;
 }
 
 // Positions in the form that is smaller for a sample of the runs: bits, or a frame that sees patterns.
@@ -185,10 +186,11 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
   RunList exact(1, options.simd, &exact_values), merged(kDenseGap, options.simd, nullptr);
   bool dense = false;
   const size_t dense_runs = std::max<size_t>(1024, target.length / kDenseBytes);
-  if (!FindRuns(source, target, options, &exact, wanted, dense_runs, &dense)) return Status::kCancelled;
+  Status status = FindRuns(source, target, options, &exact, wanted, dense_runs, &dense);
   const bool merges = dense;
   const size_t no_limit = ~size_t{0};
-  if (merges && !FindRuns(source, target, options, &merged, wanted, no_limit, &dense)) return Status::kCancelled;
+  if (merges && status == Status::kOk) status = FindRuns(source, target, options, &merged, wanted, no_limit, &dense);
+  if (status != Status::kOk) return status;
   if (digested) digest.Finish(target.data, digested);
   const RunList& list = merges ? merged : exact;
   payload->clear();
@@ -199,7 +201,7 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
   uint8_t flags = 0;
   ScratchBytes positions, frame;
   ByteSpan bytes;
-  Status status = Positions(list, options, &flags, &positions);
+  status = Positions(list, options, &flags, &positions);
   if (status == Status::kOk) status = values.Finish(&flags, &frame, &bytes);
   if (status != Status::kOk) return status;
   payload->reserve(32 + positions.size() + bytes.length);

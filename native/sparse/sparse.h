@@ -22,6 +22,8 @@ struct Options {
   Simd simd = Simd::kAvx512;  // at most this, for tests; the payload does not depend on it
   // Polled every few MiB; true ends the work with kCancelled.
   std::function<bool()> stop;
+  // More bytes that differ end the work with kDeclined, before anything is coded.
+  size_t changed_max = SIZE_MAX;
 };
 
 // May throw std::bad_alloc. With `digested`, `source_groups` may help (of another length than the source has: ignored).
@@ -29,9 +31,10 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
             ByteSpan source_groups = {}, Digested* digested = nullptr);
 
 // Writes all `target_length` bytes of `target`, or returns kCorrupt (the target then holds anything). Takes memory
-// for at most `target_length` bytes beside it.
+// for at most `target_length` bytes beside it. A payload of more than `changed_max` bytes that differ is kDeclined
+// before anything is written.
 Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups = {},
-             Digested* digested = nullptr);
+             Digested* digested = nullptr, size_t changed_max = SIZE_MAX);
 
 // Digest and groups of bytes on their own; with `copy` (as long as the data) the bytes are copied there on the way.
 void Digest(ByteSpan data, Digested* digested, uint8_t* copy = nullptr);

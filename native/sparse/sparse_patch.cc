@@ -138,9 +138,10 @@ Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
 }  // namespace
 
 Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups,
-             Digested* digested) {
+             Digested* digested, size_t changed_max) {
   Parts parts;
   if (!Split(payload, target_length, &parts)) return Status::kCorrupt;
+  if (parts.changed > changed_max) return Status::kDeclined;
   const Work work = {source, source_groups, target, target_length, digested};
   ScratchBytes values, positions;
   ByteSpan raw = parts.values;

@@ -94,6 +94,7 @@ const ENGINE_TYPES = [
   'SocketTuning',
   'SourceIndex',
   'SparseDelta',
+  'SparseSync',
   'StatIndex',
   'StreamDigest',
 ];

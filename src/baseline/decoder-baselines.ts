@@ -45,17 +45,26 @@ export class DecoderBaselines {
     return { baselineCount: count, baselineMemoryBytes: memoryBytes, baselinesEvicted: evicted };
   }
 
+  /** The reference with this digest that is at hand. */
+  held(key: string, wanted: Wanted): Reference | undefined {
+    return this.#held(key, this.#settings.clock.steadyMs()).find(({ digest }) => digest.equals(wanted.digest));
+  }
+
+  #held(key: string, now: number): readonly Reference[] {
+    this.#uses.used(key, now);
+    return this.#table
+      .use(key, now)
+      .map(({ reference }) => reference)
+      .filter(({ digest }) => !this.#kept.damaged(key, digest));
+  }
+
   /**
    * The reference with this digest. Throws DK_BASELINE_MISSING, also for one in the store whose bytes cannot be read, now or
    * when they are asked for; DK_BASELINE_MISMATCH; DK_STORE_CLOSED.
    */
   async find(key: string, wanted: Wanted): Promise<Reference> {
     const now = this.#settings.clock.steadyMs();
-    this.#uses.used(key, now);
-    const held = this.#table
-      .use(key, now)
-      .map(({ reference }) => reference)
-      .filter(({ digest }) => !this.#kept.damaged(key, digest));
+    const held = this.#held(key, now);
     const known = held.find(({ digest }) => digest.equals(wanted.digest));
     if (known !== undefined) return known;
     const stored = await this.#kept.load(key);

@@ -51,10 +51,16 @@ export class EncoderBaselines {
     return this.#lastId;
   }
 
+  /** The baseline of a key that is at hand. One that cannot be read is none. */
+  held(key: string): HeldReference | undefined {
+    const held = this.#table.use(key, this.#settings.clock.steadyMs())[0];
+    return held === undefined || this.#stored.damaged(key, held.reference.digest) ? undefined : held;
+  }
+
   /** The baseline of a key, from the store after a restart. One that cannot be read is none. Throws DK_STORE_CLOSED. */
   async find(key: string): Promise<HeldReference | undefined> {
-    const held = this.#table.use(key, this.#settings.clock.steadyMs())[0];
-    if (held !== undefined && !this.#stored.damaged(key, held.reference.digest)) return held;
+    const held = this.held(key);
+    if (held !== undefined) return held;
     this.#table.remove(key);
     const stored = await this.#stored.load(key);
     // Who asks for a strong digest gets no delta against what is known by a quick one alone; decoders of older releases read none.

@@ -19,6 +19,11 @@ export class KeyedQueue {
     };
   }
 
+  /** Whether anybody of this key waits or is at work. */
+  has(key: string): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Resolves when everything that waits now is done. */
   async idle(): Promise<void> {
     await Promise.all(this.#tails.values());

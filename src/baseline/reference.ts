@@ -16,6 +16,8 @@ export interface Reference {
   readonly pages?: Buffer;
   /** Bytes of a range inside the state; undefined when they are kept nowhere. Do not change them. */
   read(offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** As `read`, at once: undefined where that takes more than a view. */
+  view?(offset: number, length: number): Uint8Array | undefined;
   /** Values of the groups of a range that begins where a segment does; empty when they are not known, or of another kind. */
   groups(kind: GroupDigestKind, offset: number, length: number): Uint8Array;
 }
@@ -66,6 +68,13 @@ export class MemoryReference implements Reference {
       at += part.length;
     }
     return joinPieces(this.#engine, parts);
+  }
+
+  view(offset: number, length: number): Uint8Array | undefined {
+    const index = Math.floor(offset / this.segmentBytes);
+    const from = offset - index * this.segmentBytes;
+    const view = this.#pieces[index]?.subarray(from, from + length);
+    return view?.length === length ? view : undefined;
   }
 
   groups(kind: GroupDigestKind, offset: number, length: number): Uint8Array {

@@ -66,6 +66,8 @@ const REPEATS = 256;
 /** A delta this many times smaller than its segment is not worth a second opinion. */
 const GOOD_RATIO = 50;
 
+const NO_BYTES = new Uint8Array(0);
+
 /** Range of the source that an engine reads for the target's range. */
 export function sourceRange(
   engine: StateEngine,
@@ -171,6 +173,18 @@ async function tryFloats(engine: Engine, task: SegmentTask): Promise<Candidate |
   return regions && tryDelta(engine, TENSOR, task, regions);
 }
 
+/** Whether no other engine needs to be tried after this one. @param delta the smallest so far; its source may be empty */
+export function isSettled(
+  choice: StateEngineChoice,
+  engine: StateEngine,
+  delta: { readonly source: Uint8Array; readonly target: Uint8Array; readonly payload: Uint8Array },
+): boolean {
+  if (delta.payload.length * GOOD_RATIO <= delta.target.length) return true;
+  if (choice !== 'auto') return deltaEnginesFor(choice).at(-1) === engine;
+  // Bytes that mostly stay where they are gain nothing from a search for where they went.
+  return engine.reads === 'range' && mostlyInPlace(delta.source, delta.target);
+}
+
 /** The smallest of what was worth trying. */
 export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   if (task.source?.pages !== undefined && task.target.length > 0) return pagesOrAlone(engine, task, task.source.pages);
@@ -184,15 +198,8 @@ export async function encodeSegment(engine: Engine, task: SegmentTask): Promise<
       if (made === undefined) continue;
       digested ??= made.digested;
       if (best === undefined || made.payload.length < best.payload.length) best = made;
-      if (best.payload.length * GOOD_RATIO <= target) break;
-      // Bytes that mostly stay where they are gain nothing from a search for where they went.
-      if (
-        task.choice === 'auto' &&
-        made.source &&
-        candidate.reads === 'range' &&
-        mostlyInPlace(made.source, task.target)
-      )
-        break;
+      const { source = NO_BYTES } = made;
+      if (isSettled(task.choice, candidate, { source, target: task.target, payload: best.payload })) break;
     }
   }
   const known = digested === undefined ? {} : { digested };

@@ -1,8 +1,11 @@
 /** One state into one message: what is decided per state, in which order things become true. */
 import { ClassDictionaries, type Dictionary } from './class-dictionary.js';
 import { EffortControl } from './effort-control.js';
+import { encodedState } from './encoded-state.js';
 import { type BaselineTaker, EncoderBaselines } from './encoder-baselines.js';
 import type { HeldReference } from './reference-table.js';
+import { mayBeSmall, smallBytes, smallDelta } from './small-state.js';
+import { SPARSE } from './state-engines.js';
 import { openSegments } from './state-input.js';
 import { StateCounters, type StateMetrics } from './state-metrics.js';
 import { type CoderParts, headOf, type Plan, readySegments } from './state-plan.js';
@@ -67,6 +70,39 @@ export class StateCoder {
     this.#forced.clear();
   }
 
+  /** What `small` may be asked for; undefined: `frames` is the only way. */
+  smallBytes(state: StateInput): Uint8Array | undefined {
+    return mayBeSmall(this.#settings) ? smallBytes(state) : undefined;
+  }
+
+  /** The message of a small state of which little changed, made at once; undefined: it takes `frames`. */
+  small(key: string, target: Uint8Array): EncodedState | undefined {
+    if (this.#forced.has(key)) return undefined;
+    try {
+      if (this.#baselines.pruneDue()) this.prune();
+      const keyClass = checkName('class', this.#settings.classOf(key));
+      const made = smallDelta(this.#parts, { key, keyClass }, target);
+      if (made === undefined) return undefined;
+      const { bytes, facts, held } = made;
+      this.#counters.segment(SPARSE.name, { skipped: false, dictionary: false });
+      this.#offer(keyClass, target);
+      held.life.deltas += 1;
+      this.#judge(key, facts, held);
+      this.#count(facts, made);
+      return encodedState(facts, [bytes]);
+    } catch (error) {
+      this.#counters.failures += 1;
+      throw error;
+    }
+  }
+
+  #count(facts: StateFacts, how: { readonly keyClass: string; readonly level: number; readonly ms: number }): void {
+    const { keyClass, level, ms } = how;
+    const { stateBytes, messageBytes } = facts;
+    this.#counters.operation({ delta: facts.kind === 'delta', stateBytes, messageBytes, level, ms });
+    this.#effort.observe(keyClass, { level, inBytes: stateBytes, outBytes: messageBytes, ms });
+  }
+
   /** Pieces of the message; the facts come back at the end. A failure leaves the baseline as it was. */
   async *frames(key: string, state: StateInput): AsyncGenerator<Buffer[], StateFacts, undefined> {
     let plan: Plan | undefined;
@@ -74,10 +110,7 @@ export class StateCoder {
       if (this.#baselines.pruneDue()) this.prune();
       plan = await this.#plan(key, state);
       const facts = yield* this.#settings.enabled ? this.#coded(plan) : this.#plain(plan);
-      const { codingMs: ms, keyClass, level } = plan;
-      const { stateBytes, messageBytes } = facts;
-      this.#counters.operation({ delta: facts.kind === 'delta', stateBytes, messageBytes, level, ms });
-      this.#effort.observe(keyClass, { level, inBytes: stateBytes, outBytes: messageBytes, ms });
+      this.#count(facts, { ...plan, ms: plan.codingMs });
       return facts;
     } catch (error) {
       this.#counters.failures += 1;
@@ -132,7 +165,7 @@ export class StateCoder {
       for (let next: IteratorResult<ReadySegment> = first; !next.done; next = await segments.next()) {
         const { target, groups, copy } = next.value;
         await taker?.append(target, groups, { owned: plan.input.owned, copy });
-        this.#offer(plan, next.value);
+        if (isOnlySegment(plan, next.value) && !next.value.coded.skipped) this.#offer(plan.keyClass, target);
         const dictionary = this.#unsent(plan, carried, next.value.coded.dictionaryId);
         if (dictionary) yield await writer.dictionary(dictionary.id, dictionary.bytes);
         yield await writer.segment(next.value);
@@ -151,9 +184,9 @@ export class StateCoder {
   }
 
   /** Samples for dictionaries: whole states that are small. */
-  #offer(plan: Plan, { target, coded }: ReadySegment): void {
-    const small = plan.input.stateBytes === target.length && target.length <= DICTIONARY_STATE_BYTES;
-    if (this.#settings.dictionaries && small && !coded.skipped) this.#dictionaries.offer(plan.keyClass, target);
+  #offer(keyClass: string, state: Uint8Array): void {
+    if (this.#settings.dictionaries && state.length <= DICTIONARY_STATE_BYTES)
+      this.#dictionaries.offer(keyClass, state);
   }
 
   /** The dictionary of this id, unless this message carries it already, or another one did and the decoder has not asked. */
@@ -176,13 +209,17 @@ export class StateCoder {
     const { taker, baselineId, digest, source, facts } = made;
     if (taker && baselineId !== undefined) await taker.finish(baselineId, digest);
     else if (source) source.life.deltas += 1;
+    this.#judge(plan.key, facts, source);
+  }
+
+  #judge(key: string, facts: StateFacts, source: HeldReference | undefined): void {
     // Deltas that go on saving next to nothing: the next state starts afresh, and is measured afresh. One that is poor
     // against a fresh baseline, or against the state just before, would be poor against a fresher one, too.
     const poor = facts.messageBytes * this.#settings.minCompressionRatio > facts.stateBytes;
     const stale = this.#settings.reference === 'baseline' && source !== undefined && source.life.deltas > 1;
     if (poor && stale && facts.stateBytes > POOR_BYTES_MIN) {
-      this.#forced.set(plan.key, 'poor');
-    } else this.#forced.delete(plan.key);
+      this.#forced.set(key, 'poor');
+    } else this.#forced.delete(key);
   }
 
   /** The baseline of a key as a full message; undefined when its bytes are gone: the next state is full then. */

@@ -3,6 +3,7 @@ import { DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { encodedState } from './encoded-state.js';
 import { KeyedQueue } from './keyed-queue.js';
+import { nextLoopTurn, takeLoopShare } from './loop-share.js';
 import { StateCoder } from './state-coder.js';
 import type { StateMetrics } from './state-metrics.js';
 import { checkName, encoderSettings } from './state-settings.js';
@@ -35,9 +36,18 @@ export class StateEncoder {
   async encode(key: string, state: StateInput): Promise<EncodedState> {
     this.#checkOpen();
     checkName('key', key);
+    const few = this.#coder.smallBytes(state);
+    const tried = few !== undefined && !this.#queue.has(key) && takeLoopShare(few.length);
+    const early = tried ? this.#coder.small(key, few) : undefined;
+    if (early !== undefined) return early;
     const leave = await this.#queue.enter(key);
     try {
       return await this.#turns.run(async () => {
+        if (few !== undefined && !tried) {
+          while (!takeLoopShare(few.length)) await nextLoopTurn();
+          const late = this.#coder.small(key, few);
+          if (late !== undefined) return late;
+        }
         const parts: Buffer[] = [];
         const frames = this.#coder.frames(key, state);
         for (;;) {

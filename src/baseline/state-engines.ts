@@ -232,6 +232,7 @@ export const STATE_ENGINES: readonly StateEngine[] = [
 export const RAW = raw;
 export const ZSTD = zstd;
 export const PAGES = pages;
+export const SPARSE = sparse;
 export const TENSOR = tensor;
 export const ZSTD_TWICE = zstdTwice;
 

@@ -24,6 +24,7 @@ const STATE_VERSION = { plain: 1, quick: 2 } as const;
 export type StateVersion = (typeof STATE_VERSION)[keyof typeof STATE_VERSION];
 /** Tags and flags are stored: never change, never reuse. */
 export const PART = { segment: 1, dictionary: 2, end: 3 } as const;
+export const CHECK_BYTES = 8;
 const FLAG = { delta: 1, establishes: 2, sizeKnown: 4, plain: 8, digests: 16, strongSource: 32 } as const;
 const FLAGS_KNOWN = { [STATE_VERSION.plain]: 31, [STATE_VERSION.quick]: 63 } as const;
 export const KEY_BYTES_MAX = 1024;
@@ -117,58 +118,74 @@ export class MessageWriter {
   }
 
   head(): Promise<Buffer[]> {
-    const head = this.#head;
-    const version = versionOf(head);
-    const body = new ByteWriter();
-    body.u8(
-      (head.source ? FLAG.delta : 0) |
-        (head.baselineId === undefined ? 0 : FLAG.establishes) |
-        (head.stateBytes === undefined ? 0 : FLAG.sizeKnown) |
-        (head.plain ? FLAG.plain : 0) |
-        (head.digests ? FLAG.digests : 0) |
-        (version === STATE_VERSION.quick && head.source?.digest.length === STRONG_BYTES ? FLAG.strongSource : 0),
-    );
-    body.u8(DIGEST_KINDS.indexOf(head.digestKind));
-    writeText(body, head.key);
-    writeText(body, head.keyClass);
-    body.varint(head.timestampMs);
-    if (head.baselineId !== undefined) body.varint(head.baselineId);
-    if (head.source) body.varint(head.source.id).bytes(head.source.digest);
-    body.u8(Math.log2(head.segmentBytes));
-    if (head.stateBytes !== undefined) body.varint(head.stateBytes);
-    const out = new ByteWriter().bytes(STATE_MAGIC).u8(version).varint(body.length).bytes(body.finish());
-    return this.#took(out.finish());
+    return this.#took(headBytes(this.#head));
   }
 
   segment(segment: StateSegment): Promise<Buffer[]> {
-    const header = new ByteWriter().u8(segment.engine).varint(segment.targetBytes);
-    if (this.#head.source) header.varint(segment.sourceOffset).varint(segment.sourceBytes);
-    header.varint(segment.dictionaryId);
-    if (segment.digest) header.bytes(segment.digest);
-    header.varint(segment.payload.length);
-    return this.#took(this.#part(PART.segment, header), segment.payload);
+    return this.#took(segmentBytes(this.#head, segment), segment.payload);
   }
 
   dictionary(id: number, bytes: Uint8Array): Promise<Buffer[]> {
-    return this.#took(this.#part(PART.dictionary, new ByteWriter().varint(id).varint(bytes.length)), bytes);
+    return this.#took(partBytes(PART.dictionary, new ByteWriter().varint(id).varint(bytes.length)), bytes);
   }
 
   end(end: StateEnd): Buffer[] {
-    const header = new ByteWriter().varint(end.stateBytes).bytes(end.digest);
-    const before = new ByteWriter()
-      .u8(PART.end)
-      .varint(header.length + 8)
-      .bytes(header.finish())
-      .finish();
-    const check = Buffer.alloc(8);
-    check.writeBigUInt64LE(this.#engine.xxh3(before, this.#check));
-    this.#bytes += before.length + check.length;
-    return [Buffer.concat([before, check])];
+    const last = endBytes(this.#engine, end, this.#check);
+    this.#bytes += last.length;
+    return [last];
   }
+}
 
-  #part(tag: number, header: ByteWriter): Buffer {
-    return new ByteWriter().u8(tag).varint(header.length).bytes(header.finish()).finish();
-  }
+/** A whole message of one segment, which must be short. */
+export function shortMessage(engine: Engine, head: StateHead, segment: StateSegment, end: StateEnd): Buffer {
+  let check = 0n;
+  const pieces = [headBytes(head), segmentBytes(head, segment), segment.payload];
+  for (const piece of pieces) if (piece.length > 0) check = engine.xxh3(piece, check);
+  return Buffer.concat([...pieces, endBytes(engine, end, check)]);
+}
+
+function headBytes(head: StateHead): Buffer {
+  const version = versionOf(head);
+  const body = new ByteWriter();
+  body.u8(
+    (head.source ? FLAG.delta : 0) |
+      (head.baselineId === undefined ? 0 : FLAG.establishes) |
+      (head.stateBytes === undefined ? 0 : FLAG.sizeKnown) |
+      (head.plain ? FLAG.plain : 0) |
+      (head.digests ? FLAG.digests : 0) |
+      (version === STATE_VERSION.quick && head.source?.digest.length === STRONG_BYTES ? FLAG.strongSource : 0),
+  );
+  body.u8(DIGEST_KINDS.indexOf(head.digestKind));
+  writeText(body, head.key);
+  writeText(body, head.keyClass);
+  body.varint(head.timestampMs);
+  if (head.baselineId !== undefined) body.varint(head.baselineId);
+  if (head.source) body.varint(head.source.id).bytes(head.source.digest);
+  body.u8(Math.log2(head.segmentBytes));
+  if (head.stateBytes !== undefined) body.varint(head.stateBytes);
+  return new ByteWriter().bytes(STATE_MAGIC).u8(version).varint(body.length).bytes(body.finish()).finish();
+}
+
+function segmentBytes(head: StateHead, segment: StateSegment): Buffer {
+  const header = new ByteWriter().u8(segment.engine).varint(segment.targetBytes);
+  if (head.source) header.varint(segment.sourceOffset).varint(segment.sourceBytes);
+  header.varint(segment.dictionaryId);
+  if (segment.digest) header.bytes(segment.digest);
+  header.varint(segment.payload.length);
+  return partBytes(PART.segment, header);
+}
+
+function endBytes(engine: Engine, end: StateEnd, check: bigint): Buffer {
+  const header = new ByteWriter().varint(end.stateBytes).bytes(end.digest);
+  const last = new ByteWriter()
+    .u8(PART.end)
+    .varint(header.length + CHECK_BYTES)
+    .bytes(header.finish());
+  return last.u64(engine.xxh3(last.finish(), check)).finish();
+}
+
+function partBytes(tag: number, header: ByteWriter): Buffer {
+  return new ByteWriter().u8(tag).varint(header.length).bytes(header.finish()).finish();
 }
 
 /** Messages that readers of earlier releases can read are written as they know them. */

@@ -36,7 +36,11 @@ export interface Plan {
 }
 
 /** Head of a message; the facts that differ are given. */
-export function headOf(settings: EncoderSettings, plan: Plan, facts: Partial<StateHead>): StateHead {
+export function headOf(
+  settings: EncoderSettings,
+  plan: Pick<Plan, 'key' | 'keyClass'> & { readonly input: Pick<StateSegments, 'stateBytes'> },
+  facts: Partial<StateHead>,
+): StateHead {
   const { digest, segmentBytes, clock } = settings;
   const { stateBytes } = plan.input;
   return {

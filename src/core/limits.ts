@@ -39,6 +39,10 @@ export const LIMITS = {
   spareMemoryBytes: 256 << 20,
   /** Bytes of a state that are hashed or copied on the event loop at a time; more are handed to another thread. */
   syncBytes: 256 << 10,
+  /** Bytes of a state of which little changed that is coded and decoded on the event loop: parts of a millisecond. */
+  syncStateBytes: 1 << 20,
+  /** Such bytes in all between two turns of the event loop. */
+  syncTurnBytes: 4 << 20,
   /** Bytes handled in one native batch. */
   batchBytes: 8 << 20,
   /** Files in one native batch. */

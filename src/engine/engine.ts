@@ -36,6 +36,7 @@ export {
   type GroupDigest,
   type GroupDigestKind,
   type SparseDelta,
+  type SparseSync,
   type StateVerbs,
 } from './state-verbs.js';
 export type { TensorRegion } from './tensor-region.js';

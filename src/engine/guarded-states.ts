@@ -1,7 +1,7 @@
 /** The argument checks of what the state encoder uses, as `guarded-engine.ts` has them for the rest. */
 import { constants } from 'node:buffer';
 import { checkBoolean, checkBytes, checkInteger, checkLevel, checkPieces, checkSeed } from './check-arguments.js';
-import { type Engine, FROM_ZEROS, type StateVerbs } from './engine.js';
+import { type Engine, FROM_ZEROS, type SparseSync, type StateVerbs } from './engine.js';
 
 const BYTES_MAX = Math.min(constants.MAX_LENGTH, 2 ** 32 - 1);
 const SEED_BYTES = 16;
@@ -28,6 +28,12 @@ function checkKind(kind: unknown): void {
   throw new TypeError(`kind must be 'blake3' or 'xxh3', not ${String(kind)}`);
 }
 
+function checkSync({ groups, kind, changedMax }: SparseSync): void {
+  checkBytes(groups, 'groups');
+  checkKind(kind);
+  checkInteger(changedMax, 'changedMax', 0, BYTES_MAX);
+}
+
 function checkRoom(into: Uint8Array, bytes: number): void {
   checkBytes(into, 'into');
   if (into.length < bytes) throw new RangeError(`into must have at least ${bytes} bytes, not ${into.length}`);
@@ -52,6 +58,20 @@ export function guardStates(inner: Engine): StateVerbs {
       if (into !== undefined) checkRoom(into, targetBytes);
       checkKind(kind);
       return inner.sparsePatch(source, payload, targetBytes, groups, into, kind);
+    },
+    sparseDiffSync(source, target, how) {
+      checkBytes(source, 'source');
+      checkBytes(target, 'target');
+      checkLevel(how.level);
+      checkSync(how);
+      return inner.sparseDiffSync(source, target, how);
+    },
+    sparsePatchSync(source, payload, into, how) {
+      checkBytes(source, 'source');
+      checkBytes(payload, 'payload');
+      checkBytes(into, 'into');
+      checkSync(how);
+      return inner.sparsePatchSync(source, payload, into, how);
     },
     async groupDigest(data, copy, kind) {
       checkBytes(data, 'data');

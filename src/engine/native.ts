@@ -218,6 +218,10 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
       const made = await crossing(() => raw.sparsePatch(source, payload, bytes, groups, into, kind));
       return into === undefined ? made : { ...made, data: Buffer.from(into.buffer, into.byteOffset, bytes) };
     },
+    sparseDiffSync: (source, target, { level, groups, kind, changedMax }) =>
+      raw.sparseDiffSync(source, target, level, groups, kind, changedMax),
+    sparsePatchSync: (source, payload, into, { groups, kind, changedMax }) =>
+      raw.sparsePatchSync(source, payload, into.length, groups, into, kind, changedMax),
     groupDigest: (data, copy, kind) => crossing(() => raw.groupDigest(data, copy, kind)),
     copyBytes: (data) => crossing(() => raw.copyBytes(data)),
     createRoom: (bytes) => raw.createRoom(bytes),

@@ -107,6 +107,23 @@ export interface RawAddon {
     into?: Uint8Array,
     kind?: GroupDigestKind,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
+  sparseDiffSync(
+    source: Uint8Array,
+    target: Uint8Array,
+    level: number,
+    groups: Uint8Array,
+    kind: GroupDigestKind,
+    changedMax: number,
+  ): Buffer | undefined;
+  sparsePatchSync(
+    source: Uint8Array,
+    payload: Uint8Array,
+    targetBytes: number,
+    groups: Uint8Array,
+    into: Uint8Array,
+    kind: GroupDigestKind,
+    changedMax: number,
+  ): Buffer | undefined;
   groupDigest(data: Uint8Array, copy?: boolean, kind?: GroupDigestKind): Promise<CopiedDigest>;
   copyBytes(data: Uint8Array): Promise<Buffer>;
   createRoom(bytes: number): Buffer;
@@ -210,6 +227,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'tensorPatch',
   'sparseDiff',
   'sparsePatch',
+  'sparseDiffSync',
+  'sparsePatchSync',
   'groupDigest',
   'copyBytes',
   'createRoom',

@@ -82,8 +82,14 @@ const twinMemory: Pick<
   releaseSpareMemory: () => undefined,
 };
 
+/** Nothing of it is quick here: zstd and hashes are WebAssembly that may have to be loaded first. */
+const twinSync: Pick<Engine, 'sparseDiffSync' | 'sparsePatchSync'> = {
+  sparseDiffSync: () => undefined,
+  sparsePatchSync: () => undefined,
+};
+
 /** Those that need nothing prepared. */
-const SIMPLE_VERBS = { ...twinRuns, ...twinTransfers, ...twinWriter };
+const SIMPLE_VERBS = { ...twinRuns, ...twinTransfers, ...twinWriter, ...twinSync };
 
 /** Makes the engine. @param fallbackReason why the addon is not used, shown by `engineInfo` */
 export function createTwin(fallbackReason?: string): Engine {

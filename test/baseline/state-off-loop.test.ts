@@ -28,6 +28,8 @@ function bytesOf(value: unknown): number {
   return value instanceof Uint8Array ? value.length : 0;
 }
 
+/** Verbs for small states, which have a bound of their own. */
+const SMALL_VERBS = ['sparseDiffSync', 'sparsePatchSync'] as const;
 const SYNC_VERBS = ['digest', 'xxh3', 'merkleRoot', 'groupValuesSync', 'rootOfGroups'] as const;
 
 /** The engine, noting what its synchronous verbs get. */
@@ -39,6 +41,9 @@ function guarded(): Engine {
       if (typeof verb !== 'function') return verb;
       return (...args: unknown[]): unknown => {
         if (SYNC_VERBS.some((sync) => sync === name)) note(String(name), Math.max(...args.map(bytesOf)));
+        if (SMALL_VERBS.some((sync) => sync === name) && Math.max(...args.map(bytesOf)) > LIMITS.syncStateBytes) {
+          note(String(name), Math.max(...args.map(bytesOf)));
+        }
         const twin = engine.info.kind === 'typescript' ? 1 : 0;
         inTwin += twin;
         const made: unknown = Reflect.apply(verb, target, args);

@@ -208,6 +208,41 @@ export function describeStates(engine: Engine): void {
     ).rejects.toThrow(RangeError);
   });
 
+  it.each(['blake3', 'xxh3'] as const)(
+    'sparseDiffSync and sparsePatchSync: as the others, or nothing (%s)',
+    async (kind) => {
+      const source = patternBytes(200_000, 7);
+      const { groups } = await engine.groupDigest(source, false, kind);
+      for (const target of [
+        source,
+        scattered(source, 500, 3),
+        source.subarray(0, 70_000),
+        Buffer.concat([source, source]),
+      ]) {
+        const slow = await engine.sparseDiff(source, target, 3, groups, kind);
+        const how = { level: 3, groups, kind, changedMax: 250_000 };
+        const into = Buffer.alloc(target.length);
+        const made = engine.sparseDiffSync(source, target, how);
+        const digest = engine.sparsePatchSync(source, slow.payload, into, how);
+        if (engine.info.kind === 'native') {
+          expect(made?.equals(Buffer.concat([slow.digest, slow.payload]))).toBe(true);
+          expect(digest?.equals(slow.digest)).toBe(true);
+          expect(into.equals(target)).toBe(true);
+        } else expect([made, digest]).toEqual([undefined, undefined]);
+      }
+      const target = scattered(source, 500, 3);
+      const { payload } = await engine.sparseDiff(source, target, 3);
+      const few = { level: 3, groups, kind, changedMax: 400 };
+      expect(engine.sparseDiffSync(source, target, few)).toBeUndefined();
+      const into = Buffer.alloc(target.length, 7);
+      expect(engine.sparsePatchSync(source, payload, into, few)).toBeUndefined();
+      expect(into.every((byte) => byte === 7)).toBe(true);
+      expect(engine.sparsePatchSync(source, payload.subarray(1), into, { ...few, changedMax: 9999 })).toBeUndefined();
+      expect(() => engine.sparseDiffSync(source, target, { ...few, changedMax: -1 })).toThrow(RangeError);
+      expect(() => engine.sparsePatchSync(source, payload, into, { ...few, kind: 'md5' as never })).toThrow(TypeError);
+    },
+  );
+
   it('xxh3Async: as xxh3', async () => {
     for (const length of [0, 1, 300_000]) {
       const data = patternBytes(length, 3);
