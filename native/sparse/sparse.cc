@@ -28,6 +28,9 @@ constexpr size_t kDenseGap = 8;
 // Runs and values that are looked at to choose a form.
 constexpr size_t kSampleRuns = 4096;
 constexpr size_t kSampleValues = 64 << 10;
+// A frame of values that is not worth a second look, and positions that no frame can be shorter than.
+constexpr size_t kFrameLeast = 24;
+constexpr size_t kPositionsLeast = 11;
 
 Status Frame(const ScratchBytes& content, size_t length, const Options& options, int level, ScratchBytes* frame) {
   frame->resize(zstd::Bound(length));
@@ -40,43 +43,37 @@ Status Frame(const ScratchBytes& content, size_t length, const Options& options,
   return status;
 }
 
-// The bytes that changed, as XOR with the source or as they are: the first ones both ways, until a sample of them says
-// which is smaller.
+// The bytes that changed, as XOR with the source or as they are: as a sample of them says, which is smaller.
 class Values : public ValueSink {
  public:
-  explicit Values(const Options& options) : options_(options) {}
+  Values(ByteSpan source, ByteSpan target, const Options& options)
+      : source_(source), target_(target), options_(options), kernels_(MaskKernelsFor(options.simd)) {}
 
-  void Take(const uint8_t* source, const uint8_t* target, const uint64_t* masks, size_t blocks,
-            size_t changed) override {
-    const MaskKernels kernels = MaskKernelsFor(options_.simd);
-    for (const bool plain : {false, true}) {
-      if (!Wants(plain)) continue;
-      ScratchBytes& bytes = Of(plain);
-      if (bytes.size() < count_ + changed + kBlock) bytes.resize(std::max(2 * bytes.size(), count_ + changed + kBlock));
-      kernels.gather(source, target, masks, blocks, plain, bytes.data() + count_);
-    }
-    count_ += changed;
-    if (count_ >= kSampleValues) Decide();
+  // Whose bytes these are: all runs that were found so far.
+  void Follow(const RunList* list) { list_ = list; }
+
+  void Take(const uint8_t* source, const uint8_t* target, size_t blocks, uint64_t* masks) override {
+    if (!decided_ && count_ >= kSampleValues) Decide(kSampleValues);
+    const size_t room = count_ + (blocks + 1) * kBlock;
+    if (bytes_.size() < room) bytes_.resize(std::max(2 * bytes_.size(), room));
+    count_ += kernels_.take(source, target, blocks, plain_, masks, bytes_.data() + count_);
   }
 
   // Those of runs that hold bytes between changes, too; nothing was taken before.
-  void TakeRuns(ByteSpan source, ByteSpan target, const RunList& list) {
-    count_ = std::min(list.changed(), kSampleValues);
-    for (const bool plain : {false, true}) Gather(source, target, list.runs(), plain);
-    Decide();
-    count_ = list.changed();
-    Gather(source, target, list.runs(), plain_);
+  void TakeRuns() {
+    count_ = list_->changed();
+    Gather(count_, false, &bytes_);
+    Decide(std::min(count_, kSampleValues));
   }
 
   // In the form that the sample promised, as a frame if that pays.
   Status Finish(uint8_t* flags, ScratchBytes* frame, ByteSpan* out) {
-    Decide();
+    Decide(std::min(count_, kSampleValues));
     if (status_ != Status::kOk) return status_;
     if (plain_) *flags |= kPlainValues;
-    const ScratchBytes& bytes = Of(plain_);
-    *out = {bytes.data(), count_};
+    *out = {bytes_.data(), count_};
     if (!frames_pay_ && LooksIncompressible(out->data, out->length)) return Status::kOk;
-    const Status status = Frame(bytes, count_, options_, options_.level, frame);
+    const Status status = Frame(bytes_, count_, options_, options_.level, frame);
     if (status != Status::kOk || frame->size() >= count_) return status;
     *flags |= kZstdValues;
     *out = {frame->data(), frame->size()};
@@ -84,44 +81,56 @@ class Values : public ValueSink {
   }
 
  private:
-  ScratchBytes& Of(bool plain) { return plain ? targets_ : differences_; }
-  bool Wants(bool plain) const { return !decided_ || plain == plain_; }
-
-  void Decide() {
+  // All that was taken so far is in the other form afterwards, if that is the better one.
+  void Decide(size_t sample) {
     if (decided_) return;
     decided_ = true;
-    const size_t sample = std::min(count_, kSampleValues);
-    ScratchBytes frame, plain_frame;
-    status_ = Frame(differences_, sample, options_, 1, &frame);
-    if (status_ == Status::kOk) status_ = Frame(targets_, sample, options_, 1, &plain_frame);
+    ScratchBytes frame;
+    status_ = Frame(bytes_, sample, options_, 1, &frame);
+    frames_pay_ = frame.size() < sample;
+    // Nothing could be much smaller.
+    if (status_ != Status::kOk || frame.size() <= kFrameLeast) return;
+    ScratchBytes plain, plain_frame;
+    Gather(sample, true, &plain);
+    status_ = Frame(plain, sample, options_, 1, &plain_frame);
+    frames_pay_ = frames_pay_ || plain_frame.size() < sample;
     plain_ = plain_frame.size() < frame.size();
-    frames_pay_ = std::min(plain_frame.size(), frame.size()) < sample;
+    if (plain_) Gather(count_, true, &bytes_);
   }
 
-  // The first `count_` bytes of the runs.
-  void Gather(ByteSpan source, ByteSpan target, RunSpan runs, bool plain) {
-    ScratchBytes& bytes = Of(plain);
-    bytes.resize(count_);
-    uint8_t* out = bytes.data();
-    const uint8_t* const end = out + count_;
+  // The first `count` bytes of the runs, where they lie.
+  void Gather(size_t count, bool plain, ScratchBytes* bytes) const {
+    if (bytes->size() < count) bytes->resize(count);
+    uint8_t* out = bytes->data();
+    const uint8_t* const end = out + count;
     size_t position = 0;
-    for (const Run& run : runs) {
+    for (const Run& run : list_->runs()) {
+      if (run.count == 1 && run.length == 1 && plain && out != end) {
+        // Nearly all of those that are looked at both ways.
+        position += run.skip;
+        *out++ = target_.data[position++];
+        continue;
+      }
       for (uint32_t turn = 0; turn < run.count; ++turn) {
         if (out == end) return;
         position += run.skip;
         const size_t length = std::min<size_t>(run.length, static_cast<size_t>(end - out));
-        const size_t common = plain || position >= source.length ? 0 : std::min(length, source.length - position);
+        const size_t common = plain || position >= source_.length ? 0 : std::min(length, source_.length - position);
         // Most runs are a byte or a few: no calls for them.
-        for (size_t i = 0; i < common; ++i) out[i] = target.data[position + i] ^ source.data[position + i];
-        if (common < length) memcpy(out + common, target.data + position + common, length - common);
+        for (size_t i = 0; i < common; ++i) out[i] = target_.data[position + i] ^ source_.data[position + i];
+        for (size_t i = common; i < length; ++i) out[i] = target_.data[position + i];
         out += length;
         position += run.length;
       }
     }
   }
 
+  const ByteSpan source_;
+  const ByteSpan target_;
   const Options& options_;
-  ScratchBytes differences_, targets_;
+  const MaskKernels kernels_;
+  const RunList* list_ = nullptr;
+  ScratchBytes bytes_;
   size_t count_ = 0;
   bool decided_ = false;
   bool plain_ = false;
@@ -157,15 +166,16 @@ Status Positions(const RunList& list, const Options& options, uint8_t* flags, Sc
   const RunSpan runs = list.runs();
   const size_t sample = std::min(list.count(), kSampleRuns);
   ScratchBytes plain, frame;
-  WritePositions(runs, sample, out);
+  const bool goes_on = WritePositions(runs, 0, sample, out);
+  if (sample == list.count() && out->size() <= kPositionsLeast) return Status::kOk;
   PlainPositions(runs, sample, &plain);
   Status status = Frame(plain, plain.size(), options, 1, &frame);
   if (status != Status::kOk) return status;
   const bool patterned = frame.size() + frame.size() / 8 < out->size();
   if (!patterned) {
     if (sample < list.count()) {
-      out->clear();
-      WritePositions(runs, list.count(), out);
+      if (!goes_on) out->clear();
+      WritePositions(runs, goes_on ? sample : 0, list.count(), out);
     }
     return Status::kOk;
   }
@@ -182,8 +192,10 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
   GroupDigest digest(digested ? digested->kind : DigestKind::kBlake3, digested ? target.length : 0, source.length,
                      source_groups);
   GroupDigest* const wanted = digested ? &digest : nullptr;
-  Values exact_values(options), merged_values(options);
+  Values exact_values(source, target, options), merged_values(source, target, options);
   RunList exact(1, options.simd, &exact_values), merged(kDenseGap, options.simd, nullptr);
+  exact_values.Follow(&exact);
+  merged_values.Follow(&merged);
   bool dense = false;
   const size_t dense_runs = std::max<size_t>(1024, target.length / kDenseBytes);
   Status status = FindRuns(source, target, options, &exact, wanted, dense_runs, &dense);
@@ -197,7 +209,7 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
   PutVarint(payload, list.changed());
   if (list.changed() == 0) return Status::kOk;
   Values& values = merges ? merged_values : exact_values;
-  if (merges) values.TakeRuns(source, target, list);
+  if (merges) values.TakeRuns();
   uint8_t flags = 0;
   ScratchBytes positions, frame;
   ByteSpan bytes;

@@ -19,9 +19,23 @@ using MaskBlocks = void (*)(const uint8_t* source, const uint8_t* target, size_t
 using GatherBlocks = size_t (*)(const uint8_t* source, const uint8_t* target, const uint64_t* masks, size_t blocks,
                                 bool plain, uint8_t* out);
 
+// Both in one pass.
+using TakeBlocks = size_t (*)(const uint8_t* source, const uint8_t* target, size_t blocks, bool plain, uint64_t* masks,
+                              uint8_t* out);
+
+// Blocks that BoundsOfRuns takes at most, and room that it needs for each of its results.
+constexpr size_t kBoundsMax = 64;
+constexpr size_t kBoundsRoom = (kBoundsMax + 1) * kBlock / 2;
+
+// First and last bytes of the runs of set bits, counted from the first block on; a run ends where the blocks do.
+// Returns how many runs; anything may lie behind them.
+using BoundsOfRuns = size_t (*)(const uint64_t* masks, size_t blocks, uint16_t* firsts, uint16_t* lasts);
+
 struct MaskKernels {
   MaskBlocks masks;
   GatherBlocks gather;
+  TakeBlocks take;
+  BoundsOfRuns bounds;
 };
 
 // Kernels of the highest level that is at most `level` and that this processor has.

@@ -19,6 +19,15 @@ constexpr size_t kConstantMin = 64;
 constexpr unsigned kEscapeOnes = 24;
 constexpr unsigned kEscapeBits = 32;
 constexpr unsigned kRiceMax = 31;
+// What one Put takes.
+constexpr unsigned kPutMost = 56;
+
+// At most 10 bytes. Returns what is behind them.
+uint8_t* PutNumber(uint8_t* at, uint64_t value) {
+  for (; value > 127; value >>= 7) *at++ = static_cast<uint8_t>(value | 128);
+  *at++ = static_cast<uint8_t>(value);
+  return at;
+}
 
 void PutNumber(ScratchBytes* out, uint64_t value) {
   for (; value > 127; value >>= 7) out->push_back(static_cast<uint8_t>(value | 128));
@@ -30,7 +39,7 @@ class BitWriter {
  public:
   explicit BitWriter(uint8_t* out) : out_(out) {}
 
-  // At most 56 bits.
+  // At most kPutMost bits.
   void Put(uint64_t value, unsigned count) {
     bits_ |= value << filled_;
     filled_ += count;
@@ -45,6 +54,28 @@ class BitWriter {
     const uint64_t ones = value >> k;
     const uint64_t low = value & ((uint64_t{1} << k) - 1);
     Put(((uint64_t{1} << ones) - 1) | low << (ones + 1), static_cast<unsigned>(ones) + 1 + k);
+  }
+
+  // Values, each followed by some zeros, in codes of at most kPutMost bits: two at a time where they fit together,
+  // since what one Put leaves is what the next one waits for.
+  void Points(const uint32_t* values, const uint32_t* zeros, size_t count, unsigned k) {
+    const uint32_t low = (uint32_t{1} << k) - 1;
+    size_t i = 0;
+    for (; i + 2 <= count; i += 2) {
+      const unsigned ones[2] = {values[i] >> k, values[i + 1] >> k};
+      const unsigned bits[2] = {ones[0] + (k + 1) * (1 + zeros[i]), ones[1] + (k + 1) * (1 + zeros[i + 1])};
+      const uint64_t first = ((uint64_t{1} << ones[0]) - 1) | uint64_t{values[i] & low} << (ones[0] + 1);
+      const uint64_t second = ((uint64_t{1} << ones[1]) - 1) | uint64_t{values[i + 1] & low} << (ones[1] + 1);
+      if (bits[0] + bits[1] <= kPutMost) {
+        Put(first | second << bits[0], bits[0] + bits[1]);
+      } else {
+        Put(first, bits[0]);
+        Put(second, bits[1]);
+      }
+    }
+    if (i == count) return;
+    const unsigned ones = values[i] >> k;
+    Put(((uint64_t{1} << ones) - 1) | uint64_t{values[i] & low} << (ones + 1), ones + (k + 1) * (1 + zeros[i]));
   }
 
   void Rice(uint64_t value, unsigned k) {
@@ -117,9 +148,17 @@ struct Mixed {
 // Walks through runs one by one, as far as wanted.
 class Cursor {
  public:
-  Cursor(RunSpan runs, size_t most) : runs_(runs), left_(most) {}
+  Cursor(RunSpan runs, size_t from, size_t end) : runs_(runs), left_(end) {
+    while (from > 0) {
+      const size_t step = std::min(from, Equal());
+      Step(step);
+      from -= step;
+    }
+  }
 
   bool done() const { return left_ == 0; }
+  // No run that equals the last one comes behind it.
+  bool parted() const { return used_ == 0; }
   const Run& run() const { return runs_[at_]; }
   // How many equal ones begin here.
   size_t Equal() const { return std::min<size_t>(runs_[at_].count - used_, left_); }
@@ -138,8 +177,7 @@ class Cursor {
   void TakeMixed(Mixed* block) {
     block->count = 0;
     do {
-      // Nearly all, where changes are scattered.
-      for (; left_ > 0 && block->count < kBlockRuns && runs_[at_].count == 1; ++at_, --left_) block->Add(runs_[at_]);
+      TakeSingle(block);
       if (left_ == 0 || block->count == kBlockRuns || (block->count > 0 && Equal() >= kConstantMin)) return;
       const size_t take = std::min(Equal(), kBlockRuns - block->count);
       block->Add(run(), take);
@@ -148,6 +186,23 @@ class Cursor {
   }
 
  private:
+  // Those that differ from their neighbours: nearly all, where changes are scattered. In registers.
+  void TakeSingle(Mixed* block) {
+    const Run* const begin = runs_.data + at_;
+    const Run* const end = begin + std::min(left_, kBlockRuns - block->count);
+    const Run* run = begin;
+    uint32_t* skip = block->skips + block->count;
+    uint32_t* extra = block->extras + block->count;
+    for (; run != end && run->count == 1; ++run) {
+      *skip++ = run->skip;
+      *extra++ = run->length - 1;
+    }
+    const size_t taken = static_cast<size_t>(run - begin);
+    block->count += taken;
+    at_ += taken;
+    left_ -= taken;
+  }
+
   const RunSpan runs_;
   size_t at_ = 0;
   size_t used_ = 0;  // of the equal ones at at_
@@ -164,7 +219,11 @@ void WriteMixed(const Mixed& runs, ScratchBytes* out) {
     skip_most = std::max(skip_most, runs.skips[i]);
     extra_most = std::max(extra_most, runs.extras[i]);
   }
-  const auto skip_cost = [&](unsigned k) { return RiceBits(runs.skips, count, skip_most, k); };
+  uint64_t skip_costs[kRiceMax + 1] = {};  // 0: not known
+  const auto skip_cost = [&](unsigned k) {
+    if (skip_costs[k] == 0) skip_costs[k] = RiceBits(runs.skips, count, skip_most, k);
+    return skip_costs[k];
+  };
   const auto length_cost = [&](unsigned k) { return RiceBits(runs.extras, count, extra_most, k); };
   const auto point_cost = [&](unsigned k) { return skip_cost(k) + extras * (k + 1); };
   const Choice point = BestRice(skips, count + extras, point_cost);
@@ -180,11 +239,9 @@ void WriteMixed(const Mixed& runs, ScratchBytes* out) {
   const size_t bytes = ((points ? point.bits : skip.bits + length.bits) + 7) / 8;
   out->resize(start + bytes + sizeof(uint64_t));
   BitWriter bits(out->data() + start);
-  if (points && (skip_most >> point.k) < kEscapeOnes) {
-    for (size_t i = 0; i < count; ++i) {
-      bits.ShortRice(runs.skips[i], point.k);
-      for (uint32_t more = runs.extras[i]; more > 0; --more) bits.ShortRice(0, point.k);
-    }
+  const uint64_t ones_most = skip_most >> point.k;
+  if (points && ones_most < kEscapeOnes && ones_most + (point.k + 1) * (uint64_t{extra_most} + 1) <= kPutMost) {
+    bits.Points(runs.skips, runs.extras, count, point.k);
     out->resize(start + bytes);
     return;
   }
@@ -208,10 +265,13 @@ uint64_t Word(const uint8_t* at) {
 
 }  // namespace
 
-void WritePositions(RunSpan runs, size_t most, ScratchBytes* out) {
+bool WritePositions(RunSpan runs, size_t from, size_t end, ScratchBytes* out) {
   Mixed block;
-  for (Cursor cursor(runs, most); !cursor.done();) {
+  bool full = true;
+  for (Cursor cursor(runs, from, end); !cursor.done();) {
     if (cursor.IsConstant()) {
+      // It might be longer, or none, if it was not the end.
+      full = false;
       const size_t equal = cursor.Equal();
       out->push_back(static_cast<uint8_t>(kConstant));
       PutNumber(out, equal);
@@ -221,28 +281,33 @@ void WritePositions(RunSpan runs, size_t most, ScratchBytes* out) {
       continue;
     }
     cursor.TakeMixed(&block);
+    full = full && block.count == kBlockRuns && cursor.parted();
     WriteMixed(block, out);
   }
+  return full;
 }
 
 void PlainPositions(RunSpan runs, size_t most, ScratchBytes* out) {
+  uint8_t numbers[20];
+  size_t used = out->size();
   for (const Run& run : runs) {
     const size_t turns = std::min<size_t>(run.count, most);
-    if (turns == 0) return;
-    const size_t start = out->size();
-    PutNumber(out, run.skip);
-    PutNumber(out, run.length);
-    const size_t pair = out->size() - start;
-    out->resize(start + turns * pair);
+    if (turns == 0) break;
+    const size_t pair = static_cast<size_t>(PutNumber(PutNumber(numbers, run.skip), run.length) - numbers);
+    const size_t room = used + turns * pair;
+    if (out->size() < room) out->resize(std::max(room, 2 * out->size()));
+    uint8_t* const from = out->data() + used;
+    memcpy(from, numbers, pair);
     // What is there is doubled until it is all.
-    uint8_t* const from = out->data() + start;
     for (size_t made = pair; made < turns * pair;) {
       const size_t more = std::min(made, turns * pair - made);
       memcpy(from + made, from, more);
       made += more;
     }
+    used += turns * pair;
     most -= turns;
   }
+  out->resize(used);
 }
 
 bool PositionReader::Fail() {

@@ -10,8 +10,9 @@
 
 namespace dk::sparse {
 
-// Appends the coded positions of the first `most` runs, each counted for itself.
-void WritePositions(RunSpan runs, size_t most, ScratchBytes* out);
+// Appends the coded positions of the runs from the `from`th to before the `end`th, each counted for itself. Returns
+// whether those of later runs can be appended to them: all blocks are full, and the end is that of one.
+bool WritePositions(RunSpan runs, size_t from, size_t end, ScratchBytes* out);
 
 // Runs as they are read: `count` of one length, each `skip` bytes behind the one before.
 struct Stretch {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "common/byte_span.h"
 #include "common/memory_pool.h"
@@ -46,13 +47,29 @@ class RunRoom {
   size_t count_ = 0;
 };
 
-// Takes the bytes that differ while they are in the cache.
+// Finds the bytes that differ, and takes them while they are in the cache.
 class ValueSink {
  public:
   virtual ~ValueSink() = default;
-  // As GatherBlocks; `changed` of their bytes differ.
-  virtual void Take(const uint8_t* source, const uint8_t* target, const uint64_t* masks, size_t blocks,
-                    size_t changed) = 0;
+  // As MaskBlocks.
+  virtual void Take(const uint8_t* source, const uint8_t* target, size_t blocks, uint64_t* masks) = 0;
+};
+
+// The masks that single bytes at one distance make, for as many blocks as one Compare takes, whatever the first one's
+// offset.
+class RegularMasks {
+ public:
+  static constexpr size_t kSkipMax = 1023;
+
+  // Masks that begin with a block whose first changed byte is `offset` from it, each `skip` equal bytes behind the one
+  // before. nullptr while making them would cost more than it can save. @param runs how many were found so far
+  const uint64_t* From(size_t skip, size_t offset, size_t runs);
+
+ private:
+  size_t skip_ = 0;
+  size_t next_ = 0;  // so many runs must have been found before others are made
+  std::vector<uint64_t> masks_;
+  std::vector<uint16_t> block_of_;  // for each offset where it occurs; kNone where it does not
 };
 
 // Collects runs in ascending order.
@@ -78,13 +95,14 @@ class RunList {
   void Blocks(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks);
   void Push(uint32_t skip, uint32_t length);
   void Add(size_t start, size_t length);
-  bool Continues(uint64_t mask, size_t base);
-  void Points(uint64_t mask, size_t base);
+  size_t Follow(const uint64_t* masks, size_t base, size_t blocks);
+  void Exact(const uint64_t* masks, size_t base, size_t blocks);
   void Bits(uint64_t mask, size_t base);
 
   const size_t gap_min_;
   const MaskKernels kernels_;
   ValueSink* const sink_;
+  RegularMasks regular_;
   RunRoom runs_;  // with room ahead
   size_t used_ = 0;
   size_t count_ = 0;

@@ -27,6 +27,42 @@ describe('vector levels', () => {
     for (const target of targets) for (const skip of [0, 1, 63]) await levelsAgree(source.subarray(skip), target);
   });
 
+  it('make the same payload of regular changes that begin, break off and change their distance anywhere', async () => {
+    const source = patternBytes(400_000, 1);
+    for (const steps of [[2], [3, 50], [20], [64, 65], [100], [1000], [1024, 1025], [7, 100, 7], [33, 1, 33, 2000]]) {
+      const target = Buffer.from(source);
+      let at = 77;
+      for (let turn = 0; at < target.length; turn += 1) {
+        const step = steps[turn % steps.length] as number;
+        for (let i = 0; i < 700 && at < target.length; i += 1, at += step) target[at] = ~(target[at] as number) & 255;
+      }
+      await levelsAgree(source, target);
+      // One of them is missing.
+      target[200_000 - (200_000 % (steps[0] as number))] = 0;
+      await levelsAgree(source, target);
+      const { payload } = await addon.sparseDiff(source, target, 3);
+      const { data } = await addon.sparsePatch(source, payload, target.length);
+      expect(data.equals(target)).toBe(true);
+    }
+  });
+
+  it('make the same payload of gaps that take the longest codes', async () => {
+    const source = Buffer.alloc(300_000);
+    const picks = patternBytes(40_000, 9);
+    for (const far of [190, 200, 380, 384, 390, 500, 700, 2000]) {
+      const target = Buffer.from(source);
+      // Any gaps, and now and then a long one.
+      for (let at = 0, i = 0; at < target.length; i += 1) {
+        target[at] = (i % 255) + 1;
+        const pick = picks[i] as number;
+        at += pick < 6 ? far : 1 + (pick % 32);
+      }
+      await levelsAgree(source, target);
+      const { payload } = await addon.sparseDiff(source, target, 3);
+      expect((await addon.sparsePatch(source, payload, target.length)).data.equals(target)).toBe(true);
+    }
+  });
+
   it('make the same payload of any bytes', async () => {
     const bytes = fc.array(fc.constantFrom(0, 0, 0, 7), { maxLength: 500 }).map((values) => Buffer.from(values));
     await fc.assert(fc.asyncProperty(bytes, bytes, levelsAgree), { ...RUNS, numRuns: 200 });
