@@ -53,7 +53,10 @@ class Values : public ValueSink {
   void Follow(const RunList* list) { list_ = list; }
 
   void Take(const uint8_t* source, const uint8_t* target, size_t blocks, uint64_t* masks) override {
-    if (!decided_ && count_ >= kSampleValues) Decide(kSampleValues);
+    if (!decided_ && count_ >= kSampleValues) {
+      Decide(kSampleValues);
+      Expect(target);
+    }
     const size_t room = count_ + (blocks + 1) * kBlock;
     if (bytes_.size() < room) bytes_.resize(std::max(2 * bytes_.size(), room));
     count_ += kernels_.take(source, target, blocks, plain_, masks, bytes_.data() + count_);
@@ -81,6 +84,16 @@ class Values : public ValueSink {
   }
 
  private:
+  // Room for what is to come, if changes go on being as many as they were before this place.
+  void Expect(const uint8_t* target) {
+    // The last bytes come from a copy.
+    const uintptr_t before = reinterpret_cast<uintptr_t>(target) - reinterpret_cast<uintptr_t>(target_.data);
+    if (before == 0 || before > target_.length) return;
+    const double all = static_cast<double>(count_) / static_cast<double>(before) * static_cast<double>(target_.length);
+    const size_t room = std::min(target_.length, static_cast<size_t>(all)) + kGroup + kBlock;
+    if (bytes_.size() < room) bytes_.resize(room);
+  }
+
   // All that was taken so far is in the other form afterwards, if that is the better one.
   void Decide(size_t sample) {
     if (decided_) return;

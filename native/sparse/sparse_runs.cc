@@ -11,8 +11,12 @@ namespace {
 // Stands for a source that has ended; never written.
 uint8_t g_zeros[RunList::kCompareMax];
 
-// Runs of single bytes at one distance that are looked for as such from then on.
+// Runs of single bytes at one distance that are looked for as such from then on, and those after which a distance that
+// was looked for already is looked for again.
 constexpr uint32_t kRegularRuns = 64;
+constexpr uint32_t kRegularAgain = 2;
+// Where something regular has broken off, it mostly goes on soon.
+constexpr size_t kBrokenBlocks = 1;
 // Other distances may come after every few runs: what they are compared with is made no oftener.
 constexpr size_t kRunsBetween = 8192;
 constexpr uint16_t kNone = 0xffff;
@@ -58,9 +62,11 @@ inline void RunList::Add(size_t start, size_t length) {
   Push(last.skip, static_cast<uint32_t>(last.length + gap + length));
 }
 
+bool RegularMasks::Has(size_t skip, size_t offset) const { return skip == skip_ && block_of_[offset] != kNone; }
+
 const uint64_t* RegularMasks::From(size_t skip, size_t offset, size_t runs) {
   const size_t step = skip + 1;
-  if (skip == skip_ && block_of_[offset] != kNone) return masks_.data() + block_of_[offset];
+  if (Has(skip, offset)) return masks_.data() + block_of_[offset];
   if (runs < next_) return nullptr;
   next_ = runs + kRunsBetween;
   // Offsets come again after as many blocks as the step has bytes, at the latest.
@@ -81,10 +87,11 @@ const uint64_t* RegularMasks::From(size_t skip, size_t offset, size_t runs) {
 size_t RunList::Follow(const uint64_t* masks, size_t base, size_t blocks) {
   if (used_ == 0) return 0;
   Run& last = runs_.data()[used_ - 1];
-  if (last.count < kRegularRuns || last.length != 1 || last.skip == 0 || last.skip > RegularMasks::kSkipMax) return 0;
+  if (last.count < kRegularAgain || last.length != 1 || last.skip == 0 || last.skip > RegularMasks::kSkipMax) return 0;
   const size_t next = end_ + last.skip;
   const size_t step = size_t{last.skip} + 1;
   if (next < base || next - base >= step) return 0;
+  if (last.count < kRegularRuns && !regular_.Has(last.skip, next - base)) return 0;
   const uint64_t* const regular = regular_.From(last.skip, next - base, count_);
   if (regular == nullptr) return 0;
   const auto* const wanted = reinterpret_cast<const uint8_t*>(regular);
@@ -155,10 +162,14 @@ void RunList::Blocks(const uint8_t* source, const uint8_t* target, size_t base, 
     }
     const size_t regular = Follow(masks + block, at, blocks - block);
     block += regular;
-    if (regular > 0) continue;
-    const size_t some = std::min(blocks - block, kBoundsMax);
+    if (regular > 0) {
+      exact_blocks_ = kBrokenBlocks;
+      continue;
+    }
+    const size_t some = std::min(blocks - block, exact_blocks_);
     Exact(masks + block, at, some);
     block += some;
+    exact_blocks_ = std::min(2 * exact_blocks_, kBoundsMax);
   }
 }
 

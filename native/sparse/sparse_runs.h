@@ -64,6 +64,8 @@ class RegularMasks {
   // Masks that begin with a block whose first changed byte is `offset` from it, each `skip` equal bytes behind the one
   // before. nullptr while making them would cost more than it can save. @param runs how many were found so far
   const uint64_t* From(size_t skip, size_t offset, size_t runs);
+  // Whether they are made already.
+  bool Has(size_t skip, size_t offset) const;
 
  private:
   size_t skip_ = 0;
@@ -103,7 +105,8 @@ class RunList {
   const MaskKernels kernels_;
   ValueSink* const sink_;
   RegularMasks regular_;
-  RunRoom runs_;  // with room ahead
+  size_t exact_blocks_ = kBoundsMax;  // looked at before it is asked again whether they are regular
+  RunRoom runs_;                      // with room ahead
   size_t used_ = 0;
   size_t count_ = 0;
   size_t end_ = 0;  // of the last run
