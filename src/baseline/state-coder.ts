@@ -1,10 +1,11 @@
 /** One state into one message: what is decided per state, in which order things become true. */
+import { LIMITS } from '../core/core.js';
 import { ClassDictionaries, type Dictionary } from './class-dictionary.js';
+import { type DirectDelta, inPlaceDelta, mayBeDirect, plainBytes, smallDelta } from './direct-delta.js';
 import { EffortControl } from './effort-control.js';
 import { encodedState } from './encoded-state.js';
 import { type BaselineTaker, EncoderBaselines } from './encoder-baselines.js';
 import type { HeldReference } from './reference-table.js';
-import { mayBeSmall, smallBytes, smallDelta } from './small-state.js';
 import { SPARSE } from './state-engines.js';
 import { openSegments } from './state-input.js';
 import { StateCounters, type StateMetrics } from './state-metrics.js';
@@ -70,30 +71,49 @@ export class StateCoder {
     this.#forced.clear();
   }
 
-  /** What `small` may be asked for; undefined: `frames` is the only way. */
+  /** What `small` may be asked for; undefined: it takes another way. */
   smallBytes(state: StateInput): Uint8Array | undefined {
-    return mayBeSmall(this.#settings) ? smallBytes(state) : undefined;
+    return mayBeDirect(this.#settings) ? plainBytes(state, LIMITS.syncStateBytes) : undefined;
   }
 
-  /** The message of a small state of which little changed, made at once; undefined: it takes `frames`. */
+  /** The message of a small state of which little changed, made at once; undefined: it takes another way. */
   small(key: string, target: Uint8Array): EncodedState | undefined {
     if (this.#forced.has(key)) return undefined;
     try {
       if (this.#baselines.pruneDue()) this.prune();
-      const keyClass = checkName('class', this.#settings.classOf(key));
-      const made = smallDelta(this.#parts, { key, keyClass }, target);
-      if (made === undefined) return undefined;
-      const { bytes, facts, held } = made;
-      this.#counters.segment(SPARSE.name, { skipped: false, dictionary: false });
-      this.#offer(keyClass, target);
-      held.life.deltas += 1;
-      this.#judge(key, facts, held);
-      this.#count(facts, made);
-      return encodedState(facts, [bytes]);
+      const made = smallDelta(this.#parts, { key, keyClass: this.#classOf(key) }, target);
+      return made && this.#finished(key, target, made);
     } catch (error) {
       this.#counters.failures += 1;
       throw error;
     }
+  }
+
+  /** The message of a state that mostly stayed in place, by one job of the engine; undefined: it takes `frames`. */
+  async direct(key: string, state: StateInput): Promise<EncodedState | undefined> {
+    const target = mayBeDirect(this.#settings) ? plainBytes(state, this.#settings.segmentBytes) : undefined;
+    if (target === undefined || this.#forced.has(key)) return undefined;
+    try {
+      if (this.#baselines.pruneDue()) this.prune();
+      const made = await inPlaceDelta(this.#parts, { key, keyClass: this.#classOf(key) }, target);
+      return made && this.#finished(key, target, made);
+    } catch (error) {
+      this.#counters.failures += 1;
+      throw error;
+    }
+  }
+
+  #classOf(key: string): string {
+    return checkName('class', this.#settings.classOf(key));
+  }
+
+  #finished(key: string, target: Uint8Array, { parts, facts, held, ...how }: DirectDelta): EncodedState {
+    this.#counters.segment(SPARSE.name, { skipped: false, dictionary: false });
+    this.#offer(how.keyClass, target);
+    held.life.deltas += 1;
+    this.#judge(key, facts, held);
+    this.#count(facts, how);
+    return encodedState(facts, parts);
   }
 
   #count(facts: StateFacts, how: { readonly keyClass: string; readonly level: number; readonly ms: number }): void {
@@ -121,8 +141,8 @@ export class StateCoder {
   }
 
   async #plan(key: string, state: StateInput): Promise<Plan> {
-    const { enabled, segmentBytes, classOf } = this.#settings;
-    const keyClass = checkName('class', classOf(key));
+    const { enabled, segmentBytes } = this.#settings;
+    const keyClass = this.#classOf(key);
     // The state last: what is opened here is closed by whoever gets the plan.
     const held = enabled ? await this.#baselines.find(key) : undefined;
     const due = held !== undefined && (this.#baselines.refreshDue(held) || this.#forced.has(key));

@@ -48,6 +48,8 @@ export class StateEncoder {
           const late = this.#coder.small(key, few);
           if (late !== undefined) return late;
         }
+        const direct = await this.#coder.direct(key, state);
+        if (direct !== undefined) return direct;
         const parts: Buffer[] = [];
         const frames = this.#coder.frames(key, state);
         for (;;) {

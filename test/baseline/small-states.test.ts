@@ -6,7 +6,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { createTwin } from '../../src/engine/twin.js';
 import { patternBytes } from '../engine/samples.js';
-import { pair } from './codec-fixture.js';
+import { pair, TestClock } from './codec-fixture.js';
 
 const real = loadEngine();
 const isNative = real.info.kind === 'native';
@@ -46,6 +46,42 @@ const kinds: [string, StateEncoderOptions, number][] = [
   ['another level', { level: 9 }, 4],
   ['the highest level', { level: 19 }, 0],
 ];
+
+describe('states that mostly stay in place', () => {
+  const large = patternBytes(3_000_000, 5);
+  const options: [string, StateEncoderOptions][] = [
+    ['as by default', {}],
+    ['BLAKE3', { digest: 'blake3' }],
+    ['several segments', { segmentBytes: 1 << 20 }],
+    ['each against the one before', { reference: 'previous' }],
+    ['another engine', { engine: 'xor' }],
+  ];
+  it.each(options)('give the messages and counts that a stream of them gives: %s', async (_name, settings) => {
+    const clock = new TestClock();
+    const [one, other] = [pair({ ...settings, clock }), pair({ ...settings, clock })];
+    const states = [
+      large,
+      changed(large, 100),
+      changed(large, 7),
+      large.subarray(0, 2_500_000),
+      Buffer.concat([large, large.subarray(0, 9000)]),
+      patternBytes(3_000_000, 6),
+      Buffer.concat([Buffer.alloc(11), large]),
+    ];
+    for (const state of states) {
+      const message = await one.encoder.encode('k', state);
+      const pieces: Buffer[] = [];
+      const stream = other.encoder.encodeStream('k', state);
+      let next = await stream.next();
+      for (; !next.done; next = await stream.next()) pieces.push(next.value);
+      expect(message.toBuffer().equals(Buffer.concat(pieces))).toBe(true);
+      expect(message).toMatchObject(next.value);
+      expect((await one.decoder.decode(message.parts)).bytes.equals(state)).toBe(true);
+    }
+    expect(one.encoder.metrics()).toEqual(other.encoder.metrics());
+    await Promise.all([one, other].flatMap(({ encoder, decoder }) => [encoder.close(), decoder.close()]));
+  });
+});
 
 describe('small states', () => {
   it.each(kinds)('give the messages and counts that they would give elsewhere: %s', async (_name, options, diffs) => {
