@@ -158,3 +158,15 @@ export function checkContext(plan: BlobPlan, node: PlanNode, context: readonly E
   }
   return undefined;
 }
+
+/** Extents as demands, one behind the other in the target; runs of zeros are written at once. */
+export function placed(extents: readonly Extent[], target: Buffer): Demand[] {
+  const demands: Demand[] = [];
+  let at = 0;
+  for (const { digest, offset, length } of extents) {
+    if (digest !== null) demands.push({ digest, offset, length, at });
+    else target.fill(0, at, at + length);
+    at += length;
+  }
+  return demands;
+}

@@ -8,10 +8,10 @@ import { type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobFetch, NEAR_MAX } from './blob-fetch.js';
 import type { IndexedBlob } from './blob-index.js';
-import { BlobPlan, checkContext, type Demand } from './blob-plan.js';
+import { BlobPlan, checkContext, type Demand, placed } from './blob-plan.js';
 import { BufferPool } from './buffer-pool.js';
 import { type Base, chooseBases } from './chain-base.js';
-import { ContextCache } from './context-cache.js';
+import { ContextReader } from './context-reader.js';
 import type { ExtentTable } from './extent-table.js';
 import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
@@ -27,17 +27,16 @@ const PLAN_BYTES = 64 << 20;
 const CACHED_REQUEST_MAX = 16;
 /** The same for requests of several blobs with more bytes: to keep each is to copy it. */
 const CACHED_REQUEST_BYTES_MAX = 1 << 20;
-/** Blobs decoded together to be kept: they are copied out of one buffer. */
-const KEPT_AT_ONCE = 8;
 /** A single blob may not need more than this, whatever the store says. */
 const PLAN_BYTES_MAX = 512 << 20;
 
 export class BlobStore {
+  /** What captures code new bytes against. */
+  readonly contexts: ContextReader;
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
   readonly #fetch: BlobFetch;
   readonly #cache = new BlobCache();
-  readonly #contexts = new ContextCache();
   readonly #pool = new BufferPool();
   readonly #leases: ReadLeases;
   readonly #raw: RawSlices;
@@ -54,6 +53,11 @@ export class BlobStore {
     this.#algo = parts.algo;
     this.#fetch = new BlobFetch(parts);
     this.#raw = new RawSlices(parts.packs, this.#fetch);
+    this.contexts = new ContextReader({
+      infos: (digests) => this.infos(digests),
+      read: (digests) => this.read(digests),
+      readDemands: (demands, target) => this.#readDemands(demands, target),
+    });
   }
 
   async infos(digests: readonly Digest[]): Promise<(IndexedBlob | undefined)[]> {
@@ -78,7 +82,7 @@ export class BlobStore {
 
   clearCache(): void {
     this.#cache.clear();
-    this.#contexts.clear();
+    this.contexts.clear();
     this.#pool.clear();
   }
 
@@ -144,45 +148,6 @@ export class BlobStore {
   async readLoosely(stretch: Stretch, into: Buffer): Promise<void> {
     const left = await this.#leases.during(() => this.#raw.fill(stretch, into));
     if (left.length > 0) await this.#readDemands(left, into);
-  }
-
-  /** As `readExtents`, of extents whose blobs will be wanted again: the older bytes of a file that changes all the time. */
-  async readContexts(extents: readonly Extent[]): Promise<Buffer> {
-    await this.#keepWanted(extents);
-    const target = Buffer.allocUnsafe(extents.reduce((sum, extent) => sum + extent.length, 0));
-    const left = placed(extents, target).filter(({ digest, offset, length = 0, at = 0 }) => {
-      const bytes = this.#contexts.get(digestKey(digest));
-      // An extent that leaves its blob is told of where it is read.
-      if (!bytes || offset + length > bytes.length) return true;
-      bytes.copy(target, at, offset, offset + length);
-      return false;
-    });
-    if (left.length > 0) await this.#readDemands(left, target);
-    return target;
-  }
-
-  /** What was just stored against older bytes will be older bytes itself soon. */
-  keepContext(digest: Digest, bytes: Uint8Array): void {
-    this.#contexts.keep(digestKey(digest), bytes);
-  }
-
-  async #keepWanted(extents: readonly Extent[]): Promise<void> {
-    const unknown = new Map<string, Digest>();
-    for (const { digest } of extents) {
-      if (digest && !this.#contexts.get(digestKey(digest))) unknown.set(digestKey(digest), digest);
-    }
-    const again = [...unknown].filter(([key]) => this.#contexts.again(key)).map(([, digest]) => digest);
-    if (again.length === 0) return;
-    const infos = (await this.infos(again)).filter((info) => info !== undefined);
-    const digests = this.#contexts.fitting(infos, (info) => info.decodedBytes).map((info) => info.digest);
-    for (let first = 0; first < digests.length; first += KEPT_AT_ONCE) {
-      const some = digests.slice(first, first + KEPT_AT_ONCE);
-      // What is wrong with them is told where their extents are read.
-      const blobs = await this.read(some).catch(() => []);
-      for (const [i, bytes] of blobs.entries()) {
-        if (Buffer.isBuffer(bytes)) this.#contexts.keep(digestKey(some[i] as Digest), bytes);
-      }
-    }
   }
 
   async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {
@@ -277,16 +242,4 @@ export class BlobStore {
 interface Done {
   readonly plan: BlobPlan;
   readonly target: Buffer;
-}
-
-/** Extents as demands, one behind the other in the target; runs of zeros are written at once. */
-function placed(extents: readonly Extent[], target: Buffer): Demand[] {
-  const demands: Demand[] = [];
-  let at = 0;
-  for (const { digest, offset, length } of extents) {
-    if (digest !== null) demands.push({ digest, offset, length, at });
-    else target.fill(0, at, at + length);
-    at += length;
-  }
-  return demands;
 }

@@ -271,7 +271,7 @@ export class BlobWriter {
     const place = await this.#packs.append(record);
     this.#staged.add({ digest: item.digest, ...place, decodedBytes, depth }, indexKind(kind, contextList));
     this.storedBytes += record.length;
-    if (item.input.keep) this.#blobs.keepContext(digest, item.input.bytes);
+    if (item.input.keep) this.#blobs.contexts.keepStored(item.input, digest, item.context?.extents ?? []);
   }
 }
 

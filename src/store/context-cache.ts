@@ -12,6 +12,8 @@ const KEPT_BYTES_MIN = 4 << 10;
 const KEPT_MS = 10_000;
 /** Blobs of which it is remembered that they were wanted once. */
 const ASKED_MAX = 4096;
+/** Blobs kept at most, however short they are. */
+const KEPT_MAX = LIMITS.contextCacheBytes / KEPT_BYTES_MIN;
 
 interface Kept {
   readonly bytes: Buffer;
@@ -20,7 +22,6 @@ interface Kept {
 
 export class ContextCache {
   readonly #clock: Clock;
-  /** The oldest first. */
   readonly #kept = new Map<string, Kept>();
   readonly #asked = new Map<string, number>();
   #bytes = 0;
@@ -74,12 +75,26 @@ export class ContextCache {
 
   /** Keeps a copy of what is worth it and fits: a view would keep its whole batch alive. */
   keep(key: string, view: Uint8Array): void {
-    if (view.length < KEPT_BYTES_MIN) return;
+    if (view.length >= KEPT_BYTES_MIN) this.#keep(key, view, this.#clock.steadyMs());
+  }
+
+  /**
+   * Keeps a recipe, however short: it stands at the end of a chain, which takes long to read.
+   *
+   * @param before key of what it was coded against: it is kept for no longer than that
+   */
+  keepRecipe(key: string, view: Uint8Array, before?: string): void {
+    const kept = before === undefined ? undefined : this.#kept.get(before);
+    this.#keep(key, view, kept?.sinceMs ?? this.#clock.steadyMs());
+  }
+
+  #keep(key: string, view: Uint8Array, sinceMs: number): void {
     this.#dropOld();
-    if (this.#kept.has(key) || this.#bytes + view.length > LIMITS.contextCacheBytes) return;
+    if (this.#kept.has(key) || this.#kept.size >= KEPT_MAX) return;
+    if (this.#bytes + view.length > LIMITS.contextCacheBytes) return;
     const bytes = Buffer.allocUnsafeSlow(view.length);
     bytes.set(view);
-    this.#kept.set(key, { bytes, sinceMs: this.#clock.steadyMs() });
+    this.#kept.set(key, { bytes, sinceMs });
     this.#asked.delete(key);
     this.#bytes += bytes.length;
     this.#sweep ??= setInterval(() => this.#dropOld(), KEPT_MS).unref();
@@ -94,6 +109,7 @@ export class ContextCache {
 
   #dropOld(): void {
     const sinceMs = this.#clock.steadyMs() - KEPT_MS;
+    // A recipe may be older than others in front of it: it goes with these.
     for (const [key, kept] of this.#kept) {
       if (kept.sinceMs >= sinceMs) break;
       this.#drop(key, kept);

@@ -100,7 +100,7 @@ async function storeRegions(
 ): Promise<Digest[]> {
   const before = source?.recipe.kind === 'regions' ? source.recipe.regions : [];
   const known = await writer.has(before.slice(0, regions.length));
-  const older = await blobs.read(before.slice(0, regions.length).filter((_, index) => known[index]));
+  const older = await blobs.contexts.recipes(before.slice(0, regions.length).filter((_, index) => known[index]));
   let next = 0;
   const inputs: BlobInput[] = regions.map((bytes, index) => {
     if (!known[index]) return { bytes, kind: 'recipe' };
@@ -108,7 +108,7 @@ async function storeRegions(
     next += 1;
     if (!Buffer.isBuffer(context)) return { bytes, kind: 'recipe' };
     const extents = [{ digest: before[index] as Digest, offset: 0, length: context.length }];
-    return { bytes, kind: 'recipe', context: { bytes: context, extents, aligned: false } };
+    return { bytes, kind: 'recipe', context: { bytes: context, extents, aligned: false }, keep: true };
   });
   return writer.store(inputs);
 }

@@ -50,7 +50,7 @@ export interface BlobInput {
   readonly context?: BlobContext;
   /** TRY bits of the engines that may be used with the context; default all. */
   readonly tries?: number;
-  /** Keep the bytes at hand, as far as there is room, for `readRanges`: they will be older bytes themselves soon. */
+  /** Keep the bytes at hand for some seconds, as far as there is room: they will be older bytes themselves soon. */
   readonly keep?: boolean;
   /** zstd level when these bytes are coded on their own, 1-19; default that of the store. */
   readonly level?: number;

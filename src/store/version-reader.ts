@@ -70,7 +70,7 @@ export class RecipeReader implements VersionReader {
     if (recipe.kind === 'whole') return ExtentTable.of([{ digest: digest as Digest, offset: 0, length: size }]);
     if (recipe.kind === 'inline') return ExtentTable.of(recipe.extents);
     if (recipe.kind === 'empty') return ExtentTable.of([]);
-    const [bytes] = await this.#blobs.read([recipe.regions[index] as Digest]);
+    const [bytes] = await this.#blobs.contexts.recipes([recipe.regions[index] as Digest]);
     if (!Buffer.isBuffer(bytes)) throw bytes ?? new Error('recipe was not read');
     const table = ExtentTable.decode(bytes);
     const expected = Math.min(LIMITS.regionBytes, size - index * LIMITS.regionBytes);
@@ -117,6 +117,6 @@ export class RecipeReader implements VersionReader {
         extents.push(extent);
       }
     }
-    return this.#blobs.readContexts(extents);
+    return this.#blobs.contexts.read(extents);
   }
 }
