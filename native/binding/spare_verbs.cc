@@ -1,8 +1,7 @@
 // holdSpareMemory, releaseSpareMemory, spareMemory, trimSpareMemory, copyBytes: memory that is used again.
-#include <cstring>
-
 #include "binding/delta_job.h"
 #include "binding/register.h"
+#include "common/copy_bytes.h"
 #include "common/memory_pool.h"
 #include "common/thread_pool.h"
 
@@ -27,7 +26,7 @@ class CopyJob : public Worker {
  protected:
   void Execute() override {
     copy_ = Output(data_.length);
-    memcpy(copy_.data(), data_.data, data_.length);
+    CopyBytes(copy_.data(), data_.data, data_.length);
   }
   Napi::Value Resolve(Napi::Env env) override { return copy_.ToBuffer(env); }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "blake3/blake3_face.h"
+#include "common/copy_bytes.h"
 #include "common/memory_pool.h"
 #include "common/varint.h"
 #include "sparse/sparse_positions.h"
@@ -242,7 +243,7 @@ void Digest(ByteSpan data, Digested* digested, uint8_t* copy) {
   for (size_t start = 0; start < data.length; start += kGroup) {
     digest.Take(data.data + start, start / kGroup, false);
     // While it is in the cache.
-    if (copy != nullptr) memcpy(copy + start, data.data + start, std::min(kGroup, data.length - start));
+    if (copy != nullptr) CopyBytes(copy + start, data.data + start, std::min(kGroup, data.length - start));
   }
   digest.Finish(data.data, digested);
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "blake3/blake3_face.h"
+#include "common/copy_bytes.h"
 #include "common/memory_pool.h"
 #include "common/varint.h"
 #include "sparse/sparse.h"
@@ -125,7 +126,7 @@ Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
     const size_t length = std::min(kGroup, work.target_length - start);
     const size_t common = start < work.source.length ? std::min(length, work.source.length - start) : 0;
     uint8_t* const at = work.target + start;
-    if (common > 0) memcpy(at, work.source.data + start, common);
+    if (common > 0) CopyBytes(at, work.source.data + start, common);
     if (common < length) memset(at + common, 0, length - common);
     const bool changed = patch.ApplyTo(start + length, work.target) || common < length;
     if (work.digested) digest.Take(at, start / kGroup, !changed);
