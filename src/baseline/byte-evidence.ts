@@ -1,4 +1,5 @@
-/** Cheap evidence about bytes before effort is spent on them. A few microseconds each, whatever the length; milliseconds for noise. */
+/** Cheap evidence about bytes before effort is spent on them. A few microseconds each, whatever the length; milliseconds in turns for noise. */
+import { Turns } from './large-memory.js';
 
 const NOISE_SAMPLES = 32;
 const NOISE_SAMPLE_BYTES = 256;
@@ -14,7 +15,7 @@ const PLACE_SAMPLES = 64;
 const PLACE_SAMPLE_BYTES = 64;
 
 /** Whether samples look like noise that does not repeat itself, so that compressing these bytes alone would be in vain. */
-export function looksRandom(bytes: Uint8Array): boolean {
+export async function looksRandom(bytes: Uint8Array): Promise<boolean> {
   if (bytes.length < NOISE_BYTES_MIN) return false;
   const counts = new Uint32Array(256);
   const step = Math.floor((bytes.length - NOISE_SAMPLE_BYTES) / (NOISE_SAMPLES - 1));
@@ -28,18 +29,20 @@ export function looksRandom(bytes: Uint8Array): boolean {
   const total = NOISE_SAMPLES * NOISE_SAMPLE_BYTES;
   let bits = 0;
   for (const count of counts) if (count > 0) bits += (count / total) * Math.log2(total / count);
-  return bits >= NOISE_BITS && !repeats(bytes);
+  return bits >= NOISE_BITS && !(await repeats(bytes));
 }
 
 /** Whether some samples come again not far behind: noise that repeats itself folds well. */
-function repeats(bytes: Uint8Array): boolean {
+async function repeats(bytes: Uint8Array): Promise<boolean> {
   const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const turns = new Turns();
   const step = Math.floor(all.length / REPEAT_SAMPLES);
   for (let sample = 0; sample < REPEAT_SAMPLES; sample += 1) {
     const from = sample * step;
     const stretch = all.subarray(from, from + REPEAT_SAMPLE_BYTES);
     const behind = all.subarray(from + 1, from + REPEAT_REACH_BYTES + REPEAT_SAMPLE_BYTES);
     if (behind.indexOf(stretch) >= 0) return true;
+    await turns.took(behind.length);
   }
   return false;
 }

@@ -117,7 +117,7 @@ async function tryDelta(
 async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   const plain = { engine: RAW, payload: task.target, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0 };
   if (task.target.length === 0 || task.plain) return { ...plain, skipped: false };
-  if (looksRandom(task.target)) return { ...plain, skipped: true };
+  if (await looksRandom(task.target)) return { ...plain, skipped: true };
   const dictionary = task.target.length <= DICTIONARY_TARGET_BYTES ? task.dictionary : undefined;
   const made = await ZSTD.encode(engine, {
     source: task.target,

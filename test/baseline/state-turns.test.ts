@@ -1,6 +1,7 @@
 /** Large states leave the event loop free between pieces, and may be longer than one view of memory. */
 import { describe, expect, it } from 'vitest';
 import { StateEncoder } from '../../src/baseline/baseline.js';
+import { looksRandom } from '../../src/baseline/byte-evidence.js';
 import { copyAway, joinPieces, ownCopy } from '../../src/baseline/large-memory.js';
 import { openSegments } from '../../src/baseline/state-input.js';
 import { loadEngine } from '../../src/engine/load.js';
@@ -33,6 +34,19 @@ async function firstSegment(state: Parameters<typeof openSegments>[1], segmentBy
   }
   throw new Error('no segment');
 }
+
+describe('looking whether bytes are noise', () => {
+  it('lets others have their turns while it looks for repeats', async () => {
+    const noise = patternBytes(24 * MIB, 1);
+    let found = false;
+    const turns = await turnsDuring(async () => {
+      found = await looksRandom(noise);
+    });
+    expect(found).toBe(true);
+    expect(turns).toBeGreaterThanOrEqual(6);
+    expect(await looksRandom(Buffer.concat([noise.subarray(0, MIB), noise.subarray(0, MIB)]))).toBe(false);
+  });
+});
 
 describe('copies of much memory', () => {
   const large = Buffer.alloc(48 * MIB, 'x');
