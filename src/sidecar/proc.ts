@@ -3,7 +3,7 @@
  * still, and which files they have mapped for writing. Synchronous on purpose:
  * the application may be stopped while this runs, and each read takes microseconds.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { type BytePath, pathFromText, systemCode } from '../core/core.js';
 import { loadProcessCalls, type ProcessCalls } from '../engine/load.js';
 
@@ -12,6 +12,9 @@ export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
 
 /** Most that may have taken an orphan: all above us, in any tree of processes that is one. */
 const ADOPTERS_MAX = 64;
+
+/** Place of the start time among the fields behind the name. */
+const START_FIELD = 19;
 
 /** Whom we started. Its number stands for its group and its session, too, for as long as somebody is left in them. */
 export interface Leader {
@@ -40,20 +43,38 @@ export interface ProcessSurvey {
 /** What says that a process has ended, or is not ours to look at. Anything else is our trouble, not an answer. */
 const NO_ANSWER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
 
-function readText(path: string): string {
+/**
+ * What is read goes here first. `readFileSync` takes 128 KiB of new memory for each file whose length is not known: for all processes
+ * of a machine that is more garbage than the capture itself makes.
+ */
+const ROOM = Buffer.allocUnsafeSlow(64 << 10);
+
+/** @param once all of it comes with one read, as a line of `stat` does */
+function readText(path: string, once = false): string {
   try {
-    return readFileSync(path, 'latin1');
+    const fd = openSync(path, 'r');
+    try {
+      let text = '';
+      for (;;) {
+        const bytes = readSync(fd, ROOM, 0, ROOM.length, null);
+        text += ROOM.toString('latin1', 0, bytes);
+        if (bytes === 0 || once) return text;
+      }
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     if (NO_ANSWER.includes(systemCode(error))) return '';
     throw error;
   }
 }
 
-/** Fields of a stat line. The name (field 2) may hold anything, so the line is cut after its last parenthesis. */
+/** Fields of a stat line from the third on, as far as the start time. The name (field 2) may hold anything, so the line is cut after
+ * its last parenthesis. */
 function statFields(path: string): string[] | undefined {
-  const line = readText(path);
+  const line = readText(path, true);
   const close = line.lastIndexOf(')');
-  return close < 0 ? undefined : line.slice(close + 2).split(' ');
+  return close < 0 ? undefined : line.slice(close + 2).split(' ', START_FIELD + 1);
 }
 
 function processFacts(pid: number): ProcessFacts | undefined {
@@ -66,7 +87,7 @@ function processFacts(pid: number): ProcessFacts | undefined {
     parent: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
-    startTicks: Number(fields[19]),
+    startTicks: Number(fields[START_FIELD]),
   };
 }
 
@@ -92,7 +113,7 @@ function processIds(): number[] {
 
 /** Who somebody is, as far as `/proc` tells. */
 export function leaderOf(pid: number): Leader {
-  return { pid, startTicks: Number(statFields(`/proc/${pid}/stat`)?.[19] ?? 0) };
+  return { pid, startTicks: Number(statFields(`/proc/${pid}/stat`)?.[START_FIELD] ?? 0) };
 }
 
 /** Those of whose group or session somebody is left. */
