@@ -22,18 +22,8 @@ const PROBE_BYTES = 64 << 10;
 const PROBE_JOBS = 4;
 /** Of a file that changes a little again and again, what was stored is wanted soon; where more is written, not. */
 const KEPT_BYTES = 8 << 20;
-/** A context must save at least this share of what the bytes take without it, and one way of using it of the other. */
+/** A context must save at least this share of what the bytes take without it. */
 const PROBE_GAIN = 0.05;
-/** What is left to try where the bytes of a context do not stand at the place of those that they help with. */
-const SEARCHED = TRY.zstdContext | TRY.zstd;
-
-/** What a sample told. */
-interface Worth {
-  readonly pays: boolean;
-  readonly incompressible: boolean;
-  /** To search the context is better by far than to compare with it place by place. */
-  readonly searched: boolean;
-}
 
 interface Prepared {
   readonly placed: readonly PlacedJob[];
@@ -50,8 +40,6 @@ export class BlobQueue {
   #contextsPay = true;
   /** Neither contexts nor compression made the sample smaller. */
   #incompressible = false;
-  /** Contexts of this file are searched; comparing with them place by place as well would be in vain. */
-  #searched = false;
   #nextProbe = 0;
   #seenBytes = 0;
   #recalled = false;
@@ -162,7 +150,7 @@ export class BlobQueue {
 
   /** Shifted bytes are often stored already: no source is read for a blob that will not be written. */
   async #inputs(placed: readonly PlacedJob[]): Promise<BlobInput[]> {
-    const { engine, store, tx } = this.#work;
+    const { engine, store, tx, tries } = this.#work;
     const lengths = Uint32Array.from(placed, ({ job }) => bytesOf(job));
     // One copy for everything that follows: what is done with the blobs in order finds them side by side.
     const joined = joinBytes(placed.flatMap(({ job }) => job.pieces));
@@ -183,17 +171,10 @@ export class BlobQueue {
         kind: 'blob',
         digest: digests[i] as Digest,
         ...(context && { context, keep: this.#seenBytes <= KEPT_BYTES }),
-        ...this.#triesFor(part.length),
+        ...(tries !== undefined && { tries }),
         ...(!context && level !== undefined && { level }),
       };
     });
-  }
-
-  /** Of few bytes everything is tried: that takes no time, and the sample was more. */
-  #triesFor(bytes: number): { readonly tries?: number } {
-    const { tries } = this.#work;
-    if (tries !== undefined) return { tries };
-    return this.#searched && bytes >= PROBE_BYTES ? { tries: SEARCHED } : {};
   }
 
   /** Looks now and then whether contexts, or coding at all, make such bytes smaller. */
@@ -210,7 +191,6 @@ export class BlobQueue {
         const last = found.pays ? first : await this.#unstored(replacing.slice(-PROBE_JOBS).reverse());
         const second = last && last !== first ? await this.#tryOut(source, last) : found;
         this.#contextsPay = second.pays;
-        this.#searched = found.searched && second.searched;
         this.#incompressible = found.incompressible && second.incompressible;
       }
     }
@@ -233,30 +213,26 @@ export class BlobQueue {
     return readContexts(source, placed);
   }
 
-  /** Codes its first bytes without its context, and in either way with it. */
-  async #tryOut(source: VersionReader, placed: PlacedJob): Promise<Worth> {
+  /** Codes its first bytes with and without its context. */
+  async #tryOut(source: VersionReader, placed: PlacedJob): Promise<{ pays: boolean; incompressible: boolean }> {
     const [context] = await readContexts(source, [placed]);
-    if (!context) return { pays: this.#contextsPay, incompressible: this.#incompressible, searched: this.#searched };
+    if (!context) return { pays: this.#contextsPay, incompressible: this.#incompressible };
     const sample = joinBytes(placed.job.pieces).subarray(0, PROBE_BYTES);
-    const older = context.aligned ? context.bytes.subarray(0, PROBE_BYTES) : context.bytes;
-    const ways = context.aligned ? [TRY.zstd, SEARCHED, TRY.xor] : [TRY.zstd, SEARCHED];
-    const { codecs, payloadLengths } = await this.#work.engine.encodeBlobs({
-      targets: Buffer.concat(ways.map(() => sample)),
-      targetLengths: Uint32Array.from(ways, () => sample.length),
-      contexts: Buffer.concat(ways.slice(1).map(() => older)),
-      contextLengths: Uint32Array.from(ways, (_, i) => (i === 0 ? 0 : older.length)),
-      tries: Uint8Array.from(ways),
+    const sourceSample = context.aligned ? context.bytes.subarray(0, PROBE_BYTES) : context.bytes;
+    const xor = context.aligned ? TRY.xor : 0;
+    const encoded = await this.#work.engine.encodeBlobs({
+      targets: Buffer.concat([sample, sample]),
+      targetLengths: Uint32Array.of(sample.length, sample.length),
+      contexts: sourceSample,
+      contextLengths: Uint32Array.of(sourceSample.length, 0),
+      tries: Uint8Array.of(TRY.zstdContext | TRY.zstd | xor, TRY.zstd),
       level: 1,
     });
-    const [alone = 0, searched = 0, compared = sample.length] = payloadLengths;
-    const best = Math.min(searched, compared);
-    const coded = best === compared && compared < searched ? CODEC.xor : (codecs[1] ?? CODEC.raw);
-    const pays = coded !== CODEC.raw && coded !== CODEC.zstd && best < alone * (1 - PROBE_GAIN);
-    return {
-      pays,
-      incompressible: coded === CODEC.raw,
-      searched: codecs[1] === CODEC.zstdContext && searched < compared * (1 - PROBE_GAIN),
-    };
+    const coded = encoded.codecs[0] ?? CODEC.raw;
+    const incompressible = coded === CODEC.raw;
+    const [withContext = 0, alone = 0] = encoded.payloadLengths;
+    const pays = coded !== CODEC.raw && coded !== CODEC.zstd && withContext < alone * (1 - PROBE_GAIN);
+    return { pays, incompressible };
   }
 }
 

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { UnlikeFiles } from '../../src/capture/context-worth.js';
 import { pathFromText } from '../../src/core/core.js';
-import { type Engine, TRY } from '../../src/engine/engine.js';
+import type { Engine } from '../../src/engine/engine.js';
 import { digits, engines, letTheClockTick, MIB, StateFixture } from './state-fixture.js';
 
 /** Level at which a sample is coded to see whether older bytes help; everything that is stored takes a higher one. */
@@ -94,50 +94,6 @@ describe.each(engines())('worth of older bytes (%s)', (_name, engine) => {
       // Half of what is new at the beginning, and next to nothing of the rest.
       expect((await captured()).storedBytes).toBeLessThan(600_000);
     }
-  });
-});
-
-describe.each(engines())('ways to use older bytes (%s)', (_name, engine) => {
-  /** TRY bits of what was coded with older bytes, samples left out. */
-  const tried = new Set<number>();
-  const watching: Engine = {
-    ...engine,
-    encodeBlobs: (batch) => {
-      if (batch.level !== PROBE_LEVEL) {
-        for (const [i, bits] of batch.tries.entries()) if ((batch.contextLengths[i] ?? 0) > 0) tried.add(bits);
-      }
-      return engine.encodeBlobs(batch);
-    },
-  };
-
-  async function rewritten(before: Buffer, after: Buffer): Promise<{ tried: number[]; storedBytes: number }> {
-    fixture = await StateFixture.create(watching, { level: 3 });
-    fixture.write('table', before);
-    await fixture.capture();
-    await overwrite('table', 0, after);
-    tried.clear();
-    const report = await fixture.capture();
-    await fixture.expectKept();
-    return { tried: [...tried], storedBytes: report?.storedBytes ?? 0 };
-  }
-
-  it('are not compared place by place where everything has moved', async () => {
-    const before = digits(MIB, 1);
-    const moved = Buffer.concat([Buffer.from('new'), before.subarray(0, MIB / 2 - 3)]);
-    const { tried: ways, storedBytes } = await rewritten(before, moved);
-    expect(ways).toEqual([TRY.zstdContext]);
-    expect(storedBytes).toBeLessThan(5000);
-  });
-
-  it('are compared place by place where numbers count on', async () => {
-    const before = Buffer.alloc(MIB);
-    for (let at = 0; at < MIB; at += 4) before.writeUInt32LE(Math.imul(at + 1, 2654435761) >>> 0, at);
-    const after = Buffer.from(before.subarray(0, MIB / 2));
-    for (let at = 0; at < after.length; at += 4) after[at] = ((after[at] ?? 0) + 1) & 255;
-    const { tried: ways, storedBytes } = await rewritten(before, after);
-    expect(ways.every((bits) => (bits & TRY.xor) !== 0)).toBe(true);
-    expect(ways.length).toBeGreaterThan(0);
-    expect(storedBytes).toBeLessThan(MIB / 4);
   });
 });
 
