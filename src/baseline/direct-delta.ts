@@ -2,6 +2,7 @@
  * Deltas by one call of the engine. Small states of which little changed are coded at once: handing them to another thread, and its
  * answer back, would take longer than the work. Whatever is not plainly such a state is left to the way for all states.
  */
+import { layoutOfHeaders } from '../delta/delta.js';
 import type { GroupDigestKind } from '../engine/engine.js';
 import { mostlyInPlace } from './byte-evidence.js';
 import type { HeldReference } from './reference-table.js';
@@ -52,7 +53,7 @@ export function plainBytes(state: StateInput, bytesMax: number): Uint8Array | un
   return state.length > 0 && state.length <= bytesMax ? state : undefined;
 }
 
-/** Undefined where the baseline is to be renewed, or not in memory as a whole. */
+/** Undefined where the baseline is to be renewed, or not in memory as a whole, and for floats, of which there is more to know. */
 function groundOf({ settings, baselines, effort }: CoderParts, of: Named, target: Uint8Array): Ground | undefined {
   const kind = groupKind(settings.digest);
   if (kind === undefined || target.length > settings.segmentBytes) return undefined;
@@ -62,6 +63,7 @@ function groundOf({ settings, baselines, effort }: CoderParts, of: Named, target
   const sourceBytes = Math.min(reference.stateBytes, target.length);
   const source = reference.pages === undefined && sourceBytes > 0 ? reference.view?.(0, sourceBytes) : undefined;
   if (source === undefined) return undefined;
+  if (settings.choice === 'auto' && layoutOfHeaders(source, target) !== undefined) return undefined;
   return { held, source, groups: reference.groups(kind, 0, sourceBytes), kind, level: effort.level(of.keyClass) };
 }
 

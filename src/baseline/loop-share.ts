@@ -4,13 +4,17 @@
  */
 import { LIMITS } from '../core/core.js';
 
+/** The shortest state counts as so many: each takes some ten microseconds, however short it is. */
+const SHORTEST_BYTES = 64 << 10;
+
 let left: number = LIMITS.syncTurnBytes;
 let waits = false;
 
 /** Whether so many bytes may be worked on now; they count as worked on then. */
 export function takeLoopShare(bytes: number): boolean {
-  if (bytes > left) return false;
-  left -= bytes;
+  const share = Math.max(bytes, SHORTEST_BYTES);
+  if (share > left) return false;
+  left -= share;
   if (!waits) {
     waits = true;
     setImmediate(() => {

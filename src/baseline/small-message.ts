@@ -62,18 +62,26 @@ export function smallMessage(engine: Engine, message: MessageInput, stateBytesMa
   }
 }
 
+/** As `messageParts` takes one: at most four bytes long. */
+function lengthOf(reader: ByteReader): number {
+  const from = reader.offset;
+  const length = reader.varint(HEAD_BYTES_MAX);
+  if (reader.offset - from > 4) reader.fail('a length is too long');
+  return length;
+}
+
 function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): SmallMessage | undefined {
   const reader = new ByteReader(bytes, CODE, 'state message');
   if (!reader.bytes(STATE_MAGIC.length).equals(STATE_MAGIC)) return undefined;
   const version = stateVersion(reader.u8());
-  const head = decodeHead(reader.bytes(reader.varint(HEAD_BYTES_MAX)), version);
+  const head = decodeHead(reader.bytes(lengthOf(reader)), version);
   const { source } = head;
   if (source === undefined || head.baselineId !== undefined || head.digests) return undefined;
   bounds.head(head);
   let check = engine.xxh3(bytes.subarray(0, reader.offset), 0n);
   const segmentAt = reader.offset;
   if (reader.u8() !== PART.segment) return undefined;
-  const header = decodeSegmentHeader(reader.bytes(reader.varint(HEAD_BYTES_MAX)), head);
+  const header = decodeSegmentHeader(reader.bytes(lengthOf(reader)), head);
   const { payloadBytes, ...segment } = header;
   if (segment.engine !== SPARSE.number || segment.dictionaryId !== 0 || segment.sourceBytes === 0) return undefined;
   if (Math.max(segment.targetBytes, segment.sourceBytes) > LIMITS.syncStateBytes) return undefined;
@@ -83,7 +91,7 @@ function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): SmallMessag
   if (payload.length > 0) check = engine.xxh3(payload, check);
   const endAt = reader.offset;
   if (reader.u8() !== PART.end) return undefined;
-  const last = decodeEnd(reader.bytes(reader.varint(HEAD_BYTES_MAX)), head);
+  const last = decodeEnd(reader.bytes(lengthOf(reader)), head);
   reader.expectEnd();
   if (engine.xxh3(bytes.subarray(endAt, bytes.length - CHECK_BYTES), check) !== last.check) return undefined;
   const { targetBytes: stateBytes } = segment;

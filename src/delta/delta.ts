@@ -16,4 +16,5 @@ export type { DeltaChoice, DeltaEngineName } from './engines.js';
 export type { DeltaInfo, DigestOptions, PatchOptions } from './in-memory.js';
 export { diff, digest, inspectDelta, patch } from './in-memory.js';
 export { lookAt, type PairEvidence, type SampleSizes } from './pair-evidence.js';
+export { layoutOfHeaders } from './tensor-layout.js';
 export type { DeltaProgress } from './window-job.js';

@@ -81,11 +81,12 @@ export class ContextCache {
   /**
    * Keeps a recipe, however short: it stands at the end of a chain, which takes long to read.
    *
-   * @param before key of what it was coded against: it is kept for no longer than that
+   * @param before key of what it was coded against: it is kept for no longer than that, and not at all when that is not kept any
+   * more, since it may have come from here
    */
   keepRecipe(key: string, view: Uint8Array, before?: string): void {
-    const kept = before === undefined ? undefined : this.#kept.get(before);
-    this.#keep(key, view, kept?.sinceMs ?? this.#clock.steadyMs());
+    const sinceMs = before === undefined ? this.#clock.steadyMs() : this.#kept.get(before)?.sinceMs;
+    if (sinceMs !== undefined) this.#keep(key, view, sinceMs);
   }
 
   #keep(key: string, view: Uint8Array, sinceMs: number): void {

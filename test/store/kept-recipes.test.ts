@@ -56,7 +56,7 @@ describe('recipes that are wanted again', () => {
     keep(1);
     pass(6000);
     keep(2, 1);
-    keep(3, 55);
+    keep(3);
     expect(await reader.recipes([digestOf(2), digestOf(3)])).toEqual([noise(300, 2), noise(300, 3)]);
     expect(asked).toEqual([]);
     pass(4001);
@@ -67,6 +67,16 @@ describe('recipes that are wanted again', () => {
     reader.clear();
     await reader.recipes([digestOf(3)]);
     expect(asked).toEqual([1, 1]);
+  });
+
+  it('are not kept when what they were coded against is gone: it may have been kept itself', async () => {
+    const { reader, asked, keep, pass } = readerAt();
+    keep(1);
+    pass(10_001);
+    keep(2, 1);
+    keep(3, 55);
+    await reader.recipes([digestOf(2), digestOf(3)]);
+    expect(asked).toEqual([2]);
   });
 });
 
