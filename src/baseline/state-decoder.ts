@@ -4,7 +4,7 @@ import { DiffKeeperError, LIMITS } from '../core/core.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
-import { hasLoopShare, nextLoopTurn, takeLoopShare } from './loop-share.js';
+import { hasLoopShare, takeLoopShare } from './loop-share.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
 import type { Reference } from './reference.js';
@@ -48,8 +48,8 @@ export class StateDecoder {
     const { into } = options;
     if (into !== undefined) checkRoom(into);
     try {
-      if (!hasLoopShare()) await nextLoopTurn();
-      const small = this.#small(message, into);
+      // Who waited for a turn here would be overtaken by a later message of the key, which may need this one.
+      const small = hasLoopShare() ? this.#small(message, into) : undefined;
       if (small !== undefined) return small;
       return await this.#decoded(message, into);
     } catch (error) {
