@@ -20,10 +20,7 @@ import type { PackFacts } from './pack-facts.js';
 import { isCompacted, packName } from './pack-names.js';
 import { PackReaders } from './pack-readers.js';
 import type { RecordCoder } from './record-coder.js';
-
-const SMALL_RECORD_BYTES = 16 << 10;
-const CHUNK_BYTES = 256 << 10;
-const NO_ROOM = Buffer.alloc(0);
+import { StagedRecords } from './staged-records.js';
 
 export class Packs {
   /** How records stand in these packs. */
@@ -38,10 +35,7 @@ export class Packs {
   #committed = { pack: 0, length: 0 };
   /** New packs have larger numbers than this one. */
   #floor = 0;
-  #staged: Buffer[] = [];
-  #stagedBytes = 0;
-  /** What is left of the chunk at the end of `#staged`. */
-  #room: Buffer = NO_ROOM;
+  readonly #staged = new StagedRecords();
   /** Bytes may stand behind the committed length. Nothing is appended before they are gone. */
   #leftovers = false;
   /** Packs that were begun since the last commit: no other may be removed with an abandoned checkpoint. */
@@ -100,7 +94,7 @@ export class Packs {
     await this.#closeWriter();
     this.#pack = pack;
     this.#committed = { pack, length };
-    this.#takeStaged();
+    this.#staged.take();
     this.#begun = [];
     this.#leftovers = false;
     if (pack === 0 || length < PACK_HEADER_BYTES || length >= LIMITS.packBytes) return;
@@ -111,51 +105,32 @@ export class Packs {
     }
   }
 
+  /** Where the next record goes, unless it begins another pack: that is known once it is there. */
   get position(): { readonly pack: number; readonly length: number } {
-    return { pack: this.#pack, length: (this.#writer?.length ?? 0) + this.#stagedBytes };
+    if (!this.#writer) return this.#committed;
+    return { pack: this.#pack, length: this.#writer.length + this.#staged.bytes };
+  }
+
+  /** Whether anything was appended since the last commit. */
+  get appended(): boolean {
+    return this.#appending;
   }
 
   /** Stages a record and says where it will stand. Written out once enough is staged. */
   async append(record: Buffer): Promise<RecordPlace> {
     if (this.#leftovers && !this.#appending) await this.rollBack();
     this.#appending = true;
-    if (!this.#writer || this.#writer.length + this.#stagedBytes >= LIMITS.packBytes) await this.#openNext();
+    if (!this.#writer || this.#writer.length + this.#staged.bytes >= LIMITS.packBytes) await this.#openNext();
     const writer = this.#writer as AppendFile;
-    const place = { pack: this.#pack, offset: writer.length + this.#stagedBytes, recordBytes: record.length };
-    this.#stage(record);
-    this.#stagedBytes += record.length;
-    if (this.#stagedBytes >= LIMITS.stagedBytes) await this.#flush();
+    const place = { pack: this.#pack, offset: writer.length + this.#staged.bytes, recordBytes: record.length };
+    this.#staged.add(record);
+    if (this.#staged.bytes >= LIMITS.stagedBytes) await this.#flush();
     return place;
   }
 
-  /** Small records are copied together: tens of thousands of them would cost more memory than their bytes. */
-  #stage(record: Buffer): void {
-    if (record.length > SMALL_RECORD_BYTES) {
-      this.#staged.push(record);
-      this.#room = NO_ROOM;
-      return;
-    }
-    if (record.length > this.#room.length) {
-      this.#room = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-      this.#staged.push(this.#room.subarray(0, 0));
-    }
-    const chunk = this.#staged[this.#staged.length - 1] as Buffer;
-    this.#room.set(record);
-    this.#room = this.#room.subarray(record.length);
-    this.#staged[this.#staged.length - 1] = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length + record.length);
-  }
-
-  #takeStaged(): Buffer[] {
-    const staged = this.#staged;
-    this.#staged = [];
-    this.#stagedBytes = 0;
-    this.#room = NO_ROOM;
-    return staged;
-  }
-
   async #flush(): Promise<void> {
-    if (this.#staged.length === 0 || !this.#writer) return;
-    const staged = this.#takeStaged();
+    if (this.#staged.bytes === 0 || !this.#writer) return;
+    const staged = this.#staged.take();
     this.#leftovers = true;
     try {
       await this.#writer.append(staged);
@@ -207,7 +182,7 @@ export class Packs {
    * a whole checkpoint that nobody was promised must not stand in front of the next one.
    */
   async rollBack(): Promise<void> {
-    this.#takeStaged();
+    this.#staged.take();
     this.#appending = false;
     if (!this.#leftovers) return;
     const { pack, length } = this.#committed;
@@ -217,7 +192,9 @@ export class Packs {
         await this.#readers.forget(own);
         await unlinkDurable(this.file(own));
       }
-      if (pack > 0 && (await this.length(pack)) > length) await truncateDurable(this.file(pack), length);
+      // No commit has ever ended before the first record.
+      const known = pack > 0 && length >= PACK_HEADER_BYTES;
+      if (known && (await this.length(pack)) > length) await truncateDurable(this.file(pack), length);
     } catch (error) {
       throw fromSystemError(error, 'cut back', this.#directory);
     }

@@ -157,6 +157,8 @@ export class StoreTransaction implements Transaction {
     this.#assertOpen();
     this.#open = false;
     const { packs, writer, meta, ended, state: before } = this.#parts;
+    // All of them were here.
+    if (!packs.appended) return ended({ kind: 'aborted' });
     let state: NewestState;
     try {
       await packs.sync();

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../src/core/core.js';
 import { CODEC } from '../../src/engine/engine.js';
 import { type Digest, type Extent, encodeExtents, encodeRecord, RECORD } from '../../src/format/format.js';
 import { exchangeOf, openSnapshotStore, openStore, type Store } from '../../src/store/store.js';
@@ -59,6 +60,32 @@ describe('blobs that are kept before their checkpoint', () => {
     expect((await contentOf(last, 'other'))?.equals(noise(100, 5))).toBe(true);
     expect(await exchangeOf(last).has(digests)).toEqual([true, true]);
     await from.close();
+  });
+
+  it('that are all here already change nothing, also where the last pack is full', async () => {
+    const { packBytes } = LIMITS;
+    const first = await fixture.open();
+    await commitFiles(first, { one: noise(5000, 1) });
+    await first.close();
+    (LIMITS as { packBytes: number }).packBytes = 4000;
+    try {
+      const store = await fixture.open();
+      const known = await exchangeOf(store).records(await digestsOf(store, 1));
+      await exchangeOf(store).keepBlobs(known);
+      await exchangeOf(store).keepBlobs([]);
+      const abandoned = store.begin();
+      await abandoned.storeBlobs([{ bytes: noise(3000, 2), kind: 'blob' }]);
+      await abandoned.abort();
+      expect((await contentOf(store, 'one'))?.equals(noise(5000, 1))).toBe(true);
+      await commitFiles(store, { two: noise(100, 3) });
+      await store.close();
+      const again = await fixture.open();
+      expect(again.newest?.sequence).toBe(2);
+      expect((await contentOf(again, 'one'))?.equals(noise(5000, 1))).toBe(true);
+      expect((await again.verify()).damage).toEqual([]);
+    } finally {
+      (LIMITS as { packBytes: number }).packBytes = packBytes;
+    }
   });
 
   it('may be lost with the metadata, and nothing else is', async () => {
