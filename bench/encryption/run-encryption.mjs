@@ -55,9 +55,10 @@ function makeSmall() {
  */
 function timed(words) {
   const begun = process.hrtime.bigint();
-  const script = `process.argv.splice(1, 0, ''); process.on('exit', () => { const { userCPUTime, systemCPUTime } = process.resourceUsage();
-    console.error('cpu', (userCPUTime + systemCPUTime) / 1e6); }); await import(${JSON.stringify(CLI)});`;
-  const run = spawnSync(process.execPath, ['--input-type=module', '-e', script, ...words], { encoding: 'utf8' });
+  const script = `process.on('exit', () => { const { userCPUTime, systemCPUTime } = process.resourceUsage();
+    console.error('cpu', (userCPUTime + systemCPUTime) / 1e6); });`;
+  const preload = `data:text/javascript,${encodeURIComponent(script)}`;
+  const run = spawnSync(process.execPath, ['--import', preload, CLI, ...words], { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`${words.join(' ')}: ${run.stdout}${run.stderr}`);
   const cpu = Number(/cpu ([\d.]+)/.exec(run.stderr)?.[1]);
   return { wall: Number(process.hrtime.bigint() - begun) / 1e9, cpu };
