@@ -13,7 +13,7 @@ import { MessageWriter, type StateEnd, type StateHead, type StateSegment, shortM
 import { type CoderParts, headOf } from './state-plan.js';
 import type { EncoderSettings } from './state-settings.js';
 import type { StateFacts, StateInput } from './state-types.js';
-import { factsOfHead } from './state-writer.js';
+import { sparseFacts } from './state-writer.js';
 
 /** Bytes that may differ, by the zstd level that their values are coded with: each takes part of a millisecond. */
 const CHANGED_MAX = [
@@ -85,20 +85,6 @@ function messageOf(
   };
 }
 
-function factsOf(
-  { head, end }: { readonly head: StateHead; readonly end: StateEnd },
-  messageBytes: number,
-): StateFacts {
-  return {
-    ...factsOfHead(head),
-    targetDigest: end.digest.toString('hex'),
-    engines: [SPARSE.name],
-    dictionaryId: 0,
-    stateBytes: end.stateBytes,
-    messageBytes,
-  };
-}
-
 /** At once, on this thread. @param target at most `LIMITS.syncStateBytes` */
 export function smallDelta(parts: CoderParts, of: Named, target: Uint8Array): DirectDelta | undefined {
   const { engine, choice, clock, minCompressionRatio } = parts.settings;
@@ -115,7 +101,7 @@ export function smallDelta(parts: CoderParts, of: Named, target: Uint8Array): Di
   if (!isSettled(choice, SPARSE, { source, target, payload })) return undefined;
   const message = messageOf(parts, { ...of, ...ground }, { targetBytes: target.length, digest, payload });
   const bytes = shortMessage(engine, message.head, message.segment, message.end);
-  const facts = factsOf(message, bytes.length);
+  const facts = sparseFacts(message, bytes.length);
   return { parts: [bytes], facts, keyClass: of.keyClass, level, held, ms: clock.steadyMs() - started };
 }
 
@@ -134,7 +120,7 @@ export async function inPlaceDelta(parts: CoderParts, of: Named, target: Uint8Ar
   const { head, segment, end } = messageOf(parts, { ...of, ...ground }, { ...made, targetBytes: target.length });
   const writer = new MessageWriter(engine, head);
   const pieces = [...(await writer.head()), ...(await writer.segment(segment)), ...writer.end(end)];
-  const facts = factsOf({ head, end }, writer.bytes);
+  const facts = sparseFacts({ head, end }, writer.bytes);
   return { parts: pieces, facts, keyClass: of.keyClass, level, held, ms: clock.steadyMs() - started };
 }
 

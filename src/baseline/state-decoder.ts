@@ -11,11 +11,10 @@ import type { Reference } from './reference.js';
 import { decodeSegment } from './segment-decode.js';
 import { patchSmall, smallMessage } from './small-message.js';
 import { stateDigest } from './state-digest.js';
-import { SPARSE } from './state-engines.js';
 import { corruptState, type StateHead, type StatePart } from './state-message.js';
 import { type DecoderSettings, decoderSettings } from './state-settings.js';
 import type { DecodedState, StateDecoderOptions, StateEngineName, StateFacts } from './state-types.js';
-import { factsOfHead } from './state-writer.js';
+import { factsOfHead, sparseFacts } from './state-writer.js';
 import { checkRoom, WholeState } from './whole-state.js';
 
 /** For messages of any number of keys. Wants nothing but messages: restarts on either side are found out by digests. */
@@ -74,14 +73,7 @@ export class StateDecoder {
     const room = into?.subarray(0, stateBytes) ?? engine.createRoom(stateBytes);
     const digest = patchSmall(engine, { head, segment, source, room });
     if (!digest?.equals(end.digest)) return undefined;
-    const facts: StateFacts = {
-      ...factsOfHead(head),
-      targetDigest: digest.toString('hex'),
-      engines: [SPARSE.name],
-      dictionaryId: 0,
-      stateBytes,
-      messageBytes,
-    };
+    const facts = sparseFacts(small, messageBytes);
     this.#counters.operation({ ...facts, ms: clock.steadyMs() - started });
     return { ...facts, bytes: Buffer.from(room.buffer, room.byteOffset, stateBytes) };
   }

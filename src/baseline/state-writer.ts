@@ -2,7 +2,8 @@
 import type { Engine } from '../engine/engine.js';
 import { type CodedSegment, encodeSegment, type SegmentTask } from './segment-encode.js';
 import { segmentDigest, stateDigest } from './state-digest.js';
-import { MessageWriter, type StateHead } from './state-message.js';
+import { SPARSE } from './state-engines.js';
+import { MessageWriter, type StateEnd, type StateHead } from './state-message.js';
 import type { StateEngineName, StateFacts } from './state-types.js';
 
 /** A segment whose digest and code are made; the message it goes into may not be begun yet. */
@@ -105,5 +106,20 @@ export function factsOfHead(
     ...(head.baselineId === undefined ? {} : { baselineId: head.baselineId }),
     ...(head.source ? { sourceId: head.source.id, sourceDigest: head.source.digest.toString('hex') } : {}),
     timestampMs: head.timestampMs,
+  };
+}
+
+/** What a message of one sparse delta says of its state. */
+export function sparseFacts(
+  { head, end }: { readonly head: StateHead; readonly end: StateEnd },
+  messageBytes: number,
+): StateFacts {
+  return {
+    ...factsOfHead(head),
+    targetDigest: end.digest.toString('hex'),
+    engines: [SPARSE.name],
+    dictionaryId: 0,
+    stateBytes: end.stateBytes,
+    messageBytes,
   };
 }
