@@ -61,23 +61,28 @@ size_t TakeTwice(const uint8_t* source, const uint8_t* target, size_t blocks, bo
   return kGather(source, target, masks, blocks, plain, out);
 }
 
-// The bits where runs begin and end, in a block between two others.
-uint64_t FirstBits(uint64_t mask, uint64_t before) { return mask & ~(mask << 1 | before >> 63); }
-uint64_t LastBits(uint64_t mask, uint64_t behind) { return mask & ~(mask >> 1 | behind << 63); }
-
-uint16_t* PutBits(uint64_t bits, size_t base, uint16_t* out) {
-  for (; bits != 0; bits &= bits - 1) *out++ = static_cast<uint16_t>(base + static_cast<size_t>(__builtin_ctzll(bits)));
-  return out;
-}
-
-size_t BoundsPortable(const uint64_t* masks, size_t blocks, uint16_t* firsts, uint16_t* lasts) {
-  uint16_t* const begin = firsts;
+size_t RunsPortable(const uint64_t* masks, size_t blocks, uint32_t* skips, uint32_t* extras, size_t* end) {
+  size_t found = 0;
+  uint32_t behind = 0;  // where the run before ends
   for (size_t block = 0; block < blocks; ++block) {
-    if (masks[block] == 0) continue;
-    firsts = PutBits(FirstBits(masks[block], block > 0 ? masks[block - 1] : 0), block * kBlock, firsts);
-    lasts = PutBits(LastBits(masks[block], block + 1 < blocks ? masks[block + 1] : 0), block * kBlock, lasts);
+    uint64_t mask = masks[block];
+    while (mask != 0) {
+      const unsigned bit = static_cast<unsigned>(__builtin_ctzll(mask));
+      const uint32_t first = static_cast<uint32_t>(block * kBlock) + bit;
+      const uint64_t rest = ~(mask >> bit);
+      const unsigned length = rest == 0 ? 64 : static_cast<unsigned>(__builtin_ctzll(rest));
+      if (first == behind && found > 0) {
+        extras[found - 1] += length;
+      } else {
+        skips[found] = first - behind;
+        extras[found++] = length - 1;
+      }
+      behind = first + length;
+      mask = bit + length >= kBlock ? 0 : mask & ~uint64_t{0} << (bit + length);
+    }
   }
-  return static_cast<size_t>(firsts - begin);
+  *end = behind;
+  return found;
 }
 
 #if defined(__x86_64__)
@@ -151,60 +156,77 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt"))) size_t TakeVbmi2E
                : TakeVbmi2<false>(source, target, blocks, masks, out);
 }
 
-// Numbers of set bits, of which there are at most 32; room for 32 numbers.
-__attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt"))) inline uint16_t* PutBitsVbmi2(uint64_t bits,
-                                                                                             __m512i numbers,
-                                                                                             __m512i base,
-                                                                                             uint16_t* out) {
-  // Not a cast: compilers warn of what it leaves undefined.
-  const __m256i low = _mm512_maskz_extracti64x4_epi64(0xff, _mm512_maskz_compress_epi8(bits, numbers), 0);
-  _mm512_storeu_si512(out, _mm512_add_epi16(_mm512_cvtepu8_epi16(low), base));
-  return out + _mm_popcnt_u64(bits);
-}
+#define DK_VBMI2 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")))
 
-__attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt"))) size_t BoundsVbmi2(const uint64_t* masks, size_t blocks,
-                                                                                  uint16_t* firsts, uint16_t* lasts) {
+// Where the set bits are; room for a whole block behind them. Returns how many.
+DK_VBMI2 inline size_t PointsVbmi2(const uint64_t* masks, size_t blocks, uint16_t* points) {
   alignas(64) static const uint8_t counted[kBlock] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
                                                       32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
                                                       48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
   const __m512i numbers = _mm512_load_si512(counted);
-  uint16_t* const begin = firsts;
-  uint64_t before = 0;
-  uint64_t all = 0;       // of some blocks
-  uint64_t touching = 0;  // bits beside others in them
-  for (size_t block = 0; block < blocks; ++block) {
-    if (block % kLook == 0) {
-      const size_t end = block + kLook < blocks ? block + kLook : blocks;
-      all = 0;
-      touching = 0;
-      for (size_t i = block; i < end; ++i) {
-        const uint64_t behind = i + 1 < blocks ? masks[i + 1] : 0;
-        all |= masks[i];
-        touching |= masks[i] & (masks[i] >> 1 | behind << 63);
-      }
-      touching |= masks[block] & before >> 63;
-    }
+  uint16_t* out = points;
+  __m256i base = _mm256_setzero_si256();
+  for (size_t block = 0; block < blocks; ++block, base = _mm256_add_epi16(base, _mm256_set1_epi16(kBlock))) {
     const uint64_t mask = masks[block];
-    const __m512i base = _mm512_set1_epi16(static_cast<short>(block * kBlock));
-    if (all != 0 && touching == 0) {
-      // Single bytes: first and last are the same.
-      const __m256i low = _mm512_maskz_extracti64x4_epi64(0xff, _mm512_maskz_compress_epi8(mask, numbers), 0);
-      const __m512i found = _mm512_add_epi16(_mm512_cvtepu8_epi16(low), base);
-      _mm512_storeu_si512(firsts, found);
-      _mm512_storeu_si512(lasts, found);
-      const size_t count = static_cast<size_t>(_mm_popcnt_u64(mask));
-      firsts += count;
-      lasts += count;
-    } else if (all != 0) {
-      const uint64_t behind = block + 1 < blocks ? masks[block + 1] : 0;
-      firsts = PutBitsVbmi2(FirstBits(mask, before), numbers, base, firsts);
-      lasts = PutBitsVbmi2(LastBits(mask, behind), numbers, base, lasts);
-    }
-    before = mask;
+    const size_t count = static_cast<size_t>(_mm_popcnt_u64(mask));
+    const __m512i bits = _mm512_maskz_compress_epi8(mask, numbers);
+    // Not casts: compilers warn of what they leave undefined.
+    const __m256i low = _mm512_maskz_extracti64x4_epi64(0xff, bits, 0);
+    const __m256i first = _mm256_add_epi16(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(low)), base);
+    auto* const to = reinterpret_cast<__m256i*>(out);
+    _mm256_storeu_si256(to, first);
+    out += count;
+    if (count <= 16) continue;
+    const __m256i high = _mm512_maskz_extracti64x4_epi64(0xff, bits, 1);
+    _mm256_storeu_si256(to + 1, _mm256_add_epi16(_mm256_cvtepu8_epi16(_mm256_extracti128_si256(low, 1)), base));
+    _mm256_storeu_si256(to + 2, _mm256_add_epi16(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(high)), base));
+    _mm256_storeu_si256(to + 3, _mm256_add_epi16(_mm256_cvtepu8_epi16(_mm256_extracti128_si256(high, 1)), base));
   }
-  return static_cast<size_t>(firsts - begin);
+  return static_cast<size_t>(out - points);
 }
+
+DK_VBMI2 inline void WidenVbmi2(__m512i numbers, uint32_t* out) {
+  _mm512_storeu_si512(out, _mm512_maskz_cvtepu16_epi32(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, numbers, 0)));
+  _mm512_storeu_si512(out + 16, _mm512_maskz_cvtepu16_epi32(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, numbers, 1)));
+}
+
+// Points that follow one another are one run: among the gaps between points those that are not zero begin one.
+DK_VBMI2 size_t RunsVbmi2(const uint64_t* masks, size_t blocks, uint32_t* skips, uint32_t* extras, size_t* end) {
+  constexpr size_t kLanes = 32;
+  uint16_t room[1 + kRunBlocksMax * kBlock + kBlock];
+  uint16_t begins[1 + kRunBlocksMax * kBlock + kLanes];  // number of the point that a run begins with
+  uint16_t* const points = room + 1;
+  const size_t count = PointsVbmi2(masks, blocks, points);
+  if (count == 0) return 0;
+  // A first point at 0 begins a run as well.
+  room[0] = static_cast<uint16_t>(points[0] == 0 ? 0xfffe : 0xffff);
+  const __m512i one = _mm512_set1_epi16(1);
+  alignas(64) static const uint16_t counted[kLanes] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                                       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+  __m512i numbers = _mm512_load_si512(counted);
+  size_t found = 0;
+  for (size_t at = 0; at < count; at += kLanes) {
+    const __m512i gaps =
+        _mm512_sub_epi16(_mm512_sub_epi16(_mm512_loadu_si512(points + at), _mm512_loadu_si512(points + at - 1)), one);
+    const uint32_t inside = count - at < kLanes ? (uint32_t{1} << (count - at)) - 1 : ~uint32_t{0};
+    const uint32_t starts = _mm512_test_epi16_mask(gaps, gaps) & inside;
+    WidenVbmi2(_mm512_maskz_compress_epi16(starts, gaps), skips + found);
+    _mm512_storeu_si512(begins + found, _mm512_maskz_compress_epi16(starts, numbers));
+    found += static_cast<size_t>(_mm_popcnt_u32(starts));
+    numbers = _mm512_add_epi16(numbers, _mm512_set1_epi16(kLanes));
+  }
+  skips[0] = points[0];
+  *end = size_t{points[count - 1]} + 1;
+  begins[found] = static_cast<uint16_t>(count);
+  for (size_t at = 0; at < found; at += kLanes) {
+    const __m512i lengths = _mm512_sub_epi16(_mm512_loadu_si512(begins + at + 1), _mm512_loadu_si512(begins + at));
+    WidenVbmi2(_mm512_sub_epi16(lengths, one), extras + at);
+  }
+  return found;
+}
+
+#undef DK_VBMI2
 #elif defined(__aarch64__)
 void MasksNeon(const uint8_t* source, const uint8_t* target, size_t blocks, uint64_t* masks) {
   const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
@@ -226,16 +248,16 @@ MaskKernels MaskKernelsFor(Simd level) {
   const Simd most = std::min(level, CpuSimd());
 #if defined(__x86_64__)
   static const bool compresses = __builtin_cpu_supports("avx512vbmi2");
-  if (most >= Simd::kAvx512 && compresses) return {MasksAvx512, GatherVbmi2, TakeVbmi2Either, BoundsVbmi2};
+  if (most >= Simd::kAvx512 && compresses) return {MasksAvx512, GatherVbmi2, TakeVbmi2Either, RunsVbmi2};
   if (most >= Simd::kAvx512) {
-    return {MasksAvx512, GatherPortable, TakeTwice<MasksAvx512, GatherPortable>, BoundsPortable};
+    return {MasksAvx512, GatherPortable, TakeTwice<MasksAvx512, GatherPortable>, RunsPortable};
   }
-  if (most >= Simd::kAvx2) return {MasksAvx2, GatherPortable, TakeTwice<MasksAvx2, GatherPortable>, BoundsPortable};
+  if (most >= Simd::kAvx2) return {MasksAvx2, GatherPortable, TakeTwice<MasksAvx2, GatherPortable>, RunsPortable};
 #elif defined(__aarch64__)
-  if (most >= Simd::kNeon) return {MasksNeon, GatherPortable, TakeTwice<MasksNeon, GatherPortable>, BoundsPortable};
+  if (most >= Simd::kNeon) return {MasksNeon, GatherPortable, TakeTwice<MasksNeon, GatherPortable>, RunsPortable};
 #endif
   static_cast<void>(most);
-  return {MasksPortable, GatherPortable, TakeTwice<MasksPortable, GatherPortable>, BoundsPortable};
+  return {MasksPortable, GatherPortable, TakeTwice<MasksPortable, GatherPortable>, RunsPortable};
 }
 
 }  // namespace dk::sparse

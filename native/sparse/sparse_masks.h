@@ -23,19 +23,19 @@ using GatherBlocks = size_t (*)(const uint8_t* source, const uint8_t* target, co
 using TakeBlocks = size_t (*)(const uint8_t* source, const uint8_t* target, size_t blocks, bool plain, uint64_t* masks,
                               uint8_t* out);
 
-// Blocks that BoundsOfRuns takes at most, and room that it needs for each of its results.
-constexpr size_t kBoundsMax = 64;
-constexpr size_t kBoundsRoom = (kBoundsMax + 1) * kBlock / 2;
+// Blocks that RunsOfMasks takes at most, and room that it needs for each of its results.
+constexpr size_t kRunBlocksMax = 64;
+constexpr size_t kRunsRoom = (kRunBlocksMax + 1) * kBlock / 2;
 
-// First and last bytes of the runs of set bits, counted from the first block on; a run ends where the blocks do.
-// Returns how many runs; anything may lie behind them.
-using BoundsOfRuns = size_t (*)(const uint64_t* masks, size_t blocks, uint16_t* firsts, uint16_t* lasts);
+// The runs of set bits: of each, the bits between it and the one before (of the first: before it), and its own beyond
+// its first. `*end` is where the last one ends. Returns how many; anything may lie behind them.
+using RunsOfMasks = size_t (*)(const uint64_t* masks, size_t blocks, uint32_t* skips, uint32_t* extras, size_t* end);
 
 struct MaskKernels {
   MaskBlocks masks;
   GatherBlocks gather;
   TakeBlocks take;
-  BoundsOfRuns bounds;
+  RunsOfMasks runs;
 };
 
 // Kernels of the highest level that is at most `level` and that this processor has.

@@ -1,18 +1,12 @@
-// Lists of runs as bits: blocks of runs, each in the cheapest of three codes. Grammar: docs/format-sparse.md.
+// Readers of lists of runs: bits, and pairs of varints. Grammar: docs/format-sparse.md.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "common/byte_span.h"
-#include "sparse/sparse_runs.h"
 
 namespace dk::sparse {
-
-// Appends the coded positions of the runs from the `from`th to before the `end`th, each counted for itself. Returns
-// whether those of later runs can be appended to them: all blocks are full, and the end is that of one.
-bool WritePositions(RunSpan runs, size_t from, size_t end, ScratchBytes* out);
 
 // Runs as they are read: `count` of one length, each `skip` bytes behind the one before.
 struct Stretch {
@@ -76,9 +70,6 @@ class PositionReader {
   unsigned bit_count_ = 0;
   bool good_ = true;
 };
-
-// Runs as pairs of varints, skip and length.
-void PlainPositions(RunSpan runs, size_t most, ScratchBytes* out);
 
 class PlainReader {
  public:

@@ -1,4 +1,4 @@
-// Where two byte strings differ, and what the differing bytes are.
+// Lists of runs, and where two byte strings differ when runs that are close together count as one.
 #pragma once
 
 #include <cstddef>
@@ -47,66 +47,29 @@ class RunRoom {
   size_t count_ = 0;
 };
 
-// Finds the bytes that differ, and takes them while they are in the cache.
-class ValueSink {
- public:
-  virtual ~ValueSink() = default;
-  // As MaskBlocks.
-  virtual void Take(const uint8_t* source, const uint8_t* target, size_t blocks, uint64_t* masks) = 0;
-};
-
-// The masks that single bytes at one distance make, for as many blocks as one Compare takes, whatever the first one's
-// offset.
-class RegularMasks {
- public:
-  static constexpr size_t kSkipMax = 1023;
-
-  // Masks that begin with a block whose first changed byte is `offset` from it, each `skip` equal bytes behind the one
-  // before. nullptr while making them would cost more than it can save. @param runs how many were found so far
-  const uint64_t* From(size_t skip, size_t offset, size_t runs);
-  // Whether they are made already.
-  bool Has(size_t skip, size_t offset) const;
-
- private:
-  size_t skip_ = 0;
-  size_t next_ = 0;  // so many runs must have been found before others are made
-  std::vector<uint64_t> masks_;
-  std::vector<uint16_t> block_of_;  // for each offset where it occurs; kNone where it does not
-};
-
-// Collects runs in ascending order.
+// Collects runs in ascending order; those closer than `gap_min` become one.
 class RunList {
  public:
-  // The longest stretch that one Compare takes.
-  static constexpr size_t kCompareMax = 65536;
+  RunList(size_t gap_min, Simd simd) : gap_min_(gap_min), kernels_(MaskKernelsFor(simd)) {}
 
-  // Runs closer than `gap_min` become one. With 1 the runs are exact, and `sink`, if any, gets their bytes.
-  RunList(size_t gap_min, Simd simd, ValueSink* sink)
-      : gap_min_(gap_min), kernels_(MaskKernelsFor(simd)), sink_(sink) {}
-
-  // Appends the runs of [base, base + length) of the target; `source` is nullptr where the source has ended and
-  // counts as zeros. Returns whether there were any.
+  // Appends the runs of [base, base + length) of the target, at most RunScan::kCompareMax bytes; `source` is nullptr
+  // where the source has ended and counts as zeros. Returns whether there were any.
   bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
 
   RunSpan runs() const { return {runs_.data(), used_}; }
   // Runs, each for itself.
   size_t count() const { return count_; }
+  // The bytes of all of them.
   size_t changed() const { return changed_; }
 
  private:
-  void Blocks(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks);
   void Push(uint32_t skip, uint32_t length);
   void Add(size_t start, size_t length);
-  size_t Follow(const uint64_t* masks, size_t base, size_t blocks);
-  void Exact(const uint64_t* masks, size_t base, size_t blocks);
   void Bits(uint64_t mask, size_t base);
 
   const size_t gap_min_;
   const MaskKernels kernels_;
-  ValueSink* const sink_;
-  RegularMasks regular_;
-  size_t exact_blocks_ = kBoundsMax;  // looked at before it is asked again whether they are regular
-  RunRoom runs_;                      // with room ahead
+  RunRoom runs_;  // with room ahead
   size_t used_ = 0;
   size_t count_ = 0;
   size_t end_ = 0;  // of the last run

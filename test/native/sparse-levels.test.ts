@@ -1,6 +1,7 @@
 /** The vector levels of the `sparse` engine against each other, and a payload that must stay what it is. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { writePositions } from '../../src/engine/twin-sparse-positions.js';
 import { scattered } from '../engine/conformance-states.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
 import { addon } from './addon-door.js';
@@ -70,6 +71,90 @@ describe('vector levels', () => {
 
   it('refuse other names', () => {
     expect(() => addon.sparseDiff(Buffer.alloc(1), Buffer.alloc(1), 3, undefined, 'xxh3', 'mmx')).toThrow(RangeError);
+  });
+});
+
+const scattering = patternBytes(1 << 20, 6);
+const picksOf = (at: number): number => scattering[at] as number;
+
+/** A payload's flags and positions. */
+function positionsOf(payload: Buffer): { readonly flags: number; readonly positions: Buffer } {
+  const varint = (from: number): { readonly value: number; readonly next: number } => {
+    let value = 0;
+    for (let at = from, scale = 1; ; at += 1, scale *= 128) {
+      const byte = payload[at] as number;
+      value += (byte & 127) * scale;
+      if (byte < 128) return { value, next: at + 1 };
+    }
+  };
+  const { next } = varint(0);
+  const length = varint(next + 1);
+  return {
+    flags: payload[next] as number,
+    positions: payload.subarray(length.next, length.next + length.value),
+  };
+}
+
+describe('blocks of runs', () => {
+  it('end where long stretches of equal ones begin, as the twin writes them, wherever that is', async () => {
+    const picks = patternBytes(60_000, 5);
+    for (const scatteredRuns of [0, 1, 60, 959, 960, 961, 1000, 1023, 1024, 1025, 1087, 1088, 5000]) {
+      for (const equalRuns of [1, 62, 63, 64, 65, 200, 6000]) {
+        const runs: [number, number][] = [];
+        const some = (count: number): void => {
+          for (let i = 0; i < count; i += 1) {
+            const pick = picks[(runs.length * 7) % picks.length] as number;
+            runs.push([1 + pick + (pick % 7 === 0 ? 300 : 0), pick % 11 === 0 ? 1 + (pick % 4) : 1]);
+          }
+        };
+        some(scatteredRuns);
+        for (let i = 0; i < equalRuns; i += 1) runs.push([33, 2]);
+        some(scatteredRuns % 1500);
+        const length = runs.reduce((sum, [skip, bytes]) => sum + skip + bytes, 0);
+        const target = Buffer.alloc(length);
+        let at = 0;
+        for (const [skip, bytes] of runs) {
+          at += skip;
+          for (let i = 0; i < bytes; i += 1, at += 1) target[at] = 1 + ((picks[at % picks.length] as number) % 255);
+        }
+        const { payload } = await addon.sparseDiff(Buffer.alloc(length), target, 3);
+        const { flags, positions } = positionsOf(payload);
+        // A few stretches are no more than a frame is; then there is nothing to compare.
+        if ((flags & 4) === 0) expect(positions.equals(writePositions(runs))).toBe(true);
+        else expect(equalRuns > 2 * scatteredRuns || runs.length < 200).toBe(true);
+        await levelsAgree(Buffer.alloc(length), target);
+      }
+    }
+  });
+});
+
+describe('values', () => {
+  it('that look like noise are coded where they come again, as differences or as they are', async () => {
+    const source = patternBytes(1 << 20, 3);
+    const noise = patternBytes(5000, 4);
+    for (const plain of [true, false]) {
+      const target = Buffer.from(source);
+      for (let at = 0, i = 0; at < target.length; at += 1 + ((picksOf(at) * 3) % 97), i += 1) {
+        const value = noise[i % noise.length] as number;
+        target[at] = plain ? value : value ^ (target[at] as number);
+      }
+      const { payload } = await addon.sparseDiff(source, target, 3);
+      const { positions } = positionsOf(payload);
+      // 21,000 changes or so.
+      expect(payload.length - positions.length).toBeLessThan(8000);
+      expect((await addon.sparsePatch(source, payload, target.length)).data.equals(target)).toBe(true);
+    }
+  });
+
+  it('whose places come again are told by a frame', async () => {
+    const source = patternBytes(1 << 20, 3);
+    const steps = patternBytes(700, 4);
+    const target = Buffer.from(source);
+    for (let at = 0, i = 0; at < target.length; at += 1 + (steps[i % steps.length] as number), i += 1) {
+      target[at] = ~(target[at] as number) & 255;
+    }
+    const { payload } = await addon.sparseDiff(source, target, 3);
+    expect(payload.length).toBeLessThan(2000);
   });
 });
 
