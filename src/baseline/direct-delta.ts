@@ -3,14 +3,14 @@
  * answer back, would take longer than the work. Whatever is not plainly such a state is left to the way for all states.
  */
 import { layoutOfHeaders } from '../delta/delta.js';
-import type { GroupDigestKind } from '../engine/engine.js';
+import type { Engine, GroupDigestKind } from '../engine/engine.js';
 import { mostlyInPlace } from './byte-evidence.js';
 import type { HeldReference } from './reference-table.js';
 import { isSettled } from './segment-encode.js';
 import { digestBytes, groupKind } from './state-digest.js';
 import { SPARSE } from './state-engines.js';
 import { MessageWriter, type StateEnd, type StateHead, type StateSegment, shortMessage } from './state-message.js';
-import { type CoderParts, headOf } from './state-plan.js';
+import { type CoderParts, timestampOf } from './state-plan.js';
 import type { EncoderSettings } from './state-settings.js';
 import type { StateFacts, StateInput } from './state-types.js';
 import { sparseFacts } from './state-writer.js';
@@ -67,22 +67,53 @@ function groundOf({ settings, baselines, effort }: CoderParts, of: Named, target
   return { held, source, groups: reference.groups(kind, 0, sourceBytes), kind, level: effort.level(of.keyClass) };
 }
 
+/** What a message says of itself. Plain objects, in one piece: small states have little time for more. */
+interface DeltaMessage {
+  readonly head: StateHead & { readonly source: NonNullable<StateHead['source']> };
+  readonly segment: StateSegment;
+  readonly end: StateEnd;
+}
+
 function messageOf(
   { settings }: CoderParts,
-  of: Named & Ground,
+  of: Named,
+  { held, source }: Ground,
   made: { readonly targetBytes: number; readonly digest: Buffer; readonly payload: Buffer },
-): { readonly head: StateHead; readonly segment: StateSegment; readonly end: StateEnd } {
-  const { reference } = of.held;
-  const { targetBytes, digest, payload } = made;
-  const plan = { key: of.key, keyClass: of.keyClass, input: { stateBytes: targetBytes } };
-  return {
-    head: headOf(settings, plan, { source: { id: reference.id, digest: reference.digest } }),
-    segment: {
-      ...{ engine: SPARSE.number, targetBytes, sourceOffset: 0, sourceBytes: of.source.length },
-      ...{ dictionaryId: 0, digest: undefined, payload },
-    },
-    end: { stateBytes: targetBytes, digest },
+): DeltaMessage {
+  const { id, digest } = held.reference;
+  const stateBytes = made.targetBytes;
+  const segment = {
+    engine: SPARSE.number,
+    targetBytes: stateBytes,
+    sourceOffset: 0,
+    sourceBytes: source.length,
+    dictionaryId: 0,
+    digest: undefined,
+    payload: made.payload,
   };
+  const head = {
+    key: of.key,
+    keyClass: of.keyClass,
+    digestKind: settings.digest,
+    plain: false,
+    timestampMs: timestampOf(settings),
+    baselineId: undefined,
+    source: { id, digest },
+    segmentBytes: settings.segmentBytes,
+    stateBytes,
+    digests: false,
+  };
+  return { head, segment, end: { stateBytes, digest: made.digest } };
+}
+
+/** Payloads that are copied into a message of one piece: more would take longer than the steps that it saves. */
+const SHORT_BYTES = 32 << 10;
+
+/** The pieces of a message. */
+async function piecesOf(engine: Engine, { head, segment, end }: DeltaMessage): Promise<Buffer[]> {
+  if (segment.payload.length <= SHORT_BYTES) return [shortMessage(engine, head, segment, end)];
+  const writer = new MessageWriter(engine, head);
+  return [...(await writer.head()), ...(await writer.segment(segment)), ...writer.end(end)];
 }
 
 /** At once, on this thread. @param target at most `LIMITS.syncStateBytes` */
@@ -99,9 +130,9 @@ export function smallDelta(parts: CoderParts, of: Named, target: Uint8Array): Di
   const payload = made.subarray(digest.length);
   if (payload.length * minCompressionRatio > target.length) return undefined;
   if (!isSettled(choice, SPARSE, { source, target, payload })) return undefined;
-  const message = messageOf(parts, { ...of, ...ground }, { targetBytes: target.length, digest, payload });
-  const bytes = shortMessage(engine, message.head, message.segment, message.end);
-  const facts = sparseFacts(message, bytes.length);
+  const { head, segment, end } = messageOf(parts, of, ground, { targetBytes: target.length, digest, payload });
+  const bytes = shortMessage(engine, head, segment, end);
+  const facts = sparseFacts(head, end, bytes.length);
   return { parts: [bytes], facts, keyClass: of.keyClass, level, held, ms: clock.steadyMs() - started };
 }
 
@@ -117,10 +148,11 @@ export async function inPlaceDelta(parts: CoderParts, of: Named, target: Uint8Ar
   const { source, level, groups, kind, held } = ground;
   const made = await engine.sparseDiff(source, target, level, groups, kind);
   if (made.payload.length * minCompressionRatio > target.length) return undefined;
-  const { head, segment, end } = messageOf(parts, { ...of, ...ground }, { ...made, targetBytes: target.length });
-  const writer = new MessageWriter(engine, head);
-  const pieces = [...(await writer.head()), ...(await writer.segment(segment)), ...writer.end(end)];
-  const facts = sparseFacts({ head, end }, writer.bytes);
+  const { digest, payload } = made;
+  const message = messageOf(parts, of, ground, { targetBytes: target.length, digest, payload });
+  const pieces = await piecesOf(engine, message);
+  const messageBytes = pieces.reduce((sum, { length }) => sum + length, 0);
+  const facts = sparseFacts(message.head, message.end, messageBytes);
   return { parts: pieces, facts, keyClass: of.keyClass, level, held, ms: clock.steadyMs() - started };
 }
 

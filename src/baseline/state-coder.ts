@@ -15,6 +15,7 @@ import { checkName, type EncoderSettings } from './state-settings.js';
 import type { EncodedState, StateFacts, StateInput } from './state-types.js';
 import { type ReadySegment, StateWriter } from './state-writer.js';
 
+const PLAIN_SEGMENT = { skipped: false, dictionary: false };
 /** Keys that are remembered as asked for; beyond, the one that was asked for first gets what its next state is by the rules. */
 const FORCED_MAX = 65_536;
 
@@ -107,12 +108,13 @@ export class StateCoder {
     return checkName('class', this.#settings.classOf(key));
   }
 
-  #finished(key: string, target: Uint8Array, { parts, facts, held, ...how }: DirectDelta): EncodedState {
-    this.#counters.segment(SPARSE.name, { skipped: false, dictionary: false });
-    this.#offer(how.keyClass, target);
+  #finished(key: string, target: Uint8Array, made: DirectDelta): EncodedState {
+    const { parts, facts, held } = made;
+    this.#counters.segment(SPARSE.name, PLAIN_SEGMENT);
+    this.#offer(made.keyClass, target);
     held.life.deltas += 1;
     this.#judge(key, facts, held);
-    this.#count(facts, how);
+    this.#count(facts, made);
     return encodedState(facts, parts);
   }
 

@@ -73,7 +73,7 @@ export class StateDecoder {
     const room = into?.subarray(0, stateBytes) ?? engine.createRoom(stateBytes);
     const digest = patchSmall(engine, { head, segment, source, room });
     if (!digest?.equals(end.digest)) return undefined;
-    const facts = sparseFacts(small, messageBytes);
+    const facts = sparseFacts(head, end, messageBytes);
     this.#counters.operation({ ...facts, ms: clock.steadyMs() - started });
     return { ...facts, bytes: Buffer.from(room.buffer, room.byteOffset, stateBytes) };
   }

@@ -138,10 +138,19 @@ export class MessageWriter {
 
 /** A whole message of one segment, which must be short. */
 export function shortMessage(engine: Engine, head: StateHead, segment: StateSegment, end: StateEnd): Buffer {
-  let check = 0n;
-  const pieces = [headBytes(head), segmentBytes(head, segment), segment.payload];
-  for (const piece of pieces) if (piece.length > 0) check = engine.xxh3(piece, check);
-  return Buffer.concat([...pieces, endBytes(engine, end, check)]);
+  const first = headBytes(head);
+  const second = segmentBytes(head, segment);
+  const { payload } = segment;
+  let check = engine.xxh3(second, engine.xxh3(first, 0n));
+  if (payload.length > 0) check = engine.xxh3(payload, check);
+  const last = endBytes(engine, end, check);
+  const message = Buffer.allocUnsafe(first.length + second.length + payload.length + last.length);
+  let at = 0;
+  for (const piece of [first, second, payload, last]) {
+    message.set(piece, at);
+    at += piece.length;
+  }
+  return message;
 }
 
 function headBytes(head: StateHead): Buffer {

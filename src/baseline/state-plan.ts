@@ -35,20 +35,25 @@ export interface Plan {
   codingMs: number;
 }
 
+/** When a message is made, as it says it: milliseconds since 1970. */
+export function timestampOf({ clock }: EncoderSettings): number {
+  return Math.max(0, Math.floor(clock.nowMs()));
+}
+
 /** Head of a message; the facts that differ are given. */
 export function headOf(
   settings: EncoderSettings,
   plan: Pick<Plan, 'key' | 'keyClass'> & { readonly input: Pick<StateSegments, 'stateBytes'> },
   facts: Partial<StateHead>,
 ): StateHead {
-  const { digest, segmentBytes, clock } = settings;
+  const { digest, segmentBytes } = settings;
   const { stateBytes } = plan.input;
   return {
     key: plan.key,
     keyClass: plan.keyClass,
     digestKind: digest,
     plain: false,
-    timestampMs: Math.max(0, Math.floor(clock.nowMs())),
+    timestampMs: timestampOf(settings),
     baselineId: undefined,
     source: undefined,
     segmentBytes,

@@ -7,6 +7,8 @@ import { KEY_BYTES_MAX, SEGMENT_LOG, STATE_BYTES_LIMIT } from './state-message.j
 import type { StateDecoderOptions, StateDigest, StateEncoderOptions, StateEngineChoice } from './state-types.js';
 import type { BaselineStore } from './stored-reference.js';
 
+/** Half of a pair without the other: with this flag whole pairs are something else. */
+const LONE_HALF = /[\ud800-\udfff]/u;
 const MINUTE_MS = 60_000;
 const CHOICES: readonly StateEngineChoice[] = ['auto', 'xor', 'sparse', 'align', 'zstd', 'tensor'];
 /** Baselines at hand in all unless the caller says otherwise. */
@@ -132,6 +134,6 @@ export function checkName(name: string, value: unknown): string {
   const bytes = Buffer.byteLength(value);
   if (bytes < 1 || bytes > KEY_BYTES_MAX)
     throw new RangeError(`${name} must be 1 to ${KEY_BYTES_MAX} bytes, got ${bytes}`);
-  if (Buffer.from(value, 'utf8').toString('utf8') !== value) throw new TypeError(`${name} must be well-formed Unicode`);
+  if (LONE_HALF.test(value)) throw new TypeError(`${name} must be well-formed Unicode`);
   return value;
 }

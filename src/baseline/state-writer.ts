@@ -109,13 +109,19 @@ export function factsOfHead(
   };
 }
 
-/** What a message of one sparse delta says of its state. */
+/** What a message of one sparse delta says of its state: one plain object, since small states have one each. */
 export function sparseFacts(
-  { head, end }: { readonly head: StateHead; readonly end: StateEnd },
+  head: StateHead & { readonly source: NonNullable<StateHead['source']> },
+  end: StateEnd,
   messageBytes: number,
 ): StateFacts {
   return {
-    ...factsOfHead(head),
+    key: head.key,
+    keyClass: head.keyClass,
+    kind: 'delta',
+    sourceId: head.source.id,
+    sourceDigest: head.source.digest.toString('hex'),
+    timestampMs: head.timestampMs,
     targetDigest: end.digest.toString('hex'),
     engines: [SPARSE.name],
     dictionaryId: 0,
