@@ -22,6 +22,8 @@ const GROUP_VALUE_BYTES = 32;
 const MEMORY_BYTES = 64 << 20;
 /** A table that changed little is written at most this often, ms: losing it costs one comparison, not data. */
 const WRITE_EVERY_MS = 30_000;
+/** One that changed much, ms: a log that is written all the time has another table after each capture. */
+const WRITE_MUCH_EVERY_MS = 5_000;
 
 export interface PageTable {
   /** Digest of the whole content that the table describes. */
@@ -81,10 +83,11 @@ export class PageTables {
   async commit(): Promise<void> {
     for (const [path, staged] of this.#staged) {
       const before = this.#kept.get(path);
-      const kept: Kept = { table: staged.table, dirty: true, writtenMs: before?.writtenMs ?? 0 };
+      const kept: Kept = { table: staged.table, dirty: true, writtenMs: before?.writtenMs ?? Number.NEGATIVE_INFINITY };
       // A table is 0.4 % of its file: write it when the capture wrote far more than that anyway.
       const worth = staged.changedBytes >= 4 * tableBytes(staged.table);
-      if (worth || this.#nowMs() - kept.writtenMs >= WRITE_EVERY_MS) await this.#write(path, kept);
+      const everyMs = worth ? WRITE_MUCH_EVERY_MS : WRITE_EVERY_MS;
+      if (this.#nowMs() - kept.writtenMs >= everyMs) await this.#write(path, kept);
       await this.#keep(path, kept);
     }
     this.#staged.clear();

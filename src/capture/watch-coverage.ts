@@ -1,6 +1,7 @@
 /** What events announced since the last capture, and which directories they can come from. */
 import { type BytePath, type Clock, isWithin } from '../core/core.js';
 import { ENTRY } from '../engine/engine.js';
+import { CalmTurns } from './calm-turns.js';
 import type { Heard } from './capture-pass.js';
 import type { StateSession } from './capture-session.js';
 import { rowType } from './entry-version.js';
@@ -30,6 +31,7 @@ export class WatchCoverage {
   #stale = new Set<BytePath>();
   /** Since when a directory is off watch, because it had too many events. */
   #calmSinceMs = Number.POSITIVE_INFINITY;
+  readonly #turns: CalmTurns;
   #arming: Promise<void> = Promise.resolve();
   #identity: string;
 
@@ -43,6 +45,7 @@ export class WatchCoverage {
     this.#clock = clock;
     this.#events = events;
     this.#identity = session.identity;
+    this.#turns = new CalmTurns(timed);
     this.#watcher = new DirectoryWatcher(session.root, timed, {
       changed: (path, renamed) => this.#changed(path, renamed),
       unnamed: (directory) => this.#mark(directory),
@@ -94,6 +97,7 @@ export class WatchCoverage {
 
   /** A scan reports: new directories are watched while the capture goes on. */
   scanned(findings: ScanFindings): void {
+    this.#turns.looked(this.#watcher.calmed, changedIn(findings));
     for (const path of findings.removed) if (this.#watcher.has(path)) this.#stale.add(path);
     const fresh: BytePath[] = [];
     for (const [path, row] of findings.found) {
@@ -112,7 +116,7 @@ export class WatchCoverage {
     this.#missed.suspect(written, announced, this.#clock.steadyMs());
   }
 
-  /** Before a capture: watches anew the directories that changed hands. */
+  /** Before a capture: watches anew the directories that changed hands, and those that were too busy and may not be any more. */
   async rearm(): Promise<void> {
     await this.#arming;
     const stale = this.#stale;
@@ -122,8 +126,9 @@ export class WatchCoverage {
       await this.#arm([...stale]);
     }
     const sinceMs = this.#calmSinceMs;
-    this.#calmSinceMs = Number.POSITIVE_INFINITY;
-    for (const directory of this.#watcher.rearmCalmed()) this.#mark(directory, sinceMs);
+    const calmed = this.#watcher.rearmCalmed((directory) => this.#turns.stays(directory));
+    for (const directory of calmed) this.#mark(directory, sinceMs);
+    this.#calmSinceMs = this.#watcher.calmed.size > 0 ? this.#clock.steadyMs() : Number.POSITIVE_INFINITY;
   }
 
   /** After a capture: every directory found is watched; true when the state directory itself was replaced. */
@@ -185,4 +190,9 @@ export class WatchCoverage {
     if (this.#session.skipped.some((skipped) => isWithin(path, skipped))) return true;
     return path !== '' && (this.#session.rules?.ignores(path, directory) ?? false);
   }
+}
+
+function* changedIn({ found, removed }: ScanFindings): Generator<BytePath> {
+  yield* found.keys();
+  yield* removed;
 }

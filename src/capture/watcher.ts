@@ -24,6 +24,8 @@ import {
 } from '../core/core.js';
 import { EventBudget, type EventCount } from './event-budget.js';
 
+/** A directory with more names is watched for each capture anew: it may have few events by now, and to list it takes long. */
+const STAYING_NAMES_MAX = 1024;
 /** Directories armed side by side. */
 const SIDE_BY_SIDE = 32;
 
@@ -128,13 +130,17 @@ export class DirectoryWatcher {
     }
   }
 
-  /** Watches the calmed directories again and returns them: what happened in them meanwhile is unknown. */
-  rearmCalmed(): ReadonlySet<BytePath> {
+  /** Watches the calmed directories again, but for those that stay as they are, and returns all: what happened in them is unknown. */
+  rearmCalmed(stays: (directory: BytePath) => boolean): ReadonlySet<BytePath> {
     const calmed = this.#calmed;
     for (const watched of this.#watched.values()) watched.events = 0;
     if (calmed.size === 0) return calmed;
     this.#calmed = new Set();
-    for (const directory of calmed) this.#watch(directory);
+    for (const directory of calmed) {
+      const names = this.#names.get(directory) ?? 0;
+      if (names <= STAYING_NAMES_MAX && stays(directory)) this.#calmed.add(directory);
+      else this.#watch(directory);
+    }
     return calmed;
   }
 

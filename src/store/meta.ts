@@ -26,8 +26,10 @@ type Batch = ReturnType<Level['batch']>;
 /** About 2 MiB. A commit with more changes takes several batches. */
 export const CHANGES_PER_BATCH = 16_384;
 
-/** Of so many lookups of a single key one goes to another thread: a loop of them must let others have their turn. */
-const SINGLES_HERE = 64;
+/** So few keys are looked up on this thread. */
+const FEW_KEYS = 8;
+/** After so many keys a lookup goes to another thread: a loop of them must let others have their turn. */
+const KEYS_HERE = 64;
 
 export class Meta implements MetaReader {
   readonly #directory: string;
@@ -37,7 +39,8 @@ export class Meta implements MetaReader {
   #level: Level;
   /** It was put aside and no new one has been begun yet. */
   #gone = false;
-  #single = 0;
+  /** Keys looked up here since the last lookup elsewhere. */
+  #here = 0;
 
   private constructor(directory: string, parts: { seal: MetaSeal; tables: MetaTables | null; level: Level }) {
     this.#directory = directory;
@@ -196,16 +199,17 @@ export class Meta implements MetaReader {
   async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     const level = this.#level;
     return this.#seal.values(keys, (stored) => {
-      const one = stored.length === 1 ? stored[0] : undefined;
-      if (one) this.#single = (this.#single + 1) % SINGLES_HERE;
-      return one && this.#single > 0 ? this.#getHere(level, one) : level.getMany([...stored]).catch(this.#readFailed);
+      this.#here += stored.length <= FEW_KEYS ? stored.length : KEYS_HERE;
+      if (this.#here < KEYS_HERE) return this.#getHere(level, stored);
+      this.#here = 0;
+      return level.getMany([...stored]).catch(this.#readFailed);
     });
   }
 
   /** On this thread: to tell another one and to hear of it takes several times as long as to look. */
-  async #getHere(level: Level, stored: Buffer): Promise<(Buffer | undefined)[]> {
+  async #getHere(level: Level, stored: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     try {
-      return [level.getSync(stored)];
+      return stored.map((key) => level.getSync(key));
     } catch (error) {
       return this.#readFailed(error);
     }

@@ -184,4 +184,33 @@ describe.each(SCHEMAS)('a directory with more events than it has names, schema %
     expect(states).toEqual([]);
     expect(started.missedChanges).toBe(0);
   }, 30_000);
+
+  it('stays off watch from one timed capture to the next, and is heard again when it is quiet', async () => {
+    fixture = await StateFixture.create(ENGINE, { schema });
+    for (let i = 0; i < 20; i += 1) fixture.write(`busy/f${i}`, 'before');
+    const started = await startWatch({ maxLagMs: 400, settleMs: 200 });
+    const captures: number[] = [];
+    started.on('checkpoint', ({ checkpoint }) => captures.push(checkpoint?.sequence ?? 0));
+    const end = performance.now() + 2500;
+    let round = 0;
+    while (performance.now() < end) {
+      round += 1;
+      for (let i = 0; i < 20; i += 1) fixture.write(`busy/f${i}`, `${round}`.padStart(7, '.'));
+      // Its directory is off watch: what is made in it is found by listing it, and watched from then on.
+      if (round % 50 === 0) fixture.write(`busy/below${round}/new`, 'x');
+      await sleep(5);
+    }
+    const last = `${round}`.padStart(7, '.');
+    const digest = fixture.engine.digest(fixture.store.hashAlgo, Buffer.from(last));
+    await until(async () => (await fixture.head('busy/f19'))?.digest?.equals(digest) ?? false, 4000);
+    expect(captures.length).toBeGreaterThan(2);
+    // Long enough for it to be watched again: only an event tells of these.
+    await sleep(1500);
+    fixture.write('busy/f3', 'afterwards');
+    await until(async () => (await fixture.head('busy/f3'))?.size === 10, 4000);
+    if (round >= 50) fixture.write('busy/below50/new', 'heard');
+    if (round >= 50) await until(async () => (await fixture.head('busy/below50/new'))?.size === 5, 4000);
+    await fixture.expectKept();
+    expect(started.missedChanges).toBe(0);
+  }, 30_000);
 });

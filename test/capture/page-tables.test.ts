@@ -44,6 +44,24 @@ describe.each([
     expect(found?.groups.equals(TABLE.groups)).toBe(true);
   });
 
+  it('of a file that is written all the time goes to the disk now and then, not with each capture', async () => {
+    let nowMs = 60_000;
+    const tables = new PageTables(store, () => nowMs);
+    const kept: boolean[] = [];
+    for (let turn = 0; turn < 8; turn += 1) {
+      const digest = Buffer.alloc(32, 100 + turn);
+      tables.stage(VERSION.path, { ...TABLE, digest }, SIZE);
+      await tables.commit();
+      kept.push((await find({ ...VERSION, digest })) !== undefined);
+      nowMs += 1000;
+    }
+    expect(kept).toEqual([true, false, false, false, false, true, false, false]);
+    const newest = { ...VERSION, digest: Buffer.alloc(32, 107) };
+    expect(await tables.find(newest)).toBeDefined();
+    await tables.save();
+    expect(await find(newest)).toBeDefined();
+  });
+
   it('is no other version’s', async () => {
     expect(await find({ ...VERSION, digest: Buffer.alloc(32, 8) })).toBeUndefined();
     expect(await find({ ...VERSION, size: SIZE + 1 })).toBeUndefined();
