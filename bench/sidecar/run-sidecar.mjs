@@ -46,14 +46,16 @@ const spread = (values) => ({
   max: quantile(values, 1),
 });
 
-/** Processor seconds and peak memory (bytes) of a process so far. */
+/** Processor seconds and peak memory (bytes) of a process so far, and its own memory now: what is of no file. */
 function costOf(pid) {
   const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
-  const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const bytes = (name) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
   return {
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
-    peakBytes: Number(peak?.[1]) * 1024,
+    peakBytes: bytes('VmHWM'),
+    ownBytes: bytes('RssAnon'),
   };
 }
 
@@ -69,7 +71,7 @@ async function underSidecar(place, flags, command, enough = () => false) {
   const sidecar = spawn(process.execPath, [...base, ...flags, '--', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
   const entries = [];
   const lines = [];
-  let cost = { cpuSeconds: 0, peakBytes: 0 };
+  let cost = { cpuSeconds: 0, peakBytes: 0, ownPeakBytes: 0 };
   for (const stream of [sidecar.stdout, sidecar.stderr]) {
     let rest = '';
     stream.setEncoding('utf8').on('data', (part) => {
@@ -88,9 +90,9 @@ async function underSidecar(place, flags, command, enough = () => false) {
   });
   while (!over) {
     try {
-      const now = costOf(sidecar.pid);
+      const { ownBytes, ...now } = costOf(sidecar.pid);
       // Of an ended process only the times are left.
-      if (now.peakBytes > 0) cost = now;
+      if (now.peakBytes > 0) cost = { ...now, ownPeakBytes: Math.max(cost.ownPeakBytes, ownBytes) };
     } catch {
       // It ended in this moment.
     }
@@ -120,6 +122,7 @@ async function pause(place) {
     stops: spread(stops(run.entries).slice(2)),
     cpuShare: run.cpuSeconds / run.seconds,
     peakBytes: run.peakBytes,
+    ownPeakBytes: run.ownPeakBytes,
   };
 }
 
@@ -144,6 +147,7 @@ async function lag(place) {
     lags: spread(lags),
     cpuShare: run.cpuSeconds / run.seconds,
     peakBytes: run.peakBytes,
+    ownPeakBytes: run.ownPeakBytes,
   };
 }
 
@@ -160,7 +164,8 @@ async function burst(place) {
   });
   const writingMs = at('ended') - at('began');
   const completeMs = (last?.time ?? Number.NaN) - at('began');
-  return { count, files, writingMs, completeMs, cpuShare: run.cpuSeconds / run.seconds, peakBytes: run.peakBytes };
+  const { peakBytes, ownPeakBytes } = run;
+  return { count, files, writingMs, completeMs, cpuShare: run.cpuSeconds / run.seconds, peakBytes, ownPeakBytes };
 }
 
 /** Each turn has its own part of the journal. */
@@ -217,6 +222,7 @@ async function database(place) {
     stops: spread(stops(cost.entries)),
     cpuShare: cost.cpuSeconds / cost.seconds,
     peakBytes: cost.peakBytes,
+    ownPeakBytes: cost.ownPeakBytes,
   };
 }
 

@@ -36,6 +36,7 @@ class Pieces {
   }
 
   size_t count() const { return lengths_.size(); }
+  size_t bytes() const { return bytes_.length; }
   zstd::Span At(size_t i) const { return {bytes_.data + starts_[i], lengths_[i]}; }
 
  private:

@@ -19,6 +19,11 @@ constexpr uint8_t kTryZstd = 1;
 constexpr uint8_t kTryZstdContext = 2;
 constexpr uint8_t kTryXor = 4;
 
+// Recipes and the like, at the levels in use: less than the way to the pool and back.
+constexpr size_t kQuickBytes = 8 << 10;
+constexpr size_t kQuickItems = 4;
+constexpr int kQuickLevel = 9;
+
 // A result of the xor engine this small leaves nothing to gain by searching the context.
 constexpr size_t kXorGoodEnough = 32;
 
@@ -120,6 +125,11 @@ class EncodeJob : public Worker {
       payloads[i] = EncodeOne(targets_.At(i), contexts_.At(i), tries_.data[i], level_);
     });
     if (!Cancelled()) Gather(payloads);
+  }
+
+  bool IsQuick() const override {
+    return targets_.bytes() + contexts_.bytes() <= kQuickBytes && targets_.count() <= kQuickItems &&
+           level_ <= kQuickLevel;
   }
 
   Napi::Value Resolve(Napi::Env env) override {

@@ -20,6 +20,10 @@ Napi::Value Digest(const Napi::CallbackInfo& info) {
   return CopyToBuffer(info.Env(), digest, sizeof digest);
 }
 
+// Hashed in 10 us.
+constexpr size_t kQuickBytes = 32 << 10;
+constexpr size_t kQuickPieces = 64;
+
 class DigestJob : public Worker {
  public:
   explicit DigestJob(const Napi::CallbackInfo& info)
@@ -37,6 +41,8 @@ class DigestJob : public Worker {
     }
     hasher.Finish(digest_);
   }
+
+  bool IsQuick() const override { return bytes_.length <= kQuickBytes; }
 
   Napi::Value Resolve(Napi::Env env) override { return CopyToBuffer(env, digest_, sizeof digest_); }
 
@@ -66,11 +72,15 @@ class DigestManyJob : public Worker {
 
  protected:
   void Execute() override {
-    ParallelFor(starts_.size(), [this](size_t i) {
+    const auto digest = [this](size_t i) {
       if (Cancelled()) return;
       DigestBy(algo_, bytes_.data + starts_[i], lengths_.words()[i], digests_.data() + i * kDigestBytes);
-    });
+    };
+    if (!IsQuick()) return ParallelFor(starts_.size(), digest);
+    for (size_t i = 0; i < starts_.size(); ++i) digest(i);
   }
+
+  bool IsQuick() const override { return bytes_.length <= kQuickBytes && starts_.size() <= kQuickPieces; }
 
   Napi::Value Resolve(Napi::Env env) override { return digests_.ToBuffer(env); }
 

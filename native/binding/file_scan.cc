@@ -12,6 +12,11 @@ namespace {
 
 constexpr uint64_t kOffsetMax = (uint64_t{1} << 53) - 1;
 constexpr uint64_t kDataBytesMax = uint64_t{1} << 30;
+// A mapped file of this length is compared in a few milliseconds by all threads. That is no reason to leave the JS thread
+// alone: whoever holds a file waits for it, and so does the application.
+constexpr uint64_t kHoldHereBytes = 64 << 20;
+// Group values of a file of this length become its digest in 100 us.
+constexpr uint64_t kFinishHereBytes = 64 << 20;
 
 // A scan between its calls. Jobs and the functions of the handle share it; one job at a time.
 struct ScanState {
@@ -156,6 +161,8 @@ class HoldJob : public TakeJob {
  protected:
   int TakeFile() override { return state_->scan.Hold(Source(), into_, bytes_); }
 
+  bool IsQuick() const override { return state_->scan.IsMapped(kHoldHereBytes); }
+
   Napi::Value Resolve(Napi::Env env) override {
     if (!taken_) return env.Undefined();
     state_->held = std::move(memory_);
@@ -179,6 +186,9 @@ class MapJob : public TakeJob {
 
  protected:
   int TakeFile() override { return state_->scan.Map() ? 1 : 0; }
+
+  // What is mapped stays so.
+  bool IsQuick() const override { return state_->scan.IsMapped(kOffsetMax); }
 };
 
 class CloneJob : public TakeJob {
@@ -205,6 +215,8 @@ class RenewJob : public ScanJob {
  protected:
   void Execute() override { status_ = state_->scan.Renew(); }
 
+  bool IsQuick() const override { return true; }
+
   Napi::Value Resolve(Napi::Env env) override {
     return status_ == 0 ? RowsToArray(env, &state_->scan.row(), 1) : env.Undefined();
   }
@@ -223,6 +235,11 @@ class FinishJob : public ScanJob {
   void Execute() override {
     const int status = state_->scan.Finish(&outcome_);
     if (status != 0) FailErrno(-status, "finish the scan");
+  }
+
+  bool IsQuick() const override {
+    const pages::PageScan& scan = state_->scan;
+    return scan.IsHeld() && static_cast<uint64_t>(scan.row()[pages::kSize]) <= kFinishHereBytes;
   }
 
   Napi::Value Resolve(Napi::Env env) override {

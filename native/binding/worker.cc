@@ -117,7 +117,13 @@ Napi::Promise Worker::Queue() {
   }
   const Napi::Env env = env_;
   channel_ = JobChannel::Of(env);
-  channel_->Start(env, this);
+  if (IsQuick()) {
+    const std::unique_ptr<Worker> own(this);
+    RunExecute();
+    Settle(env);
+  } else {
+    channel_->Start(env, this);
+  }
   return Napi::Promise(env, promise);
 }
 

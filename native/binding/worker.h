@@ -7,6 +7,8 @@
 //                Finish(env)                   always, after Resolve or a failure
 //                destructor
 //
+// A quick job does all of this before Queue() returns.
+//
 // When an environment ends (a worker thread is terminated, the process exits),
 // jobs that have not begun are dropped, running ones see Cancelled() and are
 // waited for, since they read memory that the environment owns. Their promises
@@ -70,8 +72,11 @@ class Worker {
   void Keep(Napi::Value value);
 
  protected:
-  // Pool thread. Exceptions become rejections, std::bad_alloc with code DK_LIMIT.
+  // Pool thread, but for a quick job. Exceptions become rejections, std::bad_alloc with code DK_LIMIT.
   virtual void Execute() = 0;
+  // Whether the job takes no longer than a way to the pool and back, which is two turns between threads: 20 us, and
+  // several times that where others want the processors. Then Execute runs on the JS thread. Asked once, by Queue.
+  virtual bool IsQuick() const { return false; }
   virtual Napi::Value Resolve(Napi::Env env) = 0;
   virtual void Finish(Napi::Env) {}
 

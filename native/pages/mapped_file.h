@@ -23,6 +23,8 @@ class MappedFile {
   bool Map(int fd, size_t length);
   void Unmap();
   size_t length() const { return length_; }
+  // Whether the first `length` bytes are mapped, and were there when they were last looked at.
+  bool Covers(uint64_t length) const { return !cut_ && length <= length_; }
 
   // Calls `look` with the mapping at `offset`, as the file is now; offset + length must lie inside, and `look` reads no
   // more than that. False when some of it is no longer there, because somebody made the file shorter: it has then read

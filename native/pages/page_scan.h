@@ -68,6 +68,11 @@ class PageScan {
   // 0 or a negative errno; -EISDIR, -EINVAL... when it is no regular file. Never follows a symbolic link.
   int Open(const std::string& root, const std::string& path);
   const StatRow& row() const { return row_; }
+  // Whether all of the file is mapped as it was when it was opened or begun anew, and is no longer than `bytes_max`: to
+  // map and to hold it is a matter of memory alone.
+  bool IsMapped(uint64_t bytes_max) const { return size() > 0 && size() <= bytes_max && mapped_.Covers(size()); }
+  // Whether Finish asks the system for nothing.
+  bool IsHeld() const { return HeldInMemory(); }
   bool IsOpen() const { return file_.get() >= 0 || HeldInMemory(); }
 
   // Before Hold: has the bytes at hand, so that Hold is quicker. False when that cannot be.
