@@ -12,8 +12,8 @@ namespace {
 
 constexpr uint64_t kOffsetMax = (uint64_t{1} << 53) - 1;
 constexpr uint64_t kDataBytesMax = uint64_t{1} << 30;
-// A mapped file of this length is compared in a few milliseconds by all threads. That is no reason to leave the JS thread
-// alone: whoever holds a file waits for it, and so does the application.
+// A mapped file of this length is compared in a few milliseconds by all threads. That is no reason to leave the JS
+// thread alone: whoever holds a file waits for it, and so does the application.
 constexpr uint64_t kHoldHereBytes = 64 << 20;
 // Group values of a file of this length become its digest in 100 us.
 constexpr uint64_t kFinishHereBytes = 64 << 20;

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "binding/args.h"
@@ -14,6 +15,7 @@
 #include "common/errno_name.h"
 #include "common/thread_pool.h"
 #include "pages/process_maps.h"
+#include "pages/process_stat.h"
 #include "xxhash/xxhash_face.h"
 #include "zstd/zstd_face.h"
 
@@ -92,6 +94,34 @@ Napi::Value WritableMappings(const Napi::CallbackInfo& info) {
   return CopyToBuffer(info.Env(), reinterpret_cast<const uint8_t*>(joined.data()), joined.size());
 }
 
+constexpr size_t kProcessColumns = 6;
+
+// Writes all processes into `into`, as many as fit: pid, letter of the state, parent, group, session, start time in
+// clock ticks. Gives how many there are; undefined where /proc does not tell. On the calling thread: it waits for
+// nothing.
+Napi::Value ListProcesses(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    ThrowType(env, "into must be a Float64Array");
+  }
+  std::vector<pages::ProcessRow> rows;
+  const int status = pages::ListProcesses(&rows);
+  if (status == -ENOTTY) return env.Undefined();
+  if (status != 0)
+    throw MakeError(env, ErrnoName(-status), std::string(ErrnoName(-status)) + ": cannot list processes");
+  Napi::Float64Array into = info[0].As<Napi::Float64Array>();
+  const size_t room = into.ElementLength() / kProcessColumns;
+  double* out = into.Data();
+  for (size_t i = 0; i < rows.size() && i < room; ++i) {
+    const pages::ProcessRow& row = rows[i];
+    const double columns[kProcessColumns] = {static_cast<double>(row.pid),     static_cast<double>(row.state),
+                                             static_cast<double>(row.parent),  static_cast<double>(row.group),
+                                             static_cast<double>(row.session), static_cast<double>(row.start_ticks)};
+    std::copy(columns, columns + kProcessColumns, out + i * kProcessColumns);
+  }
+  return Napi::Number::New(env, static_cast<double>(rows.size()));
+}
+
 Napi::Value Info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Object versions = Napi::Object::New(env);
@@ -113,6 +143,7 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "syncFileSystem", RunJob<SyncFileSystemJob>);
   Export(env, exports, "reapProcess", ReapProcess);
   Export(env, exports, "writableMappings", WritableMappings);
+  Export(env, exports, "listProcesses", ListProcesses);
   Export(env, exports, "info", Info);
 }
 

@@ -9,6 +9,12 @@ export interface ProcessCalls {
    * undefined where only the text of `/proc/PID/maps` tells.
    */
   writableMappings(pid: number): Buffer | undefined;
+  /**
+   * Writes all processes into `into`, as many as fit, six numbers each: process id, code of the letter of its state, parent, group,
+   * session, start time (clock ticks since boot). Gives how many there are; undefined where the system does not tell. Throws with
+   * the name of a system error as `code`.
+   */
+  listProcesses(into: Float64Array): number | undefined;
 }
 
 /** The calls, or undefined where the addon does not load or is not wanted. */
@@ -16,9 +22,9 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   if (process.env.DIFFKEEPER_ENGINE === 'typescript') return undefined;
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
-    const { reapProcess, writableMappings } = addon;
+    const { reapProcess, writableMappings, listProcesses } = addon;
     if (typeof reapProcess !== 'function' || typeof writableMappings !== 'function') return undefined;
-    return { reapProcess, writableMappings };
+    return typeof listProcesses === 'function' ? { reapProcess, writableMappings, listProcesses } : undefined;
   } catch {
     return undefined;
   }

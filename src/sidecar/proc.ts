@@ -131,6 +131,32 @@ export function stillRuns({ pid, startTicks }: Leader): boolean {
   return processFacts(pid)?.startTicks === startTicks;
 }
 
+/** What a whole table of processes says of each, in the order of the system. */
+const COLUMNS = 6;
+const ZOMBIE = 'Z'.charCodeAt(0);
+/** For the table of processes: it is looked at for each freeze point. */
+let table = new Float64Array(COLUMNS * 512);
+let calls: ProcessCalls | null | undefined;
+
+/** The processes of the machine in one call; undefined where that cannot be asked. Gone ones may have left theirs. */
+function allProcesses(): Map<number, ProcessFacts> | undefined {
+  calls ??= loadProcessCalls() ?? null;
+  let count = calls?.listProcesses(table);
+  while (count !== undefined && count * COLUMNS > table.length) {
+    table = new Float64Array(COLUMNS * 2 * count);
+    count = calls?.listProcesses(table);
+  }
+  if (count === undefined) return undefined;
+  const found = new Map<number, ProcessFacts>();
+  for (let at = 0; at < count * COLUMNS; at += COLUMNS) {
+    const [pid = 0, state = 0, parent = 0, group = 0, session = 0, startTicks = 0] = table.subarray(at, at + COLUMNS);
+    // As in `processFacts`.
+    if (state === ZOMBIE && onlyEnded(pid)) continue;
+    found.set(pid, { pid, parent, group, session, startTicks });
+  }
+  return found;
+}
+
 /** What is known of the application while its processes are sought. */
 interface Family {
   /** Numbers of leaders, and so of their groups and sessions. */
@@ -142,14 +168,18 @@ interface Family {
   readonly orphanage: ReadonlySet<number>;
 }
 
-function familyOf(leaders: readonly Leader[], mark: string): Family {
+function familyOf(
+  leaders: readonly Leader[],
+  mark: string,
+  factsOf: (pid: number) => ProcessFacts | undefined,
+): Family {
   // A number is given away again only when nobody is left of the group and the session that it named.
-  const own = leaders.filter((leader) => processFacts(leader.pid) === undefined || stillRuns(leader));
+  const own = leaders.filter(({ pid, startTicks }) => (factsOf(pid)?.startTicks ?? startTicks) === startTicks);
   return {
     numbers: new Set(own.map(({ pid }) => pid)),
-    sinceTicks: leaderOf(process.pid).startTicks,
+    sinceTicks: factsOf(process.pid)?.startTicks ?? 0,
     mark,
-    orphanage: adopters(),
+    orphanage: adopters(factsOf),
   };
 }
 
@@ -157,10 +187,10 @@ function familyOf(leaders: readonly Leader[], mark: string): Family {
  * Who may be the parent of a process of ours that has lost its own: process 1, we ourselves, and those above us, any of
  * which may have said that it takes orphans (`systemd --user` has).
  */
-function adopters(): Set<number> {
+function adopters(factsOf: (pid: number) => ProcessFacts | undefined): Set<number> {
   const found = new Set([0, 1, process.pid]);
   let at: number | undefined = process.ppid;
-  for (; at !== undefined && !found.has(at) && found.size < ADOPTERS_MAX; at = parentOf(at)) found.add(at);
+  for (; at !== undefined && !found.has(at) && found.size < ADOPTERS_MAX; at = factsOf(at)?.parent) found.add(at);
   return found;
 }
 
@@ -180,14 +210,17 @@ function belongs(facts: ProcessFacts, { numbers, sinceTicks, mark, orphanage }: 
 export function surveyProcesses(leaders: readonly Leader[], mark: string, before?: ProcessSurvey): ProcessSurvey {
   const members = new Set<number>(before?.members);
   const others = new Set<number>(before?.others);
+  // Of few new ones a listing of numbers tells more cheaply.
+  const all = before === undefined ? allProcesses() : undefined;
+  const factsOf = (pid: number) => (all ? all.get(pid) : processFacts(pid));
   let open: ProcessFacts[] = [];
-  for (const pid of processIds()) {
+  for (const pid of all?.keys() ?? processIds()) {
     if (members.has(pid) || others.has(pid) || pid === process.pid) continue;
-    const facts = processFacts(pid);
+    const facts = factsOf(pid);
     if (facts !== undefined) open.push(facts);
   }
   if (open.length === 0) return { members, others };
-  const family = familyOf(leaders, mark);
+  const family = familyOf(leaders, mark, factsOf);
   // Parents may come after their children in the listing: repeat until nothing is added.
   for (let grown = true; grown; ) {
     const rest = open.filter((facts) => {
