@@ -95,6 +95,8 @@ bool HoldsNoPattern(const std::vector<Run>& runs, size_t most_bytes) {
   return chosen * 2 * kShare >= count && again * kShare <= chosen;
 }
 
+bool IsOneByte(const uint8_t* bytes, size_t count) { return memcmp(bytes, bytes + 1, count - 1) == 0; }
+
 // Values as they are, up to a number of them.
 class PlainTaker : public ValueTaker {
  public:
@@ -230,6 +232,12 @@ Status Values::Finish(uint8_t* flags, ByteSpan* out) {
   if (status_ != Status::kOk) return status_;
   if (plain_) *flags |= kPlainValues;
   *out = {bytes_.data(), count_};
+  if (one_byte_ && IsOneByte(bytes_.data(), count_) && count_ > zstd::RepeatRoom(count_)) {
+    frame_.resize(zstd::RepeatRoom(count_));
+    *flags |= kZstdValues;
+    *out = {frame_.data(), zstd::CompressRepeat(bytes_[0], count_, frame_.data())};
+    return Status::kOk;
+  }
   if (!frames_pay_ && LooksIncompressible(out->data, out->length)) return Status::kOk;
   const Status status = Frame(bytes_, count_, options_, options_.level, &frame_);
   if (status != Status::kOk || frame_.size() >= count_) return status;
@@ -252,7 +260,10 @@ void Values::Decide(size_t end) {
   if (decided_) return;
   decided_ = true;
   const size_t sample = std::min(count_, kSampleValues);
-  if (IsNoise(sample, end)) return;
+  one_byte_ = IsOneByte(bytes_.data(), sample);
+  frames_pay_ = one_byte_;
+  // Nothing could be smaller, or nothing would make it so.
+  if (one_byte_ || IsNoise(sample, end)) return;
   status_ = Frame(bytes_, sample, options_, 1, &frame_);
   const size_t size = frame_.size();
   frames_pay_ = size < sample;

@@ -78,6 +78,7 @@ class Values : public ValueTaker {
   bool decided_ = false;
   bool plain_ = false;
   bool frames_pay_ = false;
+  bool one_byte_ = false;  // so far they are all the same
   Status status_ = Status::kOk;
 };
 

@@ -20,6 +20,14 @@ constexpr int kWindowLogMax = 31;
 // Level 19 takes about a second for this much.
 constexpr size_t kStepBytes = 2 << 20;
 
+// Of the format (RFC 8878): the whole content is the window, a block that repeats one byte, and what one block may
+// hold.
+constexpr unsigned kSingleSegment = 32;
+constexpr unsigned kTypeRepeat = 1;
+constexpr size_t kBlockMost = 128 << 10;
+constexpr size_t kRepeatBlock = 4;
+constexpr size_t kHeaderMost = 13;
+
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
@@ -104,6 +112,27 @@ Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capa
   if (!Good(result)) return Status::kMemory;
   *written = result;
   return Status::kOk;
+}
+
+size_t RepeatRoom(size_t length) { return kHeaderMost + (length / kBlockMost + 1) * kRepeatBlock; }
+
+size_t CompressRepeat(uint8_t byte, size_t length, uint8_t* out) {
+  uint8_t* at = out;
+  const auto put = [&](uint64_t value, unsigned bytes) {
+    for (unsigned i = 0; i < bytes; ++i) *at++ = static_cast<uint8_t>(value >> (8 * i));
+  };
+  // The length takes 1, 2, 4 or 8 bytes; that of two counts from where that of one ends.
+  const unsigned code = length < 256 ? 0 : length < 65536 + 256 ? 1 : length <= UINT32_MAX ? 2 : 3;
+  put(ZSTD_MAGICNUMBER, 4);
+  put(code << 6 | kSingleSegment, 1);
+  put(code == 1 ? length - 256 : length, 1u << code);
+  while (length > 0) {
+    const size_t block = std::min(length, kBlockMost);
+    length -= block;
+    put(uint64_t{block} << 3 | kTypeRepeat << 1 | (length == 0 ? 1 : 0), 3);
+    put(byte, 1);
+  }
+  return static_cast<size_t>(at - out);
 }
 
 Status CompressLiterals(Span source, uint8_t* out, size_t capacity, size_t* written) {

@@ -28,6 +28,11 @@ size_t Bound(size_t length);
 // does not fit `capacity` (which may be below the bound on purpose) or memory is short.
 Status Compress(Span source, const Settings& settings, uint8_t* out, size_t capacity, size_t* written);
 
+// One frame of `length` (at least 1) bytes that are all the same: four bytes for each 128 KiB of them. `out` has room
+// for RepeatRoom(length). Returns how many were written.
+size_t RepeatRoom(size_t length);
+size_t CompressRepeat(uint8_t byte, size_t length, uint8_t* out);
+
 // Writes one frame without matches: entropy coding alone, at about the speed of counting the bytes. As `Compress` else.
 Status CompressLiterals(Span source, uint8_t* out, size_t capacity, size_t* written);
 

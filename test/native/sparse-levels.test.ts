@@ -1,7 +1,9 @@
 /** The vector levels of the `sparse` engine against each other, and a payload that must stay what it is. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sparsePatchNow } from '../../src/engine/twin-sparse.js';
 import { writePositions } from '../../src/engine/twin-sparse-positions.js';
+import { warmZstd } from '../../src/engine/twin-zstd.js';
 import { scattered } from '../engine/conformance-states.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
 import { addon } from './addon-door.js';
@@ -144,6 +146,26 @@ describe('values', () => {
       expect(payload.length - positions.length).toBeLessThan(8000);
       expect((await addon.sparsePatch(source, payload, target.length)).data.equals(target)).toBe(true);
     }
+  });
+
+  it('that are all the same take four bytes for each 128 KiB, and every reader knows them', async () => {
+    await warmZstd();
+    for (const count of [24, 255, 256, 257, 65_791, 65_792, 131_071, 131_072, 131_073, 400_000]) {
+      const source = patternBytes(count + 9, 2);
+      const target = Buffer.from(source);
+      for (let at = 5; at < 5 + count; at += 1) target[at] = ~(target[at] as number) & 255;
+      const { payload } = await addon.sparseDiff(source, target, 3);
+      expect(payload.length).toBeLessThan(28 + 4 * Math.ceil(count / 131_072));
+      expect((await addon.sparsePatch(source, payload, target.length)).data.equals(target)).toBe(true);
+      const twin = await sparsePatchNow(source, payload, target.length, undefined, undefined);
+      expect(twin.data.equals(target)).toBe(true);
+    }
+    // The last one differs.
+    const source = Buffer.alloc(400_000);
+    const target = Buffer.alloc(400_000, 9);
+    target[399_999] = 8;
+    const { payload } = await addon.sparseDiff(source, target, 3);
+    expect((await addon.sparsePatch(source, payload, target.length)).data.equals(target)).toBe(true);
   });
 
   it('whose places come again are told by a frame', async () => {
