@@ -17,6 +17,7 @@ const SMALL = {
   'core/limits.ts': [
     ['packBytes: 64 << 20', 'packBytes: 48 << 10'],
     ['versionsRecordBytes: 1 << 16', 'versionsRecordBytes: 1 << 10'],
+    ['denseGroupBytes: 4 << 20', 'denseGroupBytes: 32 << 10'],
   ],
   'store/packs.ts': [['>= LIMITS.stagedBytes', '>= 16 << 10']],
   'store/meta.ts': [

@@ -29,6 +29,7 @@ const TARGETS = {
   bzip2: {},
   stat: {},
   chain: {},
+  dense: {},
   chunk: {},
   window: {},
   sparse: {},
@@ -36,7 +37,7 @@ const TARGETS = {
 };
 /** Rooms whose code the harnesses reach. */
 const ROOMS =
-  /^native\/(align|blake3|bsdiff|bzip2|chain|chunk|common|pages|planes|sparse|window|xdelta|xor|xxhash|zstd)\//;
+  /^native\/(align|blake3|bsdiff|bzip2|chain|chunk|common|dense|pages|planes|sparse|window|xdelta|xor|xxhash|zstd)\//;
 const DEFINES = [
   '-DZSTD_LEGACY_SUPPORT=0',
   '-DZSTD_NO_TRACE=1',

@@ -147,6 +147,8 @@ export type {
   BlobInput,
   CacheGuard,
   CommitFacts,
+  CondenseOptions,
+  CondenseReport,
   DamageReport,
   EntriesOptions,
   KeyKind as StoreKeyKind,
@@ -175,6 +177,7 @@ export type {
 } from './store/store.js';
 export {
   addStoreKey,
+  condense,
   keptSequences,
   listStoreKeys,
   openStore,

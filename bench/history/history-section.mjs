@@ -41,6 +41,35 @@ function cells({ length, snapshot, newest, others, packBytes, standalone, indexB
   ];
 }
 
+const CONDENSED_HEAD = [
+  'versions',
+  'newest',
+  '',
+  'slowest of all',
+  '',
+  'CPU',
+  'stored',
+  'against deltas',
+  'condensing',
+];
+
+/** @param {any} row */
+function condensedCells({ length, snapshot, standalone, condensed }) {
+  const { newest, others, packBytes, ms } = condensed;
+  const slowest = [newest, ...others].reduce((one, other) => (other.wallMs > one.wallMs ? other : one));
+  return [
+    `${length}`,
+    showMs(newest.wallMs),
+    judged(newest.wallMs / snapshot.wallMs, LIMITS.newest),
+    showMs(slowest.wallMs),
+    judged(slowest.wallMs / snapshot.wallMs, LIMITS.any),
+    showTimes(slowest.cpuMs / snapshot.cpuMs),
+    showBytes(packBytes),
+    judged(packBytes / standalone, LIMITS.storage),
+    showMs(ms),
+  ];
+}
+
 /** @param {any} result */
 function sectionText(result) {
   const { series, quick, trials, date, machine, megabytes } = result;
@@ -55,12 +84,16 @@ function sectionText(result) {
       'store is in the page cache, what came back was compared.',
     '*plain snapshot*: recover of the same state from a store that has nothing else; *slowest of all*: the slowest of versions spread ' +
       'over the history; *against deltas*: all packs against the first version and one delta file per later version (by `diff`, ' +
-      `sampled); *index*: LevelDB's bytes on disk. Limits: newest ${LIMITS.newest}×, any ${LIMITS.any}×, storage ${LIMITS.storage}×; what ` +
+      `sampled); *index*: LevelDB's bytes on disk; *condensing*: the whole of the command, once. Limits: newest ${LIMITS.newest}×, any ${LIMITS.any}×, storage ${LIMITS.storage}×; what ` +
       'misses them is bold.',
   ];
   for (const [name, rows] of Object.entries(series)) {
     const title = titles[/** @type {keyof typeof titles} */ (name)];
     blocks.push(`**${title}**`, table(HEAD, /** @type {any[]} */ (rows).map(cells)).trimEnd());
+    const dense = /** @type {any[]} */ (rows).filter(({ condensed }) => condensed);
+    if (dense.length === 0) continue;
+    blocks.push('The same stores after `condense` (a copy of each; the limits are the same):');
+    blocks.push(table(CONDENSED_HEAD, dense.map(condensedCells)).trimEnd());
   }
   return blocks.join('\n\n');
 }

@@ -8,7 +8,7 @@ import { ROOT } from '../lib/tools.mjs';
 import { answerTrial } from '../lib/trial-process.mjs';
 import { configState, pageState } from './history-states.mjs';
 
-const { capture, diff, openCaptureSession, openStore, recover } = await import(
+const { capture, condense, diff, openCaptureSession, openStore, recover } = await import(
   pathToFileURL(join(ROOT, 'dist', 'esm', 'index.js')).href
 );
 const FILE = 'state.bin';
@@ -69,6 +69,19 @@ async function plain({ state, store: place }) {
   return { packBytes };
 }
 
+/** Writes the packs of a store anew, densely. @param {{ store: string }} job */
+async function condensed({ store: place }) {
+  const store = await openStore(place);
+  const start = performance.now();
+  const { packs } = await condense(store);
+  const ms = performance.now() - start;
+  const { packBytes } = await store.stats();
+  const { damage } = await store.verify();
+  await store.close();
+  if (damage.length > 0) throw new Error('a condensed store is damaged');
+  return { packs, packBytes, ms };
+}
+
 /** @param {{ store: string, target: string, at: number, digest: string }} job */
 async function bringBack({ store: place, target, at, digest }) {
   const store = await openStore(place);
@@ -84,4 +97,4 @@ async function bringBack({ store: place, target, at, digest }) {
   return { wallMs, cpuMs: (user + system) / 1000 };
 }
 
-await answerTrial({ grow, plain, recover: bringBack });
+await answerTrial({ grow, plain, condense: condensed, recover: bringBack });

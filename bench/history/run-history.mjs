@@ -5,7 +5,7 @@
  *
  *   npm run bench:history [-- --quick --megabytes=64 --lengths=1,10,100 --only=pages,config --dir=/tmp --out=docs/performance.md --results=bench/results]
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +58,24 @@ function recovered(store, at, digest, target) {
   return { wallMs: median(all.map(({ wallMs }) => wallMs)), cpuMs: median(all.map(({ cpuMs }) => cpuMs)) };
 }
 
+/**
+ * The same of a copy of the store that is condensed; undefined where that changes nothing.
+ * @param {string} store
+ * @param {{ length: number, others: readonly { at: number }[] }} row
+ * @param {{ digests: Record<string, string>, targets: string }} known
+ */
+function condensedCopy(store, { length, others }, { digests, targets }) {
+  const copy = `${store}-condensed`;
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(store, copy, { recursive: true });
+  const { packs, packBytes, ms } = runTrial(TRIAL, { kind: 'condense', store: copy });
+  // It does not pay for ten versions.
+  if (packs === 0) return undefined;
+  const newest = recovered(copy, length, digests[length] ?? '', targets);
+  const spread = others.map(({ at }) => ({ at, ...recovered(copy, at, digests[at] ?? '', targets) }));
+  return { newest, others: spread, packBytes, ms };
+}
+
 /** @param {keyof typeof SERIES} what */
 function series(what) {
   const { sampleEvery } = SERIES[what];
@@ -98,12 +116,24 @@ function series(what) {
     const indexBytes = length > 1 ? (grown.metaBytes - first.metaBytes) / (length - 1) : grown.metaBytes;
     const captureMs = grown.captureMs / (length - from);
     const { packBytes, depths } = grown;
-    rows.push({ length, snapshot, newest, others, packBytes, standalone, indexBytes, depths, captureMs });
+    const row = { length, snapshot, newest, others, packBytes, standalone, indexBytes, depths, captureMs };
+    rows.push({
+      ...row,
+      ...(what === 'config' && length > 1 && { condensed: condensedCopy(store, row, { digests, targets }) }),
+    });
     console.error(
       `${what} ${length}: newest ${(newest.wallMs / snapshot.wallMs).toFixed(2)}x (CPU ${(newest.cpuMs / snapshot.cpuMs).toFixed(2)}x), ` +
         `slowest ${(Math.max(newest.wallMs, ...others.map(({ wallMs }) => wallMs)) / snapshot.wallMs).toFixed(2)}x, ` +
         `storage ${(packBytes / standalone).toFixed(3)}x, index ${indexBytes.toFixed(0)} B a version`,
     );
+    const { condensed } = rows[rows.length - 1] ?? {};
+    if (condensed) {
+      const slowest = Math.max(condensed.newest.wallMs, ...condensed.others.map(({ wallMs }) => wallMs));
+      console.error(
+        `  condensed in ${condensed.ms.toFixed(0)} ms: newest ${(condensed.newest.wallMs / snapshot.wallMs).toFixed(2)}x, slowest ` +
+          `${(slowest / snapshot.wallMs).toFixed(2)}x, storage ${(condensed.packBytes / standalone).toFixed(3)}x`,
+      );
+    }
     from = length;
   }
   return rows;

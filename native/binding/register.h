@@ -31,5 +31,6 @@ void RegisterPlace(Napi::Env env, Napi::Object exports);
 void RegisterFileWriter(Napi::Env env, Napi::Object exports);
 void RegisterRuns(Napi::Env env, Napi::Object exports);
 void RegisterChainRead(Napi::Env env, Napi::Object exports);
+void RegisterDenseRead(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

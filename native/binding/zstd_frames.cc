@@ -14,6 +14,7 @@ class CompressJob : public Worker {
     level_ = static_cast<int>(TakeOptionalInteger(options.Get("level"), "level", 1, 19, 3));
     context_ = TakeOptionalBytes(options.Get("context"), "context", this);
     dictionary_ = TakeOptionalBytes(options.Get("dictionary"), "dictionary", this);
+    long_distance_ = options.Get("longDistance").ToBoolean().Value();
     if (context_.length > 0 && dictionary_.length > 0) {
       ThrowType(info.Env(), "context and dictionary exclude each other");
     }
@@ -23,6 +24,7 @@ class CompressJob : public Worker {
   void Execute() override {
     zstd::Settings settings;
     settings.level = level_;
+    settings.long_distance = long_distance_;
     settings.context = SpanOf(context_);
     settings.dictionary = SpanOf(dictionary_);
     settings.stop = [this] { return Cancelled(); };
@@ -39,6 +41,7 @@ class CompressJob : public Worker {
  private:
   const Bytes source_;
   int level_ = 3;
+  bool long_distance_ = false;
   Bytes context_;
   Bytes dictionary_;
   Output frame_;

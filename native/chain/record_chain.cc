@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/little.h"
 #include "common/varint.h"
 #include "xxhash/xxhash_face.h"
 
@@ -19,13 +20,6 @@ constexpr uint8_t kRecipe = 2;
 constexpr uint8_t kDepthMax = 64;
 // A digest also stands where it is referred to: in so many places its record is looked for.
 constexpr int kPlacesMax = 64;
-
-// Assembled byte by byte: the machine may be of the other endianness, and nothing here is aligned.
-uint64_t Little(const uint8_t* from, size_t bytes) {
-  uint64_t value = 0;
-  for (size_t i = bytes; i-- > 0;) value = value << 8 | from[i];
-  return value;
-}
 
 // The whole record of this blob that begins at `at`, or false.
 bool ReadRecord(ByteSpan bytes, size_t at, const uint8_t* digest, Link* link) {

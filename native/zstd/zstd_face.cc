@@ -17,6 +17,8 @@ constexpr size_t kLongDistanceFrom = 1 << 20;
 // A context above this size is freed after use: a level 3 context is about 1.5 MiB.
 constexpr size_t kKeptContextBytes = 16 << 20;
 constexpr int kWindowLogMax = 31;
+// One place in so many (a power of two) is remembered for matches far apart.
+constexpr int kSparseHashRateLog = 9;
 // Level 19 takes about a second for this much.
 constexpr size_t kStepBytes = 2 << 20;
 
@@ -50,14 +52,19 @@ Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
     good = good &&
            Good(ZSTD_CCtx_loadDictionary_byReference(context, settings.dictionary.data, settings.dictionary.length));
   }
-  if (settings.context.length > 0) {
-    const size_t reach = settings.context.length + length;
-    if (reach > kLongDistanceFrom) {
-      int window_log = ZSTD_WINDOWLOG_MIN;
-      while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
-      good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, ZSTD_ps_enable)) &&
-             Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
+  const size_t reach = settings.context.length + length;
+  if ((settings.context.length > 0 || settings.long_distance) && reach > kLongDistanceFrom) {
+    int window_log = ZSTD_WINDOWLOG_MIN;
+    while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
+    good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, ZSTD_ps_enable)) &&
+           Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
+    // Versions of a text, one after the other: where every place is looked up, far matches break up better near ones
+    // (a group of 8 MiB: 60.6 KB by default, 56.8 KB so).
+    if (settings.long_distance) {
+      good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_ldmHashRateLog, kSparseHashRateLog));
     }
+  }
+  if (settings.context.length > 0) {
     // A prefix is always raw content to the library, whatever its first bytes are.
     good = good && Good(ZSTD_CCtx_refPrefix(context, settings.context.data, settings.context.length));
   }

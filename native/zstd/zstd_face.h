@@ -14,9 +14,10 @@ namespace dk::zstd {
 using Span = ByteSpan;
 
 struct Settings {
-  int level = 3;    // 1 .. 19
-  Span context;     // raw bytes that the decoder will have too
-  Span dictionary;  // trained dictionary (or raw content, which has the same effect); not with a context
+  int level = 3;               // 1 .. 19
+  Span context;                // raw bytes that the decoder will have too
+  Span dictionary;             // trained dictionary (or raw content, which has the same effect); not with a context
+  bool long_distance = false;  // matches far apart in a long input, as with a context
   // Polled every few MiB of a long input; true ends the work with kCancelled.
   std::function<bool()> stop;
 };

@@ -83,6 +83,8 @@ const ENGINE_TYPES = [
   'EncodedBatch',
   'FileBatch',
   'ChainPlace',
+  'GroupPlace',
+  'OpenedGroup',
   'FileSlices',
   'SliceRange',
   'FileScan',

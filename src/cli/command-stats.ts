@@ -34,13 +34,15 @@ function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
 }
 
 /** Where the saving comes from; what a cause cost instead shows as nothing. */
-function savingRows({ dedupBytes, deltaBytes, compressionBytes, dictionaryBytes }: StoreSavings): [string, string][] {
+function savingRows(savings: StoreSavings): [string, string][] {
+  const { dedupBytes, deltaBytes, compressionBytes, dictionaryBytes, denseBytes } = savings;
   const shown = (bytes: number): string => (bytes > 0 ? showBytes(bytes) : 'nothing');
   return [
     ['saved: stored once', shown(dedupBytes)],
     ['saved: deltas', shown(deltaBytes)],
     ['saved: compression', shown(compressionBytes)],
     ['saved: dictionary', shown(dictionaryBytes)],
+    ['saved: dense packs', shown(denseBytes)],
   ];
 }
 

@@ -3,8 +3,8 @@ import type { CommandFacts, LocalOption } from './command-facts.js';
 import { GENERAL, LINK, STORE } from './option-groups.js';
 import type { OptionKey } from './option-table.js';
 import { PROGRAM_COMMANDS } from './program-commands.js';
-import { KEEP_OPTIONS, PRUNE_OPTIONS } from './prune-options.js';
 import { REPLICA_COMMANDS } from './replica-commands.js';
+import { SPACE_COMMANDS } from './space-commands.js';
 
 export type { CommandFacts };
 
@@ -171,17 +171,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     examples: ['diffkeeper verify --store=./keep', 'diffkeeper verify --store=./keep --sample=5%'],
     load: () => import('./command-verify.js'),
   },
-  {
-    name: 'prune',
-    help: 'drop checkpoints that no rule keeps, and give back their space; the newest always stays',
-    options: STORE,
-    local: [...KEEP_OPTIONS, ...PRUNE_OPTIONS],
-    examples: [
-      'diffkeeper prune --store=./keep --keep-last=10 --keep-daily=7 --keep-monthly=12 --dry-run',
-      'diffkeeper prune --store=./keep --keep-within=30d --keep-tag=release',
-    ],
-    load: () => import('./command-prune.js'),
-  },
+  ...SPACE_COMMANDS,
   ...REPLICA_COMMANDS,
   {
     name: 'stats',

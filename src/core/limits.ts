@@ -21,6 +21,16 @@ export const LIMITS = {
   inlineExtents: 8,
   /** A pack is closed at this length. */
   packBytes: 64 << 20,
+  /** Bytes of a plain pack that one group of a dense pack stands for: to read any of them, all of it is decompressed. */
+  denseGroupBytes: 4 << 20,
+  /** The same for a group that the newest state needs blobs of. */
+  denseUsedBytes: 256 << 10,
+  /** A group may hold one record more than that. */
+  denseGroupBytesMax: 8 << 20,
+  /** Groups of one dense pack. */
+  denseGroups: 1 << 20,
+  /** Groups of dense packs that are kept decompressed. */
+  denseGroupsOpen: 3,
   /** Staged bytes that force a write to the pack before the commit. */
   stagedBytes: 2 << 20,
   /** Decoded bytes of one record of versions. */

@@ -27,7 +27,14 @@ export {
 export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
 export { quickListHead } from './quick-list.js';
-export { type ChainPlace, type FileSlices, NO_FILE, type SliceRange } from './run-verbs.js';
+export {
+  type ChainPlace,
+  type FileSlices,
+  type GroupPlace,
+  NO_FILE,
+  type OpenedGroup,
+  type SliceRange,
+} from './run-verbs.js';
 export type { SourceIndex, StreamDigest } from './source-index.js';
 export {
   type CopiedDigest,
@@ -180,6 +187,8 @@ export interface CompressOptions {
   readonly level?: number;
   /** Older bytes used as prefix; switches long-distance matching on for inputs over 1 MiB. */
   readonly context?: Uint8Array;
+  /** Long-distance matching without a context, too, where the engine has it (the twin has not). Default false. */
+  readonly longDistance?: boolean;
   /** Trained dictionary, loaded as such. Not together with `context`. */
   readonly dictionary?: Uint8Array;
 }

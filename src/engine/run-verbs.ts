@@ -1,6 +1,7 @@
 /** Many pieces of open files in one crossing. */
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
+import { LIMITS } from '../core/core.js';
 import { checkAlgo, checkBytes, checkInteger } from './check-arguments.js';
 import type { HashAlgo } from './engine.js';
 import { negativeErrno } from './twin-beneath.js';
@@ -48,6 +49,26 @@ export interface ChainPlace {
   readonly decodedBytes: number;
 }
 
+/** A group of a dense pack: where it stands, and what it stands for (docs/format.md, section 12). */
+export interface GroupPlace {
+  /** First byte of the group in its file. */
+  readonly place: number;
+  /** Bytes of the whole group in the file. */
+  readonly groupBytes: number;
+  /** First byte of the plain pack that it stands for. */
+  readonly offset: number;
+  /** How many bytes of the plain pack. */
+  readonly bytes: number;
+  /** The checksum of its head is over these bytes before it, too: at most 64. */
+  readonly home: Uint8Array;
+}
+
+/** A group that was read, checked and decompressed; its records are made as they are asked for. */
+export interface OpenedGroup {
+  /** Copies bytes of the plain records, from the one at `from` on, until `into` is full or they end. */
+  copy(from: number, into: Uint8Array): void;
+}
+
 export interface RunVerbs {
   /**
    * Reads runs of a file (pairs of offset and length, bytes) to `into`, each behind the room of those before it. Gives,
@@ -62,6 +83,12 @@ export interface RunVerbs {
    * The blob is to be read link by link then, which the TypeScript engine always asks for.
    */
   readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
+  /**
+   * Reads a group of a dense pack, checks and decompresses it. Null for a damaged one, and for one that stands for other
+   * bytes: it is to be read step by step then, which tells what is wrong and which the TypeScript engine always asks for.
+   * Rejects with the system error when the disk does not give it.
+   */
+  openGroup(fd: number, group: GroupPlace, algo: HashAlgo): Promise<OpenedGroup | null>;
   /**
    * Reads a range of a list of slices to the beginning of `into`, zeros included. Slices of blobs without a file, and of
    * files whose descriptor is -1, are left out. Gives the numbers of those that could not be read whole, ascending; of
@@ -78,6 +105,9 @@ const readFd = promisify(read);
 const RUNS_BYTES_MAX = 2 ** 31;
 /** Bytes of a window of `readChain` and of what a link decodes to, at most. */
 const CHAIN_BYTES_MAX = 1 << 20;
+/** Bytes of the longest group in its file: head, frame and checksum. */
+const GROUP_FILE_BYTES_MAX = LIMITS.denseGroupBytesMax + (2 << 16) + 48;
+const HOME_BYTES_MAX = 64;
 /** Everything ends below 2^53. */
 const OFFSET_MAX = 2 ** 52;
 
@@ -108,6 +138,9 @@ export const twinRuns: RunVerbs = {
     return done;
   },
   async readChain() {
+    return null;
+  },
+  async openGroup() {
     return null;
   },
   async readSlices(fds, slices, range, into) {
@@ -203,6 +236,18 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       if (place.digest.length !== 32) throw new RangeError(`digest must have 32 bytes, it has ${place.digest.length}`);
       return inner.readChain(fd, place, algo);
     },
+    async openGroup(fd, group, algo) {
+      checkAlgo(algo);
+      checkInteger(fd, 'fd', 0, 2 ** 31 - 1);
+      checkInteger(group.place, 'place', 0, OFFSET_MAX);
+      checkInteger(group.groupBytes, 'groupBytes', 1, GROUP_FILE_BYTES_MAX);
+      checkInteger(group.offset, 'offset', 0, OFFSET_MAX);
+      checkInteger(group.bytes, 'bytes', 0, LIMITS.denseGroupBytesMax);
+      checkBytes(group.home, 'home');
+      if (group.home.length > HOME_BYTES_MAX) throw new RangeError(`home has ${group.home.length} bytes`);
+      const opened = await inner.openGroup(fd, group, algo);
+      return opened && guardGroup(opened);
+    },
     async readSlices(fds, slices, range, into) {
       checkBytes(into, 'into');
       checkSlices(fds, slices, range);
@@ -217,6 +262,16 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
     async prefetchRuns(fd, runs) {
       checkRuns(fd, runs);
       return inner.prefetchRuns(fd, runs);
+    },
+  };
+}
+
+function guardGroup(inner: OpenedGroup): OpenedGroup {
+  return {
+    copy(from, into) {
+      checkInteger(from, 'from', 0, OFFSET_MAX);
+      checkBytes(into, 'into');
+      inner.copy(from, into);
     },
   };
 }

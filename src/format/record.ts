@@ -17,6 +17,8 @@ import { type Digest, RECORD, type RecordKind } from './types.js';
 
 export const PACK_HEADER_BYTES = 64;
 export const PACK_VERSION = 1;
+/** Of a pack in groups: see `dense-group.ts`. */
+export const DENSE_PACK_VERSION = 2;
 export const RECORD_HEAD_BYTES = 52;
 export const RECORD_CHECK_BYTES = 8;
 export const RECORD_MAGIC = 0x31524b44;
@@ -43,10 +45,15 @@ export interface RecordHead {
   readonly recordBytes: number;
 }
 
-export function encodePackHeader(packId: number, storeId: Uint8Array, checksum: Checksum): Buffer {
+export function encodePackHeader(
+  packId: number,
+  storeId: Uint8Array,
+  checksum: Checksum,
+  version: number = PACK_VERSION,
+): Buffer {
   const header = Buffer.alloc(PACK_HEADER_BYTES);
   header.write('DKPACK', 0, 'latin1');
-  header.writeUInt16LE(PACK_VERSION, 6);
+  header.writeUInt16LE(version, 6);
   header.writeUInt32LE(packId, 8);
   header.set(storeId.subarray(0, 16), 16);
   header.writeBigUInt64LE(checksum(header.subarray(0, 56)), 56);
@@ -69,11 +76,9 @@ export function checkPackHeader(
   if (header.toString('latin1', 0, 6) !== 'DKPACK') return error('does not begin with DKPACK');
   if (header.readBigUInt64LE(56) !== checksum(header.subarray(0, 56))) return error('header checksum differs');
   const version = header.readUInt16LE(6);
-  if (version > PACK_VERSION) {
-    throw new DiffKeeperError('DK_STORE_FORMAT_NEWER', `pack ${packId} has format ${version}, this program knows 1`, {
-      expected: PACK_VERSION,
-      actual: version,
-    });
+  if (version > DENSE_PACK_VERSION) {
+    const message = `pack ${packId} has format ${version}, this program knows up to ${DENSE_PACK_VERSION}`;
+    throw new DiffKeeperError('DK_STORE_FORMAT_NEWER', message, { expected: DENSE_PACK_VERSION, actual: version });
   }
   if (header.readUInt32LE(8) !== packId) throw error(`header names pack ${header.readUInt32LE(8)}`);
   if (!header.subarray(16, 32).equals(storeId)) throw error('belongs to another store');

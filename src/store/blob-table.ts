@@ -2,7 +2,6 @@
  * The blob index in columns, for a prune: about 50 bytes per blob, so that a million of them fit where objects would
  * take ten times as much. Rows are sorted by digest, as LevelDB gives them.
  */
-import { DiffKeeperError } from '../core/core.js';
 import type { Digest } from '../format/format.js';
 import { decodeBlobInfo, type RecordPlace } from './blob-index.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
@@ -29,7 +28,8 @@ export class BlobTable {
   #count = 0;
   #digests = Buffer.alloc(FIRST_ROWS * 32);
   #packs = new Uint32Array(FIRST_ROWS);
-  #offsets = new Uint32Array(FIRST_ROWS);
+  /** A dense pack stands for more bytes than 32 bits count. */
+  #offsets = new Float64Array(FIRST_ROWS);
   #recordBytes = new Uint32Array(FIRST_ROWS);
   #decodedBytes = new Uint32Array(FIRST_ROWS);
   #depths = new Uint8Array(FIRST_ROWS);
@@ -53,7 +53,6 @@ export class BlobTable {
   }
 
   #add(info: BlobInfo, kind: number): void {
-    if (info.offset > 0xffffffff) throw new DiffKeeperError('DK_LIMIT', `pack ${info.pack} is longer than 4 GiB`);
     if (this.#count === this.#packs.length) this.#grow();
     const row = this.#count;
     this.#count += 1;
@@ -82,7 +81,9 @@ export class BlobTable {
     digests.set(this.#digests);
     this.#digests = digests;
     this.#packs = longer(this.#packs);
-    this.#offsets = longer(this.#offsets);
+    const offsets = new Float64Array(rows);
+    offsets.set(this.#offsets);
+    this.#offsets = offsets;
     this.#recordBytes = longer(this.#recordBytes);
     this.#decodedBytes = longer(this.#decodedBytes);
     this.#depths = longerBytes(this.#depths);

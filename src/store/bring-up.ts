@@ -3,14 +3,20 @@ import { isDiffKeeperError } from '../core/core.js';
 import type { PruneRecord } from '../format/format.js';
 import { type NewestState, readNewest } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
+import { condensedChange, readCondensing } from './condense.js';
 import type { Heads } from './heads.js';
 import { isIndexWhole } from './index-check.js';
+import { CONDENSING_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, readPrune, removeLeftovers } from './prune-state.js';
 import { type CarriedOver, type RebuildResult, rebuildCarrying, rebuildMetadata } from './rebuild.js';
 import { recoverTail, type TailParts } from './tail.js';
 
-export type BringUpParts = TailParts & { readonly heads: Heads };
+export type BringUpParts = TailParts & {
+  readonly heads: Heads;
+  readonly blobs: BlobStore;
+  readonly metaBefore: string;
+};
 
 /**
  * The newest state, after whatever a crash has left is finished or cut off.
@@ -26,18 +32,23 @@ export async function bringUp(
   const packs = await parts.packs.list();
   if (packs.length > 0 && !(await isUsable(parts, facts, pruning))) return (await rebuildAll(parts)).state;
   await cleanUp(parts, facts?.prune ?? null, pruning);
+  if (facts?.state && (await isMoved(parts, facts.condensing)))
+    return rebuildMoved(parts, facts.state, facts.condensing);
   return recoverTail(parts, facts?.state ?? null);
 }
 
 interface Facts {
   readonly state: NewestState | null;
   readonly prune: PruneRecord | null;
+  /** See `readCondensing`. */
+  readonly condensing: number;
 }
 
 /** Null when they are damaged. */
 async function readFacts(parts: TailParts): Promise<Facts | null> {
   try {
-    return { state: await readNewest(parts.meta), prune: await readPrune(parts.meta) };
+    const [state, prune] = [await readNewest(parts.meta), await readPrune(parts.meta)];
+    return { state, prune, condensing: await readCondensing(parts.meta) };
   } catch (error) {
     if (!isDiffKeeperError(error) || !error.code.startsWith('DK_CORRUPT')) throw error;
     parts.logger.warn({ reason: error.message }, 'the newest state is damaged: rebuilding the metadata');
@@ -47,6 +58,11 @@ async function readFacts(parts: TailParts): Promise<Facts | null> {
 
 async function isUsable(parts: TailParts, facts: Facts | null, pruning: boolean): Promise<boolean> {
   if (!facts?.state) return false;
+  // Where the name of a pack is being replaced that tells it.
+  if (facts.condensing === 0 && !(await followsDense(parts, facts.state))) {
+    parts.logger.warn({}, 'the metadata does not follow a pack that was condensed: rebuilding it');
+    return false;
+  }
   if (!(await isIndexWhole(parts.meta, facts.state))) {
     parts.logger.warn({}, 'the metadata lost a commit: rebuilding it');
     return false;
@@ -59,10 +75,44 @@ async function isUsable(parts: TailParts, facts: Facts | null, pruning: boolean)
   return seal === null;
 }
 
+/** Whether the newest pack is the one whose length the metadata knows: a dense one ends elsewhere. */
+async function followsDense({ packs }: TailParts, state: NewestState): Promise<boolean> {
+  if (!(await packs.list()).includes(state.pack) || !(await packs.isDense(state.pack))) return true;
+  return (await packs.length(state.pack)) <= state.length;
+}
+
+/** Whether places in the metadata may be those of a pack that a dense one has taken the place of since. Throws DK_IO. */
+async function isMoved({ meta, packs, logger }: TailParts, condensing: number): Promise<boolean> {
+  if (condensing === 0) return false;
+  // The file of that name may be another one than the one that is open: its directory could not be synced after the rename.
+  await packs.forget(condensing);
+  if ((await packs.list()).includes(condensing) && (await packs.isSurelyDense(condensing))) {
+    logger.warn({ pack: condensing }, 'a pack has been condensed, and the metadata does not follow: making it anew');
+    // What is made anew must not be newer than the name of the file.
+    await packs.files.sync();
+    return true;
+  }
+  // It had not taken the place of the old one.
+  await meta.write([{ key: CONDENSING_KEY, value: null }], true);
+  return false;
+}
+
+/** Only places of one pack are old: what the metadata knows and the packs have lost is not lost with them. */
+async function rebuildMoved(parts: BringUpParts, promised: NewestState, moved: number): Promise<NewestState | null> {
+  const result = await rebuildCarrying({ ...parts, moved }, parts.heads, promised);
+  const { damage } = result;
+  if (damage.length > 0) parts.logger.warn({ damage }, 'packs are damaged: run `diffkeeper verify`');
+  return follow(parts, result, promised);
+}
+
 async function cleanUp(parts: TailParts, prune: PruneRecord | null, pruning: boolean): Promise<void> {
   parts.packs.reserve(Math.max(0, ...(prune?.retired ?? []).filter((pack) => !isCompacted(pack))));
   if (pruning) return;
-  await removeLeftovers(parts, prune).catch((error: unknown) => {
+  const leftovers = async (): Promise<void> => {
+    await parts.packs.files.removeUnfinished();
+    await removeLeftovers(parts, prune);
+  };
+  await leftovers().catch((error: unknown) => {
     parts.logger.warn({ error: String(error) }, 'packs that are not needed any more cannot be removed now');
   });
 }
@@ -75,9 +125,7 @@ export async function rebuildAll(parts: BringUpParts): Promise<RebuildResult> {
 }
 
 /** As `rebuildAll`, and what the metadata knows that the packs have lost is written into packs first. */
-export async function repairAll(
-  parts: BringUpParts & { readonly blobs: BlobStore; readonly metaBefore: string },
-): Promise<RebuildResult & { readonly carriedOver?: CarriedOver }> {
+export async function repairAll(parts: BringUpParts): Promise<RebuildResult & { readonly carriedOver?: CarriedOver }> {
   const promised = await promisedBy(parts);
   if (!promised) return rebuildAll(parts);
   const result = await rebuildCarrying(parts, parts.heads, promised);
@@ -98,5 +146,12 @@ async function follow(
   promised: NewestState | null,
 ): Promise<NewestState | null> {
   await cleanUp(parts, await readPrune(parts.meta), true);
+  // Nothing of what was learned of places before this metadata was made counts.
+  if (await anyDense(parts.packs)) await parts.meta.write([condensedChange()], true);
   return recoverTail(parts, state, { promised });
+}
+
+async function anyDense(packs: BringUpParts['packs']): Promise<boolean> {
+  for (const pack of await packs.list()) if (await packs.isDense(pack)) return true;
+  return false;
 }

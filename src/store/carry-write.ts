@@ -20,7 +20,11 @@ import { readPrune, writeSeal } from './prune-state.js';
 import { decodeMetaRecord } from './replay.js';
 import type { TailParts } from './tail.js';
 
-type CarryWriteParts = TailParts & { readonly blobs: BlobStore };
+type CarryWriteParts = TailParts & {
+  readonly blobs: BlobStore;
+  /** A pack of which the places are old: it was read to its end when it took the other one's place. */
+  readonly moved?: number;
+};
 
 const CHECKPOINTS = prefixRange(Buffer.from([KEY_LETTER.checkpoint]));
 
@@ -178,9 +182,10 @@ async function anyStands(parts: CarryWriteParts, { partPlaces }: StoredCheckpoin
 
 /** Whether a record can be read where the metadata says. Throws DK_IO. */
 async function standsAt(
-  { packs, engine, algo }: CarryWriteParts,
+  { packs, engine, algo, moved }: CarryWriteParts,
   { pack, offset, recordBytes }: StoredCheckpoint['place'],
 ): Promise<boolean> {
+  if (pack === moved) return true;
   try {
     const bytes = await packs.read(pack, offset, recordBytes);
     await decodeMetaRecord(engine, algo, packs.records.decode(bytes, offset));

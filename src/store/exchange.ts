@@ -14,6 +14,7 @@ import {
 import type { IndexedBlob, RecordPlace } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { blobsOfList } from './blob-uses.js';
+import { readCondensed } from './condense.js';
 import type {
   BlobDescription,
   CheckpointDraft,
@@ -36,6 +37,9 @@ import { StagedVersions } from './staged-versions.js';
 import type { AdoptedCheckpoint, StoreTransaction } from './transaction.js';
 import type { BlobInfo } from './types.js';
 import { SpoolFile } from './version-spool.js';
+
+/** Packs that are condensed between two prunes are told apart up to so many. */
+const MARKS = 65_536;
 
 export interface ExchangeParts {
   readonly engine: Engine;
@@ -66,7 +70,9 @@ export class OpenExchange implements StoreExchange {
 
   async pruneMark(): Promise<number> {
     await this.#parts.readable();
-    return (await readPrune(this.#parts.meta))?.lastPack ?? 0;
+    const { meta } = this.#parts;
+    const pruned = (await readPrune(meta))?.lastPack ?? 0;
+    return pruned * MARKS + ((await readCondensed(meta)) % MARKS);
   }
 
   async *history(after: number): AsyncGenerator<HistoryItem> {

@@ -152,11 +152,38 @@ export class History {
 
   async #live(pointers: readonly VersionPointer[], reading: Reading): Promise<Version[]> {
     const versions: Version[] = [];
+    const copies = await this.#copiesOf(pointers);
     for (const pointer of pointers) {
-      const version = await this.#readable(pointer, reading);
+      const version = copies.get(pointer.path) ?? (await this.#readable(pointer, reading));
       if (version && version.type !== VERSION_TYPE.removed) versions.push(version);
     }
     return versions;
+  }
+
+  /**
+   * Of versions whose records stand in dense packs, those that are the newest of their paths: the metadata has copies of
+   * these, and to read one record all of its group is decompressed.
+   */
+  async #copiesOf(pointers: readonly VersionPointer[]): Promise<Map<BytePath, Version>> {
+    const copies = new Map<BytePath, Version>();
+    const dense = new Map<number, boolean>();
+    for (const { place } of pointers) {
+      // What is wrong with a pack is told when a record of it is read.
+      if (!dense.has(place.pack)) {
+        dense.set(place.pack, await this.#parts.packs.isOpenDense(place.pack).catch(() => false));
+      }
+    }
+    const asked = pointers.filter(({ place }) => dense.get(place.pack));
+    const heads = await this.#heads.get(asked.map(({ path }) => path)).catch((error: unknown) => {
+      // The records say what the copies do not.
+      if (isDiffKeeperError(error) && error.code.startsWith('DK_CORRUPT')) return [];
+      throw error;
+    });
+    for (const [index, { path, sequence }] of asked.entries()) {
+      const head = heads[index];
+      if (head?.sequence === sequence) copies.set(path, head);
+    }
+    return copies;
   }
 
   /** Null when it cannot be read and somebody was told so. */

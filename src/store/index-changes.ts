@@ -61,3 +61,21 @@ export function decodeStoredCheckpoint(bytes: Buffer): StoredCheckpoint {
   for (let index = 0; index < count; index += 1) partPlaces.push(decodePlace(reader));
   return { ...decodeCheckpoint(reader.bytes(reader.left)), place, partPlaces };
 }
+
+/** A checkpoint's value with other places in it; null when none of them is another one. */
+export function movedCheckpoint(bytes: Buffer, find: (place: RecordPlace) => RecordPlace | null): Buffer | null {
+  const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'checkpoint');
+  const writer = new ByteWriter(bytes.length + 32);
+  let moved = false;
+  const move = (): void => {
+    const place = decodePlace(reader);
+    const found = find(place);
+    moved ||= found !== null;
+    encodePlace(writer, found ?? place);
+  };
+  move();
+  const count = reader.varint(reader.left);
+  writer.varint(count);
+  for (let index = 0; index < count; index += 1) move();
+  return moved ? writer.bytes(reader.bytes(reader.left)).finish() : null;
+}

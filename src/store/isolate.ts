@@ -5,11 +5,12 @@
  */
 import { basename } from 'node:path';
 import { AppendFile, fromSystemError, type Logger, linkDurable, renameDurable } from '../core/core.js';
+import { DENSE_PACK_VERSION } from '../format/format.js';
 import { placeAside } from './aside.js';
 import { packName } from './pack-names.js';
 import type { Packs } from './packs.js';
 import type { DamageReport } from './types.js';
-import { UnreadableBlocks } from './unreadable-blocks.js';
+import { isUnreadable, UnreadableBlocks } from './unreadable-blocks.js';
 
 const STEP_BYTES = 1 << 20;
 
@@ -25,15 +26,28 @@ interface IsolateParts {
   readonly logger: Logger;
 }
 
+/** When the disk does not give something the packs that it is in are put aside, and it is tried again. @param isolated which ones they were */
+export async function orIsolate<T>(work: () => Promise<T>, parts: IsolateParts, isolated: Isolated[]): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    isolated.push(...(await isolateUnreadable(parts)));
+    // What was found of packs while the disk did not give them does not count any more.
+    for (const pack of await parts.packs.list()) await parts.packs.forget(pack);
+    return work();
+  }
+}
+
 /**
  * Reads every pack to its end, and replaces those that cannot be read. Who appends has to open the pack again. Throws
  * DK_IO, DK_DISK_FULL: what is not replaced then is as it was.
  */
-export async function isolateUnreadable(parts: IsolateParts): Promise<Isolated[]> {
+async function isolateUnreadable(parts: IsolateParts): Promise<Isolated[]> {
   const isolated: Isolated[] = [];
   for (const pack of await parts.packs.list()) {
-    const end = await parts.packs.length(pack);
-    const blocks = new UnreadableBlocks((offset, bytes) => parts.packs.read(pack, offset, bytes));
+    const end = await parts.packs.fileBytes(pack);
+    const blocks = new UnreadableBlocks((offset, bytes) => parts.packs.readFile(pack, offset, bytes));
     for (let offset = 0; offset < end; offset += STEP_BYTES) {
       await blocks.read(offset, Math.min(STEP_BYTES, end - offset));
     }
@@ -51,7 +65,7 @@ async function isolate(
   const copy = placeAside(quarantine, `copy-of-${name}`);
   const file = placeAside(quarantine, `unreadable-${name}`);
   try {
-    await writeCopy(copy, headOf(packs, pack, blocks), { blocks, end });
+    await writeCopy(copy, await headOf(packs, pack, blocks), { blocks, end });
     // Under both names at first: at no moment is there no pack.
     await linkDurable(packs.file(pack), file);
     await packs.forget(pack);
@@ -68,8 +82,8 @@ async function isolate(
 }
 
 /** What a pack begins with is known, whatever the disk gives. */
-function headOf(packs: Packs, pack: number, blocks: UnreadableBlocks): Buffer {
-  const header = packs.header(pack);
+async function headOf(packs: Packs, pack: number, blocks: UnreadableBlocks): Promise<Buffer> {
+  const header = packs.header(pack, (await packs.isDense(pack)) ? DENSE_PACK_VERSION : undefined);
   return blocks.lostOf(0, header.length) > 0 ? header : Buffer.alloc(0);
 }
 

@@ -1,18 +1,21 @@
 /** Verifying, rebuilding and pruning: one after the other, never two at once. */
 import type { Checkpoint } from '../format/format.js';
+import { type CondenseParts, condenseStore } from './condense.js';
 import { checkPolicy, type PrunePolicy } from './prune-policy.js';
 import { type PruneParts, pruneStore } from './prune-run.js';
 import { retagCheckpoint } from './retag.js';
-import type { PruneOptions, PruneReport } from './types.js';
+import type { CondenseOptions, CondenseReport, PruneOptions, PruneReport } from './types.js';
 
 export class Maintenance {
   #turn: Promise<unknown> = Promise.resolve();
   /** Ends the prune that is running. */
   #pruning: AbortController | null = null;
+  /** What it wrote was settled: it only has to end. */
+  #over = false;
 
   /** A prune is writing packs that are no leftovers. */
   get pruning(): boolean {
-    return this.#pruning !== null;
+    return this.#pruning !== null && !this.#over;
   }
 
   inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -30,19 +33,25 @@ export class Maintenance {
     });
   }
 
+  /** As `prune`, for packs that are written anew. */
+  condense(ready: () => Promise<CondenseParts>, options: CondenseOptions): Promise<CondenseReport> {
+    return this.#asPrune(ready, (parts, stopped) => {
+      const signal = options.signal ? AbortSignal.any([options.signal, stopped]) : stopped;
+      return condenseStore(parts, { ...options, signal });
+    });
+  }
+
   /** As `prune`, for another tag of a checkpoint. */
   retag(ready: () => Promise<PruneParts>, sequence: number, tag: string): Promise<Checkpoint> {
     return this.#asPrune(ready, (parts) => retagCheckpoint(parts, sequence, tag));
   }
 
-  #asPrune<T>(
-    ready: () => Promise<PruneParts>,
-    work: (parts: PruneParts, stopped: AbortSignal) => Promise<T>,
-  ): Promise<T> {
+  #asPrune<P, T>(ready: () => Promise<P>, work: (parts: P, stopped: AbortSignal) => Promise<T>): Promise<T> {
     return this.inTurn(async () => {
       const parts = await ready();
       const stopped = new AbortController();
       this.#pruning = stopped;
+      this.#over = false;
       try {
         return await work(parts, stopped.signal);
       } finally {
@@ -53,7 +62,7 @@ export class Maintenance {
 
   /** What the prune wrote is settled by opening the store again. */
   pruneFailed(): void {
-    this.#pruning = null;
+    this.#over = true;
   }
 
   /** Ends a prune, as if it had not begun unless it is sealed. */

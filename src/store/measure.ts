@@ -7,6 +7,7 @@ import { kindFacts } from './dictionary-list.js';
 import { Heads } from './heads.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
 import { type LivenessParts, packLiveness } from './pack-liveness.js';
+import type { Packs } from './packs.js';
 import type { StatsOptions, Store, StoreStats } from './types.js';
 
 export async function measureStore(store: Store, parts: LivenessParts, options: StatsOptions): Promise<StoreStats> {
@@ -39,9 +40,7 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     versions += checkpoint.changed;
     originalBytes += checkpoint.changedBytes;
   }
-  let packBytes = 0;
-  // A prune may remove a pack at this very moment.
-  for (const pack of await parts.packs.list()) packBytes += await parts.packs.length(pack).catch(() => 0);
+  const { packBytes, denseBytes } = await measurePacks(parts.packs);
   return {
     path: store.path,
     id: store.id,
@@ -62,9 +61,23 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
       deltaBytes,
       compressionBytes,
       dictionaryBytes,
+      denseBytes,
     },
     ...(options.liveness && { packs: await packLiveness(parts) }),
   };
+}
+
+async function measurePacks(packs: Packs): Promise<{ readonly packBytes: number; readonly denseBytes: number }> {
+  let packBytes = 0;
+  let denseBytes = 0;
+  for (const pack of await packs.list()) {
+    // A prune may remove a pack at this very moment.
+    const bytes = await packs.fileBytes(pack).catch(() => 0);
+    const length = await packs.length(pack).catch(() => bytes);
+    packBytes += bytes;
+    denseBytes += Math.max(0, length - bytes);
+  }
+  return { packBytes, denseBytes };
 }
 
 async function countFiles({ meta }: LivenessParts): Promise<number | null> {

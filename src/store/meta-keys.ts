@@ -15,6 +15,10 @@ export const KEY_LETTER = { blob: 0x62, head: 0x68, version: 0x76, checkpoint: 0
 export const NEWEST_KEY = Buffer.from('snewest', 'latin1');
 export const PRUNE_KEY = Buffer.from('sprune', 'latin1');
 export const UNSEALED_KEY = Buffer.from('sunsealed', 'latin1');
+/** Number of a pack that is being replaced by a dense one: what names places in it may be older than its file. */
+export const CONDENSING_KEY = Buffer.from('scondensing', 'latin1');
+/** How many packs have been replaced by dense ones: places learned before that do not count any more. */
+export const CONDENSED_KEY = Buffer.from('scondensed', 'latin1');
 export const GAPS_KEY = Buffer.from('sgaps', 'latin1');
 
 function sequenceBytes(sequence: number): Buffer {

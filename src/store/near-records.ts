@@ -37,7 +37,8 @@ export class NearRecords {
   }
 
   async #read({ pack, offset, recordBytes }: BlobInfo): Promise<Window | null> {
-    if (this.#left === 0) return null;
+    // Of a dense pack each record has to be put together, and what tells of checkpoints from all before it.
+    if (this.#left === 0 || (await this.#packs.isOpenDense(pack))) return null;
     this.#left -= 1;
     // What a record is coded against was written before it. What stands behind it may not be committed yet.
     const end = offset + recordBytes;

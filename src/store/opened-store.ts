@@ -1,13 +1,14 @@
 /** An open store: hands the work to the parts, and keeps what they share in step. */
 import { DiffKeeperError } from '../core/core.js';
 import type { Checkpoint } from '../format/format.js';
-import type { NewestState } from './blob-index.js';
-import type { BlobStore } from './blob-store.js';
+import { AloneChain } from './alone-chain.js';
+import { type NewestState, readNewest } from './blob-index.js';
 import { type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js';
+import type { CondenseParts } from './condense.js';
 import { DictionaryChoice } from './dictionary-choice.js';
 import { OpenExchange } from './exchange.js';
 import type { StoreExchange } from './exchange-types.js';
-import { type Isolated, isolateUnreadable } from './isolate.js';
+import { type Isolated, orIsolate } from './isolate.js';
 import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
 import type { Meta } from './meta.js';
@@ -17,25 +18,22 @@ import { type OwnerView, OwnerViews } from './owner-views.js';
 import { packFacts } from './pack-facts.js';
 import { Packs } from './packs.js';
 import type { PrunePolicy } from './prune-policy.js';
-import type { PruneParts } from './prune-run.js';
 import { repairStore } from './repair.js';
-import { StoreReading } from './store-reading.js';
-import type { AdoptedCheckpoint, CommitOutcome, StoreTransaction } from './transaction.js';
-import { TreeCache } from './tree-cache.js';
-import { mendTwins, withTwins } from './twin-check.js';
 import type {
+  CondenseOptions,
+  CondenseReport,
   PruneOptions,
   PruneReport,
   RebuildOptions,
   RebuildReport,
-  StatsOptions,
-  Store,
-  StoreStats,
-  Transaction,
   VerifyOptions,
   VerifyReport,
-} from './types.js';
-import { isUnreadable } from './unreadable-blocks.js';
+} from './report-types.js';
+import { StoreReading } from './store-reading.js';
+import type { AdoptedCheckpoint, CommitOutcome, StoreTransaction } from './transaction.js';
+import { TreeCache } from './tree-cache.js';
+import { mendTwins, withTwins } from './twin-check.js';
+import type { StatsOptions, Store, StoreStats, Transaction } from './types.js';
 import { verifyStore } from './verify.js';
 import { WriteGate } from './write-gate.js';
 
@@ -49,8 +47,8 @@ export class OpenedStore extends StoreReading implements Store {
   #transaction: StoreTransaction | null = null;
   /** The metadata batch failed: what LevelDB kept is unknown until it is opened again. */
   #doubtful = false;
-  /** Resolved unless a large commit or a prune is writing its metadata. */
-  #settled: Promise<void> = Promise.resolve();
+  /** Large commits, and the last steps of prunes and the like; cutting packs back; opening the metadata again. */
+  readonly #alone = new AloneChain();
   readonly #gate = new WriteGate();
   readonly #maintenance = new Maintenance();
   readonly #views = new OwnerViews();
@@ -71,28 +69,17 @@ export class OpenedStore extends StoreReading implements Store {
   get newest(): Checkpoint | null {
     return this.#newest;
   }
-  get #upParts(): BringUpParts & { readonly blobs: BlobStore; readonly metaBefore: string } {
+  get #upParts(): BringUpParts {
     const { logger, paths } = this.facts;
     const own = { guard: this.guard, meta: this.#meta, tree: this.#tree };
     const { quarantine, metaBefore } = paths;
     return { ...this.reading, logger, quarantine, metaBefore, ...own };
   }
 
-  /** @param repair `isolateUnreadable` may be used; what it did is told by the next rebuild that checks */
+  /** @param repair `orIsolate` may be used; what it did is told by the next rebuild that checks */
   async start(rebuild: boolean, repair: boolean): Promise<void> {
     const work = () => bringUp(this.#upParts, { rebuild, pruning: false });
-    await this.#settle(await (repair ? this.#orIsolate(work) : work()));
-  }
-
-  /** When the disk does not give something the packs that it is in are put aside, and it is tried again. */
-  async #orIsolate<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isUnreadable(error)) throw error;
-      this.#isolated.push(...(await isolateUnreadable(this.#upParts)));
-      return work();
-    }
+    await this.#settle(await (repair ? orIsolate(work, this.#upParts, this.#isolated) : work()));
   }
 
   async #settle(state: NewestState | null): Promise<void> {
@@ -121,8 +108,8 @@ export class OpenedStore extends StoreReading implements Store {
         state: this.#state,
         adopted,
         ended: (outcome) => this.#transactionEnded(outcome),
-        alone: (work) => this.#runAlone(work),
-        ready: () => this.#gate.pass(),
+        alone: (work) => this.#alone.run(work),
+        ready: () => this.#gate.pass().then(() => this.#assertSure()),
       },
     );
     this.#gate.enter();
@@ -144,42 +131,46 @@ export class OpenedStore extends StoreReading implements Store {
       return;
     }
     this.#tree.clear();
-    if (outcome.kind === 'metadataUnknown') return this.#tryReopen();
-    await this.#packs.rollBack().catch((error: unknown) => {
-      this.facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
-    });
-  }
-
-  /** Readers wait: metadata that takes several batches must not be seen half written. */
-  async #runAlone(work: () => Promise<void>): Promise<void> {
-    const done = work();
-    this.#settled = done.catch(() => {});
-    await done;
+    if (outcome.kind === 'metadataUnknown') {
+      return outcome.alone ? this.#tryReopen() : this.#alone.run(() => this.#tryReopen());
+    }
+    // Nobody else may be at the packs, and what the metadata names must be known: otherwise opening it again cuts them.
+    await this.#alone
+      .run(async () => {
+        if (!this.#doubtful) await this.#packs.rollBack();
+      })
+      .catch((error: unknown) => {
+        this.facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
+      });
   }
 
   protected async readable(): Promise<void> {
     this.assertOpen();
-    // What was waited for may have been followed by something else.
-    for (let settled: unknown; settled !== this.#settled; ) {
-      settled = this.#settled;
-      await settled;
-    }
+    await this.#alone.settled();
     this.assertOpen();
   }
 
+  /** Within `#alone`. */
   async #tryReopen(): Promise<void> {
-    this.#doubtful = true;
-    await this.reopen().catch((error: unknown) => {
+    await this.#reopen().catch((error: unknown) => {
       this.facts.logger.error({ error: String(error) }, 'the metadata cannot be opened again');
     });
   }
 
-  async reopen(): Promise<void> {
+  reopen(): Promise<void> {
+    return this.#alone.run(() => this.#reopen());
+  }
+
+  async #reopen(): Promise<void> {
     this.assertOpen();
-    await this.#views.without(async () => {
+    const work = async (): Promise<void> => {
       await this.#meta.reopen();
       this.#forget();
       await this.#settle(await bringUp(this.#upParts, { rebuild: false, pruning: this.#maintenance.pruning }));
+    };
+    // When it ends early it is to be done again.
+    await this.#views.without(work).finally(() => {
+      this.#doubtful = true;
     });
     this.#doubtful = false;
   }
@@ -224,7 +215,8 @@ export class OpenedStore extends StoreReading implements Store {
       if (this.#doubtful) await this.#meta.reopen();
       // Should it end early, half of the metadata is no ground to go on from.
       this.#doubtful = true;
-      const result = await (options.check ? this.#orIsolate(() => make(this.#upParts)) : make(this.#upParts));
+      const work = () => make(this.#upParts);
+      const result = await (options.check ? orIsolate(work, this.#upParts, this.#isolated) : work());
       this.#forget();
       await this.#settle(result.state);
       this.#doubtful = false;
@@ -239,26 +231,30 @@ export class OpenedStore extends StoreReading implements Store {
     return this.#maintenance.prune(() => this.#readyParts(), policy, options);
   }
 
+  condense(options: CondenseOptions = {}): Promise<CondenseReport> {
+    return this.#maintenance.condense(() => this.#readyParts(), options);
+  }
+
   retag(sequence: number, tag: string): Promise<Checkpoint> {
     return this.#maintenance.retag(() => this.#readyParts(), sequence, tag);
   }
 
-  async #readyParts(): Promise<PruneParts> {
+  async #readyParts(): Promise<CondenseParts> {
     await this.readable();
     this.#assertSure();
-    return this.#pruneParts;
-  }
-
-  get #pruneParts(): PruneParts {
     return {
       ...this.#allParts,
       state: () => (this.#newest ? this.#state : null),
       alone: (work) =>
-        this.#gate.alone(async () => {
-          await this.#runAlone(work);
-          this.reading.history.clearCache();
-          await this.#settle(this.#state);
-        }),
+        this.#gate.alone(() =>
+          this.#alone.run(async () => {
+            // A commit may have failed since the work began.
+            this.#assertSure();
+            await work();
+            this.reading.history.clearCache();
+            await this.#settle(await readNewest(this.#meta));
+          }),
+        ),
       failed: async () => {
         this.#maintenance.pruneFailed();
         await this.#tryReopen();
@@ -291,7 +287,9 @@ export class OpenedStore extends StoreReading implements Store {
     await this.#views.close();
     await this.#transaction?.abort();
     await this.#maintenance.stop();
+    await this.#alone.settled();
     this.closed = true;
+    await this.#alone.settled();
     await this.#tree.save(this.#newest);
     this.reading.blobs.clearCache();
     await this.#packs.close();

@@ -8,6 +8,9 @@ import { UnreadableBlocks } from './unreadable-blocks.js';
 
 const WINDOW_BYTES = 4 << 20;
 
+/** What is walked through. */
+export type ScannedPacks = Pick<Packs, 'read' | 'readPast' | 'records' | 'soundFrom'>;
+
 export type ScannedRecord =
   | { readonly kind: 'record'; readonly place: RecordPlace; readonly record: DecodedRecord }
   /** Bytes that are no record; the next good record (or the end) stands at `offset + bytes`. */
@@ -29,19 +32,21 @@ export interface ScanRange {
 }
 
 class Window {
-  readonly #packs: Packs;
+  readonly #packs: ScannedPacks;
   readonly #pack: number;
   readonly #end: number;
   #start = 0;
   #bytes: Buffer = Buffer.alloc(0);
   /** Null when nothing may be missing. */
-  readonly blocks: UnreadableBlocks | null;
+  readonly blocks: UnreadableBlocks | null = null;
 
-  constructor(packs: Packs, { pack, end, loosely = false }: ScanRange) {
+  constructor(packs: ScannedPacks, { pack, end, loosely = false }: ScanRange) {
     this.#packs = packs;
     this.#pack = pack;
     this.#end = end;
-    this.blocks = loosely ? new UnreadableBlocks((offset, bytes) => packs.read(pack, offset, bytes)) : null;
+    if (!loosely) return;
+    const blocks = new UnreadableBlocks((offset, bytes) => packs.readPast(pack, { offset, bytes }, blocks.note));
+    this.blocks = blocks;
   }
 
   async at(offset: number, bytes: number): Promise<Buffer> {
@@ -59,13 +64,13 @@ class Window {
 }
 
 /** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. Throws DK_IO. */
-export async function* scanPack(packs: Packs, range: ScanRange): AsyncGenerator<ScannedRecord> {
+export async function* scanPack(packs: ScannedPacks, range: ScanRange): AsyncGenerator<ScannedRecord> {
   const window = new Window(packs, range);
   let offset = range.from;
   while (offset < range.end) {
     const found = await tryRecord(window, offset, range.end, packs.records);
     if (typeof found === 'string') {
-      const next = await findNext(window, offset + 1, range.end, packs.records);
+      const next = await findNext(window, { from: offset + 1, end: range.end, packs, pack: range.pack });
       const bytes = next - offset;
       const unreadable = window.blocks?.lostOf(offset, bytes) ?? 0;
       const message =
@@ -98,10 +103,16 @@ async function tryRecord(
   }
 }
 
-async function findNext(window: Window, from: number, end: number, records: RecordCoder): Promise<number> {
+async function findNext(
+  window: Window,
+  { from, end, packs, pack }: { from: number; end: number; packs: ScannedPacks; pack: number },
+): Promise<number> {
+  const { records } = packs;
   const { magic } = records;
   let offset = from;
-  while (offset + records.headBytes <= end) {
+  for (;;) {
+    offset = await packs.soundFrom(pack, offset, window.blocks?.note);
+    if (offset + records.headBytes > end) return end;
     const bytes = await window.at(offset, Math.min(1 << 16, end - offset));
     const hit = bytes.indexOf(magic);
     if (hit < 0) {
@@ -112,5 +123,4 @@ async function findNext(window: Window, from: number, end: number, records: Reco
     if (typeof found !== 'string') return offset + hit;
     offset += hit + 1;
   }
-  return end;
 }

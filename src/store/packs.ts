@@ -2,33 +2,16 @@
  * Pack files on disk: one open for appending, the others read-only. Appended
  * records become readable once flushed and durable once synced.
  */
-import { readdir, stat } from 'node:fs/promises';
-import * as path from 'node:path';
-import {
-  AppendFile,
-  type DiffKeeperError,
-  fromSystemError,
-  fsyncDirectory,
-  LIMITS,
-  truncateDurable,
-  unlinkDurable,
-} from '../core/core.js';
-import type { ChainPlace, FileSlices, HashAlgo, SliceRange } from '../engine/engine.js';
-import { type Checksum, encodePackHeader, PACK_HEADER_BYTES } from '../format/format.js';
+import { AppendFile, fromSystemError, fsyncDirectory, LIMITS, truncateDurable, unlinkDurable } from '../core/core.js';
+import { encodePackHeader, type GroupHome, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { PackFacts } from './pack-facts.js';
-import { isCompacted, packName } from './pack-names.js';
-import { PackReaders } from './pack-readers.js';
-import type { RecordCoder } from './record-coder.js';
+import { PackReading } from './pack-reading.js';
 import { StagedRecords } from './staged-records.js';
 
-export class Packs {
-  /** How records stand in these packs. */
-  readonly records: RecordCoder;
+export class Packs extends PackReading {
   readonly #directory: string;
-  readonly #storeId: Buffer;
-  readonly #checksum: Checksum;
-  readonly #readers: PackReaders;
+  readonly #facts: PackFacts;
   #writer: AppendFile | null = null;
   #pack = 0;
   /** Length of the open pack that a checkpoint has named: an abort cuts back to here. */
@@ -43,50 +26,26 @@ export class Packs {
   /** A transaction has begun to append: what it leaves behind is its own until it ends. */
   #appending = false;
 
-  constructor(directory: string, { engine, storeId, checksum, records }: PackFacts) {
-    this.records = records;
+  constructor(directory: string, facts: PackFacts) {
+    super(directory, facts);
     this.#directory = directory;
-    this.#storeId = storeId;
-    this.#checksum = checksum;
-    this.#readers = new PackReaders(engine, (pack) => this.file(pack), storeId, checksum);
-  }
-
-  file(pack: number): string {
-    return path.join(this.#directory, packName(pack));
+    this.#facts = facts;
   }
 
   /** What a pack begins with. */
-  header(pack: number): Buffer {
-    return encodePackHeader(pack, this.#storeId, this.#checksum);
+  header(pack: number, version?: number): Buffer {
+    return encodePackHeader(pack, this.#facts.storeId, this.#facts.checksum, version);
   }
 
-  /** Numbers of all packs on disk, ascending. */
-  async list(): Promise<number[]> {
-    const names = await readdir(this.#directory).catch((error: unknown) => {
-      throw fromSystemError(error, 'list', this.#directory);
-    });
-    return names
-      .filter((name) => /^\d{8}\.dkp$/.test(name))
-      .map((name) => Number.parseInt(name, 10))
-      .sort((one, other) => one - other);
-  }
-
-  /** Packs that commits wrote, in the order in which they were written. */
-  async commits(): Promise<number[]> {
-    return (await this.list()).filter((pack) => !isCompacted(pack));
+  /** What groups of a dense pack are bound to. */
+  home(pack: number): GroupHome {
+    const { storeId, checksum } = this.#facts;
+    return { storeId, checksum, pack };
   }
 
   /** Numbers up to this one were used before and must not come again. */
   reserve(pack: number): void {
     this.#floor = Math.max(this.#floor, pack);
-  }
-
-  async length(pack: number): Promise<number> {
-    try {
-      return (await stat(this.file(pack))).size;
-    } catch (error) {
-      throw fromSystemError(error, 'look at', this.file(pack));
-    }
   }
 
   /** Appending continues in `pack` at `length`; a missing pack (0) or a full one means a new pack at the next append. */
@@ -97,7 +56,8 @@ export class Packs {
     this.#staged.take();
     this.#begun = [];
     this.#leftovers = false;
-    if (pack === 0 || length < PACK_HEADER_BYTES || length >= LIMITS.packBytes) return;
+    this.#appending = false;
+    if (pack === 0 || length < PACK_HEADER_BYTES || length >= LIMITS.packBytes || (await this.isDense(pack))) return;
     try {
       this.#writer = await AppendFile.open(this.file(pack), length);
     } catch (error) {
@@ -189,12 +149,12 @@ export class Packs {
     try {
       await this.#closeWriter();
       for (const own of this.#begun) {
-        await this.#readers.forget(own);
+        await this.readers.forget(own);
         await unlinkDurable(this.file(own));
       }
-      // No commit has ever ended before the first record.
-      const known = pack > 0 && length >= PACK_HEADER_BYTES;
-      if (known && (await this.length(pack)) > length) await truncateDurable(this.file(pack), length);
+      // No commit has ever ended before the first record; what is in a dense pack was committed, all of it.
+      const known = pack > 0 && length >= PACK_HEADER_BYTES && !(await this.isDense(pack));
+      if (known && (await this.fileBytes(pack)) > length) await truncateDurable(this.file(pack), length);
     } catch (error) {
       throw fromSystemError(error, 'cut back', this.#directory);
     }
@@ -203,64 +163,34 @@ export class Packs {
 
   /** Removes packs without a single byte: an abandoned beginning. */
   async removeEmpty(): Promise<void> {
-    for (const pack of await this.commits()) {
-      if ((await this.length(pack)) > 0) continue;
-      await this.#readers.forget(pack);
-      await unlinkDurable(this.file(pack)).catch((error: unknown) => {
-        throw fromSystemError(error, 'remove', this.file(pack));
-      });
-    }
+    for (const pack of await this.commits()) if ((await this.fileBytes(pack)) === 0) await this.remove([pack]);
   }
 
   /** Removes packs that nothing names any more. */
   async remove(packs: readonly number[]): Promise<void> {
     for (const pack of packs) {
-      await this.#readers.forget(pack);
+      await this.readers.forget(pack);
       await unlinkDurable(this.file(pack)).catch((error: unknown) => {
         throw fromSystemError(error, 'remove', this.file(pack));
       });
     }
   }
 
-  /** Closes a pack that is about to be moved away. */
-  forget(pack: number): Promise<void> {
-    return this.#readers.forget(pack);
-  }
-
   /**
-   * What is wrong with a pack's header, or null. Throws DK_CORRUPT_PACK for a pack that is another's, and DK_IO for a header
-   * that the disk does not give, unless it is looked at `loosely`.
+   * Commits go on behind this pack: nothing is appended to it any more, and nothing that no commit names is left in it. Only
+   * between transactions.
    */
-  headerDamage(pack: number, loosely = false): Promise<DiffKeeperError | null> {
-    return this.#readers.headerDamage(pack, loosely);
+  async leave(pack: number): Promise<void> {
+    await this.rollBack();
+    if (this.#pack > pack) return;
+    await this.#openNext();
+    this.markCommitted();
   }
 
-  /** Bytes of a pack, fewer than asked when the pack ends before; in `into` when there is one, of at least `bytes`. */
-  read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
-    return this.#readers.read(pack, { offset, bytes }, into);
-  }
-
-  /** Many pieces of a pack in one crossing: see `Engine.readRuns`. */
-  readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
-    return this.#readers.readRuns(pack, runs, into);
-  }
-
-  /** See `Engine.readChain`. */
-  readChain(pack: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null> {
-    return this.#readers.readChain(pack, place, algo);
-  }
-
-  /** See `Engine.readSlices`; without a room, `Engine.prefetchSlices`. @param packs few, null for those left out */
-  readSlices(
-    packs: readonly (number | null)[],
-    what: { readonly slices: FileSlices; readonly range: SliceRange; readonly into?: Buffer },
-  ): Promise<Uint32Array> {
-    return this.#readers.readSlices(packs, what);
-  }
-
-  /** Asks the system to fetch pieces of a pack that will be read soon. */
-  prefetch(pack: number, runs: Float64Array): Promise<void> {
-    return this.#readers.prefetch(pack, runs);
+  /** A closed pack has been written anew: what was known of it does not count any more. Only between transactions. */
+  async replaced(pack: number): Promise<void> {
+    await this.forget(pack);
+    if (pack === this.#committed.pack) this.#committed = { pack, length: await this.length(pack) };
   }
 
   async #closeWriter(): Promise<void> {
@@ -272,6 +202,6 @@ export class Packs {
 
   async close(): Promise<void> {
     await this.#closeWriter();
-    await this.#readers.close();
+    await this.readers.close();
   }
 }

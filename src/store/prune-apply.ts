@@ -9,31 +9,12 @@ import { keptFor } from './history-plan.js';
 import { HistoryView } from './history-view.js';
 import { decodeStoredCheckpoint, decodeVersionPlace } from './index-changes.js';
 import { gapsChange } from './index-check.js';
-import { CHANGES_PER_BATCH, type Meta, type MetaChange } from './meta.js';
+import type { Meta } from './meta.js';
+import { Changes } from './meta-changes.js';
 import { blobKey, checkpointSequence, KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
 import { pruneChange } from './prune-state.js';
 import { Replay } from './replay.js';
 import type { TailParts } from './tail.js';
-
-/** Changes in whole batches, so that a long switch costs few syncs and little memory. */
-class Changes {
-  readonly #meta: Meta;
-  #waiting: MetaChange[] = [];
-
-  constructor(meta: Meta) {
-    this.#meta = meta;
-  }
-
-  async add(change: MetaChange): Promise<void> {
-    this.#waiting.push(change);
-    if (this.#waiting.length >= CHANGES_PER_BATCH) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    if (this.#waiting.length > 0) await this.#meta.writeInBatches(this.#waiting);
-    this.#waiting = [];
-  }
-}
 
 /** @param table knows where the blobs went; null when they stay where they are */
 export async function applyPrune(

@@ -80,7 +80,7 @@ export async function pruneStore(parts: PruneParts, policy: PrunePolicy, options
 
 async function packBytes({ packs }: PruneParts): Promise<number> {
   let bytes = 0;
-  for (const pack of await packs.list()) bytes += await packs.length(pack);
+  for (const pack of await packs.list()) bytes += await packs.fileBytes(pack);
   return bytes;
 }
 

@@ -1,6 +1,8 @@
 /** Who reads packs right now by places learned before: packs are removed only when none of them is left. */
 export class ReadLeases {
   readonly #active = new Set<Promise<void>>();
+  /** Readings that begin wait for it. */
+  #paused: Promise<unknown> | null = null;
 
   /** Begins a reading; call what it gives when it is over. */
   take(): () => void {
@@ -16,6 +18,7 @@ export class ReadLeases {
   }
 
   async during<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#paused !== null) await this.#paused;
     const end = this.take();
     try {
       return await work();
@@ -26,11 +29,23 @@ export class ReadLeases {
 
   /** As long as somebody walks through what the source gives. */
   async *while<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+    while (this.#paused !== null) await this.#paused;
     const end = this.take();
     try {
       yield* source;
     } finally {
       end();
+    }
+  }
+
+  /** Readings that would begin wait until the work is done; it waits for those under way itself. One at a time. */
+  async pausing<T>(work: () => Promise<T>): Promise<T> {
+    const done = work();
+    this.#paused = done.catch(() => {});
+    try {
+      return await done;
+    } finally {
+      this.#paused = null;
     }
   }
 

@@ -61,7 +61,12 @@ export interface CarriedOver {
  * first. It comes back when this does not end, also after a crash.
  */
 export async function rebuildCarrying(
-  parts: TailParts & { readonly blobs: BlobStore; readonly metaBefore: string },
+  parts: TailParts & {
+    readonly blobs: BlobStore;
+    readonly metaBefore: string;
+    /** Records of this pack may stand elsewhere than this metadata says. Default: of none. */
+    readonly moved?: number;
+  },
   heads: Heads,
   promised: NewestState,
 ): Promise<RebuildResult & { readonly carriedOver: CarriedOver }> {

@@ -10,8 +10,10 @@ import {
   type Digest,
   decodeExtents,
   decodeRecord,
+  decodeRecordHead,
   digestKey,
   type Extent,
+  encodeRecord,
   extentsBytes,
   RECORD,
   type RecordHead,
@@ -19,6 +21,7 @@ import {
 import type { BlobStore } from './blob-store.js';
 import type { BlobInfo } from './types.js';
 
+const NONE = Buffer.alloc(0);
 /** Contexts and decoded bytes of one decode call; a single record may need a little more. */
 const CALL_BYTES = 16 << 20;
 
@@ -56,7 +59,8 @@ export async function checkRecords(parts: Parts, records: readonly Buffer[]): Pr
     seen.add(key);
     return true;
   });
-  await checkContexts(parts.blobs, fresh);
+  const depths = await checkContexts(parts.blobs, fresh);
+  const checked: CheckedRecord[] = [];
   for (let first = 0; first < fresh.length; ) {
     let end = first;
     let bytes = 0;
@@ -64,10 +68,30 @@ export async function checkRecords(parts: Parts, records: readonly Buffer[]): Pr
       bytes += needs(fresh[end] as Candidate);
       end += 1;
     }
-    await checkContent(parts, fresh.slice(first, end));
+    const some = fresh.slice(first, end);
+    const contents = await checkContent(parts, some);
+    for (const [index, one] of some.entries()) {
+      checked.push(asDeep(one, depths[first + index] as number, contents[index] as Buffer, parts.checksum));
+    }
     first = end;
   }
-  return fresh;
+  return checked;
+}
+
+/**
+ * As it may be stored here. Where it comes from its context may have become absolute bytes since it was here: then it is deeper here,
+ * and too deep a chain is ended.
+ */
+function asDeep(candidate: Candidate, depth: number, content: Buffer, checksum: Checksum): CheckedRecord {
+  const { record, head } = candidate;
+  if (head.depth >= depth) return candidate;
+  const { contextList, payload } = record;
+  const facts =
+    depth <= LIMITS.chainDepthMax
+      ? { ...head, depth, contextList, payload }
+      : { ...head, codec: CODEC.raw, depth: 0, contextList: NONE, payload: content };
+  const bytes = encodeRecord(facts, checksum);
+  return { bytes, head: decodeRecordHead(bytes, 0) };
 }
 
 function needs({ head, contextBytes }: Candidate): number {
@@ -94,7 +118,8 @@ function readRecord(bytes: Buffer, checksum: Checksum): Candidate {
   return { bytes, head, record, context, contextBytes };
 }
 
-async function checkContexts(blobs: BlobStore, candidates: readonly Candidate[]): Promise<void> {
+/** How deep each is by its context as it is here. */
+async function checkContexts(blobs: BlobStore, candidates: readonly Candidate[]): Promise<number[]> {
   const wanted = new Map<string, Digest>();
   for (const { context, head } of candidates) {
     for (const { digest } of context) {
@@ -105,10 +130,10 @@ async function checkContexts(blobs: BlobStore, candidates: readonly Candidate[])
   const keys = [...wanted.keys()];
   const infos = await blobs.infos([...wanted.values()]);
   const known = new Map(keys.map((key, index) => [key, infos[index]]));
-  for (const candidate of candidates) checkContext(candidate, known);
+  return candidates.map((candidate) => checkContext(candidate, known));
 }
 
-function checkContext({ head, context }: Candidate, known: ReadonlyMap<string, BlobInfo | undefined>): void {
+function checkContext({ head, context }: Candidate, known: ReadonlyMap<string, BlobInfo | undefined>): number {
   let depth = 0;
   for (const { digest, offset, length } of context) {
     const info = known.get(digestKey(digest as Digest));
@@ -116,13 +141,12 @@ function checkContext({ head, context }: Candidate, known: ReadonlyMap<string, B
     if (offset + length > info.decodedBytes) refuse(head.digest, 'its context ends outside a blob');
     depth = Math.max(depth, info.depth + 1);
   }
-  // Depths that are not told right would let a chain grow beyond what a reader follows.
-  if (head.depth !== depth) refuse(head.digest, `its depth is ${head.depth}, by its context ${depth}`);
+  return depth;
 }
 
-async function checkContent({ engine, algo, blobs }: Parts, candidates: readonly Candidate[]): Promise<void> {
-  if (candidates.length === 0) return;
-  const { status } = await engine.decodeBlobs({
+/** The content of each: what they decode to has the digests that they say. */
+async function checkContent({ engine, algo, blobs }: Parts, candidates: readonly Candidate[]): Promise<Buffer[]> {
+  const { status, data } = await engine.decodeBlobs({
     payloads: Buffer.concat(candidates.map(({ record }) => record.payload)),
     payloadLengths: Uint32Array.from(candidates, ({ record }) => record.payload.length),
     codecs: Uint8Array.from(candidates, ({ head }) => head.codec),
@@ -138,4 +162,9 @@ async function checkContent({ engine, algo, blobs }: Parts, candidates: readonly
     const name = head.digest.toString('hex');
     throw new DiffKeeperError('DK_DIGEST_MISMATCH', `a record says blob ${name}, its bytes are others`, { name });
   }
+  let end = 0;
+  return candidates.map(({ head }) => {
+    end += head.decodedBytes;
+    return data.subarray(end - head.decodedBytes, end);
+  });
 }

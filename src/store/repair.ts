@@ -61,10 +61,13 @@ async function keepStretches(parts: RepairParts, damage: readonly DamageReport[]
     if (!damage.some(({ kind, where }) => kind === 'record' && where.startsWith(name))) continue;
     const end = await parts.packs.length(pack);
     for await (const found of scanPack(parts.packs, { pack, from: PACK_HEADER_BYTES, end })) {
-      if (found.kind !== 'damage' || found.bytes > STRETCH_MAX) continue;
-      const file = join(parts.quarantine, `damaged-${name}-${found.offset}`);
-      await keep(file, await parts.packs.read(pack, found.offset, found.bytes));
-      files.push(file);
+      if (found.kind !== 'damage') continue;
+      for (const { offset, bytes } of await parts.packs.fileStretches(pack, found)) {
+        const file = join(parts.quarantine, `damaged-${name}-${offset}`);
+        if (bytes > STRETCH_MAX || files.includes(file)) continue;
+        await keep(file, await parts.packs.readFile(pack, offset, bytes));
+        files.push(file);
+      }
     }
   }
   return files;

@@ -60,6 +60,26 @@ export interface RebuildOptions extends VerifyOptions {
   readonly check?: boolean;
 }
 
+export interface CondenseOptions {
+  readonly signal?: AbortSignal;
+  /** Called now and then with bytes worked on and bytes to be worked on. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface CondenseReport {
+  /** Packs that are dense now. */
+  readonly packs: number;
+  /** Packs of mostly small blobs and history that the newest state needs little of. */
+  readonly considered: number;
+  /** Bytes of all packs. */
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Packs with damaged records: they stay as they are. */
+  readonly damaged: number;
+  /** Packs that somebody read or wrote meanwhile: the next run takes them. */
+  readonly packsLeft: number;
+}
+
 export interface PruneOptions {
   /** Say what would go; write nothing. Default false. */
   readonly dryRun?: boolean;

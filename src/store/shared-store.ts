@@ -15,6 +15,7 @@ import { lockedError, storePaths } from './store-files.js';
 import { StoreReading } from './store-reading.js';
 import { withTwins } from './twin-check.js';
 import type {
+  CondenseReport,
   PruneReport,
   RebuildReport,
   StatsOptions,
@@ -175,6 +176,10 @@ class SharedStore extends StoreReading implements Store {
   }
 
   async prune(): Promise<PruneReport> {
+    throw this.#onlyReading();
+  }
+
+  async condense(): Promise<CondenseReport> {
     throw this.#onlyReading();
   }
 

@@ -26,6 +26,7 @@ import { SnapshotTransaction, type WrittenFiles } from './snapshot-transaction.j
 import { computeTreeRoot } from './tree-root.js';
 import type {
   BlobInfo,
+  CondenseReport,
   PruneReport,
   RebuildReport,
   Store,
@@ -261,7 +262,7 @@ export class SnapshotStore implements Store {
     return verifySnapshots({ path: this.path, files: this.#files, contents: this.#contents }, options);
   }
 
-  /** Nothing can be rebuilt: the values are all there is. Reads them again. */
+  /** Nothing can be rebuilt. Reads the values again. */
   async rebuildIndex(): Promise<RebuildReport> {
     await this.reopen();
     return { checkpoints: this.#newest ? 1 : 0, records: this.#files.facts.size, damage: [] };
@@ -270,12 +271,13 @@ export class SnapshotStore implements Store {
   async retag(): Promise<Checkpoint> {
     throw new DiffKeeperError('DK_UNSUPPORTED', 'schema 1 keeps one checkpoint, and no tags of others');
   }
-
+  async condense(): Promise<CondenseReport> {
+    throw new DiffKeeperError('DK_UNSUPPORTED', 'schema 1 has no packs');
+  }
   async prune(policy: PrunePolicy): Promise<PruneReport> {
     return nothingPruned(this.#newest, policy);
   }
   async quiet(): Promise<void> {}
-
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.#transaction?.abort();

@@ -1,6 +1,7 @@
 /** Door of the room `store`: packs, metadata, commit, reading back, verification. */
 export type { KeyKind, StoreKey } from '../crypt/crypt.js';
 export type { CacheGuard } from './cache-guard.js';
+export { condense } from './condense-call.js';
 export { exchangeOf } from './exchange-of.js';
 export * from './exchange-types.js';
 export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from './open-snapshots.js';

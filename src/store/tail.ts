@@ -69,6 +69,7 @@ export async function recoverTail(
     }
   }
   if (promised && isBehind(newest, promised)) sound = false;
+  if (rebuilt) newest = await atDenseEnd(parts, newest);
   if (newest !== state) logger.debug({ sequence: newest?.sequence }, 'rolled forward behind the metadata');
   if (!sound) {
     logger.warn({ damage: replay.damage }, 'packs are damaged behind the newest checkpoint: run `diffkeeper verify`');
@@ -79,6 +80,16 @@ export async function recoverTail(
   const aside = (rebuilt !== undefined && promised === null) || torn.held !== null;
   await cutTornEnd(parts, { packs: all, newest, aside });
   return newest;
+}
+
+/** Nothing can be committed behind the end of a dense pack, whatever of it could be read; a length before it would mean that the metadata is older. */
+async function atDenseEnd({ meta, packs }: TailParts, state: NewestState | null): Promise<NewestState | null> {
+  if (!state || !(await packs.list()).includes(state.pack) || !(await packs.isDense(state.pack))) return state;
+  const length = await packs.length(state.pack);
+  if (length <= state.length) return state;
+  const whole = { ...state, length };
+  await meta.write([{ key: NEWEST_KEY, value: encodeNewest(whole) }], true);
+  return whole;
 }
 
 function isBehind(state: NewestState | null, other: NewestState): boolean {
@@ -109,21 +120,28 @@ async function cutTornEnd(
 ): Promise<void> {
   const { packs, logger } = parts;
   const last = end.newest?.pack ?? 0;
+  // What was committed there cannot be read now; nothing is written in front of it.
+  let lastDense = 0;
   for (const pack of end.packs) {
     if (pack <= last) continue;
+    if (await packs.isDense(pack)) {
+      lastDense = pack;
+      continue;
+    }
     // Packs begun after the newest checkpoint hold nothing that anybody was promised.
     logger.debug({ pack }, 'cutting a pack that no checkpoint names');
     if (end.aside) await keepAside(parts, pack, PACK_HEADER_BYTES);
     await cut(packs, pack, 0);
   }
   const length = end.newest?.length ?? 0;
-  if (last > 0 && (await packs.length(last)) > length) {
+  if (last > 0 && (await packs.length(last)) > length && !(await packs.isDense(last))) {
     logger.debug({ pack: last, length }, 'cutting a torn end');
     if (end.aside) await keepAside(parts, last, length);
     await cut(packs, last, length);
   }
   await packs.removeEmpty();
-  await packs.continueAt(last, length);
+  if (lastDense > 0) await packs.continueAt(lastDense, Number.MAX_SAFE_INTEGER);
+  else await packs.continueAt(last, length);
 }
 
 async function cut(packs: Packs, pack: number, length: number): Promise<void> {

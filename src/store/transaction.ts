@@ -40,7 +40,7 @@ export interface TransactionParts extends CommitParts {
   readonly blobs: BlobStore;
   /** Told exactly once how it ended; `metadataUnknown` when the metadata batch itself failed. */
   readonly ended: (outcome: CommitOutcome) => Promise<void>;
-  /** Resolves when nobody else writes (the last step of a prune). */
+  /** Resolves when nobody else writes (the last step of a prune). Throws DK_IO when that left the metadata unknown. */
   readonly ready: () => Promise<void>;
   /** Runs while nobody reads the metadata. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
@@ -55,7 +55,8 @@ export type CommitOutcome =
   /** Blobs are durable and named; there is no new checkpoint. */
   | { readonly kind: 'kept'; readonly state: NewestState }
   | { readonly kind: 'aborted' }
-  | { readonly kind: 'metadataUnknown' };
+  /** `alone`: it was written while nobody read the metadata, and still nobody does. */
+  | { readonly kind: 'metadataUnknown'; readonly alone: boolean };
 
 export class StoreTransaction implements Transaction {
   readonly #parts: TransactionParts;
@@ -131,10 +132,10 @@ export class StoreTransaction implements Transaction {
       return null;
     }
     this.#open = false;
-    await this.#parts.ready();
     const { packs } = this.#parts;
     let plan: CommitPlan;
     try {
+      await this.#parts.ready();
       const storedBytes = this.#parts.adopted?.checkpoint.storedBytes;
       const given = storedBytes === undefined ? {} : { storedBytes };
       plan = await appendCheckpoint(this.#parts, this.#versions, { frozen, pauseMs, tag, ...given });
@@ -144,8 +145,8 @@ export class StoreTransaction implements Transaction {
       await this.#parts.ended({ kind: 'aborted' });
       throw error;
     }
-    if (plan.changeCount <= CHANGES_PER_BATCH) await this.#name(plan);
-    else await this.#parts.alone(() => this.#name(plan));
+    if (plan.changeCount <= CHANGES_PER_BATCH) await this.#name(plan, false);
+    else await this.#parts.alone(() => this.#name(plan, true));
     return plan.checkpoint;
   }
 
@@ -161,6 +162,7 @@ export class StoreTransaction implements Transaction {
     if (!packs.appended) return ended({ kind: 'aborted' });
     let state: NewestState;
     try {
+      await this.#parts.ready();
       await packs.sync();
       state = { ...(before ?? { sequence: 0, checkpointDigest: Buffer.alloc(32) }), ...packs.position };
     } catch (error) {
@@ -170,19 +172,19 @@ export class StoreTransaction implements Transaction {
     try {
       await meta.writeInBatches([...writer.changes(), { key: NEWEST_KEY, value: encodeNewest(state) }]);
     } catch (error) {
-      await ended({ kind: 'metadataUnknown' });
+      await ended({ kind: 'metadataUnknown', alone: false });
       throw error;
     }
     packs.markCommitted();
     await ended({ kind: 'kept', state });
   }
 
-  async #name(plan: CommitPlan): Promise<void> {
+  async #name(plan: CommitPlan, alone: boolean): Promise<void> {
     const { meta, packs, ended } = this.#parts;
     try {
       await meta.writeInBatches(plan.changes());
     } catch (error) {
-      await ended({ kind: 'metadataUnknown' });
+      await ended({ kind: 'metadataUnknown', alone });
       throw error;
     }
     packs.markCommitted();

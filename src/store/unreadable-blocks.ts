@@ -1,5 +1,5 @@
 /** Bytes of a pack around the blocks that the disk does not give any more. */
-import { isDiffKeeperError, systemCode } from '../core/core.js';
+import { fromSystemError, isDiffKeeperError, systemCode } from '../core/core.js';
 
 /** What a disk loses at once; every file begins with one. */
 const BLOCK_BYTES = 4096;
@@ -17,13 +17,27 @@ type Read = (offset: number, bytes: number) => Promise<Buffer>;
 
 /** The disk itself refused to give bytes: no lack of descriptors or rights, which would be everybody's. */
 export function isUnreadable(error: unknown): boolean {
-  return isDiffKeeperError(error, 'DK_IO') && systemCode(error.cause) === 'EIO';
+  if (!isDiffKeeperError(error, 'DK_IO')) return false;
+  return systemCode(error.cause) === 'EIO' || isUnreadable(error.cause);
+}
+
+/** Asks again when the disk refuses, as it may do now and then. Throws what it said last. */
+export async function askAgain<T>(read: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (tries === TRIES || !isUnreadable(fromSystemError(error, 'read', 'a pack'))) throw error;
+    }
+  }
 }
 
 export class UnreadableBlocks {
   readonly #read: Read;
   /** Numbers of blocks that were lost each time. */
   readonly #lost = new Set<number>();
+  /** Stretches by their first bytes. */
+  readonly #noted = new Map<number, number>();
 
   /** @param read gives fewer bytes at the end of the file only; throws DK_IO */
   constructor(read: Read) {
@@ -87,6 +101,11 @@ export class UnreadableBlocks {
     return null;
   }
 
+  /** Counts a stretch as lost that was not read through this: it overlaps none that was. */
+  readonly note = (offset: number, bytes: number): void => {
+    this.#noted.set(offset, bytes);
+  };
+
   /** Stretches that were lost so far, ascending. */
   get holes(): Hole[] {
     const holes: { offset: number; bytes: number }[] = [];
@@ -101,7 +120,8 @@ export class UnreadableBlocks {
   /** Bytes of these that were lost. */
   lostOf(offset: number, bytes: number): number {
     let lost = 0;
-    for (const hole of this.holes) {
+    const noted = Array.from(this.#noted, ([from, length]) => ({ offset: from, bytes: length }));
+    for (const hole of [...this.holes, ...noted]) {
       lost += Math.max(0, Math.min(offset + bytes, hole.offset + hole.bytes) - Math.max(offset, hole.offset));
     }
     return lost;

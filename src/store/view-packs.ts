@@ -39,17 +39,40 @@ export class ViewPacks extends Packs {
   }
 
   override async length(pack: number): Promise<number> {
-    const { state } = this.#end;
-    const length = await super.length(pack);
-    return pack === state?.pack ? Math.min(length, state.length) : length;
+    return this.#within(pack, await super.length(pack));
   }
 
-  override headerDamage(pack: number): ReturnType<Packs['headerDamage']> {
-    return this.#held(() => super.headerDamage(pack));
+  override async fileBytes(pack: number): Promise<number> {
+    return this.#within(pack, await super.fileBytes(pack));
+  }
+
+  #within(pack: number, bytes: number): number {
+    const { state } = this.#end;
+    return pack === state?.pack ? Math.min(bytes, state.length) : bytes;
+  }
+
+  override headerDamage(...what: Parameters<Packs['headerDamage']>): ReturnType<Packs['headerDamage']> {
+    return this.#held(() => super.headerDamage(...what));
   }
 
   override read(pack: number, offset: number, bytes: number, into?: Buffer): Promise<Buffer> {
     return this.#held(() => super.read(pack, offset, bytes, into));
+  }
+
+  override soundFrom(...what: Parameters<Packs['soundFrom']>): Promise<number> {
+    return this.#held(() => super.soundFrom(...what));
+  }
+
+  override fileStretches(...what: Parameters<Packs['fileStretches']>): ReturnType<Packs['fileStretches']> {
+    return this.#held(() => super.fileStretches(...what));
+  }
+
+  override readPast(...what: Parameters<Packs['readPast']>): Promise<Buffer> {
+    return this.#held(() => super.readPast(...what));
+  }
+
+  override readFile(pack: number, offset: number, bytes: number): Promise<Buffer> {
+    return this.#held(() => super.readFile(pack, offset, bytes));
   }
 
   override readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {

@@ -78,7 +78,13 @@ describe('stats', () => {
     const [stats] = jsonLines((await cli('stats', '--store=keep', '--packs', '--json')).stdout) as [
       { pauses: unknown; savings: Record<string, number>; packs: { pack: number; bytes: number; liveBytes: number }[] },
     ];
-    expect(Object.keys(stats.savings)).toEqual(['dedupBytes', 'deltaBytes', 'compressionBytes', 'dictionaryBytes']);
+    expect(Object.keys(stats.savings)).toEqual([
+      'dedupBytes',
+      'deltaBytes',
+      'compressionBytes',
+      'dictionaryBytes',
+      'denseBytes',
+    ]);
     expect(stats.savings.compressionBytes).toBeGreaterThan(1000);
     // None of its checkpoints was a freeze point: nothing stood still, not even for 0 ms.
     expect(stats.pauses).toBeNull();

@@ -15,3 +15,12 @@ it('a system call of LevelDB or of ours that fails is told, and nothing acknowle
   expect(output).toMatch(/\n[2-4]\d lives with a fault, 0 failed/);
   expect(run.status).toBe(0);
 }, 180_000);
+
+it('nor is it lost while a pack is condensed, whatever was not synced', () => {
+  const words = ['--life=condense', '--call=fsync', '--call=rename', '--code=EIO'];
+  const run = spawnSync(process.execPath, [script, ...words], { encoding: 'utf8' });
+  const output = `${run.stdout}${run.stderr}`;
+  expect(output).toMatch(/fsync +EIO +\d+ positions, told: DK_IO \d+/);
+  expect(output).toMatch(/\n1\d lives with a fault, 0 failed/);
+  expect(run.status).toBe(0);
+}, 180_000);

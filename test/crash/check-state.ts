@@ -28,7 +28,7 @@ export function promisedAt(trace: Trace, point: number): Promised {
   const take = (mark: Mark) => {
     if (mark.type === 'opened') opened = true;
     else if (mark.type === 'released') for (const sequence of mark.sequences) required.delete(sequence);
-    else {
+    else if (mark.type === 'acknowledged') {
       newest = Math.max(newest, mark.sequence);
       required.add(mark.sequence);
     }

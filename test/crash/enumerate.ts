@@ -141,7 +141,8 @@ export function* crashStates(trace: Trace, seed: number): Generator<CrashState> 
   const model = new CrashModel(trace);
   const points: CrashPoint[] = [];
   let number = 0;
-  for (let point = trace.initial; point <= trace.ops.length; point += 1) {
+  const watch = trace.ops.findIndex((op) => op.kind === 'mark' && op.mark.type === 'watch');
+  for (let point = Math.max(trace.initial, watch); point <= trace.ops.length; point += 1) {
     const at = model.at(point);
     points.push(at);
     for (const one of systematic(at)) {

@@ -1,7 +1,7 @@
 /**
  * A life on a disk that fails somewhere: opens, commits, prunes, repairs, tries again what failed. Prints what came of it
  * as JSON.
- * Arguments: directory, `encrypted` for an encrypted store.
+ * Arguments: directory, `encrypted` for an encrypted store, `condense` for a life in which packs are condensed instead.
  */
 import * as path from 'node:path';
 import { isDiffKeeperError } from '../../src/core/core.js';
@@ -10,12 +10,15 @@ import { STORE_NAME } from './check-state.js';
 import type { LifeReport } from './fault-run.js';
 import { noise } from './noise.js';
 import { storeOptions } from './store-way.js';
-import { putFile } from './workloads.js';
+import { putFile, versionOf } from './workloads.js';
 
 const COMMITS = 5;
 const ATTEMPTS = 4;
 /** Checkpoints that the prune keeps. */
 const KEPT = 2;
+/** Versions of a text that are worth being condensed. */
+const TEXTS = 10;
+const condensing = process.argv[4] === 'condense';
 const acknowledged: [number, string][] = [];
 let released = 0;
 const errors: string[] = [];
@@ -43,8 +46,11 @@ async function commitNext(store: Store, target: number): Promise<void> {
   if (sequence > target) return;
   const transaction = store.begin();
   try {
-    await putFile(store, transaction, `f${sequence}`, noise(sequence * 9000, sequence));
-    await putFile(store, transaction, 'same', noise(300, sequence));
+    if (condensing) await putFile(store, transaction, 'text', versionOf(sequence));
+    else {
+      await putFile(store, transaction, `f${sequence}`, noise(sequence * 9000, sequence));
+      await putFile(store, transaction, 'same', noise(300, sequence));
+    }
     const checkpoint = await transaction.commit();
     if (checkpoint) acknowledged.push([checkpoint.sequence, checkpoint.root.toString('hex')]);
   } finally {
@@ -65,17 +71,41 @@ async function repair(store: Store): Promise<void> {
   await store.rebuildIndex();
 }
 
+async function commitTo(store: Store, target: number): Promise<void> {
+  while ((store.newest?.sequence ?? 0) < target) {
+    if ((await attempt(() => commitNext(store, target).then(() => true))) === undefined) break;
+  }
+}
+
+/** Writes closed packs anew, densely: nothing may go. */
+async function condense(store: Store): Promise<void> {
+  if (store.needsReopen) await store.reopen();
+  const { packs, damaged } = await store.condense();
+  // One that could not be read is left as it is.
+  if (packs + damaged === 0 && errors.length === 0) throw new Error('nothing was condensed');
+}
+
+/** Two lives of commits with a prune between them, and a repair. */
+async function live(store: Store, life: number): Promise<void> {
+  if (life === 1) await attempt(() => repair(store));
+  await commitTo(store, life === 0 ? 3 : COMMITS);
+  if (life === 0) await attempt(() => prune(store));
+}
+
+/** Two lives of commits, each with packs condensed in the middle. */
+async function liveDensely(store: Store, life: number): Promise<void> {
+  const first = life * (TEXTS + 1);
+  await commitTo(store, first + TEXTS);
+  await attempt(() => condense(store));
+  await commitTo(store, first + TEXTS + 1);
+}
+
 const root = path.join(process.argv[2] as string, STORE_NAME);
 const way = storeOptions(process.argv[3] === 'encrypted');
 for (let life = 0; life < 2; life += 1) {
   const store = await attempt(() => openStore(root, { create: true, ...way }));
   if (!store) break;
-  const target = life === 0 ? 3 : COMMITS;
-  if (life === 1) await attempt(() => repair(store));
-  while ((store.newest?.sequence ?? 0) < target) {
-    if ((await attempt(() => commitNext(store, target).then(() => true))) === undefined) break;
-  }
-  if (life === 0) await attempt(() => prune(store));
+  await (condensing ? liveDensely : live)(store, life);
   await store.close().catch(note);
 }
 process.stdout.write(JSON.stringify({ acknowledged, released, errors } satisfies LifeReport));

@@ -45,6 +45,8 @@ const { values: options } = parseArgs({
     call: { type: 'string', multiple: true },
     code: { type: 'string', multiple: true },
     encrypted: { type: 'boolean', default: false },
+    /** What is done between commits: `prune`, or `condense`. */
+    life: { type: 'string', default: 'prune' },
   },
 });
 const child = path.join(path.dirname(process.argv[1] as string), 'fault-child.mjs');
@@ -71,7 +73,12 @@ function pathsOf(root: string): string[] {
     const digits = String(number).padStart(6, '0');
     names.push(`meta/${digits}.log`, `meta/${digits}.ldb`, `meta/${digits}.dbtmp`, `meta/MANIFEST-${digits}`);
     // A prune writes packs of its own numbers.
-    if (number < 12) names.push(`packs/00${digits}.dkp`, `packs/50${String(number - 1).padStart(6, '0')}.dkp`);
+    if (number < 12)
+      names.push(
+        `packs/00${digits}.dkp`,
+        `packs/00${digits}.dkp.unfinished`,
+        `packs/50${String(number - 1).padStart(6, '0')}.dkp`,
+      );
   }
   return names.map((name) => path.join(root, name));
 }
@@ -100,6 +107,7 @@ function live(base: string, fault: string): Life {
     child,
     base,
     options.encrypted ? 'encrypted' : 'plain',
+    options.life,
   ];
   // One thread for files: strace counts the calls of each thread by themselves.
   const env = { ...process.env, UV_USE_IO_URING: '0', UV_THREADPOOL_SIZE: '1' };

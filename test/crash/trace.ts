@@ -39,7 +39,9 @@ export type Mark =
   /** A commit resolved. */
   | { readonly type: 'acknowledged'; readonly sequence: number; readonly root: string }
   /** From here on these checkpoints may go. */
-  | { readonly type: 'released'; readonly sequences: readonly number[] };
+  | { readonly type: 'released'; readonly sequences: readonly number[] }
+  /** What matters begins: earlier moments are left out. */
+  | { readonly type: 'watch' };
 
 export interface Trace {
   readonly workload: string;

@@ -36,6 +36,8 @@ export interface Workload {
   /** A store of schema 1 stands before; every state must open with its content in schema 2. */
   readonly migrates?: boolean;
   readonly encrypted?: boolean;
+  /** An encrypted store cannot do it. */
+  readonly plainOnly?: boolean;
   /** Records in its packs are damaged, of which the metadata has copies. */
   readonly damaged?: boolean;
   /** Begins from crash states of this workload's trace instead of `before`. */
@@ -218,6 +220,54 @@ async function prune(base: string, say: Say): Promise<void> {
   await store.close();
 }
 
+/** Versions of a text of which a line changes each time. */
+export function versionOf(seed: number): Buffer {
+  const lines = Array.from({ length: 40 }, (_, line) => {
+    const changed = Math.max(0, seed - ((((seed - line) % 40) + 40) % 40));
+    return `setting_${line} = ${noise(12, changed * 41 + line + 1).toString('hex')}`;
+  });
+  return Buffer.from(`${lines.join('\n')}\n`);
+}
+
+async function textCommits(store: Store, say: Say, count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    const seed = (store.newest?.sequence ?? 0) + 1;
+    await commit(store, say, { text: versionOf(seed), ...(seed % 5 === 0 && { [`f${seed % 3}`]: noise(400, seed) }) });
+  }
+}
+
+/** A history that is worth being condensed. */
+async function texts(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await textCommits(store, say, 70);
+  await store.close();
+}
+
+/** A pack is written anew; what comes after it, meanwhile and later becomes so as well. */
+async function condense(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await textCommits(store, say, 1);
+  say({ type: 'watch' });
+  const report = await store.condense();
+  if (report.packs === 0) throw new Error('nothing was condensed');
+  await textCommits(store, say, 1);
+  await store.close();
+}
+
+/** The same with commits meanwhile and after, and once more. */
+async function condenseAgain(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await store.condense();
+  await textCommits(store, say, 12);
+  const condensing = store.condense();
+  await textCommits(store, say, 2);
+  await condensing;
+  await store.close();
+  const again = await open(base, say);
+  await textCommits(again, say, 1);
+  await again.close();
+}
+
 /** Checkpoints get other tags: the history is written anew each time. */
 async function retag(base: string, say: Say): Promise<void> {
   const store = await open(base, say);
@@ -308,6 +358,15 @@ const IN_THE_CLEAR: readonly Workload[] = [
   { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
   { name: 'prune', weight: 6, run: prune },
   { name: 'retag', weight: 3, before: filled, run: retag },
+  { name: 'condense', weight: 6, before: texts, run: condense, plainOnly: true },
+  { name: 'condense-again', weight: 4, before: texts, run: condenseAgain, plainOnly: true },
+  {
+    name: 'recovery-condense',
+    weight: 3,
+    run: condenseAgain,
+    plainOnly: true,
+    after: { workload: 'condense', cases: 6 },
+  },
   { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
   { name: 'migration', weight: 4, before: snapshots, run: migrate, migrates: true },
   { name: 'repair', weight: 3, before: filled, run: repair },
@@ -333,11 +392,13 @@ const IN_THE_CLEAR: readonly Workload[] = [
 ];
 
 /** The same with an encrypted store; one of schema 1 is not encrypted, and stays so when it is migrated. */
-const ENCRYPTED = IN_THE_CLEAR.filter(({ migrates }) => !migrates).map((workload): Workload => {
-  const { name, after } = workload;
-  const source = after && { ...after, workload: encryptedName(after.workload) };
-  return { ...workload, name: encryptedName(name), encrypted: true, ...(source && { after: source }) };
-});
+const ENCRYPTED = IN_THE_CLEAR.filter(({ migrates, plainOnly }) => !migrates && !plainOnly).map(
+  (workload): Workload => {
+    const { name, after } = workload;
+    const source = after && { ...after, workload: encryptedName(after.workload) };
+    return { ...workload, name: encryptedName(name), encrypted: true, ...(source && { after: source }) };
+  },
+);
 
 export const WORKLOADS: readonly Workload[] = [
   ...IN_THE_CLEAR,

@@ -6,6 +6,7 @@ import { describeBsdiff } from './conformance-bsdiff.js';
 import { describeChains } from './conformance-chains.js';
 import { describeCoding } from './conformance-coding.js';
 import { describeFileSlices } from './conformance-file-slices.js';
+import { describeGroups } from './conformance-groups.js';
 import { describeHashing } from './conformance-hashing.js';
 import { describePlacing } from './conformance-placing.js';
 import { describeReading } from './conformance-reading.js';
@@ -38,6 +39,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeReading(engine);
     describe('runs', () => describeRuns(engine));
     describe('chains', () => describeChains(engine));
+    describe('groups', () => describeGroups(engine));
     describe('slices of files', () => describeFileSlices(engine));
     describe('transfers', () => describeTransfers(engine));
     describe('file writer', () => describeWriter(engine));

@@ -6,9 +6,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import { encodeBzip2 } from '../../src/engine/twin-bzip2-encode.js';
+import { homeBytes } from '../../src/format/format.js';
+import { groupOf, homeOf, MARGIN, openedBytes, unfoldedBytes, withPack } from './dense-groups.js';
 import { withTree } from './tree.js';
 
 const corpus = new URL('../fuzz-corpus/', import.meta.url);
@@ -98,6 +101,34 @@ async function readChain(engine: Engine, { targetBytes, rest }: FuzzInput): Prom
   });
 }
 
+/** What one engine reads at once the other one reads step by step: both take the same, or refuse it. */
+async function openGroup(engine: Engine, { mode, targetBytes, source, rest }: FuzzInput): Promise<Uint8Array | string> {
+  const group = mode % 2 === 0 ? await madeGroup(engine, { targetBytes, source, rest }) : signedGroup(engine, rest);
+  if (group === null) return 'no group';
+  const [offset, bytes] = [group.readBigUInt64LE(16), group.readBigUInt64LE(24)];
+  if (bytes > LIMITS.denseGroupBytesMax || offset > 2n ** 52n) return 'refused';
+  if (engine.info.kind === 'typescript') return (await unfoldedBytes(engine, group)) ?? 'refused';
+  const place = { offset: Number(offset), bytes: Number(bytes) };
+  return (await withPack((pack) => openedBytes(engine, pack, group, place))) ?? 'refused';
+}
+
+async function madeGroup(
+  engine: Engine,
+  { targetBytes, source, rest }: Pick<FuzzInput, 'targetBytes' | 'source' | 'rest'>,
+): Promise<Buffer | null> {
+  if (source.length < 4) return null;
+  return groupOf(engine, { folded: rest, records: targetBytes, bytes: source.readUInt32LE(0) });
+}
+
+function signedGroup(engine: Engine, bytes: Buffer): Buffer | null {
+  if (bytes.length < 48) return null;
+  const group = Buffer.from(bytes);
+  const home = homeBytes(homeOf(engine), MARGIN);
+  group.writeBigUInt64LE(engine.xxh3(Buffer.concat([home, group.subarray(0, 32)])), 32);
+  group.writeBigUInt64LE(engine.xxh3(group.subarray(0, -8)), group.length - 8);
+  return group;
+}
+
 async function cutPieces(engine: Engine, { mode, targetBytes, rest }: FuzzInput): Promise<string> {
   const average = 64 + (targetBytes % 1024);
   const sizes = { minBytes: 64, averageBytes: average, maxBytes: average + mode };
@@ -132,6 +163,7 @@ const TARGETS: Readonly<Record<string, (engine: Engine, input: FuzzInput) => Pro
   },
   chain: readChain,
   chunk: cutPieces,
+  dense: openGroup,
   sparse: async (engine, { source, rest, targetBytes }) => (await engine.sparsePatch(source, rest, targetBytes)).data,
   stat: loadStat,
   tensor: (engine, { source, rest, targetBytes }) => engine.tensorPatch(source, rest, targetBytes),

@@ -7,6 +7,7 @@ import { LIMITS } from '../../src/core/core.js';
 import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import type { Digest } from '../../src/format/format.js';
 import { openStore, type StoreOptions } from '../../src/store/store.js';
+import { textOf, writeHistory } from '../store/condensed-store.js';
 import { commitFiles, noise, putExtents } from '../store/store-fixture.js';
 import {
   applyChanges,
@@ -105,5 +106,23 @@ describe('packs and regions', () => {
     expect(large?.size).toBe(70 * LIMITS.blobBytes + LIMITS.regionBytes + 1077);
     const last = second.state(2).get('last');
     expect(last && second.content(last).toString()).toBe('last');
+  });
+});
+
+describe('a condensed store', () => {
+  it('is read by the second reader: every version of every file', async () => {
+    const store = await openStore(root, { create: true });
+    await writeHistory(store, 1, 70);
+    expect((await store.condense()).packs).toBe(1);
+    await writeHistory(store, 71, 75);
+    await store.close();
+    const second = await SecondStore.open(root);
+    expect(second.checkpoints.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 75 }, (_, at) => at + 1));
+    for (const { sequence } of second.checkpoints) {
+      const state = second.state(sequence);
+      const each = state.get('a/each');
+      expect(each && second.content(each).equals(textOf(sequence, 'each')), `${sequence}`).toBe(true);
+      expect(state.has('gone')).toBe(sequence >= 2 && sequence < 5);
+    }
   });
 });

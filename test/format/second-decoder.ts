@@ -8,6 +8,7 @@ import { createDCtx, decompressUsingDict, freeDCtx, init } from '@bokuweb/zstd-w
 import { blake3 } from '@noble/hashes/blake3.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { createXXHash3 } from 'hash-wasm';
+import { plainPack } from './second-dense.js';
 import { opener, type SecondKey } from './second-key.js';
 
 type Hash = (bytes: Uint8Array) => Buffer;
@@ -221,7 +222,7 @@ const PRUNED_FROM = 50_000_000;
 function checkHeader(header: Buffer, pack: number, store: { id: string; xxh3: (bytes: Buffer) => bigint }): void {
   const good =
     header.toString('latin1', 0, 6) === 'DKPACK' &&
-    header.readUInt16LE(6) === 1 &&
+    [1, 2].includes(header.readUInt16LE(6)) &&
     header.readUInt32LE(8) === pack &&
     header.readUInt32LE(12) === 0 &&
     header.subarray(16, 32).toString('hex') === store.id &&
@@ -265,7 +266,9 @@ export class SecondStore {
     const store = new SecondStore(hash);
     const packs = new Map<number, Buffer>();
     for (const name of readdirSync(join(root, 'packs')).sort()) {
-      const pack = readFileSync(join(root, 'packs', name));
+      const file = readFileSync(join(root, 'packs', name));
+      const dense = file.readUInt16LE(6) === 2;
+      const pack = dense ? plainPack(file, { hash, xxh3, unpack: (frame) => unpack(frame, Buffer.alloc(0)) }) : file;
       packs.set(Number.parseInt(name, 10), pack);
       checkHeader(pack.subarray(0, 64), Number.parseInt(name, 10), { id: String(marker.id), xxh3 });
     }

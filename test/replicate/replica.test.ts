@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../src/core/core.js';
 import { pullOver, readNote, StoreHost } from '../../src/replicate/replicate.js';
+import { writeHistory } from '../store/condensed-store.js';
 import { codeOf, commitFiles, contentOf, noise } from '../store/store-fixture.js';
 import { memoryPair } from './memory-session.js';
 import { expectFollows, push, ReplicaFixture } from './replica-fixture.js';
@@ -61,6 +62,29 @@ describe('a replica', () => {
     const depths = (await replica.stats()).depths;
     expect(depths).toEqual((await source.stats()).depths);
     expect(depths.length).toBeGreaterThan(3);
+  });
+
+  it('follows a store that is condensed, and may be condensed itself while it goes on', async () => {
+    const source = await fixture.open('source');
+    const [early, late, never] = [await fixture.open('early'), await fixture.open('late'), await fixture.open('never')];
+    await writeHistory(source, 1, 30);
+    await push(source, early);
+    await push(source, never);
+    expect((await source.condense()).packs).toBe(1);
+    expect((await early.condense()).packs).toBe(1);
+    const third = await fixture.open('third');
+    await push(source, third);
+    // What comes now is coded against blobs that are stored as they are here, and against others there.
+    await writeHistory(source, 31, 45);
+    for (const replica of [early, late, never, third]) {
+      await push(source, replica);
+      await expectFollows(source, replica);
+      expect((await replica.verify()).damage).toEqual([]);
+    }
+    expect((await late.condense()).packs).toBe(1);
+    await writeHistory(source, 46, 50);
+    await push(source, late);
+    await expectFollows(source, await fixture.reopen(late));
   });
 
   it('may be encrypted, and must be when its source is', async () => {

@@ -112,6 +112,12 @@ export function badEngine(real: Engine): Engine {
         return async (fd: number, runs: Float64Array, into: Uint8Array) =>
           spoilt(fd, runs, await target.readRuns(fd, runs, into));
       }
+      if (key === 'openGroup') {
+        return async (...[fd, group, algo]: Parameters<Engine['openGroup']>) => {
+          if (sectors.isBad(nameOf(fd), group.place, group.groupBytes)) throw eio();
+          return target.openGroup(fd, group, algo);
+        };
+      }
       if (key === 'readSlices') {
         return async (...[fds, slices, range, into]: Parameters<Engine['readSlices']>) => {
           const failed = new Set(await target.readSlices(fds, slices, range, into));

@@ -9,6 +9,7 @@ import { openStoreToRead } from '../../src/migrate/migrate.js';
 import { encodeHello, FRAME_LIMITS, frame, frames } from '../../src/store/owner-protocol.js';
 import { openSharedStore } from '../../src/store/shared-store.js';
 import { prune, type Store, shareStore, tagSharedStore } from '../../src/store/store.js';
+import { everything, writeHistory } from './condensed-store.js';
 import { codeOf, commitFiles, contentOf, noise, StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
@@ -129,6 +130,20 @@ describe('reading', () => {
     expect(await codeOf(() => after.checkpointAt(1))).toBe('DK_NOT_FOUND');
     expect((await contentOf(after, 'a'))?.equals(noise(200_100, 1))).toBe(true);
     expect((await after.verify()).damage).toEqual([]);
+  });
+
+  it('reads what is condensed as the owner does', async () => {
+    const store = await fixture.open();
+    await writeHistory(store, 1, 40);
+    expect((await store.condense()).packs).toBe(1);
+    // Otherwise the owner has an empty pack behind what is shared.
+    await commitFiles(store, { after: noise(100, 1) });
+    const before = await everything(store);
+    await shareStore(store);
+    const other = await shared();
+    expect(await everything(other)).toEqual(before);
+    expect((await other.stats()).packBytes).toBe((await store.stats()).packBytes);
+    expect(await codeOf(() => other.condense())).toBe('DK_STORE_LOCKED');
   });
 
   it('takes no write: DK_STORE_LOCKED', async () => {

@@ -1,0 +1,205 @@
+/**
+ * Writes packs of many small versions anew, densely: the same records, of which short blobs are compressed together instead
+ * of against one another. Nothing is dropped. Each pack is written beside the old one first, while captures go on, and read
+ * back; then, while nobody reads or writes, it takes the old one's place and the metadata follows. A crash in between is
+ * told by a key of the metadata, which is rebuilt from the packs then.
+ */
+import { randomInt } from 'node:crypto';
+import { unlink } from 'node:fs/promises';
+import { DiffKeeperError, fromSystemError, isDiffKeeperError, renameDurable, throwIfAborted } from '../core/core.js';
+import { ByteReader, ByteWriter, RECORD } from '../format/format.js';
+import { decodeBlobInfo, encodeBlobInfo, encodeNewest, encodePlace } from './blob-index.js';
+import { CondenseChoice } from './condense-choice.js';
+import { type CondensedPack, condensePack } from './condense-pack.js';
+import { kindFacts } from './dictionary-list.js';
+import type { Heads } from './heads.js';
+import { decodeVersionPlace, movedCheckpoint } from './index-changes.js';
+import type { MetaChange } from './meta.js';
+import { Changes } from './meta-changes.js';
+import { CONDENSED_KEY, CONDENSING_KEY, KEY_LETTER, NEWEST_KEY, prefixRange } from './meta-keys.js';
+import type { MetaReader } from './meta-reader.js';
+import type { PlaceMap } from './place-map.js';
+import type { PruneParts } from './prune-run.js';
+import type { ReadLeases } from './read-leases.js';
+import type { CondenseOptions, CondenseReport } from './types.js';
+import { isUnreadable } from './unreadable-blocks.js';
+
+/** Readers that began before are waited for this long; the pack stays as it is otherwise. */
+const READERS_MS = 10_000;
+/** The same while captures wait. */
+const READERS_ALONE_MS = 500;
+
+export interface CondenseParts extends PruneParts {
+  readonly heads: Heads;
+  readonly leases: ReadLeases;
+}
+
+/** The pack that is being replaced according to the metadata; 0 for none. Throws DK_CORRUPT_INDEX. */
+export async function readCondensing(meta: MetaReader): Promise<number> {
+  const value = await meta.get(CONDENSING_KEY);
+  return value ? new ByteReader(value, 'DK_CORRUPT_INDEX', 'pack that is being replaced').varint() : 0;
+}
+
+/** Says that places learned before do not count any more. */
+export function condensedChange(): MetaChange {
+  return { key: CONDENSED_KEY, value: new ByteWriter(8).varint(randomInt(1, 2 ** 47)).finish() };
+}
+
+/** Another number each time that a pack was replaced, 0 before the first. Throws DK_CORRUPT_INDEX. */
+export async function readCondensed(meta: MetaReader): Promise<number> {
+  const value = await meta.get(CONDENSED_KEY);
+  return value ? new ByteReader(value, 'DK_CORRUPT_INDEX', 'mark of condensed packs').varint() : 0;
+}
+
+/** See `Store.condense`. */
+export async function condenseStore(parts: CondenseParts, options: CondenseOptions): Promise<CondenseReport> {
+  const { packs } = parts;
+  if (packs.records.sealed) {
+    throw new DiffKeeperError(
+      'DK_UNSUPPORTED',
+      'an encrypted store cannot be condensed: sealed records have nothing in common',
+    );
+  }
+  const bytesBefore = await bytesOf(parts);
+  const report = { packs: 0, considered: 0, bytesBefore, bytesAfter: bytesBefore, damaged: 0, packsLeft: 0 };
+  const choice = await CondenseChoice.make(parts, await committedPacks(parts), options.signal);
+  const total = 2 * (await sum(choice.packs, (pack) => packs.fileBytes(pack)));
+  let done = 0;
+  const onBytes = (bytes: number): void => {
+    done += bytes;
+    options.onProgress?.(Math.min(done, total), total);
+  };
+  report.considered = choice.packs.length;
+  for (const pack of choice.packs) {
+    const { signal } = options;
+    // Who reads on and on would make all of the work vain.
+    if (!(await parts.readersOver(READERS_MS))) {
+      report.packsLeft = choice.packs.length - report.packs - report.damaged;
+      break;
+    }
+    await parts.alone(() => packs.leave(pack));
+    const condensed = await condensePack(parts, { pack, choice, signal, onBytes }).catch((error: unknown) => {
+      const isDamage = isDiffKeeperError(error) && (error.code.startsWith('DK_CORRUPT') || isUnreadable(error));
+      if (!isDamage) throw error;
+      parts.logger.warn({ pack, reason: error.message }, 'a damaged pack stays as it is');
+      report.damaged += 1;
+      return null;
+    });
+    if (condensed === null) continue;
+    if (await putInPlace(parts, pack, { condensed, signal })) report.packs += 1;
+    else report.packsLeft += 1;
+  }
+  return { ...report, bytesAfter: await bytesOf(parts) };
+}
+
+/** What a transaction has begun meanwhile is not ours. */
+async function committedPacks({ alone, packs, state }: CondenseParts): Promise<number[]> {
+  let found: number[] = [];
+  await alone(async () => {
+    const last = state()?.pack ?? 0;
+    found = (await packs.commits()).filter((pack) => pack <= last);
+  });
+  return found;
+}
+
+function bytesOf({ packs }: CondenseParts): Promise<number> {
+  return packs.list().then((all) => sum(all, (pack) => packs.fileBytes(pack)));
+}
+
+async function sum(packs: readonly number[], bytes: (pack: number) => Promise<number>): Promise<number> {
+  let total = 0;
+  for (const pack of packs) total += await bytes(pack);
+  return total;
+}
+
+/** False when somebody still reads by the old places, or the pack is not what was read: it stays as it is then. */
+async function putInPlace(
+  parts: CondenseParts,
+  pack: number,
+  { condensed, signal }: { readonly condensed: CondensedPack; readonly signal: AbortSignal | undefined },
+): Promise<boolean> {
+  let placed = false;
+  let failure: unknown = null;
+  try {
+    // What is damaged in the metadata is told while nothing has been replaced.
+    for await (const _ of movedPlaces(parts.meta, condensed.places)) throwIfAborted(signal);
+    if (await parts.readersOver(READERS_MS)) {
+      const place = async (): Promise<void> => {
+        // After a failed commit the packs are cut back, and the last one is appended to again.
+        await parts.packs.leave(pack);
+        placed = (await isUntouched(parts, pack, condensed)) && (await parts.readersOver(READERS_ALONE_MS));
+        if (!placed) return;
+        await replace(parts, pack, condensed).catch((error: unknown) => {
+          failure = error;
+        });
+      };
+      await parts.alone(async () => {
+        await parts.leases.pausing(place);
+        if (failure === null) return;
+        // Opening the store again tells which of both files is there. It has to read.
+        await parts.failed();
+        throw failure;
+      });
+    }
+  } finally {
+    // Gone already when it has taken the place.
+    await unlink(condensed.file).catch(() => {});
+  }
+  return placed;
+}
+
+/** A store that follows another one may keep blobs behind its newest checkpoint: what will be written there is not known yet. */
+async function isUntouched({ packs, state }: CondenseParts, pack: number, condensed: CondensedPack): Promise<boolean> {
+  const now = state();
+  // Nothing is ever appended to what is replaced.
+  if (!now || now.pack < pack || packs.position.pack <= pack) return false;
+  if (now.pack === pack && (!condensed.endsWhole || now.length !== condensed.sourceBytes)) return false;
+  return (await packs.fileBytes(pack)) === condensed.sourceBytes;
+}
+
+/** From the first key on the metadata may be older than the pack; the last batch says that it is not. */
+async function replace(parts: CondenseParts, pack: number, { file, places, length }: CondensedPack): Promise<void> {
+  const { meta, packs } = parts;
+  await meta.write([{ key: CONDENSING_KEY, value: new ByteWriter(8).varint(pack).finish() }], true);
+  await renameDurable(file, packs.file(pack)).catch((error: unknown) => {
+    throw fromSystemError(error, 'replace', packs.file(pack));
+  });
+  await packs.replaced(pack);
+  const changes = new Changes(meta);
+  for await (const change of movedPlaces(meta, places)) await changes.add(change);
+  await changes.flush();
+  const state = parts.state();
+  const last: MetaChange[] = [{ key: CONDENSING_KEY, value: null }, condensedChange()];
+  if (state?.pack === pack) last.push({ key: NEWEST_KEY, value: encodeNewest({ ...state, length }) });
+  await meta.writeInBatches(last);
+}
+
+/** Everything that names a place in the pack. */
+async function* movedPlaces(meta: MetaReader, places: PlaceMap): AsyncGenerator<MetaChange> {
+  const range = (letter: number) => meta.range(prefixRange(Buffer.from([letter])));
+  for await (const entries of range(KEY_LETTER.blob)) {
+    for (const [key, value] of entries) {
+      const info = decodeBlobInfo(value, key.subarray(1));
+      const place = places.find(info);
+      if (!place) continue;
+      const { plain, ...moved } = place;
+      const depth = plain ? 0 : info.depth;
+      // Nothing is coded with a dictionary any more.
+      const kind = plain && kindFacts(info.kind).kind === RECORD.blob ? RECORD.blob : info.kind;
+      yield { key, value: encodeBlobInfo({ ...info, ...moved, depth }, kind) };
+    }
+  }
+  for await (const entries of range(KEY_LETTER.version)) {
+    for (const [key, value] of entries) {
+      const { place, index } = decodeVersionPlace(value);
+      const moved = places.find(place);
+      if (moved) yield { key, value: encodePlace(new ByteWriter(16), moved).varint(index).finish() };
+    }
+  }
+  for await (const entries of range(KEY_LETTER.checkpoint)) {
+    for (const [key, value] of entries) {
+      const moved = movedCheckpoint(value, (place) => places.find(place));
+      if (moved) yield { key, value: moved };
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/** Writes the file of a dense pack: groups, one after the other, and the list of them. */
+import { AppendFile, LIMITS } from '../core/core.js';
+import type { Engine } from '../engine/engine.js';
+import {
+  type DenseGroup,
+  encodeGroup,
+  encodeGroupList,
+  type GroupHome,
+  PACK_HEADER_BYTES,
+  RECORD_MIN_BYTES,
+  RecordFolder,
+  type RecordKind,
+} from '../format/format.js';
+
+/** It is written once, and read rarely. */
+const LEVEL = 19;
+
+export interface DenseRecord {
+  readonly kind: RecordKind;
+  readonly digest: Buffer;
+  /** To be stored as it is, with this payload; otherwise the whole record. */
+  readonly plain: boolean;
+  readonly bytes: Buffer;
+  readonly contextListBytes: number;
+}
+
+/** Where the record stands in the plain pack that the dense one stands for. */
+export interface WrittenPlace {
+  readonly offset: number;
+  readonly recordBytes: number;
+}
+
+export class DenseWriter {
+  readonly #engine: Engine;
+  readonly #home: GroupHome;
+  readonly #file: AppendFile;
+  readonly #folder = new RecordFolder();
+  readonly #groups: DenseGroup[] = [];
+  /** Where the group in hand begins in the plain pack. */
+  #offset = PACK_HEADER_BYTES;
+
+  private constructor(engine: Engine, home: GroupHome, file: AppendFile) {
+    this.#engine = engine;
+    this.#home = home;
+    this.#file = file;
+  }
+
+  /** @param header that of the dense pack. Throws system errors. */
+  static async create(
+    file: string,
+    { engine, home, header }: { readonly engine: Engine; readonly home: GroupHome; readonly header: Buffer },
+  ): Promise<DenseWriter> {
+    const output = await AppendFile.create(file);
+    await output.append([header]);
+    return new DenseWriter(engine, home, output);
+  }
+
+  /** Bytes of the plain pack so far. */
+  get length(): number {
+    return this.#offset + this.#folder.bytes;
+  }
+
+  /** @param groupBytes the group ends once it stands for so many. The record's bytes must not change until it does */
+  async add(record: DenseRecord, groupBytes: number): Promise<WrittenPlace> {
+    const { kind, digest, plain, bytes, contextListBytes } = record;
+    const recordBytes = plain ? RECORD_MIN_BYTES + bytes.length : bytes.length;
+    if (this.#folder.bytes + recordBytes > LIMITS.denseGroupBytesMax) await this.endGroup();
+    const offset = this.length;
+    if (plain) this.#folder.addPlain(kind, bytes, digest);
+    else this.#folder.addWhole(kind, bytes, { digest, contextListBytes });
+    if (this.#folder.bytes >= groupBytes) await this.endGroup();
+    return { offset, recordBytes };
+  }
+
+  /** Writes the group in hand. */
+  async endGroup(): Promise<void> {
+    const { records, bytes } = this.#folder;
+    if (records === 0) return;
+    if (this.#groups.length === LIMITS.denseGroups) throw new RangeError('a dense pack has too many groups');
+    const folded = this.#folder.finish();
+    const frame = await this.#engine.compress(folded, { level: LEVEL, longDistance: true });
+    const facts = { foldedBytes: folded.length, records, offset: this.#offset, bytes };
+    const place = this.#file.length;
+    const group = encodeGroup(facts, frame, { home: this.#home, place });
+    this.#groups.push({ place, groupBytes: group.length, offset: this.#offset, bytes });
+    await this.#file.append([group]);
+    this.#offset += bytes;
+  }
+
+  /** Everything is durable once this resolves. @returns bytes of the file */
+  async finish(): Promise<number> {
+    await this.endGroup();
+    await this.#file.append([encodeGroupList(this.#groups, this.#home, this.#file.length)]);
+    await this.#file.sync();
+    const { length } = this.#file;
+    await this.#file.close();
+    return length;
+  }
+
+  /** Closes the file as it is. */
+  async release(): Promise<void> {
+    await this.#file.close().catch(() => {});
+  }
+}

@@ -1,0 +1,97 @@
+/** Reading dense packs: no more groups than needed are opened, each once, and what the engine does not read is read step by step. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { LIMITS } from '../../src/core/core.js';
+import type { Engine, GroupPlace } from '../../src/engine/engine.js';
+import { loadEngine } from '../../src/engine/load.js';
+import type { Digest } from '../../src/format/format.js';
+import { condense, openStore, type Store } from '../../src/store/store.js';
+import { everything, textOf, writeHistory } from './condensed-store.js';
+import { StoreFixture } from './store-fixture.js';
+
+const fixture = new StoreFixture();
+const { denseGroupBytes } = LIMITS;
+const VERSIONS = 60;
+
+beforeAll(() => {
+  (LIMITS as { denseGroupBytes: number }).denseGroupBytes = 16 << 10;
+});
+afterAll(() => {
+  (LIMITS as { denseGroupBytes: number }).denseGroupBytes = denseGroupBytes;
+});
+
+interface Notes {
+  /** Where the plain bytes of each group begin that was asked for. */
+  readonly groups: number[];
+  decoded: number;
+}
+
+/** @param gives whether it opens groups */
+function notingEngine(notes: Notes, gives = true): Engine {
+  return new Proxy(loadEngine(), {
+    get(target, key) {
+      if (key === 'openGroup') {
+        return async (fd: number, group: GroupPlace, algo: 'blake3' | 'sha256') => {
+          notes.groups.push(group.offset);
+          return gives ? target.openGroup(fd, group, algo) : null;
+        };
+      }
+      if (key === 'decodeSlices') {
+        return (...given: Parameters<Engine['decodeSlices']>) => {
+          notes.decoded += 1;
+          return target.decodeSlices(...given);
+        };
+      }
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** A condensed store, opened anew with this engine. */
+async function condensed(engine: Engine): Promise<Store> {
+  const store = await fixture.open();
+  await writeHistory(store, 1, VERSIONS);
+  expect((await condense(store)).packs).toBe(1);
+  await store.close();
+  return openStore(fixture.root, { engine });
+}
+
+it('opens the group of a past version, and none for what has not changed since', async () => {
+  const notes: Notes = { groups: [], decoded: 0 };
+  const store = await condensed(notingEngine(notes));
+  try {
+    notes.groups.length = 0;
+    const found = new Map<string, Digest>();
+    // Both of "a" changed at this checkpoint; what stays is of the second one.
+    for await (const batch of store.entries({ at: 43, under: ['a', 'stays'] })) {
+      for (const { path, digest } of batch) found.set(path, digest as Digest);
+    }
+    expect([...found.keys()].sort()).toEqual(['a/each', 'a/some', 'stays']);
+    expect(notes.groups).toHaveLength(1);
+    // The contents stand in the same group, and are not decoded once they are out of it.
+    notes.decoded = 0;
+    expect(await store.readBlobs([found.get('a/each') as Digest])).toEqual([textOf(43, 'each')]);
+    expect(notes.groups).toHaveLength(1);
+    expect(notes.decoded).toBe(0);
+  } finally {
+    await store.close();
+  }
+});
+
+it('reads the same step by step', async () => {
+  const notes: Notes = { groups: [], decoded: 0 };
+  const store = await condensed(notingEngine(notes, false));
+  try {
+    const all = await everything(store);
+    expect(all.get(`a/each@${VERSIONS}`)).toBe(
+      store.engine.digest(store.hashAlgo, textOf(VERSIONS, 'each')).toString('hex'),
+    );
+    expect(notes.groups.length).toBeGreaterThan(5);
+    await store.close();
+    const quick = await openStore(fixture.root, { engine: loadEngine() });
+    expect(await everything(quick)).toEqual(all);
+    await quick.close();
+  } finally {
+    await store.close();
+  }
+});
