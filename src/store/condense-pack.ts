@@ -147,8 +147,8 @@ class PackRun {
       onBytes(place.recordBytes);
       const { kind, digest } = record.head;
       const isBlob = kind === RECORD.blob || kind === RECORD.recipe;
-      if (!takes(isBlob && choice.isUsed(digest))) continue;
       this.endsWhole = kind === RECORD.checkpoint;
+      if (!takes(isBlob && choice.isUsed(digest))) continue;
       this.#waiting.push({ place, record });
       this.#waitingBytes += record.head.decodedBytes + place.recordBytes;
       if (this.#waiting.length >= BATCH_RECORDS || this.#waitingBytes >= BATCH_BYTES) await this.#flush(groupBytes);

@@ -3,7 +3,7 @@
  * are damaged. See docs/format.md, section 12.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { fromSystemError, isDiffKeeperError, LIMITS, readFully } from '../core/core.js';
+import { isDiffKeeperError, LIMITS, readFully } from '../core/core.js';
 import {
   DENSE_PACK_VERSION,
   type DenseGroup,
@@ -37,12 +37,12 @@ export interface FoundGroups {
 interface PackFile {
   readonly size: number;
   readonly home: GroupHome;
-  /** Fewer bytes at the end of the file only. Throws DK_IO. */
+  /** Fewer bytes at the end of the file only. Throws system errors. */
   readonly read: (offset: number, bytes: number) => Promise<Buffer>;
 }
 
 /**
- * Throws DK_IO, but not for blocks that the disk does not give.
+ * Throws system errors, but not for blocks that the disk does not give.
  *
  * @param header what the file begins with; null when it is damaged, or cannot be read
  */
@@ -54,11 +54,7 @@ export async function findGroups(
   if (header && header.readUInt16LE(6) !== DENSE_PACK_VERSION) return { groups: null, partial: false };
   const read = async (offset: number, bytes: number): Promise<Buffer> => {
     const room = Buffer.allocUnsafe(bytes);
-    try {
-      return room.subarray(0, await readFully(handle, room, offset));
-    } catch (error) {
-      throw fromSystemError(error, 'read', 'a pack');
-    }
+    return room.subarray(0, await readFully(handle, room, offset));
   };
   const { size } = await handle.stat();
   const file = { size, home, read };

@@ -3,7 +3,7 @@
  * section 12.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { fromSystemError, isDiffKeeperError, LIMITS, readFully } from '../core/core.js';
+import { isDiffKeeperError, LIMITS, readFully } from '../core/core.js';
 import { type ChainPlace, CODEC, type Engine, type HashAlgo, type OpenedGroup } from '../engine/engine.js';
 import {
   type DenseGroup,
@@ -14,6 +14,7 @@ import {
   PACK_HEADER_BYTES,
   UnfoldedGroup,
 } from '../format/format.js';
+import { lowerBound } from './lower-bound.js';
 import { askAgain, isUnreadable } from './unreadable-blocks.js';
 
 /** A group that could not be read is not tried again for so long, ms. */
@@ -82,9 +83,7 @@ export class DensePack {
     if (end <= offset) return 0;
     into.fill(0, 0, end - offset);
     if (offset < this.#header.length) this.#header.copy(into, 0, offset, Math.min(end, PACK_HEADER_BYTES));
-    for (let index = this.#find(offset); index < this.#groups.length; index += 1) {
-      const group = this.#groups[index] as DenseGroup;
-      if (group.offset >= end) break;
+    for (const group of this.groupsOf(offset, end - offset)) {
       const unfolded = await this.#openOr(group, lost);
       if (unfolded) copyOf(unfolded, group, { offset, end, into });
     }
@@ -116,7 +115,7 @@ export class DensePack {
     try {
       return await this.#open(group);
     } catch (error) {
-      if (!lost || !isUnreadable(fromSystemError(error, 'read', 'a pack'))) throw error;
+      if (!lost || !isUnreadable(error)) throw error;
       lost(group.offset, group.bytes);
       return null;
     }
@@ -148,16 +147,8 @@ export class DensePack {
   }
 
   /** The first group that ends behind a byte. */
-  #find(offset: number): number {
-    let low = 0;
-    let high = this.#groups.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { offset: start, bytes } = this.#groups[middle] as DenseGroup;
-      if (start + bytes <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  #find(byte: number): number {
+    return lowerBound(this.#groups, byte + 1, ({ offset, bytes }) => offset + bytes);
   }
 
   /** Null for a damaged one. */

@@ -38,7 +38,7 @@ import type { AdoptedCheckpoint, StoreTransaction } from './transaction.js';
 import type { BlobInfo } from './types.js';
 import { SpoolFile } from './version-spool.js';
 
-/** Packs that are condensed between two prunes are told apart up to so many. */
+/** Of the mark of condensed packs, which is a random number, so much tells one from another. */
 const MARKS = 65_536;
 
 export interface ExchangeParts {

@@ -1,7 +1,7 @@
 /** Looking things up in ascending order. */
 
 /** Index of the first item whose number is at least `value`; the length when there is none. */
-export function lowerBound<T>(ascending: readonly T[], value: number, numberOf: (item: T) => number): number {
+export function lowerBound<T>(ascending: ArrayLike<T>, value: number, numberOf: (item: T) => number): number {
   let low = 0;
   let high = ascending.length;
   while (low < high) {

@@ -27,18 +27,12 @@ export class Maintenance {
   /** @param ready resolves to what the prune needs, once the metadata may be read */
   async prune(ready: () => Promise<PruneParts>, policy: PrunePolicy, options: PruneOptions): Promise<PruneReport> {
     checkPolicy(policy);
-    return this.#asPrune(ready, (parts, stopped) => {
-      const signal = options.signal ? AbortSignal.any([options.signal, stopped]) : stopped;
-      return pruneStore(parts, policy, { ...options, signal });
-    });
+    return this.#asPrune(ready, (parts, stopped) => pruneStore(parts, policy, endedBy(options, stopped)));
   }
 
   /** As `prune`, for packs that are written anew. */
   condense(ready: () => Promise<CondenseParts>, options: CondenseOptions): Promise<CondenseReport> {
-    return this.#asPrune(ready, (parts, stopped) => {
-      const signal = options.signal ? AbortSignal.any([options.signal, stopped]) : stopped;
-      return condenseStore(parts, { ...options, signal });
-    });
+    return this.#asPrune(ready, (parts, stopped) => condenseStore(parts, endedBy(options, stopped)));
   }
 
   /** As `prune`, for another tag of a checkpoint. */
@@ -71,4 +65,9 @@ export class Maintenance {
     this.#pruning.abort();
     await this.#turn;
   }
+}
+
+/** As they are, and ended by this one as well. */
+function endedBy<T extends { readonly signal?: AbortSignal }>(options: T, stopped: AbortSignal): T {
+  return { ...options, signal: options.signal ? AbortSignal.any([options.signal, stopped]) : stopped };
 }

@@ -1,5 +1,6 @@
 /** Where the records of one pack went, by where they stood: 21 bytes for each, of which there may be a million. */
 import type { RecordPlace } from './blob-index.js';
+import { lowerBound } from './lower-bound.js';
 
 const FIRST_ROWS = 1024;
 
@@ -60,15 +61,9 @@ export class PlaceMap {
   find({ pack, offset }: RecordPlace): NewPlace | null {
     if (pack !== this.#pack) return null;
     if (!this.#sorted) this.#sort();
-    let low = 0;
-    let high = this.#count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#from[middle] as number) < offset) low = middle + 1;
-      else high = middle;
-    }
-    if (low === this.#count || this.#from[low] !== offset) return null;
-    const recordBytes = this.#bytes[low] as number;
-    return { pack, offset: this.#to[low] as number, recordBytes, plain: this.#plain[low] === 1 };
+    const row = lowerBound(this.#from.subarray(0, this.#count), offset, (from) => from);
+    if (row === this.#count || this.#from[row] !== offset) return null;
+    const recordBytes = this.#bytes[row] as number;
+    return { pack, offset: this.#to[row] as number, recordBytes, plain: this.#plain[row] === 1 };
   }
 }

@@ -1,5 +1,5 @@
 /** Bytes of a pack around the blocks that the disk does not give any more. */
-import { fromSystemError, isDiffKeeperError, systemCode } from '../core/core.js';
+import { isDiffKeeperError, systemCode } from '../core/core.js';
 
 /** What a disk loses at once; every file begins with one. */
 const BLOCK_BYTES = 4096;
@@ -17,8 +17,7 @@ type Read = (offset: number, bytes: number) => Promise<Buffer>;
 
 /** The disk itself refused to give bytes: no lack of descriptors or rights, which would be everybody's. */
 export function isUnreadable(error: unknown): boolean {
-  if (!isDiffKeeperError(error, 'DK_IO')) return false;
-  return systemCode(error.cause) === 'EIO' || isUnreadable(error.cause);
+  return systemCode(error) === 'EIO' || (isDiffKeeperError(error, 'DK_IO') && isUnreadable(error.cause));
 }
 
 /** Asks again when the disk refuses, as it may do now and then. Throws what it said last. */
@@ -27,7 +26,7 @@ export async function askAgain<T>(read: () => Promise<T>): Promise<T> {
     try {
       return await read();
     } catch (error) {
-      if (tries === TRIES || !isUnreadable(fromSystemError(error, 'read', 'a pack'))) throw error;
+      if (tries === TRIES || !isUnreadable(error)) throw error;
     }
   }
 }
@@ -88,17 +87,16 @@ export class UnreadableBlocks {
 
   /** Null when the disk refuses each time. */
   async #tryRead(offset: number, bytes: number): Promise<Buffer | null> {
-    const known = bytes <= BLOCK_BYTES && this.#lost.has(Math.floor(offset / BLOCK_BYTES));
-    for (let tries = known ? TRIES : 0; tries < TRIES; tries += 1) {
-      try {
-        return await this.#read(offset, bytes);
-      } catch (error) {
-        if (!isUnreadable(error)) throw error;
-        // More than a block is tried again in parts.
-        if (bytes > BLOCK_BYTES) return null;
-      }
+    const isBlock = bytes <= BLOCK_BYTES;
+    if (isBlock && this.#lost.has(Math.floor(offset / BLOCK_BYTES))) return null;
+    const read = () => this.#read(offset, bytes);
+    try {
+      // More than a block is tried again in parts.
+      return await (isBlock ? askAgain(read) : read());
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      return null;
     }
-    return null;
   }
 
   /** Counts a stretch as lost that was not read through this: it overlaps none that was. */
