@@ -3,16 +3,13 @@
 #include <string.h>
 
 #include "common/little.h"
+#include "common/record_layout.h"
 #include "common/varint.h"
 #include "xxhash/xxhash_face.h"
 
 namespace dk::chain {
 namespace {
 
-constexpr uint32_t kMagic = 0x31524b44;  // "DKR1"
-constexpr size_t kHeadBytes = 52;
-constexpr size_t kDigestAt = 20;
-constexpr size_t kCheckBytes = 8;
 // Kinds of records that hold content.
 constexpr uint8_t kBlob = 1;
 constexpr uint8_t kRecipe = 2;
@@ -23,23 +20,24 @@ constexpr int kPlacesMax = 64;
 
 // The whole record of this blob that begins at `at`, or false.
 bool ReadRecord(ByteSpan bytes, size_t at, const uint8_t* digest, Link* link) {
-  if (at > bytes.length || bytes.length - at < kHeadBytes + kCheckBytes) return false;
+  if (at > bytes.length || bytes.length - at < kRecordMinBytes) return false;
   const uint8_t* head = bytes.data + at;
-  if (Little(head, 4) != kMagic || (head[4] != kBlob && head[4] != kRecipe) || head[6] > kDepthMax || head[7] != 0) {
+  if (Little(head, 4) != kRecordMagic || (head[4] != kBlob && head[4] != kRecipe) || head[6] > kDepthMax ||
+      head[7] != 0) {
     return false;
   }
-  if (memcmp(head + kDigestAt, digest, kDigestBytes) != 0) return false;
+  if (memcmp(head + kRecordDigestAt, digest, kDigestBytes) != 0) return false;
   const uint64_t list = Little(head + 8, 4);
   const uint64_t decoded = Little(head + 12, 4);
   const uint64_t payload = Little(head + 16, 4);
-  const uint64_t end = kHeadBytes + list + payload;
-  if (decoded > kLinkBytesMax || end + kCheckBytes > bytes.length - at) return false;
-  if (Little(head + end, kCheckBytes) != xxhash::Hash64(head, static_cast<size_t>(end))) return false;
+  const uint64_t end = kRecordHeadBytes + list + payload;
+  if (decoded > kLinkBytesMax || end + kRecordCheckBytes > bytes.length - at) return false;
+  if (Little(head + end, kRecordCheckBytes) != xxhash::Hash64(head, static_cast<size_t>(end))) return false;
   link->codec = head[5];
   link->depth = head[6];
   link->decoded = static_cast<uint32_t>(decoded);
-  link->context_list = {head + kHeadBytes, static_cast<size_t>(list)};
-  link->payload = {head + kHeadBytes + list, static_cast<size_t>(payload)};
+  link->context_list = {head + kRecordHeadBytes, static_cast<size_t>(list)};
+  link->payload = {head + kRecordHeadBytes + list, static_cast<size_t>(payload)};
   return true;
 }
 
@@ -64,7 +62,7 @@ bool SearchRecord(ByteSpan bytes, size_t end, const uint8_t* digest, Link* link)
     const void* at = memmem(bytes.data + from, end - from, digest, kDigestBytes);
     if (at == nullptr) return false;
     const size_t found = static_cast<size_t>(static_cast<const uint8_t*>(at) - bytes.data);
-    if (found >= kDigestAt && ReadRecord({bytes.data, end}, found - kDigestAt, digest, link)) return true;
+    if (found >= kRecordDigestAt && ReadRecord({bytes.data, end}, found - kRecordDigestAt, digest, link)) return true;
     from = found + 1;
   }
   return false;
@@ -76,11 +74,11 @@ bool FindChain(ByteSpan bytes, size_t record, const uint8_t* digest, std::vector
   links->clear();
   Link link;
   if (record > bytes.length || !ReadRecord(bytes, bytes.length - record, digest, &link)) return false;
-  if (link.context_list.length + link.payload.length + kHeadBytes + kCheckBytes != record) return false;
+  if (link.context_list.length + link.payload.length + kRecordMinBytes != record) return false;
   links->push_back(link);
   while (link.context_list.length > 0) {
     uint64_t length = 0;
-    const size_t before = static_cast<size_t>(link.context_list.data - bytes.data) - kHeadBytes;
+    const size_t before = static_cast<size_t>(link.context_list.data - bytes.data) - kRecordHeadBytes;
     const uint8_t depth = link.depth;
     if (!ReadContext(link.context_list, &digest, &length) || !SearchRecord(bytes, before, digest, &link)) return false;
     // Each stands before what names it, so that this ends.

@@ -11,8 +11,6 @@
 namespace dk::dense {
 namespace {
 
-constexpr uint32_t kRecordMagic = 0x31524b44;  // "DKR1"
-constexpr size_t kDigestAt = 20;
 // Kinds of records: `RECORD` of src/format/types.ts.
 constexpr uint64_t kBlob = 1;
 constexpr uint64_t kVersions = 3;
@@ -214,7 +212,7 @@ void FoldedGroup::Learn(size_t record) {
     if (records_[top.record].form == kPlain) {
       facts_.hash(matter.data, matter.length, digest);
     } else {
-      memcpy(digest, matter.data + kDigestAt, kDigestBytes);
+      memcpy(digest, matter.data + kRecordDigestAt, kDigestBytes);
     }
     known_[top.record] = 1;
     waiting.pop_back();
@@ -235,7 +233,7 @@ ByteSpan FoldedGroup::Make(size_t i) {
     record[4] = records_[i].kind;
     PutLittle(record + 12, matter.length, 4);
     PutLittle(record + 16, matter.length, 4);
-    memcpy(record + kDigestAt, DigestOf(i), kDigestBytes);
+    memcpy(record + kRecordDigestAt, DigestOf(i), kDigestBytes);
   }
   if (matter.length > 0) memcpy(record + head, matter.data, matter.length);
   PutLittle(record + end, xxhash::Hash64(record, end), kRecordCheckBytes);

@@ -9,15 +9,13 @@
 #include <vector>
 
 #include "common/byte_span.h"
+#include "common/record_layout.h"
 
 namespace dk::dense {
 
 constexpr size_t kDigestBytes = 32;
 // Bytes of the plain records of a group at most: LIMITS.denseGroupBytesMax of src/core/limits.ts.
 constexpr uint64_t kGroupBytesMax = 8u << 20;
-constexpr uint64_t kRecordHeadBytes = 52;
-constexpr uint64_t kRecordCheckBytes = 8;
-constexpr uint64_t kRecordMinBytes = kRecordHeadBytes + kRecordCheckBytes;
 
 // Digest of bytes with the store's algorithm, on the calling thread.
 using Hash = void (*)(const uint8_t* data, size_t length, uint8_t* digest);
