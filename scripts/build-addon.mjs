@@ -73,7 +73,7 @@ function run(command, args, cwd) {
 }
 
 /** Takes jobs off one list until it is empty or one fails; the rest is not started then. */
-async function runAll(jobs, width) {
+export async function runAll(jobs, width) {
   const queue = [...jobs];
   const worker = async () => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) {

@@ -3,19 +3,24 @@
 //
 //   npm run fuzz -- [targets] [--seconds=60] [--merge] [--fresh]
 //
+// As many compilers and fuzzers run at once as there are processors, at most WIDTH_MAX.
 // Targets: names of TARGETS below, separated by commas; all of them without any. Each run starts from the finds kept in
 // build/fuzz/corpus-TARGET and the committed test/fuzz-corpus/TARGET; new finds go to the former. --merge writes the
 // smallest set of inputs with the same coverage back to test/fuzz-corpus/TARGET, the shortest inputs up to
 // CORPUS_BYTES_MAX. --fresh builds the libraries again. Needs clang with its runtime (CLANG names another than the
 // newest clang++). A crash leaves its input in build/fuzz and gives exit code 1.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { runAll } from './build-addon.mjs';
 
 /** Committed bytes per target: together they stay below 300 KB. */
 const CORPUS_BYTES_MAX = 24 << 10;
+/** Compilers or fuzzers at work at once: a fuzzer may take 2 GB. */
+const WIDTH_MAX = 4;
 /** Longest input that the fuzzer makes. */
 const INPUT_BYTES_MAX = 8192;
 
@@ -67,19 +72,29 @@ function findClang() {
   throw new Error('clang++ is needed: apt-get install clang, or CLANG=name');
 }
 
-function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
-  if (result.error) throw result.error;
-  return result.status === 0;
+const width = () => Math.min(WIDTH_MAX, os.availableParallelism());
+
+/** Runs a command, and prints what it said when it is over: others run beside it. True when it ended well. */
+function run(command, args, { quiet = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const said = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => said.push(data));
+    child.on('error', reject);
+    child.on('close', (status) => {
+      if (!quiet) process.stderr.write(Buffer.concat(said));
+      resolve(status === 0);
+    });
+  });
 }
 
-function must(command, args) {
-  if (!run(command, args)) process.exit(1);
+async function must(command, args) {
+  if (!(await run(command, args))) throw new Error(`${command} failed, as said above`);
 }
 
 const objectOf = (name) => path.join(out, `${name.replaceAll('/', '_')}.o`);
-const changedSince = (name, object) =>
-  !fs.existsSync(object) || fs.statSync(object).mtimeMs < fs.statSync(name).mtimeMs;
+const changedAt = (name) => fs.statSync(name).mtimeMs;
+const changedSince = (name, object) => !fs.existsSync(object) || changedAt(object) < changedAt(name);
 
 /** Newest change of any own header: objects older than that are made again. */
 function newestHeader() {
@@ -90,7 +105,7 @@ function newestHeader() {
 }
 
 /** One archive of everything that a harness may reach; each takes what it needs. */
-function buildLibrary(clang) {
+async function buildLibrary(clang) {
   const { own, vendor, vendorX64 } = JSON.parse(fs.readFileSync(path.join(root, 'native/sources.json'), 'utf8'));
   const x64 = process.arch === 'x64' ? vendorX64.filter((name) => name.endsWith('.c')) : [];
   const foreign = [...vendor, ...x64].filter((name) => ROOMS.test(name));
@@ -98,26 +113,28 @@ function buildLibrary(clang) {
   const headers = newestHeader();
   const compile = (name, args) =>
     must(clang, [...args, ...DEFINES, '-O1', '-g', '-Inative', '-c', name, '-o', objectOf(name)]);
-  for (const name of foreign) {
-    if (changedSince(path.join(root, name), objectOf(name))) {
-      compile(name, ['-x', 'c', '-w', '-fsanitize=address,fuzzer-no-link']);
-    }
-  }
-  for (const name of ours) {
-    const object = objectOf(name);
-    const old = changedSince(path.join(root, name), object) || fs.statSync(object).mtimeMs < headers;
-    if (old) compile(name, ['-std=c++17', ...OWN_CHECKS]);
-  }
+  const stale = [
+    ...foreign
+      .filter((name) => changedSince(path.join(root, name), objectOf(name)))
+      .map((name) => [name, ['-x', 'c', '-w', '-fsanitize=address,fuzzer-no-link']]),
+    ...ours
+      .filter((name) => changedSince(path.join(root, name), objectOf(name)) || changedAt(objectOf(name)) < headers)
+      .map((name) => [name, ['-std=c++17', ...OWN_CHECKS]]),
+  ];
+  await runAll(
+    stale.map((source) => () => compile(...source)),
+    width(),
+  );
   const archive = path.join(out, 'native.a');
   fs.rmSync(archive, { force: true });
-  must('ar', ['rcs', archive, ...[...foreign, ...ours].map(objectOf)]);
+  await must('ar', ['rcs', archive, ...[...foreign, ...ours].map(objectOf)]);
   return archive;
 }
 
-function buildHarness(clang, archive, target) {
+async function buildHarness(clang, archive, target) {
   const { harness = target, define } = TARGETS[target];
   const program = path.join(out, `fuzz-${target}`);
-  must(clang, [
+  await must(clang, [
     '-std=c++17',
     '-O1',
     '-g',
@@ -152,7 +169,7 @@ function commitCorpus(merged, committed) {
   console.log(`${path.relative(root, committed)}: ${kept} of ${inputs.length} inputs`);
 }
 
-function fuzz(program, target, { seconds, merge }) {
+async function fuzz(program, target, { seconds, merge }) {
   const finds = path.join(out, `corpus-${target}`);
   const committed = path.join(root, 'test/fuzz-corpus', target);
   for (const folder of [finds, committed]) fs.mkdirSync(folder, { recursive: true });
@@ -161,15 +178,14 @@ function fuzz(program, target, { seconds, merge }) {
     const merged = path.join(out, `merged-${target}`);
     fs.rmSync(merged, { recursive: true, force: true });
     fs.mkdirSync(merged);
-    const sound = run(program, ['-merge=1', ...limits, merged, finds, committed], {
-      stdio: ['ignore', 'ignore', 'ignore'],
-    });
+    const sound = await run(program, ['-merge=1', ...limits, merged, finds, committed], { quiet: true });
     if (sound) commitCorpus(merged, committed);
     return sound;
   }
-  console.log(`== ${target}, ${seconds} s`);
   const rest = [...limits, '-print_final_stats=1', '-verbosity=0', `-artifact_prefix=${out}/${target}-`];
-  return run(program, [`-max_total_time=${seconds}`, ...rest, finds, committed]);
+  const sound = await run(program, [`-max_total_time=${seconds}`, ...rest, finds, committed]);
+  console.log(`== ${target}, ${seconds} s: ${sound ? 'clean' : 'FAILED'}`);
+  return sound;
 }
 
 const { values, positionals } = parseArgs({
@@ -186,8 +202,14 @@ if (unknown.length > 0) throw new Error(`unknown: ${unknown.join(', ')}; there a
 if (values.fresh) fs.rmSync(out, { recursive: true, force: true });
 fs.mkdirSync(out, { recursive: true });
 const clang = findClang();
-const archive = buildLibrary(clang);
-const failed = chosen.filter((target) => !fuzz(buildHarness(clang, archive, target), target, values));
+const archive = await buildLibrary(clang);
+const failed = [];
+await runAll(
+  chosen.map((target) => async () => {
+    if (!(await fuzz(await buildHarness(clang, archive, target), target, values))) failed.push(target);
+  }),
+  width(),
+);
 if (failed.length > 0) {
   console.error(`failed: ${failed.join(', ')}`);
   process.exitCode = 1;
