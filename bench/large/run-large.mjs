@@ -3,12 +3,15 @@
  * recover beside what the disk writes in the same run. Each step is a process of its own; what comes back is compared.
  *
  *   npm run bench:large [-- --quick --gigabytes=5 --files=200000 --only=file,many --dir=/tmp --out=docs/performance.md --results=bench/results]
+ *
+ * Parts that are not chosen stay as they are.
  */
-import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
+import { measuredParts } from '../lib/measured-parts.mjs';
 import { timeSteps } from '../lib/timed-run.mjs';
 import { CLI, ROOT } from '../lib/tools.mjs';
 import { differences, manifestOf, usageOf } from '../lib/tree-manifest.mjs';
@@ -30,9 +33,6 @@ const { values: options } = parseArgs({
 const { quick } = options;
 const bytes = Math.round(Number(options.gigabytes ?? (quick ? 0.05 : 5)) * 2 ** 30);
 const files = Number(options.files ?? (quick ? 2000 : 200_000));
-const chosen = options.only.split(',');
-const unknown = chosen.filter((name) => !['file', 'many'].includes(name));
-if (unknown.length > 0) throw new Error(`unknown "${unknown.join(', ')}"; there are: file, many`);
 const workspace = openWorkspace(options.dir);
 const environment = { ...process.env, TMPDIR: workspace.root };
 
@@ -41,9 +41,14 @@ const environment = { ...process.env, TMPDIR: workspace.root };
  * @param {readonly string[]} words
  */
 async function step(words) {
+  return timed(process.execPath, [CLI, ...words]);
+}
+
+/** @param {string} command @param {readonly string[]} args */
+async function timed(command, args) {
   settleDisk(workspace.root);
   const start = performance.now();
-  const cost = await timeSteps([{ command: process.execPath, args: [CLI, ...words] }], environment);
+  const cost = await timeSteps([{ command, args }], environment);
   settleDisk(workspace.root);
   return { ...cost, settledMs: performance.now() - start };
 }
@@ -70,11 +75,13 @@ function writeSpeed(count) {
 const faster = (one, other) => (other.settledMs < one.settledMs ? other : one);
 
 /**
- * First capture, a later one, and recovers of both versions.
+ * First capture, a later one, and recovers of both versions. `small`: files are small, so that making them is most of the
+ * work: `tar` makes the newer ones as well, and what came back stays until the end, since the file system takes as long as
+ * a recover for looking at the places of many files that were just removed (ext4 without a journal).
  * @param {string} name
- * @param {{ make: (state: string) => void, change: (state: string) => void }} content
+ * @param {{ make: (state: string) => void, change: (state: string) => void, small?: boolean }} content
  */
-async function part(name, { make, change }) {
+async function measure(name, { make, change, small = false }) {
   const [state, store] = [workspace.place(name, 'state'), join(workspace.place(name), 'keep')];
   const place = [`--store=${store}`];
   make(state);
@@ -87,46 +94,59 @@ async function part(name, { make, change }) {
   const storedLater = usageOf(store).bytes;
   const { files: count, bytes: size } = usageOf(state);
   const writeBytesPerSecond = writeSpeed(Math.min(size, 5 * 2 ** 30));
+  let targets = 0;
   /** @param {number} at @param {ReturnType<typeof manifestOf>} expected */
   const back = async (at, expected) => {
-    const target = join(workspace.place(name), `target-${at}`);
+    targets += 1;
+    const target = join(workspace.place(name), `target-${targets}`);
     const cost = await step(['recover', `--state-dir=${target}`, `--at=${at}`, ...place]);
     const wrong = differences(expected, manifestOf(target));
     if (wrong.length > 0) throw new Error(`${name}: another tree came back: ${wrong.join('; ')}`);
-    rmSync(target, { recursive: true });
+    if (!small) rmSync(target, { recursive: true });
     return cost;
   };
-  // By turns, the faster of two: what the file system does about a tree that was removed takes as long as a recover.
+  // By turns, the faster of two.
   const [newest, oldest] = [await back(2, newer), await back(1, older)];
   const recoverNewest = faster(newest, await back(2, newer));
   const recoverOlder = faster(oldest, await back(1, older));
-  return { count, size, storedFirst, storedLater, writeBytesPerSecond, first, later, recoverNewest, recoverOlder };
+  const steps = { first, later, recoverNewest, recoverOlder, ...(small && { unpack: await unpack(name, state) }) };
+  return { count, size, storedFirst, storedLater, writeBytesPerSecond, ...steps };
 }
 
-/** @type {Record<string, any>} */
-const result = {
-  schema: 1,
-  quick,
-  date: new Date().toISOString().slice(0, 10),
-  machine: machineFacts(workspace.root),
-  parts: {},
-};
-/** Only one of them is on the disk at a time. @param {string} name @param {Parameters<typeof part>[1]} content */
-async function run(name, content) {
-  if (!chosen.includes(name)) return;
-  result.parts[name] = await part(name, content);
-  rmSync(workspace.place(name), { recursive: true });
-  console.error(`${name}: ${JSON.stringify(result.parts[name])}`);
+/** What `tar` takes to make the same files. @param {string} name @param {string} state */
+async function unpack(name, state) {
+  const archive = join(workspace.place(name), 'state.tar');
+  await timed('tar', ['-C', state, '-cf', archive, '.']);
+  const target = workspace.place(name, 'unpacked');
+  return timed('tar', ['-C', target, '-xf', archive]);
 }
-if (chosen.includes('file') && freeBytes(workspace.root) < 5 * bytes) throw new Error('not enough room on the disk');
+
+const part = measuredParts({
+  file: join(options.results, 'large.json'),
+  names: ['file', 'many'],
+  only: options.only,
+  quick,
+  machine: machineFacts(workspace.root),
+  report: (result) => writeLarge(options.out, result),
+});
+/** Only one of them is on the disk at a time. @param {string} name @param {Parameters<typeof measure>[1]} content */
+const run = (name, content) =>
+  part(name, async () => {
+    try {
+      return await measure(name, content);
+    } finally {
+      rmSync(workspace.place(name), { recursive: true });
+    }
+  });
 await run('file', {
-  make: (state) => makeLargeFile(join(state, 'large.bin'), bytes),
+  make: (state) => {
+    if (freeBytes(workspace.root) < 5 * bytes) throw new Error('not enough room on the disk');
+    makeLargeFile(join(state, 'large.bin'), bytes);
+  },
   change: (state) => changeLargeFile(join(state, 'large.bin'), bytes, 2),
 });
 await run('many', {
   make: (state) => makeManyFiles(state, files),
   change: (state) => changeManyFiles(state, files, 2),
+  small: true,
 });
-mkdirSync(options.results, { recursive: true });
-writeFileSync(join(options.results, 'large.json'), `${JSON.stringify(result, null, 2)}\n`);
-writeLarge(options.out, result);
