@@ -112,6 +112,11 @@ export interface WatchOptions extends CaptureOptions {
   readonly rescanMs?: number;
   /** Wraps each capture of the watcher in a freeze point. */
   readonly freeze?: CaptureRun['freeze'];
+  /**
+   * Asked after each capture how long after its begin the next one may begin at the earliest, ms; `flush` and `close`
+   * do not wait. Default 0.
+   */
+  readonly spacing?: (report: CaptureReport) => number;
   /** Asked at each full scan for files that are mapped for writing, as `rescan` of `CaptureRun`. Default: none are known. */
   readonly mapped?: () => readonly string[];
   /** Prune now and then. Trouble with it makes the watcher `degraded`, nothing else. Default: never. */

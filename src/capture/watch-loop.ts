@@ -46,6 +46,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   #tickMs = 0;
   #scanMs = 0;
   #captureMs = 0;
+  #notBeforeMs = 0;
   #closing = false;
   readonly #rest = new LoopRest();
   #running: Promise<void> = Promise.resolve();
@@ -148,7 +149,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     // Stores through a mapping raise no events. What that costs is bounded: all of these files are read.
     const unheard = isTimed(this.#times) && this.#session.mapped.size > 0;
     if (unheard) due = Math.min(due, this.#tickMs + Math.max(maxLagMs / 2, SCAN_SHARE * this.#captureMs));
-    return due;
+    return Math.max(due, this.#notBeforeMs);
   }
 
   /** How long marks may wait for quiet, so that the capture itself still ends within the lag. */
@@ -211,6 +212,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     }
     if (replaced) this.#nextFullMs = 0;
     this.#health.succeeded();
+    this.#notBeforeMs = startMs + (this.#options.spacing?.(report) ?? 0);
     const lagMs = empty ? undefined : this.#clock.steadyMs() - firstMs;
     if (report.checkpoint) this.emit('checkpoint', lagMs === undefined ? report : { ...report, lagMs });
     const { reason } = this.#health;

@@ -26,6 +26,7 @@ export async function run(context: CommandContext): Promise<number> {
       collectGarbage: true,
       freezeWith: settings.freezeWith,
       checkpointIntervalMs: settings.checkpointInterval,
+      ...(settings.maxOverhead !== undefined && { maxOverheadPercent: settings.maxOverhead }),
       control: settings.control,
       ...metricsAddress(settings),
       stopTimeoutMs: settings.stopTimeout,

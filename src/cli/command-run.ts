@@ -27,6 +27,7 @@ export async function run(context: CommandContext): Promise<number> {
     collectGarbage: true,
     freezeWith: settings.freezeWith,
     checkpointIntervalMs: settings.checkpointInterval,
+    ...(settings.maxOverhead !== undefined && { maxOverheadPercent: settings.maxOverhead }),
     maxLagMs: settings.maxLag,
     ...retentionOptions(settings),
     recover: settings.recover,

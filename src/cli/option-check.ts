@@ -19,6 +19,15 @@ function numberSchema(option: OptionFacts, whole: boolean): z.ZodMiniType<unknow
   return z.union([number, z.pipe(z.pipe(digits, z.transform(Number)), number)]);
 }
 
+function percentSchema(option: OptionFacts): z.ZodMiniType<unknown> {
+  const number = z.number().check(z.minimum(option.min ?? 0), z.maximum(option.max ?? 100));
+  const text = z.pipe(
+    z.string().check(z.regex(/^\d+(\.\d+)? ?%?$/)),
+    z.transform((value) => Number.parseFloat(value)),
+  );
+  return z.union([number, z.pipe(text, number)]);
+}
+
 function durationSchema(option: OptionFacts): z.ZodMiniType<unknown> {
   const number = z.number().check(z.minimum(option.min ?? 0), z.maximum(option.max ?? Number.MAX_SAFE_INTEGER));
   const text = z.pipe(
@@ -39,6 +48,8 @@ function schemaOf(option: OptionFacts): z.ZodMiniType<unknown> {
       return numberSchema(option, true);
     case 'megabytes':
       return numberSchema(option, false);
+    case 'percent':
+      return percentSchema(option);
     case 'duration':
       return durationSchema(option);
     case 'choice':

@@ -7,7 +7,7 @@ export interface TextShape {
 }
 
 /** How a value is read. */
-export type ValueKind = 'text' | 'list' | 'boolean' | 'integer' | 'megabytes' | 'duration' | 'choice';
+export type ValueKind = 'text' | 'list' | 'boolean' | 'integer' | 'megabytes' | 'percent' | 'duration' | 'choice';
 
 export interface OptionFacts {
   readonly kind: ValueKind;
@@ -68,9 +68,22 @@ export function allowedText(option: OptionFacts): string {
       return `a whole number from ${option.min} to ${option.max}`;
     case 'megabytes':
       return `megabytes, from ${option.min} to ${option.max}`;
+    case 'percent':
+      return `percent, such as 5%, from ${option.min} to ${option.max}`;
     case 'duration':
       return `a time such as 500ms, 2s, 1m (a bare number is milliseconds), from ${option.min}ms to 24h`;
     default:
       return option.shape?.words ?? 'text that is not empty';
   }
+}
+
+/** Name of the environment variable of an option. */
+export function variableOf(option: OptionFacts): string {
+  return `DIFFKEEPER_${option.flag.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Flag as it stands in help, for example `--ignore <pattern>`. */
+export function flagText(option: OptionFacts): string {
+  if (option.negated) return `--no-${option.flag}`;
+  return option.value === undefined ? `--${option.flag} [bool]` : `--${option.flag} <${option.value}>`;
 }

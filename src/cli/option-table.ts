@@ -5,7 +5,7 @@
  */
 import { type OptionFacts, SHAPES } from './option-shapes.js';
 
-export { allowedText, type OptionFacts, type ValueKind } from './option-shapes.js';
+export { allowedText, flagText, type OptionFacts, type ValueKind, variableOf } from './option-shapes.js';
 
 const facts = <T extends Record<string, OptionFacts>>(table: T): Readonly<Record<keyof T, OptionFacts>> => table;
 
@@ -125,6 +125,15 @@ export const OPTION_TABLE = facts({
     min: 10,
     max: 86_400_000,
     fallback: 1000,
+  },
+  maxOverhead: {
+    kind: 'percent',
+    flag: 'max-overhead',
+    value: 'percent',
+    help: 'freeze mode: take checkpoints less often where they cost more of the machine than this, 60 s apart at most',
+    min: 0.1,
+    max: 100,
+    fallback: undefined,
   },
   maxLag: {
     kind: 'duration',
@@ -285,14 +294,3 @@ export const OPTION_TABLE = facts({
 });
 
 export type OptionKey = keyof typeof OPTION_TABLE;
-
-/** Name of the environment variable of an option. */
-export function variableOf(option: OptionFacts): string {
-  return `DIFFKEEPER_${option.flag.toUpperCase().replaceAll('-', '_')}`;
-}
-
-/** Flag as it stands in help, for example `--ignore <pattern>`. */
-export function flagText(option: OptionFacts): string {
-  if (option.negated) return `--no-${option.flag}`;
-  return option.value === undefined ? `--${option.flag} [bool]` : `--${option.flag} <${option.value}>`;
-}

@@ -25,6 +25,8 @@ export interface Settings {
   readonly consistency: 'file' | 'freeze';
   readonly freezeWith: 'auto' | 'signals';
   readonly checkpointInterval: number;
+  /** Percent. */
+  readonly maxOverhead: number | undefined;
   readonly maxLag: number;
   readonly retention: string | undefined;
   readonly retentionInterval: number;

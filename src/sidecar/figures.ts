@@ -34,6 +34,8 @@ export class Figures {
   storedBytes = 0;
   /** Entries that the newest capture left out. */
   skipped = 0;
+  /** Time that has to pass from checkpoint to checkpoint so that they are not too dear, ms. */
+  spacingMs = 0;
   lastError: string | undefined;
   lastCheckpointMs: number | undefined;
   readonly errorsByCode = new Map<string, number>();

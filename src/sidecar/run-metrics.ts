@@ -117,6 +117,11 @@ export class Metrics {
       () => (this.#parts.store.newest?.timeMs ?? 0) / 1000,
     );
     set.gauge('checkpoint_sequence', 'Number of the newest checkpoint.', () => this.#parts.store.newest?.sequence ?? 0);
+    set.gauge(
+      'checkpoint_spacing_seconds',
+      'Time from checkpoint to checkpoint that the limit of their cost asks for; 0 without one.',
+      () => figures.spacingMs / 1000,
+    );
     set.gauge('skipped_entries', 'Entries that the newest capture left out.', () => figures.skipped);
     set.gauge('missed_changes', 'Changes that no event announced and a full scan found.', missedChanges);
   }

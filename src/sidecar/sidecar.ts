@@ -14,6 +14,7 @@ import { Freezing } from './freezing.js';
 import { Heap } from './heap.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
+import { Overhead } from './overhead.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
 import { mappedByFamily } from './proc.js';
 import { Reaper } from './reaper.js';
@@ -136,6 +137,10 @@ function checkOptions(options: SidecarOptions): void {
       throw new RangeError(`${name} must be a positive number of milliseconds, got ${value}`);
     }
   }
+  const { maxOverheadPercent: percent } = options;
+  if (percent !== undefined && !(percent > 0 && percent <= 100)) {
+    throw new RangeError(`maxOverheadPercent must be above 0 and at most 100, got ${percent}`);
+  }
   checkSupervision(options);
   const { control = 'auto', metricsAddress } = options;
   if (control !== 'auto' && control !== 'off') parseControl(control);
@@ -169,6 +174,8 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
   const { options, logger, store, stateDir, figures, panel, heap } = run;
   const paced = options.consistency === 'freeze' && options.exec !== false;
   const interval = paced ? (options.checkpointIntervalMs ?? INTERVAL_MS) : (options.maxLagMs ?? LAG_MS);
+  const { maxOverheadPercent } = options;
+  const overhead = paced && maxOverheadPercent !== undefined ? new Overhead(maxOverheadPercent) : undefined;
   const keeper = new Keeper({
     store,
     stateDir,
@@ -184,6 +191,12 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
       ...(options.retention && { retention: options.retention }),
       // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
       ...(paced && { settleMs: interval }),
+      ...(overhead && {
+        spacing: (report) => {
+          figures.spacingMs = overhead.spacing(report);
+          return figures.spacingMs;
+        },
+      }),
     },
   });
   panel.keeper = keeper;

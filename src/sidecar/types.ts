@@ -28,6 +28,12 @@ export interface SidecarOptions {
   readonly freezeWith?: 'auto' | 'signals';
   /** Freeze mode: time between two checkpoints while something changes, ms. Default 1000. */
   readonly checkpointIntervalMs?: number;
+  /**
+   * Freeze mode: checkpoints are further apart than `checkpointIntervalMs` where they would otherwise cost the application
+   * more than this share of the machine, percent above 0 and at most 100: what this process needs of all processors, and
+   * the pauses. 60 s apart at most. Default: none is too dear.
+   */
+  readonly maxOverheadPercent?: number;
   /** File mode: a change is durable at the latest after this time, ms. Default 400. */
   readonly maxLagMs?: number;
   /** Prune now and then while the application runs. Default: never. */

@@ -43,6 +43,21 @@ async function kept(name: string, content: string): Promise<boolean> {
 }
 
 describe.each(SCHEMAS)('watch, schema %s', (schema) => {
+  it('waits as long as it is told to between captures, but for those that are asked for', async () => {
+    fixture = await StateFixture.create(ENGINE, { schema });
+    fixture.write('a', 'first');
+    await startWatch({ spacing: () => 600_000 });
+    expect(await kept('a', 'first')).toBe(true);
+    fixture.write('a', 'second');
+    await sleep(400);
+    expect(await kept('a', 'first')).toBe(true);
+    await watcher?.flush();
+    expect(await kept('a', 'second')).toBe(true);
+    fixture.write('a', 'last');
+    await watcher?.close();
+    expect(await kept('a', 'last')).toBe(true);
+  });
+
   it('captures what is there, then each change, and the last one at close', async () => {
     fixture = await StateFixture.create(ENGINE, { schema });
     fixture.write('a', 'first');

@@ -1,0 +1,76 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Checkpoint } from '../../src/format/format.js';
+import { Overhead, SPACING_MAX_MS } from '../../src/sidecar/overhead.js';
+import { runSidecar } from '../../src/sidecar/sidecar.js';
+import { ensureBuilt, jsonLines, runCli, scratch } from '../cli/cli-process.js';
+
+beforeAll(ensureBuilt, 120_000);
+
+/** Checkpoints that each took so many ms of processor time, on two processors. */
+function spacings(percent: number, costs: readonly number[], pauseMs = 0): number[] {
+  let cpuMs = 5000;
+  const overhead = new Overhead(percent, { cpuMs: () => cpuMs, processors: 2 });
+  return costs.map((costMs) => {
+    cpuMs += costMs;
+    return overhead.spacing({ checkpoint: { pauseMs } as Checkpoint });
+  });
+}
+
+describe('Overhead', () => {
+  it('keeps checkpoints apart by what they cost of the machine, the pause among it', () => {
+    // 100 ms on one of two processors are 50 of the machine: 5 % of 1000.
+    expect(spacings(5, [900, 100, 100])).toEqual([0, 1000, 1000]);
+    expect(spacings(5, [900, 100, 100], 10)).toEqual([0, 1200, 1200]);
+    expect(spacings(100, [0, 100])).toEqual([0, 50]);
+  });
+
+  it('follows what checkpoints cost without being held up by a single one', () => {
+    const [, usual = 0, afterDear = 0, later = 0] = spacings(5, [0, 100, 1100, 100]);
+    expect(usual).toBe(1000);
+    expect(afterDear).toBeCloseTo(4000);
+    expect(later).toBeCloseTo(3100);
+  });
+
+  it('lets none wait longer than a minute', () => {
+    expect(spacings(0.1, [0, 1e6])).toEqual([0, SPACING_MAX_MS]);
+  });
+
+  it('counts nothing where nothing was taken', () => {
+    const overhead = new Overhead(5, { cpuMs: () => 7, processors: 2 });
+    expect([overhead.spacing({ checkpoint: null }), overhead.spacing({ checkpoint: null })]).toEqual([0, 0]);
+  });
+});
+
+describe('--max-overhead', () => {
+  it('takes checkpoints less often where they are dearer than that', async () => {
+    const { directory: cwd, remove } = await scratch();
+    try {
+      const app = `import { writeFileSync } from 'node:fs';
+const end = Date.now() + 2500;
+const rest = new Int32Array(new SharedArrayBuffer(4));
+for (let step = 0; Date.now() < end; step += 1) {
+  writeFileSync('data/now', String(step));
+  Atomics.wait(rest, 0, 0, 2);
+}`;
+      const frozen = async (store: string, ...more: string[]): Promise<number> => {
+        const words = ['--state-dir=data', `--store=${store}`, '--consistency=freeze', '--checkpoint-interval=20ms'];
+        const command = ['--', process.execPath, '--input-type=module', '-e', app];
+        expect((await runCli([...words, ...more, ...command], { cwd })).code).toBe(0);
+        const log = jsonLines((await runCli(['log', `--store=${store}`, '--json', '--limit=0'], { cwd })).stdout);
+        return log.filter((entry) => entry.frozen === true && Number(entry.pauseMs) > 0).length;
+      };
+      const seldom = await frozen('seldom', '--max-overhead=0.1%');
+      expect(seldom).toBeGreaterThanOrEqual(1);
+      expect(seldom).toBeLessThanOrEqual(8);
+      expect(await frozen('often')).toBeGreaterThan(seldom);
+    } finally {
+      await remove();
+    }
+  }, 60_000);
+
+  it('refuses a share that is none', async () => {
+    const run = (maxOverheadPercent: number): Promise<number> =>
+      runSidecar({ stateDir: '/nowhere', store: '/nowhere', command: ['true'], maxOverheadPercent });
+    for (const percent of [0, -1, 101, Number.NaN]) await expect(run(percent)).rejects.toThrow(/maxOverheadPercent/);
+  });
+});
