@@ -15,6 +15,7 @@ class CompressJob : public Worker {
     context_ = TakeOptionalBytes(options.Get("context"), "context", this);
     dictionary_ = TakeOptionalBytes(options.Get("dictionary"), "dictionary", this);
     long_distance_ = options.Get("longDistance").ToBoolean().Value();
+    window_log_ = static_cast<int>(TakeOptionalInteger(options.Get("windowLog"), "windowLog", 10, 27, 0));
     if (context_.length > 0 && dictionary_.length > 0) {
       ThrowType(info.Env(), "context and dictionary exclude each other");
     }
@@ -25,6 +26,7 @@ class CompressJob : public Worker {
     zstd::Settings settings;
     settings.level = level_;
     settings.long_distance = long_distance_;
+    settings.window_log = window_log_;
     settings.context = SpanOf(context_);
     settings.dictionary = SpanOf(dictionary_);
     settings.stop = [this] { return Cancelled(); };
@@ -42,6 +44,7 @@ class CompressJob : public Worker {
   const Bytes source_;
   int level_ = 3;
   bool long_distance_ = false;
+  int window_log_ = 0;
   Bytes context_;
   Bytes dictionary_;
   Output frame_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_map>
+#include <iterator>
 #include <utility>
 
 #include "common/little.h"
@@ -58,23 +58,44 @@ bool IsRow(uint64_t form, uint64_t kind, uint64_t body_bytes) {
 
 }  // namespace
 
-bool FoldedGroup::Open(FoldedBytes folded, const FoldFacts& facts) {
+size_t FoldedGroup::TableEnd(ByteSpan first, size_t length) {
+  Numbers numbers(first);
+  uint64_t table = 0;
+  if (!numbers.Next(&table)) return 0;
+  const size_t before = static_cast<size_t>(numbers.at() - first.data);
+  return table > length - before ? 0 : before + static_cast<size_t>(table);
+}
+
+bool FoldedGroup::Open(ByteSpan front, size_t length, const FoldFacts& facts) {
   facts_ = facts;
-  folded_ = std::move(folded);
+  folded_bytes_ = length;
   if (facts_.bytes > kGroupBytesMax || facts_.records < 1 || facts_.records > facts_.bytes / kRecordMinBytes) {
     return false;
   }
-  Numbers numbers({folded_.data.get(), folded_.length});
+  const size_t end = TableEnd(front, length);
+  if (end == 0 || end > front.length) return false;
+  Numbers before(front);
   uint64_t table = 0;
-  if (folded_.length == 0 || !numbers.Next(&table)) return false;
-  const size_t first = static_cast<size_t>(numbers.at() - folded_.data.get());
-  if (table > folded_.length - first) return false;
-  const size_t end = folded_.length - static_cast<size_t>(table);
-  return ReadTable({folded_.data.get() + end, static_cast<size_t>(table)}) && PlaceBodies(first, end);
+  before.Next(&table);
+  return ReadTable({before.at(), static_cast<size_t>(table)}) && PlaceBodies(end);
 }
 
 size_t FoldedGroup::memory() const {
-  return folded_.length + records_.size() * (sizeof(Record) + kDigestBytes) + cuts_.size() * sizeof(Cut);
+  size_t bodies = 0;
+  for (const auto& [record, bytes] : some_) bodies += bytes.size();
+  return folded_.length + bodies + records_.size() * (sizeof(Record) + kDigestBytes) + cuts_.size() * sizeof(Cut);
+}
+
+void FoldedGroup::Hold(FoldedBytes folded) {
+  folded_ = std::move(folded);
+  for (auto it = some_.begin(); it != some_.end();) it = IsWithin(it->first) ? some_.erase(it) : std::next(it);
+}
+
+void FoldedGroup::Add(Bodies bodies) {
+  if (bodies.all.length > folded_.length) Hold(std::move(bodies.all));
+  for (auto& [record, bytes] : bodies.some) {
+    if (!IsHeld(record)) some_.emplace(record, std::move(bytes));
+  }
 }
 
 bool FoldedGroup::ReadTable(ByteSpan table) {
@@ -93,7 +114,7 @@ bool FoldedGroup::ReadTable(ByteSpan table) {
     const uint64_t form = first >> 4;
     if (kind < kBlob || kind > kPrune || form > kWhole) return false;
     const uint64_t matter = body + cuts * kDigestBytes;
-    if (body > folded_.length || matter > kRecordMax) return false;
+    if (body > folded_bytes_ || matter > kRecordMax) return false;
     if (form == kWhole ? matter < kRecordHeadBytes : matter > kPayloadMax) return false;
     const uint64_t length = matter + (form == kPlain ? kRecordMinBytes : kRecordCheckBytes);
     if (length > kRecordMax || length > facts_.bytes - start) return false;
@@ -117,18 +138,13 @@ bool FoldedGroup::ReadTable(ByteSpan table) {
   return numbers.ended() && start == facts_.bytes;
 }
 
-// Where each body stands; whether bodies and rows fill the place from `first` to `end`.
-bool FoldedGroup::PlaceBodies(size_t first, size_t end) {
+// Where each body stands; whether rows and bodies fill the place from `first` to the end.
+bool FoldedGroup::PlaceBodies(size_t first) {
   // By kind and length, the class that has room still.
   std::unordered_map<uint32_t, uint32_t> open;
-  size_t at = first;
   for (size_t i = 0; i + 1 < records_.size(); ++i) {
     Record& record = records_[i];
-    if (!IsRow(record.form, record.kind, record.body_bytes)) {
-      record.body_at = static_cast<uint32_t>(at);
-      at += record.body_bytes;
-      continue;
-    }
+    if (!IsRow(record.form, record.kind, record.body_bytes)) continue;
     const uint32_t key = record.kind * (kRowBodyMax + 1) + record.body_bytes;
     const auto [found, is_new] = open.try_emplace(key, static_cast<uint32_t>(classes_.size()));
     if (!is_new && classes_[found->second].count == kClassRows) found->second = static_cast<uint32_t>(classes_.size());
@@ -139,17 +155,64 @@ bool FoldedGroup::PlaceBodies(size_t first, size_t end) {
     record.row_class = found->second;
     record.body_at = classes_[found->second].count++;
   }
+  size_t at = first;
   for (RowClass& one : classes_) {
     one.at = at;
     at += size_t{one.count} * one.bytes;
   }
-  return at == end;
+  bodies_at_ = at;
+  for (size_t i = 0; i + 1 < records_.size(); ++i) {
+    if (records_[i].row_class != kNoClass) continue;
+    records_[i].body_at = static_cast<uint32_t>(at);
+    at += records_[i].body_bytes;
+  }
+  return at == folded_bytes_;
 }
 
-ByteSpan FoldedGroup::Body(const Record& record) {
+// Whether the body stands within the folded bytes that are held.
+bool FoldedGroup::IsWithin(size_t i) const {
+  const Record& record = records_[i];
+  if (record.row_class != kNoClass || record.body_bytes == 0) return true;
+  return size_t{record.body_at} + record.body_bytes <= folded_.length;
+}
+
+bool FoldedGroup::IsHeld(size_t i) const { return IsWithin(i) || some_.count(static_cast<uint32_t>(i)) > 0; }
+
+std::vector<Body> FoldedGroup::Missing(const Stretch& wanted) const {
+  std::vector<Body> missing;
+  if (wanted.from >= facts_.bytes || folded_.length == folded_bytes_) return missing;
+  const uint64_t end = wanted.from + std::min(wanted.length, facts_.bytes - wanted.from);
+  std::vector<uint8_t> seen(records_.size());
+  std::vector<size_t> waiting;
+  for (size_t i = Find(wanted.from); i + 1 < records_.size() && records_[i].start < end; ++i) {
+    seen[i] = 1;
+    waiting.push_back(i);
+  }
+  while (!waiting.empty()) {
+    const size_t i = waiting.back();
+    waiting.pop_back();
+    const Record& record = records_[i];
+    if (!IsHeld(i)) missing.push_back({static_cast<uint32_t>(i), record.body_at, record.body_bytes});
+    for (size_t cut = record.first_cut; cut < records_[i + 1].first_cut; ++cut) {
+      const size_t named = cuts_[cut].named;
+      // To put a digest in, what it is of is needed as well.
+      if (seen[named] != 0 || (!known_.empty() && known_[named] != 0)) continue;
+      seen[named] = 1;
+      waiting.push_back(named);
+    }
+  }
+  std::sort(missing.begin(), missing.end(), [](const Body& one, const Body& other) { return one.at < other.at; });
+  return missing;
+}
+
+ByteSpan FoldedGroup::BodyOf(size_t i) {
+  const Record& record = records_[i];
   const size_t bytes = record.body_bytes;
   if (bytes == 0) return {folded_.data.get(), 0};
-  if (record.row_class == kNoClass) return {folded_.data.get() + record.body_at, bytes};
+  if (record.row_class == kNoClass) {
+    if (IsWithin(i)) return {folded_.data.get() + record.body_at, bytes};
+    return {some_.at(static_cast<uint32_t>(i)).data(), bytes};
+  }
   RowClass& own = classes_[record.row_class];
   if (own.bodies.empty()) {
     own.bodies.resize(bytes * own.count);
@@ -167,7 +230,7 @@ ByteSpan FoldedGroup::Body(const Record& record) {
 
 // The matter of a record, in `room` unless nothing was cut out of it. Digests of what it names must be known.
 ByteSpan FoldedGroup::Matter(size_t i, std::vector<uint8_t>* room) {
-  const ByteSpan body = Body(records_[i]);
+  const ByteSpan body = BodyOf(i);
   const size_t first = records_[i].first_cut;
   const size_t end = records_[i + 1].first_cut;
   if (first == end) return body;

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/byte_span.h"
@@ -27,23 +29,60 @@ struct FoldFacts {
   Hash hash = nullptr;
 };
 
+// The first bytes of a group's folded ones, or all of them.
 struct FoldedBytes {
   std::unique_ptr<uint8_t[]> data;
   size_t length = 0;
 };
 
+// Bytes of the plain records.
+struct Stretch {
+  uint64_t from = 0;
+  uint64_t length = 0;
+};
+
+// The body of a record: where it stands in the folded bytes.
+struct Body {
+  uint32_t record = 0;
+  size_t at = 0;
+  size_t length = 0;
+};
+
+// What more of a group was decoded: all folded bytes, or some bodies.
+struct Bodies {
+  FoldedBytes all;
+  std::vector<std::pair<uint32_t, std::vector<uint8_t>>> some;
+};
+
 // Not thread-safe. Throws std::bad_alloc and nothing else.
 class FoldedGroup {
  public:
-  // Takes the folded bytes. False when anything in them cannot be: the group is of no use then.
-  bool Open(FoldedBytes folded, const FoldFacts& facts);
+  // So many of the folded bytes have to be known for `Open`; 0 when they cannot be right. `first`: the first ones, at
+  // least eight or all; `length`: how many there are.
+  static size_t TableEnd(ByteSpan first, size_t length);
 
-  // Bytes of the plain records.
+  // Takes in where everything stands. `front`: the first `TableEnd` of `length` folded bytes, or more. False when
+  // anything there cannot be: the group is of no use then.
+  bool Open(ByteSpan front, size_t length, const FoldFacts& facts);
+
+  // Bytes of the plain records, and the folded ones.
   uint64_t bytes() const { return facts_.bytes; }
+  size_t folded_bytes() const { return folded_bytes_; }
+  // Where the bodies begin: all folded bytes before have to be held.
+  size_t bodies_at() const { return bodies_at_; }
   // Memory that it holds, about.
   size_t memory() const;
 
-  // Copies bytes of the plain records, from the one at `from` on, until `into` is full or they end.
+  // Takes folded bytes, the first `bodies_at` ones at least.
+  void Hold(FoldedBytes folded);
+  // Takes what `Missing` asked for.
+  void Add(Bodies bodies);
+
+  // Bodies that are needed for these plain bytes and were not taken yet, in the order in which they stand.
+  std::vector<Body> Missing(const Stretch& wanted) const;
+
+  // Copies bytes of the plain records, from the one at `from` on, until `into` is full or they end. Nothing of them may
+  // be missing.
   void Copy(uint64_t from, uint8_t* into, size_t length);
 
  private:
@@ -76,8 +115,10 @@ class FoldedGroup {
   static constexpr uint32_t kNoClass = 0xffffffff;
 
   bool ReadTable(ByteSpan table);
-  bool PlaceBodies(size_t first, size_t end);
-  ByteSpan Body(const Record& record);
+  bool PlaceBodies(size_t first);
+  bool IsWithin(size_t record) const;
+  bool IsHeld(size_t record) const;
+  ByteSpan BodyOf(size_t record);
   ByteSpan Matter(size_t record, std::vector<uint8_t>* room);
   void Learn(size_t record);
   ByteSpan Make(size_t record);
@@ -85,7 +126,12 @@ class FoldedGroup {
   uint8_t* DigestOf(size_t record) { return digests_.data() + record * kDigestBytes; }
 
   FoldFacts facts_;
+  size_t folded_bytes_ = 0;
+  size_t bodies_at_ = 0;
+  // As many of the first ones as are held.
   FoldedBytes folded_;
+  // Bodies behind these.
+  std::unordered_map<uint32_t, std::vector<uint8_t>> some_;
   // One more at the end: where everything ends.
   std::vector<Record> records_;
   std::vector<Cut> cuts_;

@@ -52,10 +52,15 @@ Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
     good = good &&
            Good(ZSTD_CCtx_loadDictionary_byReference(context, settings.dictionary.data, settings.dictionary.length));
   }
+  if (settings.window_log > 0) {
+    good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, settings.window_log));
+  }
   const size_t reach = settings.context.length + length;
   if ((settings.context.length > 0 || settings.long_distance) && reach > kLongDistanceFrom) {
-    int window_log = ZSTD_WINDOWLOG_MIN;
-    while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
+    int window_log = settings.window_log > 0 ? settings.window_log : ZSTD_WINDOWLOG_MIN;
+    if (settings.window_log == 0) {
+      while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
+    }
     good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, ZSTD_ps_enable)) &&
            Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
     // Versions of a text, one after the other: where every place is looked up, far matches break up better near ones
@@ -184,6 +189,40 @@ Status Decompress(Span frame, Span context, Span dictionary, uint8_t* out, size_
   if (good) result = ZSTD_decompressDCtx(decoder, out, length, frame.data, frame.length);
   ZSTD_DCtx_reset(decoder, ZSTD_reset_session_and_parameters);
   return good && Good(result) && result == length ? Status::kOk : Status::kCorrupt;
+}
+
+Status Stream(Span frame, size_t length, const std::function<bool(Span)>& take) {
+  ZSTD_FrameHeader header;
+  if (length == 0 || ZSTD_getFrameHeader(&header, frame.data, frame.length) != 0) return Status::kCorrupt;
+  if (header.frameType != ZSTD_frame || header.frameContentSize != length) return Status::kCorrupt;
+  if (ZSTD_findFrameCompressedSize(frame.data, frame.length) != frame.length) return Status::kCorrupt;
+  const size_t capacity = ZSTD_decodingBufferSize_min(header.windowSize, header.frameContentSize);
+  if (!Good(capacity)) return Status::kCorrupt;
+  if (!t_decompressor) t_decompressor.reset(ZSTD_createDCtx());
+  if (!t_decompressor) return Status::kMemory;
+  ZSTD_DCtx* decoder = t_decompressor.get();
+  const std::unique_ptr<uint8_t[]> ring(new uint8_t[capacity]);
+  const auto decode = [&]() -> bool {
+    size_t read = 0;
+    size_t at = 0;
+    size_t done = 0;
+    for (size_t want = ZSTD_nextSrcSizeToDecompress(decoder); want > 0; want = ZSTD_nextSrcSizeToDecompress(decoder)) {
+      if (want > frame.length - read) return false;
+      // As zstd's own streaming does it: a block never goes on at the beginning.
+      if (capacity < length && at + header.blockSizeMax > capacity) at = 0;
+      const size_t got = ZSTD_decompressContinue(decoder, ring.get() + at, capacity - at, frame.data + read, want);
+      if (!Good(got) || got > length - done) return false;
+      read += want;
+      done += got;
+      if (got > 0 && !take({ring.get() + at, got})) return true;
+      at += got;
+    }
+    return done == length && read == frame.length;
+  };
+  ZSTD_DCtx_reset(decoder, ZSTD_reset_session_and_parameters);
+  const bool good = Good(ZSTD_decompressBegin(decoder)) && decode();
+  ZSTD_DCtx_reset(decoder, ZSTD_reset_session_and_parameters);
+  return good ? Status::kOk : Status::kCorrupt;
 }
 
 bool ContentSize(Span frame, uint64_t* size) {

@@ -18,6 +18,7 @@ struct Settings {
   Span context;                // raw bytes that the decoder will have too
   Span dictionary;             // trained dictionary (or raw content, which has the same effect); not with a context
   bool long_distance = false;  // matches far apart in a long input, as with a context
+  int window_log = 0;          // matches reach back 2^this bytes at most; 0: as the level and the context want it
   // Polled every few MiB of a long input; true ends the work with kCancelled.
   std::function<bool()> stop;
 };
@@ -39,6 +40,11 @@ Status CompressLiterals(Span source, uint8_t* out, size_t capacity, size_t* writ
 
 // Decodes exactly one frame that fills exactly `length` bytes at `out`, else kCorrupt.
 Status Decompress(Span frame, Span context, Span dictionary, uint8_t* out, size_t length);
+
+// Decodes exactly one frame of `length` bytes, a block after the other, in memory for its window and two blocks (never
+// more than for all of it). `take` gets the bytes in order, which stay until it returns; false ends the work, and what
+// follows is not looked at then. kCorrupt for every other frame, and for one that does not declare its length.
+Status Stream(Span frame, size_t length, const std::function<bool(Span)>& take);
 
 // Content size that the one frame in `frame` declares; false when it declares none,
 // the header is damaged or other bytes follow the frame.

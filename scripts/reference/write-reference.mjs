@@ -84,6 +84,7 @@ const ENGINE_TYPES = [
   'FileBatch',
   'ChainPlace',
   'GroupPlace',
+  'GroupStretch',
   'OpenedGroup',
   'FileSlices',
   'SliceRange',

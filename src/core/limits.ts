@@ -21,7 +21,7 @@ export const LIMITS = {
   inlineExtents: 8,
   /** A pack is closed at this length. */
   packBytes: 64 << 20,
-  /** Bytes of a plain pack that one group of a dense pack stands for: to read any of them, all of it is decompressed. */
+  /** Bytes of a plain pack that one group of a dense pack stands for, about: to read any of them, those before it are decompressed. */
   denseGroupBytes: 4 << 20,
   /** The same for a group that the newest state needs blobs of. */
   denseUsedBytes: 256 << 10,

@@ -31,6 +31,7 @@ export {
   type ChainPlace,
   type FileSlices,
   type GroupPlace,
+  type GroupStretch,
   NO_FILE,
   type OpenedGroup,
   type SliceRange,
@@ -189,6 +190,8 @@ export interface CompressOptions {
   readonly context?: Uint8Array;
   /** Long-distance matching without a context, too, where the engine has it (the twin has not). Default false. */
   readonly longDistance?: boolean;
+  /** Matches reach back 2^windowLog bytes at most (10-27), where the engine has it (the twin has not). Default: as far as the level has it. */
+  readonly windowLog?: number;
   /** Trained dictionary, loaded as such. Not together with `context`. */
   readonly dictionary?: Uint8Array;
 }

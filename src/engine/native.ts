@@ -162,7 +162,14 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
     readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
     readChain: (fd, place, algo) => crossing(() => raw.readChain(fd, place, algo)),
-    openGroup: (fd, group, algo) => crossing(() => raw.openGroup(fd, group, algo)),
+    async openGroup(fd, group, algo, wanted) {
+      const opened = await crossing(() => raw.openGroup(fd, group, algo, wanted));
+      if (!opened) return null;
+      return {
+        copy: (from, into) => opened.copy(from, into),
+        fetch: (from, length) => crossing(() => opened.fetch(from, length)),
+      };
+    },
     readSlices: (fds, slices, range, into) => crossing(() => raw.readSlices(fds, slices, range, into)),
     prefetchSlices: (fds, slices, range) => crossing(() => raw.prefetchSlices(fds, slices, range)),
     prefetchRuns: (fd, runs) => crossing(() => raw.prefetchRuns(fd, runs)),

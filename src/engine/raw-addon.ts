@@ -24,7 +24,7 @@ import type {
   StreamDigest,
 } from './engine.js';
 import type { FileWriter } from './file-writer.js';
-import type { ChainPlace, FileSlices, GroupPlace, OpenedGroup, SliceRange } from './run-verbs.js';
+import type { ChainPlace, FileSlices, GroupPlace, GroupStretch, OpenedGroup, SliceRange } from './run-verbs.js';
 
 /** Changes as they cross. */
 export interface RawChanges {
@@ -185,7 +185,7 @@ export interface RawAddon {
   syncFileSystem(directory: string): Promise<boolean>;
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
   readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
-  openGroup(fd: number, group: GroupPlace, algo: HashAlgo): Promise<OpenedGroup | null>;
+  openGroup(fd: number, group: GroupPlace, algo: HashAlgo, wanted: GroupStretch): Promise<OpenedGroup | null>;
   readSlices(fds: Int32Array, slices: FileSlices, range: SliceRange, into: Uint8Array): Promise<Uint32Array>;
   prefetchSlices(fds: Int32Array, slices: FileSlices, range: SliceRange): Promise<void>;
   prefetchRuns(fd: number, runs: Float64Array): Promise<void>;

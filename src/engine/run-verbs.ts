@@ -63,10 +63,22 @@ export interface GroupPlace {
   readonly home: Uint8Array;
 }
 
-/** A group that was read, checked and decompressed; its records are made as they are asked for. */
+/** Bytes of the plain records of a group, from its first one on. */
+export interface GroupStretch {
+  readonly from: number;
+  /** It may end behind them. */
+  readonly length: number;
+}
+
+/** A group that was read and checked, and decompressed as far as it was asked for; its records are made as they are copied. */
 export interface OpenedGroup {
-  /** Copies bytes of the plain records, from the one at `from` on, until `into` is full or they end. */
-  copy(from: number, into: Uint8Array): void;
+  /**
+   * Copies bytes of the plain records, from the one at `from` on, until `into` is full or they end. False when some of them have
+   * to be fetched first: nothing was copied then.
+   */
+  copy(from: number, into: Uint8Array): boolean;
+  /** Makes bytes ready to be copied; false when the group is damaged there. */
+  fetch(from: number, length: number): Promise<boolean>;
 }
 
 export interface RunVerbs {
@@ -84,11 +96,11 @@ export interface RunVerbs {
    */
   readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
   /**
-   * Reads a group of a dense pack, checks and decompresses it. Null for a damaged one, and for one that stands for other
-   * bytes: it is to be read step by step then, which tells what is wrong and which the TypeScript engine always asks for.
-   * Rejects with the system error when the disk does not give it.
+   * Reads a group of a dense pack, checks it, and decompresses what `wanted` needs: that can be copied at once. Null for a damaged
+   * one, as far as that was looked at, and for one that stands for other bytes: it is to be read step by step then, which tells
+   * what is wrong and which the TypeScript engine always asks for. Rejects with the system error when the disk does not give it.
    */
-  openGroup(fd: number, group: GroupPlace, algo: HashAlgo): Promise<OpenedGroup | null>;
+  openGroup(fd: number, group: GroupPlace, algo: HashAlgo, wanted: GroupStretch): Promise<OpenedGroup | null>;
   /**
    * Reads a range of a list of slices to the beginning of `into`, zeros included. Slices of blobs without a file, and of
    * files whose descriptor is -1, are left out. Gives the numbers of those that could not be read whole, ascending; of
@@ -236,7 +248,7 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       if (place.digest.length !== 32) throw new RangeError(`digest must have 32 bytes, it has ${place.digest.length}`);
       return inner.readChain(fd, place, algo);
     },
-    async openGroup(fd, group, algo) {
+    async openGroup(fd, group, algo, wanted) {
       checkAlgo(algo);
       checkInteger(fd, 'fd', 0, 2 ** 31 - 1);
       checkInteger(group.place, 'place', 0, OFFSET_MAX);
@@ -245,7 +257,8 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
       checkInteger(group.bytes, 'bytes', 0, LIMITS.denseGroupBytesMax);
       checkBytes(group.home, 'home');
       if (group.home.length > HOME_BYTES_MAX) throw new RangeError(`home has ${group.home.length} bytes`);
-      const opened = await inner.openGroup(fd, group, algo);
+      checkStretch(wanted);
+      const opened = await inner.openGroup(fd, group, algo, wanted);
       return opened && guardGroup(opened);
     },
     async readSlices(fds, slices, range, into) {
@@ -266,12 +279,21 @@ export function guardRuns(inner: RunVerbs): RunVerbs {
   };
 }
 
+function checkStretch({ from, length }: GroupStretch): void {
+  checkInteger(from, 'from', 0, OFFSET_MAX);
+  checkInteger(length, 'length', 0, OFFSET_MAX);
+}
+
 function guardGroup(inner: OpenedGroup): OpenedGroup {
   return {
     copy(from, into) {
       checkInteger(from, 'from', 0, OFFSET_MAX);
       checkBytes(into, 'into');
-      inner.copy(from, into);
+      return inner.copy(from, into);
+    },
+    async fetch(from, length) {
+      checkStretch({ from, length });
+      return inner.fetch(from, length);
     },
   };
 }

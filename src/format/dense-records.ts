@@ -2,7 +2,7 @@
  * What a group of a dense pack holds, before it is compressed: records without what can be told from the rest. Of a record
  * that is stored as it is, that is its head and its checksum; of every record, digests of records before it.
  *
- *   folded := varint table bytes, bodies, rows, table
+ *   folded := varint table bytes, table, rows, bodies
  *   table  := per record: u8 kind + 16 * form, varint body bytes, varint cuts, (varint skip, varint back) * cuts
  *
  * Form 0: the record has codec 0, no context, and the digest of its payload; its matter is the payload. Form 1: its matter
@@ -118,8 +118,8 @@ export class RecordFolder {
     const table = this.#table.finish();
     const head = new ByteWriter(8).varint(table.length).finish();
     const rows = this.#classes.map(toColumns);
-    // What is unlike all else comes last: the frame is shorter so.
-    const folded = Buffer.concat([head, ...this.#bodies, ...rows, table]);
+    // What tells where everything stands comes first: to read some bodies, what follows them need not be decoded.
+    const folded = Buffer.concat([head, table, ...rows, ...this.#bodies]);
     this.#table.restart();
     this.#bodies.length = 0;
     this.#classes.length = 0;

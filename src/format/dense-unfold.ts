@@ -68,10 +68,10 @@ export class UnfoldedGroup {
     const reader = new ByteReader(folded, 'DK_CORRUPT_PACK', 'group of a dense pack');
     const tableBytes = reader.varint(folded.length);
     if (tableBytes > reader.left) reader.fail(`a table of ${tableBytes} bytes`);
-    this.#readTable(folded.subarray(folded.length - tableBytes));
-    const end = this.#placeBodies(reader.offset);
-    const expected = folded.length - tableBytes;
-    if (end !== expected) reader.fail(`bodies and rows up to byte ${end}, expected ${expected}`);
+    const tableEnd = reader.offset + tableBytes;
+    this.#readTable(folded.subarray(reader.offset, tableEnd));
+    const end = this.#placeBodies(tableEnd);
+    if (end !== folded.length) reader.fail(`rows and bodies up to byte ${end}, expected ${folded.length}`);
   }
 
   /** One short loop for all numbers and one for what they say: these are often the first groups that a process reads. */
@@ -128,17 +128,12 @@ export class UnfoldedGroup {
     return isRow(this.#forms[record] as number, this.#kinds[record] as number, this.#bodyBytes[record] as number);
   }
 
-  /** Where each body stands. @returns where bodies and rows end */
+  /** Where each body stands. @param first where the rows begin @returns where the bodies end */
   #placeBodies(first: number): number {
     const open = new Map<number, number>();
-    let end = first;
     for (let record = 0; record < this.#facts.records; record += 1) {
       const bytes = this.#bodyBytes[record] as number;
-      if (!this.#isRow(record)) {
-        this.#bodyAt[record] = end;
-        end += bytes;
-        continue;
-      }
+      if (!this.#isRow(record)) continue;
       const key = rowClass(this.#kinds[record] as number, bytes);
       let index = open.get(key) ?? this.#classes.length;
       if (this.#classes[index]?.count === CLASS_ROWS) index = this.#classes.length;
@@ -148,9 +143,15 @@ export class UnfoldedGroup {
       this.#bodyAt[record] = index * CLASS_ROWS + own.count;
       own.count += 1;
     }
+    let end = first;
     for (const one of this.#classes) {
       one.at = end;
       end += one.count * one.bytes;
+    }
+    for (let record = 0; record < this.#facts.records; record += 1) {
+      if (this.#isRow(record)) continue;
+      this.#bodyAt[record] = end;
+      end += this.#bodyBytes[record] as number;
     }
     return end;
   }

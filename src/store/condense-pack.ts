@@ -1,50 +1,37 @@
 /** Writes one pack anew as a dense one, into a file beside it, and reads that back. */
-import { open, unlink } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
+import { fromSystemError, isDiffKeeperError, LIMITS, systemCode, throwIfAborted } from '../core/core.js';
+import { CODEC } from '../engine/engine.js';
 import {
-  DiffKeeperError,
-  fromSystemError,
-  isDiffKeeperError,
-  LIMITS,
-  readFully,
-  systemCode,
-  throwIfAborted,
-} from '../core/core.js';
-import { CODEC, type Engine, type HashAlgo } from '../engine/engine.js';
-import {
-  type Checksum,
   DENSE_PACK_VERSION,
   type DecodedRecord,
   PACK_HEADER_BYTES,
   RECORD,
   RECORD_CHECK_BYTES,
   RECORD_HEAD_BYTES,
+  RECORD_MIN_BYTES,
 } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
+import { type CheckParts, cannotCondense, checkDensePack, sumWith } from './condense-check.js';
 import { type CondenseChoice, SMALL_BLOB_BYTES } from './condense-choice.js';
-import { findGroups } from './dense-find.js';
-import { DensePack, OpenGroups } from './dense-pack.js';
 import { type DenseRecord, DenseWriter } from './dense-writer.js';
-import { packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
-import type { Packs } from './packs.js';
 import { PlaceMap } from './place-map.js';
 import { decodeMetaRecord } from './replay.js';
 
 /** Records that are decoded together. */
 const BATCH_RECORDS = 256;
 const BATCH_BYTES = 4 << 20;
+/** What the newest state needs of a pack has groups of its own from so many bytes on. */
+const JOINED_BYTES_MAX = 64 << 10;
 /** A dense pack is to take at most this share of the plain one. */
 const WORTH = 0.75;
 
 /** These say nothing about a pack. */
 const STOPPING: readonly string[] = ['DK_IO', 'DK_DISK_FULL', 'DK_ABORTED'];
 
-export interface PackParts {
-  readonly engine: Engine;
-  readonly algo: HashAlgo;
-  readonly checksum: Checksum;
-  readonly packs: Packs;
+export interface PackParts extends CheckParts {
   readonly blobs: BlobStore;
 }
 
@@ -73,6 +60,12 @@ export interface CondensedPack {
 interface Waiting {
   readonly place: RecordPlace;
   readonly record: DecodedRecord;
+}
+
+/** A record on its way into the dense pack, and where it stands in the plain one. */
+interface Coming {
+  readonly offset: number;
+  readonly record: DenseRecord;
 }
 
 /**
@@ -104,9 +97,10 @@ export async function condensePack(parts: PackParts, work: CondenseWork): Promis
       await unlink(file);
       return null;
     }
-    await run.assertReadable(file);
-    const { places, endsWhole } = run;
-    return { file, fileBytes, sourceBytes, places, length: writer.length, endsWhole };
+    const { places, endsWhole, written } = run;
+    const { length } = writer;
+    await checkDensePack(parts, { file, pack, length, written, signal: work.signal });
+    return { file, fileBytes, sourceBytes, places, length, endsWhole };
   } catch (error) {
     await unlink(file).catch(() => {});
     throw systemCode(error) === '' ? error : fromSystemError(error, 'write', file);
@@ -116,13 +110,15 @@ export async function condensePack(parts: PackParts, work: CondenseWork): Promis
 class PackRun {
   readonly places: PlaceMap;
   endsWhole = false;
+  /** What was written: the sum of all records (condense-check.ts). */
+  written = 0n;
   readonly #parts: PackParts;
   readonly #work: CondenseWork;
   readonly #writer: DenseWriter;
-  /** What was written, in order: over kind, digest, context list and payload of each record. */
-  #written = 0n;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  /** Of the records that the newest state does not need, bytes of the plain pack, about. */
+  #otherBytes = 0;
 
   constructor(parts: PackParts, work: CondenseWork, writer: DenseWriter) {
     this.#parts = parts;
@@ -134,30 +130,55 @@ class PackRun {
   /** What the newest state needs first, in short groups: to read a little of it, little is decompressed. */
   async writeAll(end: number): Promise<void> {
     await this.#walk(end, (used) => used, LIMITS.denseUsedBytes);
-    await this.#walk(end, (used) => !used, LIMITS.denseGroupBytes);
+    const { pendingBytes } = this.#writer;
+    // A short rest would have a whole version of its own to begin with.
+    const groups = Math.max(1, Math.round((pendingBytes + this.#otherBytes) / LIMITS.denseGroupBytes));
+    if (groups === 1 && pendingBytes <= JOINED_BYTES_MAX) return this.#writeRest(end);
+    await this.#writer.endGroup();
+    await this.#walk(end, (used) => !used, Math.ceil(this.#otherBytes / groups));
+    await this.#writer.endGroup();
   }
 
-  async #walk(end: number, takes: (used: boolean) => boolean, groupBytes: number): Promise<void> {
+  /**
+   * All that is left into the group in hand. The newest contents are in it: the one right before comes next, and so on, so that
+   * they take no room besides.
+   */
+  async #writeRest(end: number): Promise<void> {
+    const held: Coming[] = [];
+    await this.#walk(end, (used) => !used, held);
+    const isText = ({ record: { plain, kind } }: Coming) => plain && kind === RECORD.blob;
+    // Those name others, which stand before them.
+    const others = held.filter((coming) => !isText(coming));
+    for (const coming of [...held.filter(isText).reverse(), ...others])
+      await this.#write(coming, Number.POSITIVE_INFINITY);
+    await this.#writer.endGroup();
+  }
+
+  /** @param to the length of groups, or a list that takes the records instead */
+  async #walk(end: number, takes: (used: boolean) => boolean, to: number | Coming[]): Promise<void> {
     const { packs } = this.#parts;
     const { pack, choice, signal, onBytes } = this.#work;
     for await (const scanned of scanPack(packs, { pack, from: PACK_HEADER_BYTES, end })) {
       throwIfAborted(signal);
-      if (scanned.kind === 'damage') damaged(pack, `${scanned.message}: it stays as it is`);
+      if (scanned.kind === 'damage') cannotCondense(pack, `${scanned.message}: it stays as it is`);
       const { record, place } = scanned;
       onBytes(place.recordBytes);
       const { kind, digest } = record.head;
       const isBlob = kind === RECORD.blob || kind === RECORD.recipe;
       this.endsWhole = kind === RECORD.checkpoint;
-      if (!takes(isBlob && choice.isUsed(digest))) continue;
+      if (!takes(isBlob && choice.isUsed(digest))) {
+        const plain = kind >= RECORD.versions || this.#isRecoded(record);
+        this.#otherBytes += plain ? RECORD_MIN_BYTES + record.head.decodedBytes : place.recordBytes;
+        continue;
+      }
       this.#waiting.push({ place, record });
       this.#waitingBytes += record.head.decodedBytes + place.recordBytes;
-      if (this.#waiting.length >= BATCH_RECORDS || this.#waitingBytes >= BATCH_BYTES) await this.#flush(groupBytes);
+      if (this.#waiting.length >= BATCH_RECORDS || this.#waitingBytes >= BATCH_BYTES) await this.#flush(to);
     }
-    await this.#flush(groupBytes);
-    await this.#writer.endGroup();
+    await this.#flush(to);
   }
 
-  async #flush(groupBytes: number): Promise<void> {
+  async #flush(to: number | Coming[]): Promise<void> {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
@@ -168,13 +189,19 @@ class PackRun {
       const bytes = this.#isRecoded(one.record) ? decoded[next++] : undefined;
       if (bytes instanceof Error) {
         if (!isDiffKeeperError(bytes) || STOPPING.includes(bytes.code)) throw bytes;
-        damaged(this.#work.pack, bytes.message);
+        cannotCondense(this.#work.pack, bytes.message);
       }
-      const record = await this.#denseRecord(one.record, bytes);
-      const place = await this.#writer.add(record, groupBytes);
-      this.places.add(one.place.offset, { ...place, plain: record.plain });
-      this.#written = this.#chain(this.#written, record, partsOf(record));
+      const coming = { offset: one.place.offset, record: await this.#denseRecord(one.record, bytes) };
+      if (typeof to === 'number') await this.#write(coming, to);
+      else to.push(coming);
     }
+  }
+
+  async #write({ offset, record }: Coming, groupBytes: number): Promise<void> {
+    const place = await this.#writer.add(record, groupBytes);
+    this.places.add(offset, { ...place, plain: record.plain });
+    const { checksum } = this.#parts;
+    this.written = sumWith(checksum, this.written, { head: record, ...partsOf(record) });
   }
 
   /** Short blobs that others are much like: together they take less than coded against one another. */
@@ -198,57 +225,6 @@ class PackRun {
     }
     return { ...facts, plain: false, bytes: packs.records.encode({ ...head, contextList, payload }) };
   }
-
-  #chain(
-    before: bigint,
-    { kind, digest }: Pick<DenseRecord, 'kind' | 'digest'>,
-    { contextList, payload }: Pick<DecodedRecord, 'contextList' | 'payload'>,
-  ): bigint {
-    const { checksum } = this.#parts;
-    const bytes = Buffer.alloc(25 + digest.length);
-    bytes.writeBigUInt64LE(before);
-    bytes.writeBigUInt64LE(checksum(contextList), 8);
-    bytes.writeBigUInt64LE(checksum(payload), 16);
-    bytes[24] = kind;
-    bytes.set(digest, 25);
-    return checksum(bytes);
-  }
-
-  /** Nothing takes the place of a pack that was not read back to its end. */
-  async assertReadable(file: string): Promise<void> {
-    const { packs } = this.#parts;
-    const { pack, signal } = this.#work;
-    const handle = await open(file, 'r');
-    try {
-      const header = Buffer.alloc(PACK_HEADER_BYTES);
-      await readFully(handle, header, 0);
-      const { groups } = await findGroups({ handle, header }, packs.home(pack));
-      if (groups === null) return damaged(pack, 'the dense one does not begin as such');
-      const dense = new DensePack(
-        { ...this.#parts, home: packs.home(pack), opened: new OpenGroups() },
-        { handle, header, groups },
-      );
-      if (dense.length !== this.#writer.length) damaged(pack, 'the dense one stands for another length');
-      const read = async (_pack: number, offset: number, bytes: number): Promise<Buffer> => {
-        const room = Buffer.allocUnsafe(bytes);
-        return room.subarray(0, await dense.read(offset, room));
-      };
-      const soundFrom = async (_pack: number, offset: number): Promise<number> => offset;
-      let found = 0n;
-      const range = { pack, from: PACK_HEADER_BYTES, end: dense.length };
-      for await (const scanned of scanPack(
-        { read, readPast: () => Promise.reject(new RangeError('not asked for')), records: packs.records, soundFrom },
-        range,
-      )) {
-        throwIfAborted(signal);
-        if (scanned.kind === 'damage') damaged(pack, `the dense one is damaged: ${scanned.message}`);
-        found = this.#chain(found, scanned.record.head, scanned.record);
-      }
-      if (found !== this.#written) damaged(pack, 'the dense one holds other records');
-    } finally {
-      await handle.close();
-    }
-  }
 }
 
 function partsOf({ plain, bytes, contextListBytes }: DenseRecord): Pick<DecodedRecord, 'contextList' | 'payload'> {
@@ -256,9 +232,4 @@ function partsOf({ plain, bytes, contextListBytes }: DenseRecord): Pick<DecodedR
   const payloadAt = RECORD_HEAD_BYTES + contextListBytes;
   const contextList = bytes.subarray(RECORD_HEAD_BYTES, payloadAt);
   return { contextList, payload: bytes.subarray(payloadAt, bytes.length - RECORD_CHECK_BYTES) };
-}
-
-function damaged(pack: number, message: string): never {
-  const name = packName(pack);
-  throw new DiffKeeperError('DK_CORRUPT_PACK', `pack ${name} cannot be condensed: ${message}`, { name });
 }

@@ -4,7 +4,14 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { isDiffKeeperError, LIMITS, readFully } from '../core/core.js';
-import { type ChainPlace, CODEC, type Engine, type HashAlgo, type OpenedGroup } from '../engine/engine.js';
+import {
+  type ChainPlace,
+  CODEC,
+  type Engine,
+  type GroupStretch,
+  type HashAlgo,
+  type OpenedGroup,
+} from '../engine/engine.js';
 import {
   type DenseGroup,
   decodeGroup,
@@ -19,6 +26,8 @@ import { askAgain, isUnreadable } from './unreadable-blocks.js';
 
 /** A group that could not be read is not tried again for so long, ms. */
 const FAILED_MS = 10_000;
+
+const NOTHING: GroupStretch = { from: 0, length: 0 };
 
 /** Takes a stretch of a pack that the disk does not give. */
 export type LostBytes = (offset: number, bytes: number) => void;
@@ -44,6 +53,11 @@ export class OpenGroups {
     group.catch(() => this.#groups.delete(key));
     if (this.#groups.size > LIMITS.denseGroupsOpen) this.#groups.delete(this.#groups.keys().next().value as DenseGroup);
     return group;
+  }
+
+  /** It is damaged where it had not been looked at before. */
+  refuse(key: DenseGroup): void {
+    if (this.#groups.has(key)) this.#groups.set(key, Promise.resolve(null));
   }
 
   clear(): void {
@@ -84,10 +98,24 @@ export class DensePack {
     into.fill(0, 0, end - offset);
     if (offset < this.#header.length) this.#header.copy(into, 0, offset, Math.min(end, PACK_HEADER_BYTES));
     for (const group of this.groupsOf(offset, end - offset)) {
-      const unfolded = await this.#openOr(group, lost);
-      if (unfolded) copyOf(unfolded, group, { offset, end, into });
+      const from = Math.max(offset, group.offset) - group.offset;
+      const length = Math.min(end, group.offset + group.bytes) - group.offset - from;
+      const unfolded = await this.#openOr(group, { from, length }, lost);
+      const at = group.offset + from - offset;
+      if (unfolded) await this.#copy(unfolded, group, { from, into: into.subarray(at, at + length) });
     }
     return end - offset;
+  }
+
+  /** Zeros stay where the group turns out to be damaged. */
+  async #copy(
+    unfolded: OpenedGroup,
+    group: DenseGroup,
+    { from, into }: { readonly from: number; readonly into: Buffer },
+  ): Promise<void> {
+    if (unfolded.copy(from, into)) return;
+    if (await unfolded.fetch(from, into.length)) unfolded.copy(from, into);
+    else this.#parts.opened.refuse(group);
   }
 
   /** Groups that stand for any of these bytes. */
@@ -111,9 +139,9 @@ export class DensePack {
     return asked && engine.digest(algo, payload).equals(digest) ? payload : null;
   }
 
-  async #openOr(group: DenseGroup, lost: LostBytes | undefined): Promise<OpenedGroup | null> {
+  async #openOr(group: DenseGroup, wanted: GroupStretch, lost: LostBytes | undefined): Promise<OpenedGroup | null> {
     try {
-      return await this.#open(group);
+      return await this.#open(group, wanted);
     } catch (error) {
       if (!lost || !isUnreadable(error)) throw error;
       lost(group.offset, group.bytes);
@@ -122,10 +150,10 @@ export class DensePack {
   }
 
   /** A disk takes seconds to find that it does not give a block: whoever looks at one part of a group after the other waits once. */
-  #open(group: DenseGroup): Promise<OpenedGroup | null> {
+  #open(group: DenseGroup, wanted: GroupStretch): Promise<OpenedGroup | null> {
     const failed = this.#failed.get(group);
     if (failed && performance.now() < failed.untilMs) return Promise.reject(failed.error);
-    const unfolded = this.#parts.opened.take(group, () => this.#unfold(group));
+    const unfolded = this.#parts.opened.take(group, () => this.#unfold(group, wanted));
     unfolded.catch((error: unknown) => {
       this.#failed.set(group, { error, untilMs: performance.now() + FAILED_MS });
     });
@@ -141,7 +169,7 @@ export class DensePack {
     if (offset < PACK_HEADER_BYTES) return offset;
     for (let index = this.#find(offset); index < this.#groups.length; index += 1) {
       const group = this.#groups[index] as DenseGroup;
-      if (await this.#openOr(group, lost)) return Math.max(offset, group.offset);
+      if (await this.#openOr(group, NOTHING, lost)) return Math.max(offset, group.offset);
     }
     return Math.max(offset, this.length);
   }
@@ -152,21 +180,28 @@ export class DensePack {
   }
 
   /** Null for a damaged one. */
-  async #unfold(wanted: DenseGroup): Promise<OpenedGroup | null> {
+  async #unfold(group: DenseGroup, wanted: GroupStretch): Promise<OpenedGroup | null> {
     const { engine, algo, home } = this.#parts;
     const { checksum } = home;
-    const { place, groupBytes, offset, bytes } = wanted;
-    const known = { ...wanted, home: homeBytes(home, place) };
-    const opened = await askAgain(() => engine.openGroup(this.#handle.fd, known, algo));
+    const { place, groupBytes, offset, bytes } = group;
+    const known = { ...group, home: homeBytes(home, place) };
+    const opened = await askAgain(() => engine.openGroup(this.#handle.fd, known, algo, wanted));
     if (opened) return opened;
-    const group = Buffer.allocUnsafeSlow(groupBytes);
-    if ((await askAgain(() => readFully(this.#handle, group, place))) < groupBytes) return null;
+    const whole = Buffer.allocUnsafeSlow(groupBytes);
+    if ((await askAgain(() => readFully(this.#handle, whole, place))) < groupBytes) return null;
     try {
-      const { head, frame } = decodeGroup(group, home, place);
+      const { head, frame } = decodeGroup(whole, home, place);
       if (head.offset !== offset || head.bytes !== bytes) return null;
       const folded = await engine.decompress(frame, { decodedBytes: head.foldedBytes });
       const digestOf = (data: Uint8Array) => engine.digest(algo, data);
-      return new UnfoldedGroup(folded, { records: head.records, bytes, digestOf, checksum });
+      const unfolded = new UnfoldedGroup(folded, { records: head.records, bytes, digestOf, checksum });
+      return {
+        copy(from, into) {
+          unfolded.copy(from, into as Buffer);
+          return true;
+        },
+        fetch: async () => true,
+      };
     } catch (error) {
       if (isDiffKeeperError(error) && error.code.startsWith('DK_CORRUPT')) return null;
       throw error;
@@ -179,14 +214,4 @@ export interface DenseFile {
   /** What the file begins with, as far as it was read. */
   readonly header: Buffer;
   readonly groups: readonly DenseGroup[];
-}
-
-function copyOf(
-  unfolded: OpenedGroup,
-  group: DenseGroup,
-  { offset, end, into }: { readonly offset: number; readonly end: number; readonly into: Buffer },
-): void {
-  const from = Math.max(offset, group.offset);
-  const to = Math.min(end, group.offset + group.bytes);
-  unfolded.copy(from - group.offset, into.subarray(from - offset, to - offset));
 }

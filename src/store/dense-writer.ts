@@ -14,6 +14,15 @@ import {
 
 /** It is written once, and read rarely. */
 const LEVEL = 19;
+/**
+ * Versions of one text stand side by side, so this is far enough for matches; and who reads a group needs no more memory than fits
+ * a processor's cache, instead of fresh pages for all of it.
+ */
+const NEAR_WINDOW_LOG = 18;
+/** Folded bytes that have become at least so many times shorter need no wider window; others are tried. */
+const NEAR_ENOUGH = 24;
+/** A wider window has to make the frame this much shorter. */
+const WIDER_SHARE = 0.97;
 
 export interface DenseRecord {
   readonly kind: RecordKind;
@@ -55,6 +64,11 @@ export class DenseWriter {
     return new DenseWriter(engine, home, output);
   }
 
+  /** Bytes of the plain pack that the group in hand stands for. */
+  get pendingBytes(): number {
+    return this.#folder.bytes;
+  }
+
   /** Bytes of the plain pack so far. */
   get length(): number {
     return this.#offset + this.#folder.bytes;
@@ -78,13 +92,22 @@ export class DenseWriter {
     if (records === 0) return;
     if (this.#groups.length === LIMITS.denseGroups) throw new RangeError('a dense pack has too many groups');
     const folded = this.#folder.finish();
-    const frame = await this.#engine.compress(folded, { level: LEVEL, longDistance: true });
+    const frame = await this.#compress(folded);
     const facts = { foldedBytes: folded.length, records, offset: this.#offset, bytes };
     const place = this.#file.length;
     const group = encodeGroup(facts, frame, { home: this.#home, place });
     this.#groups.push({ place, groupBytes: group.length, offset: this.#offset, bytes });
     await this.#file.append([group]);
     this.#offset += bytes;
+  }
+
+  async #compress(folded: Buffer): Promise<Buffer> {
+    const near = { level: LEVEL, longDistance: true, windowLog: NEAR_WINDOW_LOG };
+    if (folded.length <= 1 << NEAR_WINDOW_LOG) return this.#engine.compress(folded, { level: LEVEL });
+    const frame = await this.#engine.compress(folded, near);
+    if (frame.length * NEAR_ENOUGH <= folded.length) return frame;
+    const wider = await this.#engine.compress(folded, { level: LEVEL, longDistance: true });
+    return wider.length < frame.length * WIDER_SHARE ? wider : frame;
   }
 
   /** Everything is durable once this resolves. @returns bytes of the file */

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
-import { homeBytes, RECORD } from '../../src/format/format.js';
+import { encodeGroup, homeBytes, RECORD } from '../../src/format/format.js';
 import {
   type Folded,
   foldRecords,
@@ -34,6 +34,18 @@ const SHORT = [
   { kind: RECORD.recipe, bytes: 5, seed: 3, names: [1, 2], whole: true },
   { kind: RECORD.versions, bytes: 12, seed: 4, names: [3], whole: false },
 ];
+
+/** More than is decoded together. */
+const LONG = [
+  ...historyRecords(150),
+  ...Array.from({ length: 90 }, (_, index) => [
+    { kind: RECORD.blob, bytes: 9000 + index, seed: 100 + index, names: [], whole: index % 17 === 5 },
+    { kind: RECORD.versions, bytes: 40, seed: index + 1, names: [1], whole: false },
+    { kind: RECORD.checkpoint, bytes: 60, seed: 3, names: [1, 3], whole: false },
+  ]).flat(),
+];
+
+const ALL = { from: 0, length: 2 ** 30 };
 
 /** What the engine is to give: the twin gives nothing. */
 function expected(engine: Engine, bytes: Buffer | null): string | null {
@@ -81,13 +93,14 @@ export function describeGroups(engine: Engine): void {
       await pack.write(group, 0, group.length, MARGIN);
       const home = homeBytes(homeOf(engine), MARGIN);
       const place = { place: MARGIN, groupBytes: group.length, offset: 64, bytes: plain.length, home };
-      const opened = await engine.openGroup(pack.fd, place, 'blake3');
+      const opened = await engine.openGroup(pack.fd, place, 'blake3', { from: 0, length: 10 });
       expect(opened !== null).toBe(native);
       if (opened === null) return;
       // From the end on: what is named there was not asked for yet.
       for (let from = plain.length - 1; from > 0; from -= 997) {
         const some = Buffer.alloc(1500, 0xee);
-        opened.copy(from, some);
+        expect(await opened.fetch(from, some.length)).toBe(true);
+        expect(opened.copy(from, some)).toBe(true);
         const end = Math.min(some.length, plain.length - from);
         expect(some.subarray(0, end).equals(plain.subarray(from, from + end))).toBe(true);
         expect(some.subarray(end).every((byte) => byte === 0xee)).toBe(true);
@@ -100,6 +113,64 @@ export function describeGroups(engine: Engine): void {
       expect(() => opened.copy(-1, behind)).toThrow(RangeError);
       expect(() => opened.copy(0.5, behind)).toThrow(RangeError);
       expect(() => opened.copy(0, 'b' as never)).toThrow(TypeError);
+    }));
+
+  it('decodes what is wanted, and the rest when it is asked for', () =>
+    withPack(async (pack) => {
+      const { plain, ...folded } = foldRecords(engine, LONG);
+      const group = await groupOf(engine, folded);
+      await pack.write(group, 0, group.length, MARGIN);
+      const home = homeBytes(homeOf(engine), MARGIN);
+      const place = { place: MARGIN, groupBytes: group.length, offset: 64, bytes: plain.length, home };
+      let missing = 0;
+      for (const from of [0, 1000, plain.length >>> 1, plain.length - 700, plain.length, plain.length + 9]) {
+        const opened = await engine.openGroup(pack.fd, place, 'blake3', { from, length: 700 });
+        expect(opened !== null).toBe(native);
+        if (opened === null) return;
+        const some = Buffer.alloc(700, 0xee);
+        expect(opened.copy(from, some)).toBe(true);
+        const here = plain.subarray(from, from + some.length);
+        expect(some.subarray(0, here.length).equals(here)).toBe(true);
+        // From far away on: each time something else is missing, until all is there.
+        for (let at = plain.length - 5000; at > 0; at -= 77_777) {
+          const next = Buffer.alloc(4000, 0xee);
+          if (!opened.copy(at, next)) {
+            missing += 1;
+            expect(next.every((byte) => byte === 0xee)).toBe(true);
+            // Twice at once: others ask as well.
+            expect(await Promise.all([opened.fetch(at, 4000), opened.fetch(at, 4000)])).toEqual([true, true]);
+            expect(opened.copy(at, next)).toBe(true);
+          }
+          expect(next.equals(plain.subarray(at, at + 4000))).toBe(true);
+        }
+        const all = Buffer.alloc(plain.length);
+        expect(await opened.fetch(0, plain.length)).toBe(true);
+        expect(opened.copy(0, all)).toBe(true);
+        expect(all.equals(plain)).toBe(true);
+        await expect(opened.fetch(-1, 5)).rejects.toThrow(RangeError);
+      }
+      expect(missing).toBeGreaterThan(2);
+    }));
+
+  it('says where a group is damaged behind what was wanted', () =>
+    withPack(async (pack) => {
+      const { plain, folded, records, bytes } = foldRecords(engine, LONG);
+      const frame = Buffer.from(await engine.compress(folded, { level: 3 }));
+      // A block of a kind that there is not, with every checksum right.
+      const last = lastBlock(frame);
+      frame[last] = (frame[last] as number) | 6;
+      const where = { home: homeOf(engine), place: MARGIN };
+      const group = encodeGroup({ foldedBytes: folded.length, records, offset: 64, bytes }, frame, where);
+      await pack.write(group, 0, group.length, MARGIN);
+      const home = homeBytes(homeOf(engine), MARGIN);
+      const place = { place: MARGIN, groupBytes: group.length, offset: 64, bytes, home };
+      expect(await engine.openGroup(pack.fd, place, 'blake3', ALL)).toBeNull();
+      const opened = await engine.openGroup(pack.fd, place, 'blake3', { from: 0, length: 700 });
+      if (opened === null) return;
+      const behind = Buffer.alloc(700);
+      expect(opened.copy(plain.length - 700, behind)).toBe(false);
+      expect(await opened.fetch(plain.length - 700, 700)).toBe(false);
+      expect(opened.copy(plain.length - 700, behind)).toBe(false);
     }));
 
   it('takes what can be read step by step, and refuses all else', () =>
@@ -161,13 +232,13 @@ export function describeGroups(engine: Engine): void {
           rows.reduce((sum, [, body]) => sum + Math.min(100, body ?? 0), 0),
           7,
         );
-        const folded = Buffer.concat([varint(table.length), bodies, table]);
+        const folded = Buffer.concat([varint(table.length), table, bodies]);
         const records = rows.filter((row) => row.length > 1).length;
         expect(await compare(engine, pack, { folded, records, bytes }), name).toBe(false);
       }
       // The same with numbers that can.
       const table = Buffer.concat([1, 1, 0].map(varint));
-      const folded = Buffer.concat([varint(table.length), Buffer.of(7), table]);
+      const folded = Buffer.concat([varint(table.length), table, Buffer.of(7)]);
       expect(await compare(engine, pack, { folded, records: 1, bytes: 61 })).toBe(true);
     }));
 
@@ -214,7 +285,7 @@ export function describeGroups(engine: Engine): void {
       const place = { place: 0, groupBytes: 100, offset: 64, bytes: 100, home: Buffer.alloc(0) };
       const handle = await open(root, 'r');
       try {
-        const got = await engine.openGroup(handle.fd, place, 'blake3').catch(({ code }: { code: string }) => code);
+        const got = await engine.openGroup(handle.fd, place, 'blake3', ALL).catch(({ code }: { code: string }) => code);
         expect(got).toBe(native ? 'EISDIR' : null);
         for (const change of [
           { place: -1 },
@@ -225,14 +296,27 @@ export function describeGroups(engine: Engine): void {
           { bytes: (8 << 20) + 1 },
           { home: Buffer.alloc(65) },
         ]) {
-          await expect(engine.openGroup(handle.fd, { ...place, ...change }, 'blake3')).rejects.toThrow(RangeError);
+          await expect(engine.openGroup(handle.fd, { ...place, ...change }, 'blake3', ALL)).rejects.toThrow(RangeError);
         }
-        await expect(engine.openGroup(-1, place, 'blake3')).rejects.toThrow(RangeError);
-        await expect(engine.openGroup(handle.fd, place, 'md5' as 'blake3')).rejects.toThrow();
+        await expect(engine.openGroup(-1, place, 'blake3', ALL)).rejects.toThrow(RangeError);
+        await expect(engine.openGroup(handle.fd, place, 'md5' as 'blake3', ALL)).rejects.toThrow();
       } finally {
         await handle.close();
       }
     }));
+}
+
+/** Where the last block of a frame begins: RFC 8878, with the content size in four bytes and no window. */
+function lastBlock(frame: Buffer): number {
+  expect(frame.readUInt32LE(0)).toBe(0xfd2fb528);
+  const flags = frame.readUInt8(4);
+  const size = [flags & 0x20 ? 1 : 0, 2, 4, 8][flags >>> 6] as number;
+  let at = 5 + (flags & 0x20 ? 0 : 1) + size;
+  for (;;) {
+    const head = frame.readUIntLE(at, 3);
+    if (head & 1) return at;
+    at += 3 + (((head >>> 1) & 3) === 1 ? 1 : head >>> 3);
+  }
 }
 
 function varint(value: number): Buffer {

@@ -112,7 +112,7 @@ export async function openedBytes(
   await pack.write(group, 0, group.length, MARGIN);
   const { offset = 64, bytes, algo = 'blake3', home = homeBytes(homeOf(engine), MARGIN) } = how;
   const place = { place: MARGIN, groupBytes: group.length, offset, bytes, home };
-  const opened = await engine.openGroup(pack.fd, place, algo);
+  const opened = await engine.openGroup(pack.fd, place, algo, { from: 0, length: bytes });
   if (opened === null) return null;
   const all = Buffer.alloc(bytes);
   opened.copy(0, all);

@@ -70,8 +70,7 @@ function unfold(folded: Buffer, records: number, { hash, xxh3 }: Ways): Buffer {
     }
   };
   const tableBytes = varint();
-  const bodiesAt = at;
-  at = folded.length - tableBytes;
+  const tableEnd = at + tableBytes;
   const rows: Row[] = [];
   for (let record = 0; record < records; record += 1) {
     const first = folded.readUInt8(at);
@@ -80,14 +79,8 @@ function unfold(folded: Buffer, records: number, { hash, xxh3 }: Ways): Buffer {
     const cuts = Array.from({ length: varint() }, () => ({ skip: varint(), back: varint() }));
     rows.push({ kind: first % 16, form: Math.floor(first / 16), bodyBytes, cuts, body: Buffer.alloc(bodyBytes) });
   }
-  if (at !== folded.length) throw new Error('bytes follow the table');
+  if (at !== tableEnd) throw new Error('the table ends elsewhere');
   const isRow = ({ form, kind, bodyBytes }: Row) => form === 0 && kind >= 3 && bodyBytes <= 4096;
-  at = bodiesAt;
-  for (const row of rows) {
-    if (isRow(row)) continue;
-    row.body = folded.subarray(at, at + row.bodyBytes);
-    at += row.bodyBytes;
-  }
   for (const members of classesOf(rows.filter(isRow))) {
     for (let column = 0; column < (members[0]?.bodyBytes ?? 0); column += 1) {
       let before = 0;
@@ -98,7 +91,12 @@ function unfold(folded: Buffer, records: number, { hash, xxh3 }: Ways): Buffer {
       }
     }
   }
-  if (at !== folded.length - tableBytes) throw new Error('bodies and rows do not fill their place');
+  for (const row of rows) {
+    if (isRow(row)) continue;
+    row.body = folded.subarray(at, at + row.bodyBytes);
+    at += row.bodyBytes;
+  }
+  if (at !== folded.length) throw new Error('bodies and rows do not fill their place');
   const digests: Buffer[] = [];
   return Buffer.concat(
     rows.map((row, index) => {

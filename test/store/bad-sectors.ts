@@ -113,9 +113,9 @@ export function badEngine(real: Engine): Engine {
           spoilt(fd, runs, await target.readRuns(fd, runs, into));
       }
       if (key === 'openGroup') {
-        return async (...[fd, group, algo]: Parameters<Engine['openGroup']>) => {
+        return async (...[fd, group, ...how]: Parameters<Engine['openGroup']>) => {
           if (sectors.isBad(nameOf(fd), group.place, group.groupBytes)) throw eio();
-          return target.openGroup(fd, group, algo);
+          return target.openGroup(fd, group, ...how);
         };
       }
       if (key === 'readSlices') {

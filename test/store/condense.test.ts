@@ -1,5 +1,5 @@
 /** Condensing: every version comes back as it was, from a fraction of the room, whatever happens on the way. */
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../src/core/core.js';
@@ -28,6 +28,17 @@ async function packFiles(): Promise<string[]> {
 async function closed(store: Store): Promise<Buffer> {
   await store.close();
   return readFile(fixture.pack(1));
+}
+
+/** @param groupBytes of one group */
+async function condenseInto(store: Store, groupBytes = LIMITS.denseGroupBytes): Promise<void> {
+  const { denseGroupBytes } = LIMITS;
+  try {
+    (LIMITS as { denseGroupBytes: number }).denseGroupBytes = groupBytes;
+    await condense(store);
+  } finally {
+    (LIMITS as { denseGroupBytes: number }).denseGroupBytes = denseGroupBytes;
+  }
 }
 
 /** As a crash leaves it between two steps: this pack, and metadata that says one is being replaced. */
@@ -64,6 +75,26 @@ for (const [name, load] of [
 }
 
 describe('condensing', () => {
+  it('makes one group of a short pack, in which the newest contents take no room besides', async () => {
+    await (await filled(100)).close();
+    const copy = path.join(fixture.base, 'copy');
+    await cp(fixture.root, copy, { recursive: true });
+    const split = await openStore(copy);
+    await condenseInto(split, 100 << 10);
+    await split.close();
+    const several = await readFile(path.join(copy, 'packs', path.basename(fixture.pack(1))));
+    const store = await fixture.open();
+    const states = await everything(store);
+    await condense(store);
+    expect(await everything(store)).toEqual(states);
+    expect((await store.verify()).damage).toEqual([]);
+    const one = await closed(store);
+    expect(groupsOf(one)).toHaveLength(1);
+    expect(groupsOf(several).length).toBeGreaterThan(2);
+    // Each of the others begins with a text of its own, and one is for what the newest state needs.
+    expect(several.length - one.length).toBeGreaterThan(1200);
+  });
+
   it('leaves long blobs as they are coded, and all around them is dense', async () => {
     const store = await fixture.open();
     await commitFiles(store, { long: noise(66_000, 8) });
@@ -346,10 +377,10 @@ describe('a crash while a pack is replaced', () => {
 });
 
 describe('a damaged dense pack', () => {
-  async function dense(): Promise<{ states: Map<string, string>; pack: Buffer; groups: number[] }> {
+  async function dense(groupBytes?: number): Promise<{ states: Map<string, string>; pack: Buffer; groups: number[] }> {
     const store = await filled(100);
     const states = await everything(store);
-    await condense(store);
+    await condenseInto(store, groupBytes);
     const pack = await closed(store);
     return { states, pack, groups: groupsOf(pack) };
   }
@@ -370,8 +401,8 @@ describe('a damaged dense pack', () => {
   });
 
   it('loses what a damaged group stands for, says so, and keeps the rest', async () => {
-    const { states, pack, groups } = await dense();
-    expect(groups.length).toBeGreaterThan(1);
+    const { states, pack, groups } = await dense(64 << 10);
+    expect(groups.length).toBeGreaterThan(2);
     const last = groups[groups.length - 1] as number;
     const other = Buffer.from(pack);
     other[last + 500] = (other[last + 500] as number) ^ 1;

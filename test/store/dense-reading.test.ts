@@ -1,7 +1,7 @@
 /** Reading dense packs: no more groups than needed are opened, each once, and what the engine does not read is read step by step. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { LIMITS } from '../../src/core/core.js';
-import type { Engine, GroupPlace } from '../../src/engine/engine.js';
+import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Digest } from '../../src/format/format.js';
 import { condense, openStore, type Store } from '../../src/store/store.js';
@@ -30,9 +30,9 @@ function notingEngine(notes: Notes, gives = true): Engine {
   return new Proxy(loadEngine(), {
     get(target, key) {
       if (key === 'openGroup') {
-        return async (fd: number, group: GroupPlace, algo: 'blake3' | 'sha256') => {
+        return async (...[fd, group, ...how]: Parameters<Engine['openGroup']>) => {
           notes.groups.push(group.offset);
-          return gives ? target.openGroup(fd, group, algo) : null;
+          return gives ? target.openGroup(fd, group, ...how) : null;
         };
       }
       if (key === 'decodeSlices') {
