@@ -81,14 +81,15 @@ class SparsePatchJob : public PatchJob {
         wanted_(!info[3].IsUndefined()),
         groups_(TakeOptionalBytes(info[3], "groups", this)),
         into_(info[4].IsUndefined() ? nullptr : TakeRoom(info[4], length_, this)),
-        digested_(TakeKind(info[5])) {}
+        digested_(TakeKind(info[5])),
+        simd_(TakeSimd(info[6])) {}
 
  protected:
   void Execute() override {
     if (into_ == nullptr) target_ = Output(length_);
     uint8_t* const target = into_ == nullptr ? target_.data() : into_;
     const Status status = sparse::Patch(SpanOf(source_), SpanOf(delta_), target, length_, SpanOf(groups_),
-                                        wanted_ ? &digested_ : nullptr);
+                                        wanted_ ? &digested_ : nullptr, SIZE_MAX, simd_);
     Accept(status, "sparsePatch");
   }
 
@@ -103,6 +104,7 @@ class SparsePatchJob : public PatchJob {
   const Bytes groups_;
   uint8_t* const into_;  // of the caller; nullptr: memory of its own
   sparse::Digested digested_;
+  const Simd simd_;
 };
 
 class GroupDigestJob : public Worker {

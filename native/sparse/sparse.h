@@ -32,9 +32,9 @@ Status Diff(ByteSpan source, ByteSpan target, const Options& options, std::vecto
 
 // Writes all `target_length` bytes of `target`, or returns kCorrupt (the target then holds anything). Takes memory
 // for at most `target_length` bytes beside it. A payload of more than `changed_max` bytes that differ is kDeclined
-// before anything is written.
+// before anything is written. What is made does not depend on `simd`.
 Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups = {},
-             Digested* digested = nullptr, size_t changed_max = SIZE_MAX);
+             Digested* digested = nullptr, size_t changed_max = SIZE_MAX, Simd simd = Simd::kAvx512);
 
 // Digest and groups of bytes on their own; with `copy` (as long as the data) the bytes are copied there on the way.
 void Digest(ByteSpan data, Digested* digested, uint8_t* copy = nullptr);

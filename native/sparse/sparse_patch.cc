@@ -7,6 +7,7 @@
 #include "common/memory_pool.h"
 #include "common/varint.h"
 #include "sparse/sparse.h"
+#include "sparse/sparse_apply.h"
 #include "sparse/sparse_positions.h"
 #include "zstd/zstd_face.h"
 
@@ -22,12 +23,34 @@ constexpr size_t kGroup = blake3::kGroupBytes;
 template <typename Runs>
 class GroupPatch {
  public:
-  GroupPatch(Runs* runs, const uint8_t* values, bool plain) : runs_(runs), values_(values), plain_(plain) {}
+  GroupPatch(Runs* runs, const uint8_t* values, bool plain, Simd simd)
+      : runs_(runs), values_(values), plain_(plain), copy_even_(CopyEvenFor(simd)) {}
+
+  // Copies the source's bytes from `start` to `end` into the target. What comes next is applied on the way when it is
+  // single bytes at even distances. Whether it was.
+  bool CopyTo(const uint8_t* source, uint64_t start, uint64_t end, uint8_t* target) {
+    const bool any = now_.count > 0 || runs_->Next(&now_);
+    if (!any || now_.length > 1 || now_.count == 1 || now_.position >= end) {
+      CopyBytes(target + start, source + start, end - start);
+      return false;
+    }
+    const uint64_t first = now_.position - start;
+    const uint64_t count = Taken(end);
+    copy_even_(source + start, end - start, {first, now_.skip + 1, count, values_, plain_}, target + start);
+    Pass(count);
+    return true;
+  }
 
   // Applies what lies before `end` of the target; all up to there holds the source already. Whether there was anything.
   bool ApplyTo(uint64_t end, uint8_t* target) {
     bool any = false;
-    while (now_.count > 0 || runs_->Next(&now_)) {
+    for (;;) {
+      if (now_.count == 0) {
+        const size_t points = runs_->ApplyPoints(values_, plain_, end, target);
+        values_ += points;
+        any = any || points > 0;
+        if (!runs_->Next(&now_)) return any;
+      }
       if (now_.position >= end) return any;
       any = true;
       if (now_.length == 1)
@@ -35,23 +58,26 @@ class GroupPatch {
       else
         One(end, target);
     }
-    return any;
   }
 
  private:
-  // Single bytes, as many as lie before the end.
-  void Points(uint64_t end, uint8_t* target) {
+  // Of the single bytes that come next: how many lie before the end, which the first one does.
+  uint64_t Taken(uint64_t end) const {
     const uint64_t stride = now_.skip + 1;
-    const uint64_t count = now_.count == 1 ? 1 : std::min(now_.count, (end - now_.position + stride - 1) / stride);
-    uint8_t* at = target + now_.position;
-    if (plain_) {
-      for (uint64_t i = 0; i < count; ++i, at += stride) *at = values_[i];
-    } else {
-      for (uint64_t i = 0; i < count; ++i, at += stride) *at ^= values_[i];
-    }
+    return now_.count == 1 ? 1 : std::min(now_.count, (end - now_.position + stride - 1) / stride);
+  }
+
+  void Pass(uint64_t count) {
     values_ += count;
     now_.count -= count;
-    now_.position += count * stride;
+    now_.position += count * (now_.skip + 1);
+  }
+
+  // Single bytes, as many as lie before the end.
+  void Points(uint64_t end, uint8_t* target) {
+    const uint64_t count = Taken(end);
+    ChangeEven({now_.position, now_.skip + 1, count, values_, plain_}, target);
+    Pass(count);
   }
 
   // One run, or its part before the end.
@@ -74,6 +100,7 @@ class GroupPatch {
   Runs* const runs_;
   const uint8_t* values_;
   const bool plain_;
+  const CopyEven copy_even_;
   Stretch now_{};
   uint64_t done_ = 0;  // of the run that has begun
 };
@@ -115,20 +142,22 @@ struct Work {
   uint8_t* target;
   size_t target_length;
   Digested* digested;
+  Simd simd;
 };
 
 template <typename Runs>
 Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
-  GroupPatch<Runs> patch(runs, values, plain);
+  GroupPatch<Runs> patch(runs, values, plain, work.simd);
   const DigestKind kind = work.digested ? work.digested->kind : DigestKind::kBlake3;
   GroupDigest digest(kind, work.digested ? work.target_length : 0, work.source.length, work.source_groups);
   for (size_t start = 0; start < work.target_length; start += kGroup) {
     const size_t length = std::min(kGroup, work.target_length - start);
     const size_t common = start < work.source.length ? std::min(length, work.source.length - start) : 0;
     uint8_t* const at = work.target + start;
-    if (common > 0) CopyBytes(at, work.source.data + start, common);
+    bool changed = common < length;
+    if (common > 0) changed = patch.CopyTo(work.source.data, start, start + common, work.target) || changed;
     if (common < length) memset(at + common, 0, length - common);
-    const bool changed = patch.ApplyTo(start + length, work.target) || common < length;
+    changed = patch.ApplyTo(start + length, work.target) || changed;
     if (work.digested) digest.Take(at, start / kGroup, !changed);
   }
   if (!runs->Done()) return Status::kCorrupt;
@@ -139,11 +168,11 @@ Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
 }  // namespace
 
 Status Patch(ByteSpan source, ByteSpan payload, uint8_t* target, size_t target_length, ByteSpan source_groups,
-             Digested* digested, size_t changed_max) {
+             Digested* digested, size_t changed_max, Simd simd) {
   Parts parts;
   if (!Split(payload, target_length, &parts)) return Status::kCorrupt;
   if (parts.changed > changed_max) return Status::kDeclined;
-  const Work work = {source, source_groups, target, target_length, digested};
+  const Work work = {source, source_groups, target, target_length, digested, simd};
   ScratchBytes values, positions;
   ByteSpan raw = parts.values;
   if (parts.flags & kZstdValues) {

@@ -9,6 +9,9 @@
 namespace dk::sparse {
 namespace {
 
+// Points that are read of the bits of one register, which hold so many nearly always.
+constexpr size_t kPointsAtOnce = 4;
+
 uint64_t Word(const uint8_t* at) {
   uint64_t word;
   memcpy(&word, at, sizeof word);
@@ -89,6 +92,56 @@ bool PositionReader::OpenBlock() {
   }
   at_ = end_ - reader.left();
   return true;
+}
+
+// What a point waits for is the code of the one before; everything else is done meanwhile. Each code is looked at
+// twice: whether it is a short one, and whether all of it has come.
+template <bool kPlain>
+size_t PositionReader::Points(const uint8_t* values, uint64_t end, uint8_t* target) {
+  const unsigned k = skip_bits_;
+  const uint64_t low = (uint64_t{1} << k) - 1;
+  const uint8_t* at = at_;
+  uint64_t bits = bits_;
+  unsigned have = bit_count_;
+  uint64_t behind = bounds_.position();
+  // The last one closes its block, which Next does.
+  const size_t most = in_block_ - 1;
+  size_t used = 0;
+  for (bool more = true; more && used + kPointsAtOnce <= most && end_ - at >= 8;) {
+    bits |= Word(at) << have;
+    at += (63 - have) / 8;
+    have |= 56;
+    for (size_t i = 0; i < kPointsAtOnce; ++i) {
+      // There is always a zero, if only the last one.
+      const unsigned ones = static_cast<unsigned>(__builtin_ctzll(~bits | uint64_t{1} << 63));
+      const unsigned all = ones + 1 + k;
+      const uint64_t place = behind + ((bits >> ones >> 1 & low) | uint64_t{ones} << k);
+      if (ones >= kEscapeOnes || all > have || place >= end) {
+        // After 56 bits have come a short code is always whole.
+        more = i > 0 && all > have;
+        break;
+      }
+      if (kPlain)
+        target[place] = values[used];
+      else
+        target[place] ^= values[used];
+      ++used;
+      behind = place + 1;
+      bits >>= all;
+      have -= all;
+    }
+  }
+  at_ = at;
+  bits_ = bits;
+  bit_count_ = have;
+  in_block_ -= used;
+  bounds_.Passed(used, behind);
+  return used;
+}
+
+size_t PositionReader::ApplyPoints(const uint8_t* values, bool plain, uint64_t end, uint8_t* target) {
+  if (!good_ || mode_ != kPoints || in_block_ <= kPointsAtOnce) return 0;
+  return plain ? Points<true>(values, end, target) : Points<false>(values, end, target);
 }
 
 bool PositionReader::Next(Stretch* stretch) {

@@ -21,9 +21,11 @@ class RunBounds {
  public:
   RunBounds(uint64_t changed, uint64_t target_length) : left_(changed), room_(target_length) {}
 
-  uint64_t left() const { return left_; }  // changed bytes not given out
+  uint64_t left() const { return left_; }          // changed bytes not given out
+  uint64_t position() const { return position_; }  // behind the last run
   // Places `count` (at least 1) runs behind those before; false when they do not fit.
   bool Place(uint64_t skip, uint64_t length, uint64_t count, Stretch* stretch) {
+    if (count == 1) return PlaceOne(skip, length, stretch);
     if (length == 0 || length > left_ || count > left_ / length || skip > room_) return false;
     if (count > room_ / (skip + length)) return false;
     *stretch = {position_ + skip, length, skip, count};
@@ -32,8 +34,24 @@ class RunBounds {
     left_ -= count * length;
     return true;
   }
+  // `count` single bytes, the last of which ends at `end`: the caller knows that they fit.
+  void Passed(uint64_t count, uint64_t end) {
+    room_ -= end - position_;
+    position_ = end;
+    left_ -= count;
+  }
 
  private:
+  // Without the divisions that many runs take.
+  bool PlaceOne(uint64_t skip, uint64_t length, Stretch* stretch) {
+    if (length == 0 || length > left_ || skip > room_ || length > room_ - skip) return false;
+    *stretch = {position_ + skip, length, skip, 1};
+    position_ += skip + length;
+    room_ -= skip + length;
+    left_ -= length;
+    return true;
+  }
+
   uint64_t left_;
   uint64_t room_;  // target bytes behind position_
   uint64_t position_ = 0;
@@ -46,10 +64,15 @@ class PositionReader {
 
   // The next runs. False at the end and for damage; Done tells which.
   bool Next(Stretch* stretch);
+  // Applies single bytes of an open block that lie before `end`, which is inside the target: as many as are plainly
+  // such. Whatever else there is, or may be, is left to Next. Returns how many of the values were used.
+  size_t ApplyPoints(const uint8_t* values, bool plain, uint64_t end, uint8_t* target);
   // Whether everything was read and nothing is left over.
   bool Done() const { return good_ && bounds_.left() == 0 && in_block_ == 0 && at_ == end_; }
 
  private:
+  template <bool kPlain>
+  size_t Points(const uint8_t* values, uint64_t end, uint8_t* target);
   bool Fail();
   bool OpenBlock();
   bool Number(unsigned k, uint64_t* value);
@@ -77,6 +100,8 @@ class PlainReader {
       : at_(bytes.data), end_(bytes.data + bytes.length), bounds_(changed, target_length) {}
 
   bool Next(Stretch* stretch);
+  // As that of PositionReader: there are no blocks here.
+  size_t ApplyPoints(const uint8_t*, bool, uint64_t, uint8_t*) { return 0; }
   bool Done() const { return good_ && bounds_.left() == 0 && at_ == end_; }
 
  private:

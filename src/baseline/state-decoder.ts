@@ -7,15 +7,26 @@ import { KeyedQueue } from './keyed-queue.js';
 import { hasLoopShare, takeLoopShare } from './loop-share.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
 import { type MessageInput, messageParts } from './message-parts.js';
+import { allParts, headOf, inOrder, startingWith } from './part-lists.js';
+import {
+  isSmall,
+  type PatchSource,
+  type PlainMessage,
+  patchDirect,
+  patchSmall,
+  patchSource,
+  plainMessage,
+} from './plain-message.js';
 import type { Reference } from './reference.js';
 import { decodeSegment } from './segment-decode.js';
-import { patchSmall, smallMessage } from './small-message.js';
 import { stateDigest } from './state-digest.js';
 import { corruptState, type StateHead, type StatePart } from './state-message.js';
 import { type DecoderSettings, decoderSettings } from './state-settings.js';
 import type { DecodedState, StateDecoderOptions, StateEngineName, StateFacts } from './state-types.js';
 import { factsOfHead, sparseFacts } from './state-writer.js';
 import { checkRoom, WholeState } from './whole-state.js';
+
+type PlainDelta = PlainMessage & { readonly source: PatchSource };
 
 /** For messages of any number of keys. Wants nothing but messages: restarts on either side are found out by digests. */
 export class StateDecoder {
@@ -47,35 +58,68 @@ export class StateDecoder {
     const { into } = options;
     if (into !== undefined) checkRoom(into);
     try {
+      const plain = this.#plain(message, into);
       // Who waited for a turn here would be overtaken by a later message of the key, which may need this one.
-      const small = hasLoopShare() ? this.#small(message, into) : undefined;
-      if (small !== undefined) return small;
-      return await this.#decoded(message, into);
+      const here = plain && hasLoopShare() ? this.#small(plain, into) : undefined;
+      return here ?? (plain && (await this.#direct(plain, into))) ?? (await this.#decoded(message, into));
     } catch (error) {
       this.#counters.failed(error);
       throw error;
     }
   }
 
-  /** What a small delta makes, at once; undefined: it takes the way for all messages, which also says what is wrong with it. */
-  #small(message: MessageInput, into: Uint8Array | undefined): DecodedState | undefined {
-    const { engine, stateBytesMax, clock } = this.#settings;
-    const small = this.#closed
-      ? undefined
-      : smallMessage(engine, message, Math.min(stateBytesMax, constants.MAX_LENGTH));
-    if (small === undefined || this.#queue.has(small.head.key)) return undefined;
-    const { head, segment, end, messageBytes } = small;
-    const { stateBytes } = end;
+  /**
+   * A short message of one sparse delta against a baseline that is at hand. Undefined: what else it is, or what is wrong with it,
+   * the way for all messages says.
+   */
+  #plain(message: MessageInput, into: Uint8Array | undefined): PlainDelta | undefined {
+    if (this.#closed) return undefined;
+    const { engine, stateBytesMax } = this.#settings;
+    const found = plainMessage(engine, message, Math.min(stateBytesMax, constants.MAX_LENGTH));
+    if (found === undefined || found.end.stateBytes > (into?.length ?? found.end.stateBytes)) return undefined;
+    const source = this.#sourceOf(found);
+    return source && { ...found, source };
+  }
+
+  #sourceOf({ head, segment }: PlainMessage): PatchSource | undefined {
     const source = this.#baselines.held(head.key, head.source);
-    if (source === undefined || stateBytes > (into?.length ?? stateBytes) || !takeLoopShare(stateBytes))
-      return undefined;
+    return source && patchSource(head, segment, source);
+  }
+
+  /** What a small delta makes, at once; undefined when that cannot be had here. */
+  #small(delta: PlainDelta, into: Uint8Array | undefined): DecodedState | undefined {
+    const { engine, clock } = this.#settings;
+    const { head, segment, end, source } = delta;
+    const { stateBytes } = end;
+    if (!isSmall(segment) || this.#queue.has(head.key) || !takeLoopShare(stateBytes)) return undefined;
     const started = clock.steadyMs();
     const room = into?.subarray(0, stateBytes) ?? engine.createRoom(stateBytes);
-    const digest = patchSmall(engine, { head, segment, source, room });
+    const digest = patchSmall(engine, { segment, source, room });
     if (!digest?.equals(end.digest)) return undefined;
+    return this.#made(delta, Buffer.from(room.buffer, room.byteOffset, stateBytes), clock.steadyMs() - started);
+  }
+
+  /** What a delta makes by one job of the engine, in its turn; undefined when nothing came of that. */
+  async #direct(delta: PlainDelta, into: Uint8Array | undefined): Promise<DecodedState | undefined> {
+    const { engine, clock } = this.#settings;
+    const leave = await this.#queue.enter(delta.head.key);
+    try {
+      // Whoever had a turn meanwhile may have closed the decoder, or put another baseline in the place of this one.
+      const source = this.#closed ? undefined : this.#sourceOf(delta);
+      if (source === undefined) return undefined;
+      const started = clock.steadyMs();
+      const room = into?.subarray(0, delta.end.stateBytes);
+      const bytes = await patchDirect(engine, { ...delta, source, room });
+      return bytes && this.#made(delta, bytes, clock.steadyMs() - started);
+    } finally {
+      leave();
+    }
+  }
+
+  #made({ head, end, messageBytes }: PlainMessage, bytes: Buffer, ms: number): DecodedState {
     const facts = sparseFacts(head, end, messageBytes);
-    this.#counters.operation({ ...facts, ms: clock.steadyMs() - started });
-    return { ...facts, bytes: Buffer.from(room.buffer, room.byteOffset, stateBytes) };
+    this.#counters.operation({ ...facts, ms });
+    return { ...facts, bytes };
   }
 
   async #decoded(message: MessageInput, into: Uint8Array | undefined): Promise<DecodedState> {
@@ -211,36 +255,6 @@ export class StateDecoder {
       await taker?.abandon();
     }
   }
-}
-
-function headOf(part: StatePart | undefined): StateHead {
-  if (part?.type !== 'head') throw corruptState('it has no head');
-  return part.head;
-}
-
-/**
- * The check is at the end: nothing is done about a message before it was seen whole.
- * @param dictionaries gets those of the message
- */
-async function allParts(
-  parts: AsyncIterable<StatePart>,
-  dictionaries: MessageDictionaries,
-): Promise<readonly StatePart[]> {
-  const all: StatePart[] = [];
-  for await (const part of parts) {
-    if (part.type === 'dictionary') dictionaries.add(part.id, part.bytes);
-    else all.push(part);
-  }
-  return all;
-}
-
-async function* inOrder(parts: readonly StatePart[]): AsyncGenerator<StatePart> {
-  yield* parts;
-}
-
-async function* startingWith(first: StatePart, rest: AsyncIterable<StatePart>): AsyncGenerator<StatePart> {
-  yield first;
-  yield* rest;
 }
 
 function checkEnd(

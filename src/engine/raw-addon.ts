@@ -106,6 +106,7 @@ export interface RawAddon {
     groups?: Uint8Array,
     into?: Uint8Array,
     kind?: GroupDigestKind,
+    simd?: string,
   ): Promise<GroupDigest & { readonly data: Buffer }>;
   sparseDiffSync(
     source: Uint8Array,

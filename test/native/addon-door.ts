@@ -40,6 +40,10 @@ export interface RawAddon {
     source: Uint8Array,
     payload: Uint8Array,
     targetBytes: number,
+    groups?: Uint8Array,
+    into?: Uint8Array,
+    kind?: string,
+    simd?: string,
   ): Promise<{ readonly data: Buffer; readonly digest: Buffer; readonly groups: Buffer }>;
   groupDigest(data: Uint8Array, copy?: boolean): Promise<{ readonly digest: Buffer; readonly copy?: Buffer }>;
   copyBytes(data: Uint8Array): Promise<Buffer>;

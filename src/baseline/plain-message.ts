@@ -1,9 +1,9 @@
 /**
- * Short messages of small deltas, taken apart at once. Whatever is wrong with a message, or is not plainly such a one, is left to
+ * Short messages of one sparse delta, taken apart at once, and the states that they make. Whatever is wrong with a message, or is not plainly such a one, is left to
  * `messageParts`, which says what.
  */
 import { isDiffKeeperError, LIMITS } from '../core/core.js';
-import type { Engine } from '../engine/engine.js';
+import type { Engine, GroupDigestKind } from '../engine/engine.js';
 import { ByteReader } from '../format/format.js';
 import { MessageBounds } from './message-bounds.js';
 import type { MessageInput } from './message-parts.js';
@@ -28,7 +28,7 @@ import {
 const MESSAGE_BYTES_MAX = 96 << 10;
 const CODE = 'DK_CORRUPT_DELTA';
 
-export interface SmallMessage {
+export interface PlainMessage {
   readonly head: StateHead & { readonly source: NonNullable<StateHead['source']> };
   readonly segment: StateSegment;
   readonly end: StateEnd;
@@ -51,7 +51,7 @@ function shortBytes(message: MessageInput): Buffer | undefined {
 }
 
 /** A sparse delta of one segment whose check is right and whose facts fit together. */
-export function smallMessage(engine: Engine, message: MessageInput, stateBytesMax: number): SmallMessage | undefined {
+export function plainMessage(engine: Engine, message: MessageInput, stateBytesMax: number): PlainMessage | undefined {
   const bytes = shortBytes(message);
   if (bytes === undefined) return undefined;
   try {
@@ -70,7 +70,7 @@ function lengthOf(reader: ByteReader): number {
   return length;
 }
 
-function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): SmallMessage | undefined {
+function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): PlainMessage | undefined {
   const reader = new ByteReader(bytes, CODE, 'state message');
   if (!reader.bytes(STATE_MAGIC.length).equals(STATE_MAGIC)) return undefined;
   const version = stateVersion(reader.u8());
@@ -84,7 +84,6 @@ function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): SmallMessag
   const header = decodeSegmentHeader(reader.bytes(lengthOf(reader)), head);
   const { payloadBytes, ...segment } = header;
   if (segment.engine !== SPARSE.number || segment.dictionaryId !== 0 || segment.sourceBytes === 0) return undefined;
-  if (Math.max(segment.targetBytes, segment.sourceBytes) > LIMITS.syncStateBytes) return undefined;
   bounds.segment(segment);
   check = engine.xxh3(bytes.subarray(segmentAt, reader.offset), check);
   const payload = reader.bytes(payloadBytes);
@@ -105,21 +104,58 @@ function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): SmallMessag
   };
 }
 
-/** Bytes that may differ in a state that is made here. */
-const CHANGED_MAX = 64 << 10;
+/** Whether a state is made in less time than another thread is woken. */
+export function isSmall({ targetBytes, sourceBytes }: StateSegment): boolean {
+  return Math.max(targetBytes, sourceBytes) <= LIMITS.syncStateBytes;
+}
 
-/** The state of a small message in all of `room`, and its digest; undefined when that cannot be had here. */
-export function patchSmall(engine: Engine, { head, segment, source, room }: SmallPatch): Buffer | undefined {
-  const { sourceOffset, sourceBytes, payload } = segment;
+/** What a segment is made from. */
+export interface PatchSource {
+  readonly bytes: Uint8Array;
+  readonly groups: Uint8Array;
+  readonly kind: GroupDigestKind;
+}
+
+/** The range of a baseline that a segment reads; undefined where that takes more than a view. */
+export function patchSource(head: StateHead, segment: StateSegment, source: Reference): PatchSource | undefined {
+  const { sourceOffset, sourceBytes } = segment;
   const kind = groupKind(head.digestKind);
   const inside = sourceOffset <= source.stateBytes && sourceBytes <= source.stateBytes - sourceOffset;
   const bytes = kind !== undefined && inside ? source.view?.(sourceOffset, sourceBytes) : undefined;
   if (kind === undefined || bytes === undefined) return undefined;
-  const groups = source.groups(kind, sourceOffset, sourceBytes);
-  return engine.sparsePatchSync(bytes, payload, room, { groups, kind, changedMax: CHANGED_MAX });
+  return { bytes, groups: source.groups(kind, sourceOffset, sourceBytes), kind };
 }
 
-export interface SmallPatch extends Pick<SmallMessage, 'head' | 'segment'> {
-  readonly source: Reference;
-  readonly room: Uint8Array;
+interface PlainPatch {
+  readonly segment: StateSegment;
+  readonly source: PatchSource;
+}
+
+/** Bytes that may differ in a state that is made here. */
+const CHANGED_MAX = 64 << 10;
+
+/** The state of a small message in all of `room`, and its digest; undefined when that cannot be had here. */
+export function patchSmall(engine: Engine, patch: PlainPatch & { readonly room: Uint8Array }): Buffer | undefined {
+  const { segment, source, room } = patch;
+  const { bytes, groups, kind } = source;
+  return engine.sparsePatchSync(bytes, segment.payload, room, { groups, kind, changedMax: CHANGED_MAX });
+}
+
+/**
+ * The state of a message of any length, verified, by one job of the engine; undefined when there is anything wrong with it.
+ * @param patch `room`: where the state is wanted, all of it; undefined: in memory of its own
+ */
+export async function patchDirect(
+  engine: Engine,
+  patch: PlainPatch & { readonly end: StateEnd; readonly room: Uint8Array | undefined },
+): Promise<Buffer | undefined> {
+  const { segment, source, end, room } = patch;
+  const { bytes, groups, kind } = source;
+  try {
+    const made = await engine.sparsePatch(bytes, segment.payload, segment.targetBytes, groups, room, kind);
+    return made.digest.equals(end.digest) ? made.data : undefined;
+  } catch (error) {
+    if (isDiffKeeperError(error)) return undefined;
+    throw error;
+  }
 }
