@@ -10,6 +10,13 @@ const TURN_MS = 10;
 const DIRECTORY_EVENTS = 10_000;
 /** An event costs us as much as listing this many names: a directory that has more events than that is listed instead. */
 const EVENT_NAMES = 8;
+/**
+ * The same where the next capture has its time whatever is heard: such an event is a wake of ours beside an application that wants
+ * the processor, 0.1 ms and more.
+ */
+const EVENT_NAMES_TIMED = 32;
+/** A directory with more names is not listed for that while the application stands still. */
+const NAMES_MAX_TIMED = 1024;
 /** Fewer events of one directory are always taken: what is quiet again soon is captured sooner when all of it was heard. */
 const EVENTS_MIN = 256;
 /** The same where the next capture has its time whatever is heard. */
@@ -45,14 +52,14 @@ function queueEvents(): number {
 }
 
 export class EventBudget {
-  readonly #eventsMin: number;
+  readonly #timed: boolean;
   #turnEvents = 0;
   #turnStartMs = 0;
   #spent = false;
 
   /** @param timed whether captures come at their time, however soon it is quiet */
   constructor(timed: boolean) {
-    this.#eventsMin = timed ? EVENTS_MIN_TIMED : EVENTS_MIN;
+    this.#timed = timed;
   }
 
   /** Counts one event. */
@@ -73,6 +80,12 @@ export class EventBudget {
       this.#spent = performance.now() - this.#turnStartMs > TURN_MS;
     }
     if (this.#spent || count.events > DIRECTORY_EVENTS) return 'spent';
-    return count.events > Math.max(this.#eventsMin, count.names / EVENT_NAMES) ? 'busy' : 'take';
+    return count.events > this.#eventsOf(count.names) ? 'busy' : 'take';
+  }
+
+  /** Events of a directory with this many names that are taken. */
+  #eventsOf(names: number): number {
+    const soon = this.#timed && names <= NAMES_MAX_TIMED;
+    return Math.max(this.#timed ? EVENTS_MIN_TIMED : EVENTS_MIN, names / (soon ? EVENT_NAMES_TIMED : EVENT_NAMES));
   }
 }

@@ -15,6 +15,10 @@ describe('events of a busy directory', () => {
   it('are taken for as long as listing it costs more, and longer where quiet hastens the capture', () => {
     expect(taken(false, 10)).toBe(256);
     expect(taken(true, 10)).toBe(16);
+    expect(taken(false, 1000)).toBe(256);
+    expect(taken(true, 300)).toBe(16);
+    expect(taken(true, 1000)).toBe(31);
+    expect(taken(true, 1100)).toBe(137);
     expect(taken(false, 8000)).toBe(1000);
     expect(taken(true, 8000)).toBe(1000);
   });
