@@ -15,8 +15,8 @@ constexpr uint64_t kDataBytesMax = uint64_t{1} << 30;
 // A mapped file of this length is compared in a few milliseconds by all threads. That is no reason to leave the JS
 // thread alone: whoever holds a file waits for it, and so does the application.
 constexpr uint64_t kHoldHereBytes = 64 << 20;
-// Group values of a file of this length become its digest in 100 us.
-constexpr uint64_t kFinishHereBytes = 64 << 20;
+// Of a file of this length that is held, tables are copied, or group values become its digest, in 100 us.
+constexpr uint64_t kHeldHereBytes = 64 << 20;
 
 // A scan between its calls. Jobs and the functions of the handle share it; one job at a time.
 struct ScanState {
@@ -101,6 +101,12 @@ class StepJob : public ScanJob {
   void Execute() override {
     const int status = state_->scan.Next(Source(), data_bytes_max_, &step_);
     if (status != 0) FailErrno(-status, "read the file");
+  }
+
+  bool IsQuick() const override {
+    const pages::PageScan& scan = state_->scan;
+    return scan.IsHeld() && scan.held_bytes() <= pages::kHeldAloneBytes &&
+           static_cast<uint64_t>(scan.row()[pages::kSize]) <= kHeldHereBytes;
   }
 
   Napi::Value Resolve(Napi::Env env) override {
@@ -239,7 +245,7 @@ class FinishJob : public ScanJob {
 
   bool IsQuick() const override {
     const pages::PageScan& scan = state_->scan;
-    return scan.IsHeld() && static_cast<uint64_t>(scan.row()[pages::kSize]) <= kFinishHereBytes;
+    return scan.IsHeld() && static_cast<uint64_t>(scan.row()[pages::kSize]) <= kHeldHereBytes;
   }
 
   Napi::Value Resolve(Napi::Env env) override {

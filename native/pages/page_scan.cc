@@ -97,7 +97,8 @@ int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* st
   const uint64_t end = std::min(size(), at_ + kStepBytes);
   while (at_ < end && !torn_ && step->data.size() + kBlockBytes <= room) {
     const size_t count = PlanWave(end, (room - step->data.size()) / kBlockBytes);
-    ParallelFor(count, [this](size_t i) { ScanBlock(&blocks_[i]); });
+    ScanBlocks(count);
+    MakeRoom(count, room, step);
     for (size_t i = 0; i < count; ++i) {
       const int status = TakeBlock(&blocks_[i], step);
       if (status != 0) return status;
@@ -107,6 +108,30 @@ int PageScan::Next(const PageSource& source, size_t data_bytes_max, PageStep* st
   if (at_ >= size() || torn_) done_ = true;
   step->done = done_;
   return 0;
+}
+
+void PageScan::ScanBlocks(size_t count) {
+  // To have another thread help takes longer than to go through so little.
+  if (HeldInMemory() && held_bytes_ <= kHeldAloneBytes) {
+    for (size_t i = 0; i < count; ++i) ScanBlock(&blocks_[i]);
+    return;
+  }
+  ParallelFor(count, [this](size_t i) { ScanBlock(&blocks_[i]); });
+}
+
+// For what these blocks changed, at once: bytes that are moved each time the room grows are met in fresh memory each
+// time, which takes several times as long as to copy them. Of a file that is held all is known that may come.
+void PageScan::MakeRoom(size_t count, size_t room, PageStep* step) const {
+  size_t bytes = step->data.size();
+  for (size_t i = 0; i < count; ++i) {
+    const Block& block = blocks_[i];
+    if (block.error != 0 || block.torn) break;
+    for (uint64_t left = block.changed & ~block.zero; left != 0; left &= left - 1) bytes += kPageBytes;
+  }
+  if (bytes <= step->data.capacity()) return;
+  const size_t grown = std::min(2 * step->data.capacity(), room);
+  const size_t rest = HeldInMemory() ? std::min(held_bytes_, room) : 0;
+  step->data.reserve(std::max({bytes, grown, rest}));
 }
 
 // Lays out the next blocks and makes room in the tables, which grow with what

@@ -29,6 +29,8 @@ constexpr size_t kGroupPages = kGroupBytes / kPageBytes;
 constexpr size_t kBlockBytes = 256 << 10;
 constexpr size_t kBlockGroups = kBlockBytes / kGroupBytes;
 constexpr size_t kSeedBytes = 16;
+// Held bytes of a file that one thread goes through as quickly as it finds another one to help.
+constexpr size_t kHeldAloneBytes = 256 << 10;
 
 // The tables of the source version, and what was filled by Hold. Memory of the caller.
 struct PageSource {
@@ -137,6 +139,8 @@ class PageScan {
   bool KeepHeld(bool in_memory);
   void Forget();
   size_t PlanWave(uint64_t end, size_t room);
+  void ScanBlocks(size_t count);
+  void MakeRoom(size_t count, size_t room, PageStep* step) const;
   void ScanBlock(Block* block);
   void ReadBlock(Block* block);
   void FindHeld(Block* block);

@@ -1,6 +1,6 @@
 /** What takes no longer than a way to another thread and back is done at once, with the same result and the same errors. */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -90,6 +90,33 @@ describe('quick jobs', () => {
       await renewed?.close();
       // An error comes as a rejection, as that of any job.
       await expect(scan.renew(none)).rejects.toThrow('the file scan is closed');
+    } finally {
+      await rm(base, { recursive: true, force: true });
+    }
+  });
+
+  it('go through a held file of which little changed, and find what a reading finds', async () => {
+    const base = await mkdtemp(join(tmpdir(), 'dk-quick-'));
+    try {
+      const place = { root: base, path: 'f', algo: 'blake3', seed: Buffer.alloc(16) } as const;
+      const bytes = Buffer.from(bytesOf(1_000_000));
+      await writeFile(join(base, 'f'), bytes);
+      const first = await engine.openFileScan({ ...place, pages: NOTHING, groups: NOTHING, sourceBytes: 0 });
+      while (!(await first.next(1 << 20)).done);
+      const known = { ...(await first.finish()), sourceBytes: bytes.length };
+      await first.close();
+      for (const at of [100_000, 290_000, 999_990]) bytes.write('changed', at);
+      await writeFile(join(base, 'f'), bytes);
+      const held = await engine.openFileScan({ ...place, ...known });
+      expect((await held.hold(new Uint8Array(bytes.length)))?.heldBytes).toBeLessThanOrEqual(256 << 10);
+      const step = await atOnce(() => held.next(1 << 20));
+      const read = await engine.openFileScan({ ...place, ...known });
+      expect(step).toEqual({ value: await read.next(1 << 20), quick: true });
+      const changed = [96, 280, 976].map((kib) => bytes.subarray(kib << 10, (kib + 4) << 10));
+      expect(step.value.data.equals(Buffer.concat(changed))).toBe(true);
+      expect(await held.finish()).toEqual(await read.finish());
+      await held.close();
+      await read.close();
     } finally {
       await rm(base, { recursive: true, force: true });
     }
