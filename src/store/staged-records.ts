@@ -7,8 +7,10 @@ const NO_ROOM = Buffer.alloc(0);
 export class StagedRecords {
   #staged: Buffer[] = [];
   #bytes = 0;
-  /** What is left of the chunk at the end of `#staged`. */
+  /** What is left of the chunk that small records were copied to last, also of one that has been taken. */
   #room: Buffer = NO_ROOM;
+  /** The last of `#staged` ends where `#room` begins. */
+  #open = false;
 
   get bytes(): number {
     return this.#bytes;
@@ -19,17 +21,19 @@ export class StagedRecords {
     this.#bytes += record.length;
     if (record.length > SMALL_RECORD_BYTES) {
       this.#staged.push(record);
-      this.#room = NO_ROOM;
+      this.#open = false;
       return;
     }
     if (record.length > this.#room.length) {
       this.#room = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-      this.#staged.push(this.#room.subarray(0, 0));
+      this.#open = false;
     }
-    const chunk = this.#staged[this.#staged.length - 1] as Buffer;
     this.#room.set(record);
+    const before = this.#open ? this.#staged.pop() : undefined;
+    const { buffer, byteOffset } = before ?? this.#room;
+    this.#staged.push(Buffer.from(buffer, byteOffset, (before?.length ?? 0) + record.length));
     this.#room = this.#room.subarray(record.length);
-    this.#staged[this.#staged.length - 1] = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length + record.length);
+    this.#open = true;
   }
 
   /** All of them, in order; none is left. */
@@ -37,7 +41,7 @@ export class StagedRecords {
     const staged = this.#staged;
     this.#staged = [];
     this.#bytes = 0;
-    this.#room = NO_ROOM;
+    this.#open = false;
     return staged;
   }
 }

@@ -17,6 +17,8 @@ import {
 } from '../format/format.js';
 
 const CHUNK_BYTES = 1 << 20;
+/** The first chunk; each further one has twice the room: most checkpoints have few versions, and many are made. */
+const FIRST_CHUNK_BYTES = 16 << 10;
 const CHUNK_STEP = 2 ** 32;
 
 export class StagedVersions {
@@ -52,7 +54,8 @@ export class StagedVersions {
     const bytes = 4 + body.length;
     let chunk = this.#chunks[this.#chunks.length - 1];
     if (!chunk || this.#used + bytes > chunk.length) {
-      chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, bytes));
+      const room = Math.min(CHUNK_BYTES, FIRST_CHUNK_BYTES * 2 ** this.#chunks.length);
+      chunk = Buffer.allocUnsafeSlow(Math.max(room, bytes));
       this.#chunks.push(chunk);
       this.#used = 0;
     }
