@@ -42,11 +42,13 @@ class GroupPatch {
   }
 
   // Applies what lies before `end` of the target; all up to there holds the source already. Whether there was anything.
-  bool ApplyTo(uint64_t end, uint8_t* target) {
+  // Meanwhile the source of the group behind is fetched.
+  bool ApplyTo(uint64_t end, uint8_t* target, const uint8_t* source) {
     bool any = false;
+    const uintptr_t ahead = reinterpret_cast<uintptr_t>(source) + kGroup;
     for (;;) {
       if (now_.count == 0) {
-        const size_t points = runs_->ApplyPoints(values_, plain_, end, target);
+        const size_t points = runs_->ApplyPoints(values_, plain_, end, target, ahead);
         values_ += points;
         any = any || points > 0;
         if (!runs_->Next(&now_)) return any;
@@ -157,7 +159,7 @@ Status Make(const Work& work, Runs* runs, const uint8_t* values, bool plain) {
     bool changed = common < length;
     if (common > 0) changed = patch.CopyTo(work.source.data, start, start + common, work.target) || changed;
     if (common < length) memset(at + common, 0, length - common);
-    changed = patch.ApplyTo(start + length, work.target) || changed;
+    changed = patch.ApplyTo(start + length, work.target, work.source.data) || changed;
     if (work.digested) digest.Take(at, start / kGroup, !changed);
   }
   if (!runs->Done()) return Status::kCorrupt;

@@ -66,13 +66,14 @@ class PositionReader {
   bool Next(Stretch* stretch);
   // Applies single bytes of an open block that lie before `end`, which is inside the target: as many as are plainly
   // such. Whatever else there is, or may be, is left to Next. Returns how many of the values were used.
-  size_t ApplyPoints(const uint8_t* values, bool plain, uint64_t end, uint8_t* target);
+  // `ahead`, with a place added: an address that is read soon after it; nothing depends on it.
+  size_t ApplyPoints(const uint8_t* values, bool plain, uint64_t end, uint8_t* target, uintptr_t ahead);
   // Whether everything was read and nothing is left over.
   bool Done() const { return good_ && bounds_.left() == 0 && in_block_ == 0 && at_ == end_; }
 
  private:
   template <bool kPlain>
-  size_t Points(const uint8_t* values, uint64_t end, uint8_t* target);
+  size_t Points(const uint8_t* values, uint64_t end, uint8_t* target, uintptr_t ahead);
   bool Fail();
   bool OpenBlock();
   bool Number(unsigned k, uint64_t* value);
@@ -101,7 +102,7 @@ class PlainReader {
 
   bool Next(Stretch* stretch);
   // As that of PositionReader: there are no blocks here.
-  size_t ApplyPoints(const uint8_t*, bool, uint64_t, uint8_t*) { return 0; }
+  size_t ApplyPoints(const uint8_t*, bool, uint64_t, uint8_t*, uintptr_t) { return 0; }
   bool Done() const { return good_ && bounds_.left() == 0 && at_ == end_; }
 
  private:

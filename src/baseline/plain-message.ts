@@ -1,5 +1,5 @@
 /**
- * Short messages of one sparse delta, taken apart at once, and the states that they make. Whatever is wrong with a message, or is not plainly such a one, is left to
+ * Messages of one sparse delta that are in memory, taken apart at once, and the states that they make. Whatever is wrong with a message, or is not plainly such a one, is left to
  * `messageParts`, which says what.
  */
 import { isDiffKeeperError, LIMITS } from '../core/core.js';
@@ -24,8 +24,8 @@ import {
   stateVersion,
 } from './state-message.js';
 
-/** Encoders send no longer ones for what they code at once. */
-const MESSAGE_BYTES_MAX = 96 << 10;
+/** What is joined here: encoders send no longer messages for what they code at once. */
+const SHORT_BYTES = 96 << 10;
 const CODE = 'DK_CORRUPT_DELTA';
 
 export interface PlainMessage {
@@ -33,29 +33,47 @@ export interface PlainMessage {
   readonly segment: StateSegment;
   readonly end: StateEnd;
   readonly messageBytes: number;
+  /** Of a long payload: what goes into the check of the message before and behind it. */
+  readonly unchecked: { readonly seed: bigint; readonly back: Buffer; readonly check: bigint } | undefined;
 }
 
-/** Where all of it is in memory, and it is short: in one piece. */
-function shortBytes(message: MessageInput): Buffer | undefined {
-  const pieces = message instanceof Uint8Array ? [message] : message;
+/** A message in memory: all of it, or, where there is more of it, all around a payload that lies alone. */
+interface Pieces {
+  readonly front: Buffer;
+  readonly apart: { readonly payload: Buffer; readonly back: Buffer } | undefined;
+  readonly messageBytes: number;
+}
+
+const viewOf = (piece: Uint8Array): Buffer => Buffer.from(piece.buffer, piece.byteOffset, piece.length);
+
+/** Never copies more than a short message. */
+function piecesOf(message: MessageInput): Pieces | undefined {
+  const pieces: unknown = message instanceof Uint8Array ? [message] : message;
   if (!Array.isArray(pieces)) return undefined;
-  let length = 0;
+  const all: Uint8Array[] = [];
+  let messageBytes = 0;
+  let longest = 0;
   for (const piece of pieces as readonly unknown[]) {
     if (!(piece instanceof Uint8Array) || !(piece.buffer instanceof ArrayBuffer)) return undefined;
-    length += piece.length;
-    if (length > MESSAGE_BYTES_MAX) return undefined;
+    messageBytes += piece.length;
+    if (piece.length > (all[longest]?.length ?? 0)) longest = all.length;
+    all.push(piece);
   }
-  const [only] = pieces as readonly Uint8Array[];
-  if (pieces.length === 1 && only) return Buffer.from(only.buffer, only.byteOffset, only.length);
-  return Buffer.concat(pieces as readonly Uint8Array[], length);
+  const payload = all[longest];
+  if (payload === undefined) return undefined;
+  if (all.length === 1) return { front: viewOf(payload), apart: undefined, messageBytes };
+  if (messageBytes <= SHORT_BYTES) return { front: Buffer.concat(all, messageBytes), apart: undefined, messageBytes };
+  if (messageBytes - payload.length > SHORT_BYTES) return undefined;
+  const apart = { payload: viewOf(payload), back: Buffer.concat(all.slice(longest + 1)) };
+  return { front: Buffer.concat(all.slice(0, longest)), apart, messageBytes };
 }
 
-/** A sparse delta of one segment whose check is right and whose facts fit together. */
+/** A sparse delta of one segment whose facts fit together and whose check is right, unless `unchecked` says that that is not known. */
 export function plainMessage(engine: Engine, message: MessageInput, stateBytesMax: number): PlainMessage | undefined {
-  const bytes = shortBytes(message);
-  if (bytes === undefined) return undefined;
+  const pieces = piecesOf(message);
+  if (pieces === undefined) return undefined;
   try {
-    return read(engine, bytes, new MessageBounds(stateBytesMax));
+    return read(engine, pieces, new MessageBounds(stateBytesMax));
   } catch (error) {
     if (isDiffKeeperError(error)) return undefined;
     throw error;
@@ -70,43 +88,49 @@ function lengthOf(reader: ByteReader): number {
   return length;
 }
 
-function read(engine: Engine, bytes: Buffer, bounds: MessageBounds): PlainMessage | undefined {
-  const reader = new ByteReader(bytes, CODE, 'state message');
+function read(engine: Engine, pieces: Pieces, bounds: MessageBounds): PlainMessage | undefined {
+  const { front, apart, messageBytes } = pieces;
+  const reader = new ByteReader(front, CODE, 'state message');
   if (!reader.bytes(STATE_MAGIC.length).equals(STATE_MAGIC)) return undefined;
   const version = stateVersion(reader.u8());
   const head = decodeHead(reader.bytes(lengthOf(reader)), version);
   const { source } = head;
   if (source === undefined || head.baselineId !== undefined || head.digests) return undefined;
   bounds.head(head);
-  let check = engine.xxh3(bytes.subarray(0, reader.offset), 0n);
+  const before = engine.xxh3(front.subarray(0, reader.offset), 0n);
   const segmentAt = reader.offset;
   if (reader.u8() !== PART.segment) return undefined;
   const header = decodeSegmentHeader(reader.bytes(lengthOf(reader)), head);
   const { payloadBytes, ...segment } = header;
   if (segment.engine !== SPARSE.number || segment.dictionaryId !== 0 || segment.sourceBytes === 0) return undefined;
   bounds.segment(segment);
-  check = engine.xxh3(bytes.subarray(segmentAt, reader.offset), check);
-  const payload = reader.bytes(payloadBytes);
-  if (payload.length > 0) check = engine.xxh3(payload, check);
-  const endAt = reader.offset;
-  if (reader.u8() !== PART.end) return undefined;
-  const last = decodeEnd(reader.bytes(lengthOf(reader)), head);
-  reader.expectEnd();
-  if (engine.xxh3(bytes.subarray(endAt, bytes.length - CHECK_BYTES), check) !== last.check) return undefined;
+  const seed = engine.xxh3(front.subarray(segmentAt, reader.offset), before);
+  const payload = apart?.payload ?? reader.bytes(payloadBytes);
+  if (payload.length !== payloadBytes || (apart && reader.left > 0)) return undefined;
+  const back = apart?.back ?? reader.bytes(reader.left);
+  const last = new ByteReader(back, CODE, 'state message');
+  if (last.u8() !== PART.end) return undefined;
+  const { check, digest, ...end } = decodeEnd(last.bytes(lengthOf(last)), head);
+  last.expectEnd();
   const { targetBytes: stateBytes } = segment;
-  if (last.stateBytes !== stateBytes || head.stateBytes !== stateBytes) return undefined;
-  const { digest } = last;
+  if (end.stateBytes !== stateBytes || head.stateBytes !== stateBytes) return undefined;
+  const sum = { seed, back: back.subarray(0, -CHECK_BYTES), check };
+  const isChecked = payload.length <= LIMITS.syncBytes;
+  if (isChecked && engine.xxh3(sum.back, payload.length > 0 ? engine.xxh3(payload, seed) : seed) !== check)
+    return undefined;
   return {
     head: { ...head, source },
     segment: { ...segment, payload },
     end: { stateBytes, digest },
-    messageBytes: bytes.length,
+    messageBytes,
+    unchecked: isChecked ? undefined : sum,
   };
 }
 
 /** Whether a state is made in less time than another thread is woken. */
-export function isSmall({ targetBytes, sourceBytes }: StateSegment): boolean {
-  return Math.max(targetBytes, sourceBytes) <= LIMITS.syncStateBytes;
+export function isSmall({ segment, messageBytes }: PlainMessage): boolean {
+  const { targetBytes, sourceBytes } = segment;
+  return messageBytes <= SHORT_BYTES && Math.max(targetBytes, sourceBytes) <= LIMITS.syncStateBytes;
 }
 
 /** What a segment is made from. */
@@ -147,12 +171,17 @@ export function patchSmall(engine: Engine, patch: PlainPatch & { readonly room: 
  */
 export async function patchDirect(
   engine: Engine,
-  patch: PlainPatch & { readonly end: StateEnd; readonly room: Uint8Array | undefined },
+  patch: PlainPatch & Pick<PlainMessage, 'end' | 'unchecked'> & { readonly room: Uint8Array | undefined },
 ): Promise<Buffer | undefined> {
-  const { segment, source, end, room } = patch;
+  const { segment, source, end, unchecked, room } = patch;
   const { bytes, groups, kind } = source;
+  const { payload, targetBytes } = segment;
   try {
-    const made = await engine.sparsePatch(bytes, segment.payload, segment.targetBytes, groups, room, kind);
+    const [made, sum] = await Promise.all([
+      engine.sparsePatch(bytes, payload, targetBytes, groups, room, kind),
+      unchecked && engine.xxh3Async(payload, unchecked.seed),
+    ]);
+    if (unchecked && sum !== undefined && engine.xxh3(unchecked.back, sum) !== unchecked.check) return undefined;
     return made.digest.equals(end.digest) ? made.data : undefined;
   } catch (error) {
     if (isDiffKeeperError(error)) return undefined;

@@ -69,7 +69,7 @@ export class StateDecoder {
   }
 
   /**
-   * A short message of one sparse delta against a baseline that is at hand. Undefined: what else it is, or what is wrong with it,
+   * A message of one sparse delta against a baseline that is at hand. Undefined: what else it is, or what is wrong with it,
    * the way for all messages says.
    */
   #plain(message: MessageInput, into: Uint8Array | undefined): PlainDelta | undefined {
@@ -91,7 +91,7 @@ export class StateDecoder {
     const { engine, clock } = this.#settings;
     const { head, segment, end, source } = delta;
     const { stateBytes } = end;
-    if (!isSmall(segment) || this.#queue.has(head.key) || !takeLoopShare(stateBytes)) return undefined;
+    if (!isSmall(delta) || this.#queue.has(head.key) || !takeLoopShare(stateBytes)) return undefined;
     const started = clock.steadyMs();
     const room = into?.subarray(0, stateBytes) ?? engine.createRoom(stateBytes);
     const digest = patchSmall(engine, { segment, source, room });

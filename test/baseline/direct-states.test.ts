@@ -17,6 +17,16 @@ function changed(state: Buffer, step: number): Buffer {
   return target;
 }
 
+/** Bytes at random places to random values: more of them than are hashed on the event loop. */
+function scattered(state: Buffer): Buffer {
+  const target = Buffer.from(state);
+  const picks = patternBytes(state.length, 8);
+  for (let at = 0; at < target.length; at += 1) {
+    if ((picks[at] as number) < 77) target[at] = picks[(at * 7 + 1) % picks.length] as number;
+  }
+  return target;
+}
+
 /** A message as it arrives: always taken the way for all messages. */
 async function* arriving(parts: readonly Buffer[]): AsyncGenerator<Buffer> {
   yield* parts;
@@ -45,6 +55,7 @@ describe('large states of short deltas', () => {
       large.subarray(0, 1 << 20),
       Buffer.concat([large, large.subarray(0, 900)]),
       changed(large, 7),
+      scattered(large),
     ];
     for (const state of states) {
       const message = await encoder.encode('k', state);
@@ -63,7 +74,7 @@ describe('large states of short deltas', () => {
     const { operations, ...counts } = decoder.metrics();
     const { operations: operationsOther, ...countsOther } = other.metrics();
     expect([counts.failures, countsOther.failures]).toEqual([0, 0]);
-    expect([operations, operationsOther]).toEqual([12, 18]);
+    expect([operations, operationsOther]).toEqual([14, 21]);
     await Promise.all([encoder.close(), decoder.close(), other.close()]);
   });
 
@@ -110,6 +121,55 @@ describe('large states of short deltas', () => {
     });
     expect(decoder.metrics().operations).toBe(2);
     expect(decoder.metrics().failures).toBe(2);
+    await Promise.all([encoder.close(), decoder.close()]);
+  });
+
+  it('are refused when a long payload did not arrive as it was sent, and made when it did', async () => {
+    let jobs = 0;
+    const nativeEngine: Engine = {
+      ...real,
+      sparsePatch: (...args) => {
+        jobs += 1;
+        return real.sparsePatch(...args);
+      },
+    };
+    const { encoder, decoder } = pair({ engine: 'sparse' }, { nativeEngine });
+    await decoder.decode((await encoder.encode('k', large)).parts);
+    const { parts, engines } = await encoder.encode('k', scattered(large));
+    const longest = parts.reduce((best, part) => (part.length > best.length ? part : best));
+    expect([engines, longest.length > LIMITS.syncBytes]).toEqual([['sparse'], true]);
+    expect((await decoder.decode(parts)).bytes.equals(scattered(large))).toBe(true);
+    const [front = Buffer.alloc(0), ...rest] = parts;
+    const others: Buffer[][] = [
+      [Buffer.concat(parts)],
+      [front.subarray(0, 9), front.subarray(9), ...rest],
+      // The payload in two pieces.
+      [...parts].flatMap((part) => (part === longest ? [part.subarray(0, 90_000), part.subarray(90_000)] : [part])),
+    ];
+    for (const pieces of others) {
+      expect((await decoder.decode(pieces)).bytes.equals(scattered(large))).toBe(true);
+    }
+    const before = jobs;
+    // A value, a length at the end, a name, and the check, where the digest says nothing against the state.
+    for (const [index, at] of [
+      [parts.indexOf(longest), longest.length - 1],
+      [parts.length - 1, 3],
+      [0, 12],
+      [parts.length - 1, (parts.at(-1)?.length ?? 0) - 1],
+    ] as const) {
+      const spoilt = parts.map((part) => Buffer.from(part));
+      const bytes = spoilt[index] as Buffer;
+      bytes[at] = (bytes[at] as number) ^ 1;
+      const code = await decoder.decode(spoilt).then(
+        () => 'made',
+        (error: { code?: string }) => error.code,
+      );
+      expect(['DK_CORRUPT_DELTA', 'DK_BASELINE_MISSING']).toContain(code);
+    }
+    // Only the way for all messages says what is wrong, before it makes anything.
+    expect(jobs).toBeLessThanOrEqual(before + 3);
+    await expect(decoder.decode([...parts, Buffer.alloc(1)])).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
+    await expect(decoder.decode(parts.slice(0, -1))).rejects.toMatchObject({ code: 'DK_CORRUPT_DELTA' });
     await Promise.all([encoder.close(), decoder.close()]);
   });
 
