@@ -95,25 +95,41 @@ export class Giver {
     const [standing = STANDING.kept] = newest ? await this.#locate([newest]) : [];
     const goOn = standing === STANDING.kept || (standing === STANDING.dropped && trusted);
     if (!goOn) return { standing, mark, items: [], more: false };
+    const page = await this.#unmoved(mark, () => this.#pageAfter(newest?.sequence ?? 0));
+    return { standing, mark, ...page };
+  }
+
+  async #pageAfter(sequence: number): Promise<Pick<HistoryPage, 'items' | 'more'>> {
     const items: HistoryPageItem[] = [];
     let room = PAGE_BYTES;
-    for await (const item of this.#exchange.history(newest?.sequence ?? 0)) {
+    for await (const item of this.#exchange.history(sequence)) {
       const fits = item.versionsBytes + ITEM_BYTES <= room;
-      if (items.length >= ITEMS_MAX || (!fits && items.length > 0)) return { standing, mark, items, more: true };
+      if (items.length >= ITEMS_MAX || (!fits && items.length > 0)) return { items, more: true };
       // Of what is asked for in pieces nothing comes along: the other side may have much of it from before.
       const bytes = fits ? item.versionsBytes : 0;
       items.push({ ...item, versions: await this.#exchange.readVersions(item.checkpoint.sequence, 0, bytes) });
-      if (!fits) return { standing, mark, items, more: true };
+      if (!fits) return { items, more: true };
       room -= bytes + ITEM_BYTES;
     }
-    return { standing, mark, items, more: false };
+    return { items, more: false };
   }
 
   async #versions(body: Buffer): Promise<Buffer> {
     const { mark, sequence, offset } = decodeVersionsQuestion(body);
-    const bytes = await this.#exchange.readVersions(sequence, offset, ANSWER_BYTES);
-    if ((await this.#exchange.pruneMark()) === mark) return bytes;
-    throw new DiffKeeperError('DK_NOT_FOUND', 'the history was pruned while it was being read', { actual: sequence });
+    return this.#unmoved(mark, () => this.#exchange.readVersions(sequence, offset, ANSWER_BYTES));
+  }
+
+  /** What the work gives while the history stayed where it was; what it throws otherwise says nothing about the store. */
+  async #unmoved<T>(mark: number, work: () => Promise<T>): Promise<T> {
+    const given = await work().then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    if ((await this.#exchange.pruneMark()) !== mark) {
+      throw new DiffKeeperError('DK_NOT_FOUND', 'the history was pruned or condensed while it was being read');
+    }
+    if ('error' in given) throw given.error;
+    return given.value;
   }
 
   async #send(body: Buffer, signal: AbortSignal): Promise<Buffer> {

@@ -119,6 +119,8 @@ async function cleanUp(parts: TailParts, prune: PruneRecord | null, pruning: boo
 
 /** Rebuilds the metadata from the packs alone. */
 export async function rebuildAll(parts: BringUpParts): Promise<RebuildResult> {
+  // What is made anew must not be newer than the names of the files.
+  await parts.packs.files.sync();
   const promised = await promisedBy(parts);
   const result = await rebuildMetadata(parts, parts.heads, promised);
   return { ...result, state: await follow(parts, result, promised) };

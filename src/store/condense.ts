@@ -7,18 +7,16 @@
 import { randomInt } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, isDiffKeeperError, renameDurable, throwIfAborted } from '../core/core.js';
-import { ByteReader, ByteWriter, RECORD } from '../format/format.js';
-import { decodeBlobInfo, encodeBlobInfo, encodeNewest, encodePlace } from './blob-index.js';
+import { ByteReader, ByteWriter } from '../format/format.js';
+import { encodeNewest } from './blob-index.js';
 import { CondenseChoice } from './condense-choice.js';
 import { type CondensedPack, condensePack } from './condense-pack.js';
-import { kindFacts } from './dictionary-list.js';
 import type { Heads } from './heads.js';
-import { decodeVersionPlace, movedCheckpoint } from './index-changes.js';
 import type { MetaChange } from './meta.js';
 import { Changes } from './meta-changes.js';
-import { CONDENSED_KEY, CONDENSING_KEY, KEY_LETTER, NEWEST_KEY, prefixRange } from './meta-keys.js';
+import { CONDENSED_KEY, CONDENSING_KEY, NEWEST_KEY } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
-import type { PlaceMap } from './place-map.js';
+import { PlaceMoves } from './place-moves.js';
 import type { PruneParts } from './prune-run.js';
 import type { ReadLeases } from './read-leases.js';
 import type { CondenseOptions, CondenseReport } from './types.js';
@@ -32,6 +30,8 @@ const READERS_ALONE_MS = 500;
 export interface CondenseParts extends PruneParts {
   readonly heads: Heads;
   readonly leases: ReadLeases;
+  /** How often the metadata was opened again, or made anew. */
+  readonly openings: () => number;
 }
 
 /** The pack that is being replaced according to the metadata; 0 for none. Throws DK_CORRUPT_INDEX. */
@@ -73,7 +73,7 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
   for (const pack of choice.packs) {
     const { signal } = options;
     // Who reads on and on would make all of the work vain.
-    if (!(await parts.readersOver(READERS_MS))) {
+    if (!(await readersOver(parts, signal))) {
       report.packsLeft = choice.packs.length - report.packs - report.damaged;
       break;
     }
@@ -90,6 +90,13 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
     else report.packsLeft += 1;
   }
   return { ...report, bytesAfter: await bytesOf(parts) };
+}
+
+/** False when some go on and on. Throws DK_ABORTED. */
+async function readersOver(parts: CondenseParts, signal: AbortSignal | undefined): Promise<boolean> {
+  const over = await parts.readersOver(READERS_MS, signal);
+  throwIfAborted(signal);
+  return over;
 }
 
 /** What a transaction has begun meanwhile is not ours. */
@@ -121,23 +128,27 @@ async function putInPlace(
   let placed = false;
   let failure: unknown = null;
   try {
+    const opening = parts.openings();
     // What is damaged in the metadata is told while nothing has been replaced.
-    for await (const _ of movedPlaces(parts.meta, condensed.places)) throwIfAborted(signal);
-    if (await parts.readersOver(READERS_MS)) {
+    const moves = await PlaceMoves.find(parts.meta, condensed.places, signal);
+    if (await readersOver(parts, signal)) {
       const place = async (): Promise<void> => {
         // After a failed commit the packs are cut back, and the last one is appended to again.
         await parts.packs.leave(pack);
-        placed = (await isUntouched(parts, pack, condensed)) && (await parts.readersOver(READERS_ALONE_MS));
+        const isKnown = parts.openings() === opening && (await isUntouched(parts, pack, condensed));
+        placed = isKnown && (await parts.readersOver(READERS_ALONE_MS));
         if (!placed) return;
-        await replace(parts, pack, condensed).catch((error: unknown) => {
+        await replace(parts, { pack, condensed, moves }).catch((error: unknown) => {
           failure = error;
         });
       };
       await parts.alone(async () => {
         await parts.leases.pausing(place);
         if (failure === null) return;
+        // What it takes may be what is missing on the disk.
+        await unlink(condensed.file).catch(() => {});
         // Opening the store again tells which of both files is there. It has to read.
-        await parts.failed();
+        await parts.failed({ misplaced: true });
         throw failure;
       });
     }
@@ -158,48 +169,22 @@ async function isUntouched({ packs, state }: CondenseParts, pack: number, conden
 }
 
 /** From the first key on the metadata may be older than the pack; the last batch says that it is not. */
-async function replace(parts: CondenseParts, pack: number, { file, places, length }: CondensedPack): Promise<void> {
+async function replace(
+  parts: CondenseParts,
+  { pack, condensed, moves }: { readonly pack: number; readonly condensed: CondensedPack; readonly moves: PlaceMoves },
+): Promise<void> {
   const { meta, packs } = parts;
+  const { file, length } = condensed;
   await meta.write([{ key: CONDENSING_KEY, value: new ByteWriter(8).varint(pack).finish() }], true);
   await renameDurable(file, packs.file(pack)).catch((error: unknown) => {
     throw fromSystemError(error, 'replace', packs.file(pack));
   });
   await packs.replaced(pack);
   const changes = new Changes(meta);
-  for await (const change of movedPlaces(meta, places)) await changes.add(change);
+  for await (const change of moves.changes(meta)) await changes.add(change);
   await changes.flush();
   const state = parts.state();
   const last: MetaChange[] = [{ key: CONDENSING_KEY, value: null }, condensedChange()];
   if (state?.pack === pack) last.push({ key: NEWEST_KEY, value: encodeNewest({ ...state, length }) });
   await meta.writeInBatches(last);
-}
-
-/** Everything that names a place in the pack. */
-async function* movedPlaces(meta: MetaReader, places: PlaceMap): AsyncGenerator<MetaChange> {
-  const range = (letter: number) => meta.range(prefixRange(Buffer.from([letter])));
-  for await (const entries of range(KEY_LETTER.blob)) {
-    for (const [key, value] of entries) {
-      const info = decodeBlobInfo(value, key.subarray(1));
-      const place = places.find(info);
-      if (!place) continue;
-      const { plain, ...moved } = place;
-      const depth = plain ? 0 : info.depth;
-      // Nothing is coded with a dictionary any more.
-      const kind = plain && kindFacts(info.kind).kind === RECORD.blob ? RECORD.blob : info.kind;
-      yield { key, value: encodeBlobInfo({ ...info, ...moved, depth }, kind) };
-    }
-  }
-  for await (const entries of range(KEY_LETTER.version)) {
-    for (const [key, value] of entries) {
-      const { place, index } = decodeVersionPlace(value);
-      const moved = places.find(place);
-      if (moved) yield { key, value: encodePlace(new ByteWriter(16), moved).varint(index).finish() };
-    }
-  }
-  for await (const entries of range(KEY_LETTER.checkpoint)) {
-    for (const [key, value] of entries) {
-      const moved = movedCheckpoint(value, (place) => places.find(place));
-      if (moved) yield { key, value: moved };
-    }
-  }
 }

@@ -60,7 +60,10 @@ export class DenseWriter {
     { engine, home, header }: { readonly engine: Engine; readonly home: GroupHome; readonly header: Buffer },
   ): Promise<DenseWriter> {
     const output = await AppendFile.create(file);
-    await output.append([header]);
+    await output.append([header]).catch(async (error: unknown) => {
+      await output.close().catch(() => {});
+      throw error;
+    });
     return new DenseWriter(engine, home, output);
   }
 

@@ -81,7 +81,9 @@ export class History {
     const failed = new Map<string, DiffKeeperError>();
     for (const place of partPlaces) {
       try {
-        versions.push(...(await this.#record(place)).filter(hasSafePath));
+        const found = await this.#record(place);
+        if (found.some((version) => version.sequence !== sequence)) misplaced();
+        versions.push(...found.filter(hasSafePath));
       } catch (error) {
         if (!onUnreadable || !isUnreadable(error)) throw error;
         failed.set(keyOf(place), error);
@@ -214,11 +216,10 @@ export class History {
     return head?.sequence === sequence ? head : null;
   }
 
-  async #version({ path, place, index }: VersionPointer): Promise<Version> {
+  async #version({ path, sequence, place, index }: VersionPointer): Promise<Version> {
     const version = (await this.#record(place))[index];
-    if (version?.path !== path) {
-      throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');
-    }
+    // A place that is older than its pack may be that of another record, of as many bytes and of the same path.
+    if (version?.path !== path || version.sequence !== sequence) misplaced();
     return version;
   }
 
@@ -234,6 +235,10 @@ export class History {
     if (this.#records.size > RECORDS_KEPT) this.#records.delete(this.#records.keys().next().value as string);
     return versions;
   }
+}
+
+function misplaced(): never {
+  throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');
 }
 
 function keyOf({ pack, offset }: RecordPlace): string {

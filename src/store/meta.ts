@@ -13,6 +13,7 @@ import type { KeyRange } from './meta-keys.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import { MetaTables } from './meta-tables.js';
 import { MetaView } from './meta-view.js';
+import { attempt, walkBatches } from './meta-walk.js';
 
 export interface MetaChange {
   readonly key: Buffer;
@@ -261,39 +262,20 @@ export class Meta implements MetaReader {
     return this.#seal.range(range, options, (stored, how) => this.#entries(stored, how));
   }
 
-  async *#entries(range: KeyRange, options: RangeOptions): AsyncGenerator<[Buffer, Buffer][]> {
-    const iterator = this.#level.iterator({ ...range, reverse: options.reverse ?? false, limit: options.limit ?? -1 });
-    try {
-      // Few at first: some look at the beginning alone.
-      for (let count = 64; ; count = Math.min(2 * count, 1024)) {
-        const entries = (await iterator.nextv(count).catch(this.#readFailed)) as [Buffer, Buffer][];
-        if (entries.length === 0) return;
-        yield entries;
-      }
-    } finally {
-      await iterator.close();
-    }
+  #entries(range: KeyRange, { reverse = false, limit = -1 }: RangeOptions): AsyncGenerator<[Buffer, Buffer][]> {
+    const begin = () => this.#level.iterator({ ...range, reverse, limit });
+    return walkBatches(begin, 64, this.#readFailed) as AsyncGenerator<[Buffer, Buffer][]>;
   }
 
   /** Keys of a range as they stand there, whatever state their values are in. */
-  async *rangeKeys(range: KeyRange, options: { readonly reverse?: boolean } = {}): AsyncGenerator<Buffer[]> {
-    const iterator = this.#level.keys({ ...range, reverse: options.reverse ?? false });
-    try {
-      for (;;) {
-        const keys = (await iterator.nextv(1000).catch(this.#readFailed)) as Buffer[];
-        if (keys.length === 0) return;
-        yield keys;
-      }
-    } finally {
-      await iterator.close();
-    }
+  rangeKeys(range: KeyRange, { reverse = false }: { readonly reverse?: boolean } = {}): AsyncGenerator<Buffer[]> {
+    return walkBatches(() => this.#level.keys({ ...range, reverse }), 1000, this.#readFailed) as AsyncGenerator<
+      Buffer[]
+    >;
   }
+
   /** The database as it is now, whatever is written later. Throws DK_IO when it is not open. */
   view(): MetaView {
-    try {
-      return new MetaView(this.#level, this.#readFailed);
-    } catch (error) {
-      return this.#readFailed(error);
-    }
+    return attempt(() => new MetaView(this.#level, this.#readFailed), this.#readFailed);
   }
 }

@@ -12,6 +12,7 @@ import { type Isolated, orIsolate } from './isolate.js';
 import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
 import type { Meta } from './meta.js';
+import { MetaDoubt } from './meta-doubt.js';
 import type { OpenFacts } from './open-store.js';
 import { openTransaction } from './open-transaction.js';
 import { type OwnerView, OwnerViews } from './owner-views.js';
@@ -45,8 +46,9 @@ export class OpenedStore extends StoreReading implements Store {
   #newest: Checkpoint | null = null;
   #state: NewestState | null = null;
   #transaction: StoreTransaction | null = null;
-  /** The metadata batch failed: what LevelDB kept is unknown until it is opened again. */
-  #doubtful = false;
+  readonly #doubt = new MetaDoubt();
+  /** How often the metadata was opened again, or made anew. */
+  #openings = 0;
   /** Large commits, and the last steps of prunes and the like; cutting packs back; opening the metadata again. */
   readonly #alone = new AloneChain();
   readonly #gate = new WriteGate();
@@ -64,7 +66,7 @@ export class OpenedStore extends StoreReading implements Store {
   }
 
   get needsReopen(): boolean {
-    return this.#doubtful;
+    return this.#doubt.present;
   }
   get newest(): Checkpoint | null {
     return this.#newest;
@@ -91,16 +93,10 @@ export class OpenedStore extends StoreReading implements Store {
     return this.#begin();
   }
 
-  /** On half of the metadata nothing is written, and nothing is taken for needless. */
-  #assertSure(): void {
-    if (!this.#doubtful) return;
-    throw new DiffKeeperError('DK_IO', 'the last metadata write failed: call `reopen` before writing again');
-  }
-
   #begin(adopted?: AdoptedCheckpoint): StoreTransaction {
     this.assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'another transaction is open on this store');
-    this.#assertSure();
+    this.#doubt.assertNone();
     const transaction = openTransaction(
       this.facts,
       { ...this.#allParts, dictionaries: this.#dictionaries },
@@ -109,7 +105,7 @@ export class OpenedStore extends StoreReading implements Store {
         adopted,
         ended: (outcome) => this.#transactionEnded(outcome),
         alone: (work) => this.#alone.run(work),
-        ready: () => this.#gate.pass().then(() => this.#assertSure()),
+        ready: () => this.#gate.pass().then(() => this.#doubt.assertNone()),
       },
     );
     this.#gate.enter();
@@ -137,7 +133,7 @@ export class OpenedStore extends StoreReading implements Store {
     // Nobody else may be at the packs, and what the metadata names must be known: otherwise opening it again cuts them.
     await this.#alone
       .run(async () => {
-        if (!this.#doubtful) await this.#packs.rollBack();
+        if (!this.#doubt.present) await this.#packs.rollBack();
       })
       .catch((error: unknown) => {
         this.facts.logger.warn({ error: String(error) }, 'what a failed commit left is cut off before the next one');
@@ -148,6 +144,7 @@ export class OpenedStore extends StoreReading implements Store {
     this.assertOpen();
     await this.#alone.settled();
     this.assertOpen();
+    this.#doubt.assertReadable();
   }
 
   /** Within `#alone`. */
@@ -170,13 +167,14 @@ export class OpenedStore extends StoreReading implements Store {
     };
     // When it ends early it is to be done again.
     await this.#views.without(work).finally(() => {
-      this.#doubtful = true;
+      this.#doubt.present = true;
     });
-    this.#doubtful = false;
+    this.#doubt.clear();
   }
 
   /** What was read before may stand elsewhere now. */
   #forget(): void {
+    this.#openings += 1;
     this.#tree.clear();
     this.reading.blobs.clearCache();
     this.reading.history.clearCache();
@@ -210,16 +208,17 @@ export class OpenedStore extends StoreReading implements Store {
     this.assertOpen();
     if (this.#transaction) throw new DiffKeeperError('DK_ARGUMENT', 'a transaction is open on this store');
     const rebuild = async (): Promise<RebuildReport> => {
-      await this.readable();
-      const make = this.#doubtful ? rebuildAll : repairAll;
-      if (this.#doubtful) await this.#meta.reopen();
+      await this.#alone.settled();
+      this.assertOpen();
+      const make = this.#doubt.present ? rebuildAll : repairAll;
+      if (this.#doubt.present) await this.#meta.reopen();
       // Should it end early, half of the metadata is no ground to go on from.
-      this.#doubtful = true;
+      this.#doubt.present = true;
       const work = () => make(this.#upParts);
       const result = await (options.check ? orIsolate(work, this.#upParts, this.#isolated) : work());
       this.#forget();
       await this.#settle(result.state);
-      this.#doubtful = false;
+      this.#doubt.clear();
       if (!options.check) return result;
       await mendTwins(this.facts);
       return repairStore(this.#allParts, result, { ...options, isolated: this.#isolated.splice(0) });
@@ -241,7 +240,7 @@ export class OpenedStore extends StoreReading implements Store {
 
   async #readyParts(): Promise<CondenseParts> {
     await this.readable();
-    this.#assertSure();
+    this.#doubt.assertNone();
     return {
       ...this.#allParts,
       state: () => (this.#newest ? this.#state : null),
@@ -249,17 +248,19 @@ export class OpenedStore extends StoreReading implements Store {
         this.#gate.alone(() =>
           this.#alone.run(async () => {
             // A commit may have failed since the work began.
-            this.#assertSure();
+            this.#doubt.assertNone();
             await work();
             this.reading.history.clearCache();
             await this.#settle(await readNewest(this.#meta));
           }),
         ),
-      failed: async () => {
+      failed: async ({ misplaced } = { misplaced: false }) => {
         this.#maintenance.pruneFailed();
+        this.#doubt.misplaced = misplaced;
         await this.#tryReopen();
       },
-      readersOver: (timeoutMs) => this.reading.leases.over(timeoutMs),
+      openings: () => this.#openings,
+      readersOver: (timeoutMs, signal) => this.reading.leases.over(timeoutMs, signal),
     };
   }
 

@@ -23,7 +23,7 @@ export class PlaceMap {
   }
 
   add(from: number, to: Omit<NewPlace, 'pack'>): void {
-    if (this.#count === this.#from.length) this.#setRows(this.#count * 2, (row) => row);
+    if (this.#count === this.#from.length) this.#setRows(Math.max(FIRST_ROWS, this.#count * 2), (row) => row);
     const row = this.#count;
     this.#from[row] = from;
     this.#to[row] = to.offset;

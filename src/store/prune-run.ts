@@ -42,9 +42,13 @@ export interface PruneParts extends TailParts {
   readonly state: () => NewestState | null;
   /** Runs the work while no transaction is open and nobody reads the metadata. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
-  /** The seal may be durable and the metadata does not follow: brings both together. */
-  readonly failed: () => Promise<void>;
-  readonly readersOver: (timeoutMs: number) => Promise<boolean>;
+  /**
+   * The seal may be durable and the metadata does not follow: brings both together. `misplaced`: places may be those of a
+   * pack that another one has replaced; nothing is read until they are known.
+   */
+  readonly failed: (what?: { readonly misplaced: boolean }) => Promise<void>;
+  /** False when the time is over, or the signal came. */
+  readonly readersOver: (timeoutMs: number, signal?: AbortSignal) => Promise<boolean>;
 }
 
 /** Facts of a checkpoint that the choice needs; there may be a million. */

@@ -54,15 +54,19 @@ export class ReadLeases {
     await Promise.all(this.#active);
   }
 
-  /** As `ended`, but not for ever: false when some were not over in time. */
-  async over(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
+  /** As `ended`, but not for ever: false when some were not over in time, or when the signal came. */
+  async over(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    let stop: () => void = () => {};
     const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
+      stop = () => resolve(false);
     });
+    const timer = setTimeout(stop, timeoutMs);
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop, { once: true });
     const all = this.ended().then(() => true);
     const result = await Promise.race([all, late]);
     clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
     return result;
   }
 }

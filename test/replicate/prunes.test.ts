@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '../../src/core/core.js';
 import { pullOver, StoreHost } from '../../src/replicate/replicate.js';
-import type { Store } from '../../src/store/store.js';
+import { OpenExchange } from '../../src/store/exchange.js';
+import { condense, type Store } from '../../src/store/store.js';
 import { commitFiles, contentOf, directory, noise } from '../store/store-fixture.js';
 import { memoryPair } from './memory-session.js';
 import { expectFollows, push, ReplicaFixture } from './replica-fixture.js';
@@ -118,5 +120,34 @@ describe('a prune', () => {
     await pullOver(replica, client);
     await pruned;
     await expectFollows(source, replica, false);
+  });
+});
+
+describe('a condense', () => {
+  it('at the source while a page of its history is made: the page is made again', async () => {
+    const { packBytes } = LIMITS;
+    const { readVersions } = OpenExchange.prototype;
+    try {
+      Object.assign(LIMITS, { packBytes: 60 << 10 });
+      const source = await fixture.open('source');
+      const replica = await fixture.open('replica');
+      for (let round = 1; round <= 60; round += 1) {
+        const files = Array.from({ length: 20 }, (_, file) => [`config/of/the/application/${file}`, noise(90, round)]);
+        await commitFiles(source, Object.fromEntries(files));
+      }
+      let condensed = 0;
+      let calls = 0;
+      OpenExchange.prototype.readVersions = async function (this: OpenExchange, ...question) {
+        calls += 1;
+        if (calls === 5) condensed = (await condense(source)).packs;
+        return readVersions.apply(this, question);
+      };
+      await push(source, replica);
+      expect(condensed).toBeGreaterThan(0);
+      await expectFollows(source, replica);
+    } finally {
+      OpenExchange.prototype.readVersions = readVersions;
+      Object.assign(LIMITS, { packBytes });
+    }
   });
 });
