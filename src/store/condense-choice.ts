@@ -9,6 +9,7 @@ import { LiveBlobs } from './live-blobs.js';
 import type { MetaReader } from './meta-reader.js';
 import { PackWindow } from './pack-window.js';
 import type { Packs } from './packs.js';
+import type { VainPacks } from './vain-packs.js';
 
 /** A block of most file systems: a shorter file takes as much. */
 const PACK_BYTES_MIN = 4096;
@@ -25,6 +26,7 @@ export interface ChoiceParts {
   readonly blobs: BlobStore;
   readonly heads: Heads;
   readonly logger: Logger;
+  readonly vain: VainPacks;
 }
 
 export class CondenseChoice {
@@ -39,11 +41,12 @@ export class CondenseChoice {
 
   /** @param candidates packs of commits. Throws DK_CORRUPT_INDEX, DK_IO. */
   static async make(parts: ChoiceParts, candidates: readonly number[], signal?: AbortSignal): Promise<CondenseChoice> {
-    const { meta, packs, blobs, heads, logger } = parts;
+    const { meta, packs, blobs, heads, logger, vain } = parts;
     const lengths = new Map<number, number>();
     for (const pack of candidates) {
       const bytes = await packs.fileBytes(pack);
-      if (bytes >= PACK_BYTES_MIN && !(await packs.isDense(pack))) lengths.set(pack, bytes);
+      const tried = bytes < PACK_BYTES_MIN || vain.has(pack, bytes);
+      if (!tried && !(await packs.isDense(pack))) lengths.set(pack, bytes);
     }
     const table = await BlobTable.load(meta, ({ pack }) => lengths.has(pack));
     const window = new PackWindow(packs);

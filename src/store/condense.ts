@@ -21,13 +21,14 @@ import type { PruneParts } from './prune-run.js';
 import type { ReadLeases } from './read-leases.js';
 import type { CondenseOptions, CondenseReport } from './types.js';
 import { isUnreadable } from './unreadable-blocks.js';
+import { VainPacks, type VainPacksPlace } from './vain-packs.js';
 
 /** Readers that began before are waited for this long; the pack stays as it is otherwise. */
 const READERS_MS = 10_000;
 /** The same while captures wait. */
 const READERS_ALONE_MS = 500;
 
-export interface CondenseParts extends PruneParts {
+export interface CondenseParts extends PruneParts, VainPacksPlace {
   readonly heads: Heads;
   readonly leases: ReadLeases;
   /** How often the metadata was opened again, or made anew. */
@@ -62,7 +63,8 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
   }
   const bytesBefore = await bytesOf(parts);
   const report = { packs: 0, considered: 0, bytesBefore, bytesAfter: bytesBefore, damaged: 0, packsLeft: 0 };
-  const choice = await CondenseChoice.make(parts, await committedPacks(parts), options.signal);
+  const vain = await VainPacks.read(parts);
+  const choice = await CondenseChoice.make({ ...parts, vain }, await committedPacks(parts), options.signal);
   const total = 2 * (await sum(choice.packs, (pack) => packs.fileBytes(pack)));
   let done = 0;
   const onBytes = (bytes: number): void => {
@@ -83,9 +85,10 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
       if (!isDamage) throw error;
       parts.logger.warn({ pack, reason: error.message }, 'a damaged pack stays as it is');
       report.damaged += 1;
-      return null;
+      return undefined;
     });
-    if (condensed === null) continue;
+    if (condensed === null) await vain.add(pack, await packs.fileBytes(pack), await packs.list());
+    if (!condensed) continue;
     if (await putInPlace(parts, pack, { condensed, signal })) report.packs += 1;
     else report.packsLeft += 1;
   }

@@ -179,6 +179,20 @@ describe('captures', () => {
   });
 });
 
+describe('a pack that does not pay', () => {
+  it('is tried once, and no pack is begun for it again', async () => {
+    const store = await fixture.open();
+    for (let version = 1; version <= 6; version += 1) await commitFiles(store, { file: noise(3000, version) });
+    expect(await condense(store)).toMatchObject({ considered: 1, packs: 0, damaged: 0, packsLeft: 0 });
+    const packs = await readdir(path.join(fixture.root, 'packs'));
+    expect(await condense(store)).toMatchObject({ considered: 0, packs: 0 });
+    expect(await readdir(path.join(fixture.root, 'packs'))).toEqual(packs);
+    // More of it is another pack.
+    await writeHistory(store, 1, 100);
+    expect((await condense(store)).packs).toBeGreaterThan(0);
+  });
+});
+
 describe('a condense that ends early', () => {
   it('hears of it while it waits for readers', async () => {
     const store = await fixture.open();
