@@ -12,20 +12,22 @@ const BATCH_MAX = 1024;
  * Everything that an iterator gives.
  *
  * @param begin LevelDB throws at once when it is not open
- * @param first how many come with the first batch: some look at the beginning alone
+ * @param batch how many come with the first one, since some look at the beginning alone; `limit`: what LevelDB was told to give at
+ *   most, so that nothing is asked for behind it
  * @param failed told of what is thrown; throws in its stead
  */
 export async function* walkBatches<T>(
   begin: () => Walked<T>,
-  first: number,
+  batch: { readonly first: number; readonly limit: number },
   failed: (error: unknown) => never,
 ): AsyncGenerator<T[]> {
   const iterator = attempt(begin, failed);
   try {
-    for (let count = first; ; count = Math.min(2 * count, BATCH_MAX)) {
+    for (let count = batch.first, given = 0; given !== batch.limit; count = Math.min(2 * count, BATCH_MAX)) {
       const found = await iterator.nextv(count).catch(failed);
       if (found.length === 0) return;
       yield found;
+      given += found.length;
     }
   } finally {
     await iterator.close();

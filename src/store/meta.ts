@@ -264,14 +264,13 @@ export class Meta implements MetaReader {
 
   #entries(range: KeyRange, { reverse = false, limit = -1 }: RangeOptions): AsyncGenerator<[Buffer, Buffer][]> {
     const begin = () => this.#level.iterator({ ...range, reverse, limit });
-    return walkBatches(begin, 64, this.#readFailed) as AsyncGenerator<[Buffer, Buffer][]>;
+    return walkBatches(begin, { first: 64, limit }, this.#readFailed) as AsyncGenerator<[Buffer, Buffer][]>;
   }
 
   /** Keys of a range as they stand there, whatever state their values are in. */
   rangeKeys(range: KeyRange, { reverse = false }: { readonly reverse?: boolean } = {}): AsyncGenerator<Buffer[]> {
-    return walkBatches(() => this.#level.keys({ ...range, reverse }), 1000, this.#readFailed) as AsyncGenerator<
-      Buffer[]
-    >;
+    const begin = () => this.#level.keys({ ...range, reverse });
+    return walkBatches(begin, { first: 1000, limit: -1 }, this.#readFailed) as AsyncGenerator<Buffer[]>;
   }
 
   /** The database as it is now, whatever is written later. Throws DK_IO when it is not open. */

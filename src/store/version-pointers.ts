@@ -5,8 +5,8 @@ import { decodeVersionPlace } from './index-changes.js';
 import { type KeyRange, ownVersionRange, versionKey, versionKeyFacts } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 
-/** Versions of one path that are walked over; of a longer history the one that counts is looked up. */
-const WALKED = 64;
+/** Versions of one path that are walked over, fewer than are read at first; of a longer history the one that counts is looked up. */
+const WALKED = 48;
 
 export interface VersionPointer {
   readonly path: BytePath;
@@ -63,7 +63,7 @@ async function* walk(
       }
       if (facts.sequence <= sequence) newest = { ...facts, value };
       walked += 1;
-      if (walked <= WALKED || !meta.isOrdered) continue;
+      if (walked < WALKED || !meta.isOrdered) continue;
       yield found;
       return path;
     }
