@@ -23,6 +23,10 @@ import { writeSidecar } from './sidecar-section.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 const loads = join(here, 'sidecar-loads.mjs');
 const TICKS_PER_SECOND = 100;
+/** Of a turn of the database. */
+const BEGINNING_MS = 10_000;
+/** Percent of the machine that the sidecar may take in the turns with a limit. */
+const OVERHEAD = 4;
 
 const { values: options } = parseArgs({
   options: {
@@ -171,7 +175,10 @@ async function burst(place) {
 /** Each turn has its own part of the journal. */
 let turns = 0;
 
-/** Transactions per second of pgbench against a running server. */
+/**
+ * Transactions per second of pgbench against a running server: of the whole turn, and without its beginning, in which files
+ * are met for the first time.
+ */
 async function transactions(facts, seconds) {
   turns += 1;
   const load = await postgres.load({ ...facts, round: `turn${turns}` });
@@ -180,44 +187,62 @@ async function transactions(facts, seconds) {
   const endMs = Date.now();
   return async () => {
     await load.stop();
-    const done = load.acknowledged().filter(({ timeMs }) => timeMs >= startMs && timeMs < endMs).length;
-    return done / ((endMs - startMs) / 1000);
+    const rate = (fromMs) =>
+      load.acknowledged().filter(({ timeMs }) => timeMs >= fromMs && timeMs < endMs).length / ((endMs - fromMs) / 1000);
+    return { whole: rate(startMs), steady: rate(startMs + Math.min(BEGINNING_MS, (endMs - startMs) / 2)) };
   };
 }
 
+/** What keeps the server in a turn; `alone`: nobody. */
+const KEEPERS = { alone: null, kept: [], limited: [`--max-overhead=${OVERHEAD}%`] };
+
+/** One turn of pgbench beside a server of its own. */
+async function turn({ place, facts, seconds }, flags) {
+  const command = postgres.command(facts);
+  if (flags === null) {
+    const server = spawn(command[0], command.slice(1), { stdio: 'ignore', cwd: '/' });
+    const ended = new Promise((resolve) => server.once('exit', resolve));
+    const count = await transactions(facts, seconds);
+    server.kill('SIGINT');
+    await ended;
+    return { rates: await count() };
+  }
+  let stop = false;
+  const words = ['--consistency=freeze', '--checkpoint-interval=1s', '--stop-timeout=5s', ...flags];
+  const run = underSidecar(place, words, command, () => stop);
+  const count = await transactions(facts, seconds);
+  stop = true;
+  const cost = await run;
+  return { rates: await count(), cost };
+}
+
 async function database(place) {
-  const seconds = quick ? 4 : 30;
+  const seconds = quick ? 4 : 40;
   const facts = { state: join(place, 'state'), run: join(place, 'run') };
   mkdirSync(facts.run);
   await postgres.prepare(facts);
-  const results = { alone: [], kept: [] };
+  const names = Object.keys(KEEPERS);
+  const results = Object.fromEntries(names.map((name) => [name, { whole: [], steady: [], checkpoints: [] }]));
   let cost = {};
-  for (let turn = 0; turn < (quick ? 1 : 3); turn += 1) {
-    const command = postgres.command(facts);
-    const alone = spawn(command[0], command.slice(1), { stdio: 'ignore', cwd: '/' });
-    const aloneEnded = new Promise((resolve) => alone.once('exit', resolve));
-    let count = await transactions(facts, seconds);
-    alone.kill('SIGINT');
-    await aloneEnded;
-    results.alone.push(await count());
-    let stop = false;
-    const run = underSidecar(
-      place,
-      ['--consistency=freeze', '--checkpoint-interval=1s', '--stop-timeout=5s'],
-      command,
-      () => stop,
-    );
-    count = await transactions(facts, seconds);
-    stop = true;
-    cost = await run;
-    results.kept.push(await count());
+  for (let round = 0; round < (quick ? 1 : 3); round += 1) {
+    // Each has every place in the order once: the database grows from turn to turn.
+    for (const at of names.keys()) {
+      const name = names[(at + round) % names.length];
+      const { rates, cost: own } = await turn({ place, facts, seconds }, KEEPERS[name]);
+      results[name].whole.push(rates.whole);
+      results[name].steady.push(rates.steady);
+      results[name].checkpoints.push(own ? checkpoints(own.entries).length : 0);
+      if (name === 'kept') cost = own;
+      console.error(
+        `${name}: ${rates.whole.toFixed(0)} transactions/s, ${rates.steady.toFixed(0)} without the beginning`,
+      );
+    }
   }
-  const median = { alone: quantile(results.alone, 0.5), kept: quantile(results.kept, 0.5) };
   const pauses = checkpoints(cost.entries)
     .map(({ pauseMs }) => pauseMs)
     .filter((ms) => ms > 0);
   return {
-    transactions: { ...median, lostShare: 1 - median.kept / median.alone, turns: results },
+    transactions: { seconds, beginningMs: BEGINNING_MS, overhead: OVERHEAD, turns: results },
     pauses: spread(pauses),
     stops: spread(stops(cost.entries)),
     cpuShare: cost.cpuSeconds / cost.seconds,

@@ -28,12 +28,16 @@ it('measures the lag of changes', () => {
 it('reports all trials, with their aims', () => {
   const spread = { count: 9, p50: 8, p99: 21, max: 30 };
   const cost = { cpuShare: 0.25, peakBytes: 1e8 };
-  const turns = { alone: [1000], kept: [960] };
+  const rates = (whole: number, steady: number, checkpoints: number): object => ({
+    ...{ whole: [whole, 1, 9999], steady: [steady, 1, 9999], checkpoints: [checkpoints] },
+  });
+  const turns = { alone: rates(1000, 1000, 0), kept: rates(960, 940, 40), limited: rates(970, 990, 16) };
+  const transactions = { seconds: 40, beginningMs: 10_000, overhead: 4, turns };
   const parts = {
     pause: { pauses: spread, stops: spread, ...cost },
     lag: { lags: { ...spread, p99: 260 }, ...cost },
     burst: { count: 10_000, files: 10_000, writingMs: 800, completeMs: 1600, ...cost },
-    postgres: { transactions: { alone: 1000, kept: 960, turns }, pauses: spread, stops: spread, ...cost },
+    postgres: { transactions, pauses: spread, stops: spread, ...cost },
   };
   const file = join(results, 'document.md');
   const code = `
@@ -49,6 +53,10 @@ it('reports all trials, with their aims', () => {
   expect(text).toContain('| pause with 50 MB dirty | 8.00 ms | **21.0 ms** | 30.0 ms | 9 | p99 below 20.0 ms |');
   expect(text).toContain('| lag at 1,000 changes/s | 8.00 ms | 260 ms | 30.0 ms | 9 | p99 below 500 ms |');
   expect(text).toContain('written in 800 ms: all durable | 1.60 s after the first | 5.00 s |');
-  expect(text).toContain('| 1000 alone, 960 kept: 4.0 % lost | at most 5.0 % lost |');
+  expect(text).toContain('(1.0 s apart), turns of 40 s, medians of 3 | 1000 alone, 960 kept: 4.0 % lost | at most 5.0');
+  expect(text).toContain('after the first 10 s of them, medians of 3 | **1000 alone, 940 kept: 6.0 % lost** | at');
+  expect(text).toContain(
+    '`--max-overhead=4%` (2.5 s apart), turns of 40 s, medians of 3 | 1000 alone, 970 kept: 3.0 %',
+  );
   expect(text).toContain('| burst | 25.0 % | 100 MB |');
 });
