@@ -6,7 +6,7 @@ import { loadEngine } from '../../src/engine/load.js';
 import type { Digest } from '../../src/format/format.js';
 import { condense, openStore, type Store } from '../../src/store/store.js';
 import { everything, textOf, writeHistory } from './condensed-store.js';
-import { StoreFixture } from './store-fixture.js';
+import { codeOf, StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
 const { denseGroupBytes } = LIMITS;
@@ -91,6 +91,44 @@ it('reads the same step by step', async () => {
     const quick = await openStore(fixture.root, { engine: loadEngine() });
     expect(await everything(quick)).toEqual(all);
     await quick.close();
+  } finally {
+    await store.close();
+  }
+});
+
+it('takes a group for lost that turns out to be damaged behind what was looked at first', async () => {
+  const notes: Notes = { groups: [], decoded: 0 };
+  let fetched = 0;
+  const fetch = async () => {
+    fetched += 1;
+    return false;
+  };
+  const engine = notingEngine(notes);
+  const store = await condensed(
+    new Proxy(engine, {
+      get(target, key) {
+        if (key !== 'openGroup') return Reflect.get(target, key, target);
+        return async (...given: Parameters<Engine['openGroup']>) => {
+          await target.openGroup(...given);
+          return { copy: () => false, fetch };
+        };
+      },
+    }),
+  );
+  try {
+    notes.groups.length = 0;
+    fetched = 0;
+    const { damage } = await store.verify();
+    expect(damage.length).toBeGreaterThan(0);
+    for (let at = 10; at < 30; at += 1) {
+      const codes = codeOf(async () => {
+        for await (const _ of store.entries({ at, under: ['a/each'] }));
+      });
+      expect(await codes).toBe('DK_CORRUPT_RECORD');
+    }
+    // It is not tried again for each of its records.
+    expect(fetched).toBeGreaterThan(0);
+    expect(fetched).toBeLessThanOrEqual(notes.groups.length);
   } finally {
     await store.close();
   }
