@@ -69,7 +69,7 @@ function condensedCopy(store, { length, others }, { digests, targets }) {
   rmSync(copy, { recursive: true, force: true });
   cpSync(store, copy, { recursive: true });
   const { packs, packBytes, ms } = runTrial(TRIAL, { kind: 'condense', store: copy });
-  // It does not pay for ten versions.
+  // It does not pay for a few versions.
   if (packs === 0) return undefined;
   const newest = recovered(copy, length, digests[length] ?? '', targets);
   const spread = others.map(({ at }) => ({ at, ...recovered(copy, at, digests[at] ?? '', targets) }));
