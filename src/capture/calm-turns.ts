@@ -12,19 +12,30 @@ export class CalmTurns {
   /** Captures since each of those that stay off watch has been watched. */
   readonly #captures = new Map<BytePath, number>();
   readonly #timed: boolean;
+  /** Off watch until the capture that is about to look at them: what was heard of them last was too much. */
+  readonly #rearmed = new Set<BytePath>();
 
   /** @param timed whether captures come at their time: only then nobody waits for an event */
   constructor(timed: boolean) {
     this.#timed = timed;
   }
 
+  /** These directories, all that were off watch, are watched again but for those that stay; the capture that begins lists them. */
+  rearmed(calmed: ReadonlySet<BytePath>): void {
+    // That may be done more than once for a capture.
+    for (const directory of calmed) this.#rearmed.add(directory);
+  }
+
   /** A capture has looked at these directories, which are off watch, and found these paths changed or gone. */
   looked(calmed: ReadonlySet<BytePath>, changed: Iterable<BytePath>): void {
-    if (!this.#timed || (calmed.size === 0 && this.#captures.size === 0)) return;
+    // A directory with some dozen events between two captures has none in the moment since it was watched again.
+    const before = new Set(this.#rearmed);
+    this.#rearmed.clear();
+    if (!this.#timed || (calmed.size === 0 && before.size === 0 && this.#captures.size === 0)) return;
     const busy = new Set<BytePath>();
     for (const path of changed) {
       const directory = pathParent(path);
-      if (calmed.has(directory)) busy.add(directory);
+      if (calmed.has(directory) || before.has(directory)) busy.add(directory);
     }
     for (const directory of this.#captures.keys()) if (!busy.has(directory)) this.#captures.delete(directory);
     for (const directory of busy) {

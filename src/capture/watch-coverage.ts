@@ -127,6 +127,7 @@ export class WatchCoverage {
     }
     const sinceMs = this.#calmSinceMs;
     const calmed = this.#watcher.rearmCalmed((directory) => this.#turns.stays(directory));
+    this.#turns.rearmed(calmed);
     for (const directory of calmed) this.#mark(directory, sinceMs);
     this.#calmSinceMs = this.#watcher.calmed.size > 0 ? this.#clock.steadyMs() : Number.POSITIVE_INFINITY;
   }

@@ -28,6 +28,21 @@ describe('directories that had too many events', () => {
     expect(turns.stays('db')).toBe(false);
   });
 
+  it('count when they were off watch until the capture began, and only for that one', () => {
+    const turns = new CalmTurns(true);
+    turns.rearmed(calmed);
+    turns.rearmed(new Set());
+    turns.looked(new Set(), ['db/a', 'elsewhere/b']);
+    expect([turns.stays('db'), turns.stays('log'), turns.stays('elsewhere')]).toEqual([true, false, false]);
+    // Off watch all the time from here on.
+    turns.rearmed(new Set(['db']));
+    turns.looked(new Set(['db']), ['db/a']);
+    expect(turns.stays('db')).toBe(true);
+    turns.rearmed(new Set());
+    turns.looked(new Set(), ['db/a']);
+    expect(turns.stays('db')).toBe(false);
+  });
+
   it('are watched for each capture where changes hasten it', () => {
     const turns = new CalmTurns(false);
     turns.looked(calmed, ['db/a']);
