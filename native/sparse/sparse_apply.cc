@@ -11,6 +11,17 @@
 namespace dk::sparse {
 namespace {
 
+void ChangeEven(const EvenPoints& points, uint8_t* target) {
+  const uint64_t stride = points.stride;
+  const uint8_t* const values = points.values;
+  uint8_t* at = target + points.first;
+  if (points.plain) {
+    for (uint64_t i = 0; i < points.count; ++i, at += stride) *at = values[i];
+  } else {
+    for (uint64_t i = 0; i < points.count; ++i, at += stride) *at ^= values[i];
+  }
+}
+
 void CopyEvenPortable(const uint8_t* source, size_t length, const EvenPoints& points, uint8_t* target) {
   CopyBytes(target, source, length);
   ChangeEven(points, target);
@@ -76,17 +87,6 @@ void CopyEvenEither(const uint8_t* source, size_t length, const EvenPoints& poin
 #endif
 
 }  // namespace
-
-void ChangeEven(const EvenPoints& points, uint8_t* target) {
-  const uint64_t stride = points.stride;
-  const uint8_t* const values = points.values;
-  uint8_t* at = target + points.first;
-  if (points.plain) {
-    for (uint64_t i = 0; i < points.count; ++i, at += stride) *at = values[i];
-  } else {
-    for (uint64_t i = 0; i < points.count; ++i, at += stride) *at ^= values[i];
-  }
-}
 
 CopyEven CopyEvenFor(Simd level) {
 #if defined(__x86_64__)

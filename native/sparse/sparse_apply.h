@@ -24,7 +24,4 @@ using CopyEven = void (*)(const uint8_t* source, size_t length, const EvenPoints
 // The quickest way of the highest level that is at most `level` and that this processor has.
 CopyEven CopyEvenFor(Simd level);
 
-// Changes bytes that are in their place.
-void ChangeEven(const EvenPoints& points, uint8_t* target);
-
 }  // namespace dk::sparse

@@ -18,6 +18,8 @@ constexpr uint8_t kPlainValues = 1;
 constexpr uint8_t kZstdValues = 2;
 constexpr uint8_t kZstdPositions = 4;
 constexpr size_t kGroup = blake3::kGroupBytes;
+// Fewer bytes at even distances may as well be changed one by one.
+constexpr uint64_t kEvenLeast = 128;
 
 // Makes the target group by group, so that each is copied, changed and hashed while it is in the cache.
 template <typename Runs>
@@ -30,7 +32,7 @@ class GroupPatch {
   // single bytes at even distances. Whether it was.
   bool CopyTo(const uint8_t* source, uint64_t start, uint64_t end, uint8_t* target) {
     const bool any = now_.count > 0 || runs_->Next(&now_);
-    if (!any || now_.length > 1 || now_.count == 1 || now_.position >= end) {
+    if (!any || now_.length > 1 || now_.count < kEvenLeast || now_.position >= end) {
       CopyBytes(target + start, source + start, end - start);
       return false;
     }
@@ -77,8 +79,14 @@ class GroupPatch {
 
   // Single bytes, as many as lie before the end.
   void Points(uint64_t end, uint8_t* target) {
+    const uint64_t stride = now_.skip + 1;
     const uint64_t count = Taken(end);
-    ChangeEven({now_.position, now_.skip + 1, count, values_, plain_}, target);
+    uint8_t* at = target + now_.position;
+    if (plain_) {
+      for (uint64_t i = 0; i < count; ++i, at += stride) *at = values_[i];
+    } else {
+      for (uint64_t i = 0; i < count; ++i, at += stride) *at ^= values_[i];
+    }
     Pass(count);
   }
 
