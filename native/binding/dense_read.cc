@@ -61,7 +61,11 @@ class BodiesJob : public Worker {
  public:
   BodiesJob(const Napi::CallbackInfo& info, State state) : Worker(info.Env()), state_(std::move(state)) {
     const dense::Stretch wanted = TakeStretch(info[0], TakeInteger(info[1], "length", 0, kEndMax));
-    missing_ = state_->folded.Missing(wanted);
+    try {
+      missing_ = state_->folded.Missing(wanted);
+    } catch (const std::bad_alloc&) {
+      throw MakeError(info.Env(), "DK_LIMIT", "no memory for the records of a group");
+    }
     folded_bytes_ = state_->folded.folded_bytes();
     all_ = state_->parts >= kPartsMax;
     if (!missing_.empty()) ++state_->parts;

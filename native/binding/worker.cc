@@ -177,6 +177,8 @@ void Worker::Settle(Napi::Env env) {
       napi_resolve_deferred(env, deferred_, Resolve(env));
     } catch (const Napi::Error& error) {
       napi_reject_deferred(env, deferred_, error.Value());
+    } catch (const std::bad_alloc&) {
+      napi_reject_deferred(env, deferred_, MakeError(env, "DK_LIMIT", "no memory for the result").Value());
     }
   } else {
     napi_reject_deferred(env, deferred_, MakeError(env, code_, message_).Value());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "common/little.h"
@@ -12,7 +13,7 @@
 namespace dk::dense {
 namespace {
 
-constexpr uint32_t kMagic = 0x31474b44;  // "DKG1"
+constexpr uint32_t kMagic = 0x32474b44;  // "DKG2"
 constexpr size_t kHeadBytes = 40;
 // Of the head, what its own check is over.
 constexpr size_t kCheckedBytes = 32;
@@ -45,9 +46,15 @@ FoldedBytes RoomFor(size_t length) {
   return {std::unique_ptr<uint8_t[]>(new uint8_t[length]), length};
 }
 
+// Lack of memory is no damage.
+bool IsOk(Status status) {
+  if (status == Status::kMemory) throw std::bad_alloc();
+  return status == Status::kOk;
+}
+
 bool Decode(ByteSpan frame, size_t length, FoldedBytes* folded) {
   *folded = RoomFor(length);
-  return zstd::Decompress(frame, {}, {}, folded->data.get(), length) == Status::kOk;
+  return IsOk(zstd::Decompress(frame, {}, {}, folded->data.get(), length));
 }
 
 bool WantsAll(const std::vector<Body>& missing, size_t folded_bytes) {
@@ -193,7 +200,7 @@ bool OpenGroup(ByteSpan group, const GroupPlace& place, Hash hash, const Stretch
   if (zstd::ContentSize(packed, &declared) && declared == length && wanted.length < place.bytes / kAllShare) {
     GroupSink sink(length, facts, wanted, opened);
     const Status status = zstd::Stream(packed, length, [&](ByteSpan bytes) { return sink.Take(bytes); });
-    return status == Status::kOk && sink.Finish();
+    return IsOk(status) && sink.Finish();
   }
   // Before memory is taken for it.
   if (zstd::ContentSize(packed, &declared) && declared != length) return false;
@@ -207,11 +214,11 @@ bool DecodeBodies(ByteSpan group, size_t folded_bytes, const std::vector<Body>& 
   if (WantsAll(missing, folded_bytes)) return DecodeAll(group, folded_bytes, bodies);
   BodySink sink(missing, bodies);
   size_t at = 0;
-  return zstd::Stream(FrameOf(group), folded_bytes, [&](ByteSpan bytes) {
-           const size_t from = at;
-           at += bytes.length;
-           return sink.Take(bytes, from);
-         }) == Status::kOk;
+  return IsOk(zstd::Stream(FrameOf(group), folded_bytes, [&](ByteSpan bytes) {
+    const size_t from = at;
+    at += bytes.length;
+    return sink.Take(bytes, from);
+  }));
 }
 
 bool DecodeAll(ByteSpan group, size_t folded_bytes, Bodies* bodies) {

@@ -177,10 +177,11 @@ export async function patchDirect(
   const { bytes, groups, kind } = source;
   const { payload, targetBytes } = segment;
   try {
-    const [made, sum] = await Promise.all([
-      engine.sparsePatch(bytes, payload, targetBytes, groups, room, kind),
-      unchecked && engine.xxh3Async(payload, unchecked.seed),
-    ]);
+    const patching = engine.sparsePatch(bytes, payload, targetBytes, groups, room, kind);
+    const summing = unchecked && engine.xxh3Async(payload, unchecked.seed);
+    // Nobody else may get the room while one of them is still at work.
+    await Promise.allSettled([patching, summing]);
+    const [made, sum] = await Promise.all([patching, summing]);
     if (unchecked && sum !== undefined && engine.xxh3(unchecked.back, sum) !== unchecked.check) return undefined;
     return made.digest.equals(end.digest) ? made.data : undefined;
   } catch (error) {

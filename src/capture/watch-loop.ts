@@ -24,7 +24,7 @@ import { WatchCoverage } from './watch-coverage.js';
 import type { FlushRequest, WatchEvents } from './watch-events.js';
 import { WatchHealth } from './watch-health.js';
 import { hearing } from './watch-hearing.js';
-import { checkWatchOptions, isTimed, type WatchTimes } from './watch-settings.js';
+import { checkWatchOptions, isTimed, spacingOf, type WatchTimes } from './watch-settings.js';
 
 /** Full scans wait at least this many times as long as one takes. */
 const SCAN_SHARE = 10;
@@ -212,7 +212,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     }
     if (replaced) this.#nextFullMs = 0;
     this.#health.succeeded();
-    this.#notBeforeMs = startMs + (this.#options.spacing?.(report) ?? 0);
+    this.#notBeforeMs = startMs + spacingOf(this.#options, report);
     const lagMs = empty ? undefined : this.#clock.steadyMs() - firstMs;
     if (report.checkpoint) this.emit('checkpoint', lagMs === undefined ? report : { ...report, lagMs });
     const { reason } = this.#health;

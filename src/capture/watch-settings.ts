@@ -1,7 +1,7 @@
 /** Checked times of a watcher, and words for its troubles. */
-import { systemCode } from '../core/core.js';
+import { silentLogger, systemCode } from '../core/core.js';
 import { checkRetention } from './retention.js';
-import type { WatchOptions } from './types.js';
+import type { CaptureReport, WatchOptions } from './types.js';
 
 export interface WatchTimes {
   readonly maxLagMs: number;
@@ -26,6 +26,17 @@ export function checkWatchOptions(options: WatchOptions): WatchTimes {
 /** Whether what keeps changing is captured no later than what is quiet at once. */
 export function isTimed({ maxLagMs, settleMs }: WatchTimes): boolean {
   return settleMs >= maxLagMs / 2;
+}
+
+/** What the option says, if that is a time: a capture that was made must not fail for it. */
+export function spacingOf({ spacing, logger }: WatchOptions, report: CaptureReport): number {
+  try {
+    const ms = spacing?.(report) ?? 0;
+    return ms > 0 ? ms : 0;
+  } catch (error) {
+    (logger ?? silentLogger).error({ error: String(error) }, 'the option `spacing` threw');
+    return 0;
+  }
 }
 
 /** Why the watcher no longer sees everything, and what to do about it. */

@@ -2,7 +2,7 @@
  * Dense packs: a pack that stands for a plain one, in groups of records that are compressed together.
  *
  *   dense pack := header with version 2, group*, list
- *   group      := u32 magic "DKG1", u32 frame bytes, u32 folded bytes, u32 records, u64 offset, u64 bytes, u64 check,  (40 bytes)
+ *   group      := u32 magic "DKG2", u32 frame bytes, u32 folded bytes, u32 records, u64 offset, u64 bytes, u64 check,  (40 bytes)
  *                 frame, u64 check
  *   list       := (u64 place, u64 offset, u32 group bytes, u32 bytes)*, u32 groups, u32 magic "DKL1", u64 check
  *   check      := XXH3-64 of all bytes before it (in the group, or in the list); that of a head and that of the list are also over
@@ -18,7 +18,7 @@ export const GROUP_HEAD_BYTES = 40;
 /** Of it, what its own check is over. */
 const CHECKED_BYTES = 32;
 export const GROUP_CHECK_BYTES = 8;
-const GROUP_MAGIC = 0x31474b44;
+const GROUP_MAGIC = 0x32474b44;
 const LIST_MAGIC = 0x314c4b44;
 const ROW_BYTES = 24;
 /** What stands behind the rows of a list. */
@@ -32,7 +32,7 @@ const GROUP_BYTES_MAX = GROUP_HEAD_BYTES + LIMITS.denseGroupBytesMax + 2 * FRAME
 const OFFSET_MAX = PACK_HEADER_BYTES + LIMITS.denseGroups * LIMITS.denseGroupBytesMax;
 
 /** The first bytes of every group. */
-export const GROUP_MAGIC_BYTES = Buffer.from('DKG1', 'latin1');
+export const GROUP_MAGIC_BYTES = Buffer.from('DKG2', 'latin1');
 
 /** The pack that groups belong to: nothing that was made for another one is taken for them, wherever its bytes may stand. */
 export interface GroupHome {
@@ -108,7 +108,7 @@ export function encodeGroup(
 /** Checks and bounds the head that stands at `place`; says nothing about the rest. Throws DK_CORRUPT_PACK. */
 export function decodeGroupHead(head: Buffer, home: GroupHome, place: number): GroupHead {
   if (head.length < GROUP_HEAD_BYTES) corrupt(`the head of a group has ${head.length} of ${GROUP_HEAD_BYTES} bytes`);
-  if (head.readUInt32LE(0) !== GROUP_MAGIC) corrupt('a group does not begin with DKG1');
+  if (head.readUInt32LE(0) !== GROUP_MAGIC) corrupt('a group does not begin with DKG2');
   if (head.readBigUInt64LE(CHECKED_BYTES) !== checkAt(home, place, head.subarray(0, CHECKED_BYTES))) {
     corrupt('the checksum of the head of a group differs');
   }

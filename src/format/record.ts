@@ -18,7 +18,9 @@ import { type Digest, RECORD, type RecordKind } from './types.js';
 export const PACK_HEADER_BYTES = 64;
 export const PACK_VERSION = 1;
 /** Of a pack in groups: see `dense-group.ts`. */
-export const DENSE_PACK_VERSION = 2;
+export const DENSE_PACK_VERSION = 3;
+/** Dense packs of another layout, which no release wrote. */
+const UNRELEASED_VERSION = 2;
 export const RECORD_HEAD_BYTES = 52;
 export const RECORD_CHECK_BYTES = 8;
 export const RECORD_MAGIC = 0x31524b44;
@@ -62,7 +64,8 @@ export function encodePackHeader(
 
 /**
  * Null for a good header, and what is wrong with a damaged one: its records check themselves, so they may be read
- * nevertheless. Throws DK_CORRUPT_PACK for the whole header of another pack, and DK_STORE_FORMAT_NEWER.
+ * nevertheless. Throws DK_CORRUPT_PACK for the whole header of another pack, DK_STORE_FORMAT_NEWER, and DK_UNSUPPORTED
+ * for a format that no release wrote.
  */
 export function checkPackHeader(
   header: Buffer,
@@ -79,6 +82,10 @@ export function checkPackHeader(
   if (version > DENSE_PACK_VERSION) {
     const message = `pack ${packId} has format ${version}, this program knows up to ${DENSE_PACK_VERSION}`;
     throw new DiffKeeperError('DK_STORE_FORMAT_NEWER', message, { expected: DENSE_PACK_VERSION, actual: version });
+  }
+  if (version === UNRELEASED_VERSION) {
+    const message = `pack ${packId} has format ${version}, which no release wrote: this program reads 1 and ${DENSE_PACK_VERSION}`;
+    throw new DiffKeeperError('DK_UNSUPPORTED', message, { expected: DENSE_PACK_VERSION, actual: version });
   }
   if (header.readUInt32LE(8) !== packId) throw error(`header names pack ${header.readUInt32LE(8)}`);
   if (!header.subarray(16, 32).equals(storeId)) throw error('belongs to another store');

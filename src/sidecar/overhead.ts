@@ -2,6 +2,7 @@
  * How often checkpoints may be taken if they are to cost the application no more than a share of the machine: what the
  * processors did for one, shared among all of them, and the pause, in which nobody of the application runs.
  */
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { CaptureReport } from '../capture/capture.js';
 
@@ -9,6 +10,11 @@ import type { CaptureReport } from '../capture/capture.js';
 export const SPACING_MAX_MS = 60_000;
 /** Part that the newest checkpoint has in the figure, so that a single dear one does not hold up those after it. */
 const NEWEST_SHARE = 0.3;
+
+/** A checkpoint counts as at most so many times what those before it cost: a prune on the way is no reason to wait for minutes. */
+const DEARER_MAX = 4;
+/** Quota of a control group, as a container sees its own. */
+const QUOTA_FILE = '/sys/fs/cgroup/cpu.max';
 
 /** What the watch over costs reads; tests give their own. */
 export interface CostSources {
@@ -22,8 +28,23 @@ const ownCosts: CostSources = {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   },
-  processors: availableParallelism(),
+  processors: processorsOf(quotaText()),
 };
+
+function quotaText(): string {
+  try {
+    return readFileSync(QUOTA_FILE, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** Processors that may be used; a quota of less than all of them counts (`cpu.max`: microseconds, and of how many). */
+export function processorsOf(quota: string, all = availableParallelism()): number {
+  const [, used, period] = /^(\d+) (\d+)\s*$/.exec(quota) ?? [];
+  const processors = Number(used) / Number(period);
+  return processors > 0 && processors < all ? processors : all;
+}
 
 export class Overhead {
   readonly #percent: number;
@@ -45,7 +66,8 @@ export class Overhead {
     // What was done before the first one is over: the start, a recover.
     if (lastCpuMs === undefined) return 0;
     const costMs = (cpuMs - lastCpuMs) / this.#sources.processors + (report.checkpoint?.pauseMs ?? 0);
-    this.#costMs = this.#costMs === undefined ? costMs : NEWEST_SHARE * costMs + (1 - NEWEST_SHARE) * this.#costMs;
+    const before = this.#costMs ?? costMs;
+    this.#costMs = NEWEST_SHARE * Math.min(costMs, DEARER_MAX * before) + (1 - NEWEST_SHARE) * before;
     return Math.min(SPACING_MAX_MS, (100 * this.#costMs) / this.#percent);
   }
 }

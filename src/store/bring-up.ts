@@ -119,8 +119,7 @@ async function cleanUp(parts: TailParts, prune: PruneRecord | null, pruning: boo
 
 /** Rebuilds the metadata from the packs alone. */
 export async function rebuildAll(parts: BringUpParts): Promise<RebuildResult> {
-  // What is made anew must not be newer than the names of the files.
-  await parts.packs.files.sync();
+  await beginAnew(parts);
   const promised = await promisedBy(parts);
   const result = await rebuildMetadata(parts, parts.heads, promised);
   return { ...result, state: await follow(parts, result, promised) };
@@ -128,10 +127,17 @@ export async function rebuildAll(parts: BringUpParts): Promise<RebuildResult> {
 
 /** As `rebuildAll`, and what the metadata knows that the packs have lost is written into packs first. */
 export async function repairAll(parts: BringUpParts): Promise<RebuildResult & { readonly carriedOver?: CarriedOver }> {
+  await beginAnew(parts);
   const promised = await promisedBy(parts);
   if (!promised) return rebuildAll(parts);
   const result = await rebuildCarrying(parts, parts.heads, promised);
   return { ...result, state: await follow(parts, result, promised) };
+}
+
+/** What is made anew must not be newer than the names of the files, nor be made from files that lost their names. */
+async function beginAnew({ packs }: BringUpParts): Promise<void> {
+  await packs.files.sync();
+  for (const pack of await packs.list()) await packs.forget(pack);
 }
 
 /** How far the packs were committed; null when the metadata does not say it. */

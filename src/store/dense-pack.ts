@@ -69,6 +69,8 @@ export class DensePack {
   readonly #parts: DenseParts;
   /** Groups that could not be read. */
   readonly #failed = new Map<DenseGroup, { readonly error: unknown; readonly untilMs: number }>();
+  /** What is being made ready in groups. */
+  readonly #fetching = new WeakMap<OpenedGroup, Promise<boolean>>();
   readonly #handle: FileHandle;
   readonly #header: Buffer;
   /** In the order of what they stand for; those that are damaged may be missing. */
@@ -113,9 +115,19 @@ export class DensePack {
     group: DenseGroup,
     { from, into }: { readonly from: number; readonly into: Buffer },
   ): Promise<void> {
-    if (unfolded.copy(from, into)) return;
-    if (await unfolded.fetch(from, into.length)) unfolded.copy(from, into);
-    else this.#parts.opened.refuse(group);
+    while (!unfolded.copy(from, into)) {
+      // One at a time: what others wait for may be there then, and each decodes the group from its beginning.
+      const pending = this.#fetching.get(unfolded) ?? this.#fetch(unfolded, from, into.length);
+      if (await pending) continue;
+      this.#parts.opened.refuse(group);
+      return;
+    }
+  }
+
+  #fetch(unfolded: OpenedGroup, from: number, length: number): Promise<boolean> {
+    const fetching = unfolded.fetch(from, length).finally(() => this.#fetching.delete(unfolded));
+    this.#fetching.set(unfolded, fetching);
+    return fetching;
   }
 
   /** Groups that stand for any of these bytes. */

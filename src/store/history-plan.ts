@@ -8,9 +8,9 @@ import { lowerBound } from './lower-bound.js';
 import { KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 
-/** bits of a version: pack (as its number in a list) 18, offset 27, index in the record 18, first of its path 1 */
-const INDEX_BITS = 18n;
-const OFFSET_BITS = 27n;
+/** A version but for its offset: pack (as its number in a list) 18 bits, index in the record 18, first of its path 1. */
+const INDEX_MAX = 2 ** 18;
+const PACKS_MAX = 2 ** 18;
 const FIRST_ROWS = 4096;
 
 /** Where a version of the new history stands now. */
@@ -28,7 +28,9 @@ export class HistoryPlan {
   readonly #packs: number[] = [];
   readonly #packNumbers = new Map<number, number>();
   #count = 0;
-  #versions = new BigUint64Array(FIRST_ROWS);
+  #facts = new Float64Array(FIRST_ROWS);
+  /** A dense pack stands for more bytes than 32 bits count. */
+  #offsets = new Float64Array(FIRST_ROWS);
   #groups = new Uint32Array(FIRST_ROWS);
   /** Where the versions of each kept checkpoint begin, once planned. */
   #starts = new Uint32Array(0);
@@ -76,24 +78,26 @@ export class HistoryPlan {
       this.#packs.push(place.pack);
       this.#packNumbers.set(place.pack, pack);
     }
-    if (place.offset >= 2 ** Number(OFFSET_BITS) || index >= 2 ** Number(INDEX_BITS) || pack >= 2 ** 18) {
-      throw new DiffKeeperError('DK_LIMIT', 'a pack or a record of versions is too long to be pruned');
+    if (index >= INDEX_MAX || pack >= PACKS_MAX) {
+      throw new DiffKeeperError(
+        'DK_LIMIT',
+        'there are too many packs, or a record of versions is too long, to be pruned',
+      );
     }
-    if (this.#count === this.#versions.length) this.#grow();
-    const placed = (BigInt(pack) << OFFSET_BITS) | BigInt(place.offset);
-    this.#versions[this.#count] = (((placed << INDEX_BITS) | BigInt(index)) << 1n) | (first ? 1n : 0n);
+    if (this.#count === this.#facts.length) this.#grow();
+    this.#facts[this.#count] = (pack * INDEX_MAX + index) * 2 + Number(first);
+    this.#offsets[this.#count] = place.offset;
     this.#groups[this.#count] = group;
     this.#count += 1;
   }
 
   #grow(): void {
-    const rows = Math.ceil(this.#versions.length * 1.5);
-    const versions = new BigUint64Array(rows);
-    versions.set(this.#versions);
-    this.#versions = versions;
-    const groups = new Uint32Array(rows);
+    const rows = Math.ceil(this.#facts.length * 1.5);
+    const [facts, offsets, groups] = [new Float64Array(rows), new Float64Array(rows), new Uint32Array(rows)];
+    facts.set(this.#facts);
+    offsets.set(this.#offsets);
     groups.set(this.#groups);
-    this.#groups = groups;
+    [this.#facts, this.#offsets, this.#groups] = [facts, offsets, groups];
   }
 
   /** Sorts by checkpoint, then by place. */
@@ -107,16 +111,22 @@ export class HistoryPlan {
       starts[group] = (starts[group] as number) + (starts[group - 1] as number);
     }
     const next = starts.slice();
-    const sorted = new BigUint64Array(this.#count);
+    const order = new Uint32Array(this.#count);
     for (let row = 0; row < this.#count; row += 1) {
       const group = this.#groups[row] as number;
-      sorted[next[group] as number] = this.#versions[row] as bigint;
+      order[next[group] as number] = row;
       next[group] = (next[group] as number) + 1;
     }
+    const [facts, offsets] = [this.#facts, this.#offsets];
+    const byPlace = (one: number, other: number): number =>
+      packOf(facts[one] as number) - packOf(facts[other] as number) ||
+      (offsets[one] as number) - (offsets[other] as number) ||
+      (facts[one] as number) - (facts[other] as number);
     for (let group = 0; group < this.kept.length; group += 1) {
-      sorted.subarray(starts[group], starts[group + 1]).sort();
+      order.subarray(starts[group], starts[group + 1]).sort(byPlace);
     }
-    this.#versions = sorted;
+    this.#facts = Float64Array.from(order, (row) => facts[row] as number);
+    this.#offsets = Float64Array.from(order, (row) => offsets[row] as number);
     this.#groups = new Uint32Array(0);
     this.#starts = starts;
   }
@@ -124,16 +134,19 @@ export class HistoryPlan {
   /** What the kept checkpoint of this index has, in the order of places. */
   *versions(group: number): Generator<PlannedVersion> {
     for (let row = this.#starts[group] as number; row < (this.#starts[group + 1] as number); row += 1) {
-      const value = this.#versions[row] as bigint;
-      const placed = value >> (INDEX_BITS + 1n);
+      const value = this.#facts[row] as number;
       yield {
-        pack: this.#packs[Number(placed >> OFFSET_BITS)] as number,
-        offset: Number(BigInt.asUintN(Number(OFFSET_BITS), placed)),
-        index: Number(BigInt.asUintN(Number(INDEX_BITS), value >> 1n)),
-        first: (value & 1n) === 1n,
+        pack: this.#packs[packOf(value)] as number,
+        offset: this.#offsets[row] as number,
+        index: Math.floor(value / 2) % INDEX_MAX,
+        first: value % 2 === 1,
       };
     }
   }
+}
+
+function packOf(facts: number): number {
+  return Math.floor(facts / (2 * INDEX_MAX));
 }
 
 /** Index of the kept checkpoint that takes over this sequence; `kept.length` when it is newer than all of them. */

@@ -2,7 +2,7 @@
  * Writes the history anew, as if only the kept checkpoints had ever been made: each with the last version of every path
  * since the one before it, and in its own name. What log, timeline and a second reader see needs no further rule.
  */
-import { LIMITS, throwIfAborted } from '../core/core.js';
+import { DiffKeeperError, LIMITS, throwIfAborted } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import {
   type Checkpoint,
@@ -18,7 +18,7 @@ import {
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';
-import type { HistoryPlan } from './history-plan.js';
+import { type HistoryPlan, keptFor } from './history-plan.js';
 import { encodeMetaRecord } from './meta-record.js';
 import type { PackWindow } from './pack-window.js';
 import type { RecordCoder } from './record-coder.js';
@@ -69,12 +69,19 @@ export async function* plannedVersions(
   for (const { pack, offset, index, first } of parts.plan.versions(group)) {
     if (pack !== at.pack || offset !== at.offset) {
       const { record } = await parts.window.record(pack, offset);
-      versions = decodeVersionsRecord(await decodeMetaRecord(parts.engine, parts.algo, record)).versions;
+      const decoded = decodeVersionsRecord(await decodeMetaRecord(parts.engine, parts.algo, record));
+      // What the metadata believes by mistake must not become what the packs say.
+      if (keptFor(parts.plan.kept, decoded.sequence) !== group) misplacedVersion();
+      versions = decoded.versions;
       at = { pack, offset };
     }
-    const version = versions[index];
-    if (version && !(first && version.type === VERSION_TYPE.removed)) yield version;
+    const version = versions[index] ?? misplacedVersion();
+    if (!(first && version.type === VERSION_TYPE.removed)) yield version;
   }
+}
+
+function misplacedVersion(): never {
+  throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');
 }
 
 class CheckpointWriter {

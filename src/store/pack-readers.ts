@@ -189,7 +189,11 @@ export class PackReaders {
         );
       });
     } catch (error) {
-      if (isDiffKeeperError(error) && ['DK_CORRUPT_PACK', 'DK_STORE_FORMAT_NEWER'].includes(error.code)) return null;
+      if (
+        isDiffKeeperError(error) &&
+        ['DK_CORRUPT_PACK', 'DK_STORE_FORMAT_NEWER', 'DK_UNSUPPORTED'].includes(error.code)
+      )
+        return null;
       throw error;
     }
   }

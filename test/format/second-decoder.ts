@@ -222,7 +222,7 @@ const PRUNED_FROM = 50_000_000;
 function checkHeader(header: Buffer, pack: number, store: { id: string; xxh3: (bytes: Buffer) => bigint }): void {
   const good =
     header.toString('latin1', 0, 6) === 'DKPACK' &&
-    [1, 2].includes(header.readUInt16LE(6)) &&
+    [1, 3].includes(header.readUInt16LE(6)) &&
     header.readUInt32LE(8) === pack &&
     header.readUInt32LE(12) === 0 &&
     header.subarray(16, 32).toString('hex') === store.id &&
@@ -267,7 +267,7 @@ export class SecondStore {
     const packs = new Map<number, Buffer>();
     for (const name of readdirSync(join(root, 'packs')).sort()) {
       const file = readFileSync(join(root, 'packs', name));
-      const dense = file.readUInt16LE(6) === 2;
+      const dense = file.readUInt16LE(6) === 3;
       const pack = dense ? plainPack(file, { hash, xxh3, unpack: (frame) => unpack(frame, Buffer.alloc(0)) }) : file;
       packs.set(Number.parseInt(name, 10), pack);
       checkHeader(pack.subarray(0, 64), Number.parseInt(name, 10), { id: String(marker.id), xxh3 });

@@ -20,7 +20,7 @@ export function plainPack(dense: Buffer, ways: Ways): Buffer {
   const listed: Buffer[] = [];
   let at = 64;
   let offset = 64;
-  while (dense.toString('latin1', at, at + 4) === 'DKG1') {
+  while (dense.toString('latin1', at, at + 4) === 'DKG2') {
     const frameBytes = dense.readUInt32LE(at + 4);
     const end = at + 40 + frameBytes;
     if (dense.readBigUInt64LE(at + 32) !== ways.xxh3(atHome(dense, at, dense.subarray(at, at + 32)))) {

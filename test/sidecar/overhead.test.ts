@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Checkpoint } from '../../src/format/format.js';
-import { Overhead, SPACING_MAX_MS } from '../../src/sidecar/overhead.js';
+import { Overhead, processorsOf, SPACING_MAX_MS } from '../../src/sidecar/overhead.js';
 import { runSidecar } from '../../src/sidecar/sidecar.js';
 import { ensureBuilt, jsonLines, runCli, scratch } from '../cli/cli-process.js';
 
@@ -25,10 +25,20 @@ describe('Overhead', () => {
   });
 
   it('follows what checkpoints cost without being held up by a single one', () => {
-    const [, usual = 0, afterDear = 0, later = 0] = spacings(5, [0, 100, 1100, 100]);
+    const [, usual = 0, afterDear = 0, later = 0] = spacings(5, [0, 100, 60_000, 100]);
     expect(usual).toBe(1000);
-    expect(afterDear).toBeCloseTo(4000);
-    expect(later).toBeCloseTo(3100);
+    expect(afterDear).toBeCloseTo(1900);
+    expect(later).toBeCloseTo(1630);
+    // What is dear each time is soon told.
+    const rising = spacings(5, [0, 100, 1000, 1000, 1000, 1000, 1000, 1000]);
+    expect(rising.at(-1)).toBeGreaterThan(8000);
+  });
+
+  it('counts the processors of a quota', () => {
+    expect(processorsOf('150000 100000\n', 8)).toBe(1.5);
+    expect(processorsOf('max 100000\n', 8)).toBe(8);
+    expect(processorsOf('1600000 100000', 8)).toBe(8);
+    for (const text of ['', '0 100000', '5 0', 'x']) expect(processorsOf(text, 8)).toBe(8);
   });
 
   it('lets none wait longer than a minute', () => {

@@ -104,7 +104,7 @@ describe('a dense pack of which a block is lost', () => {
     expect(await readable(bad, states)).toEqual(expected);
     await bad.close();
     sectors.clear();
-    expect((await readFile(fixture.pack(1))).readUInt16LE(6)).toBe(2);
+    expect((await readFile(fixture.pack(1))).readUInt16LE(6)).toBe(3);
     const aside = (await inQuarantine()).find((name) => name.startsWith('unreadable-')) as string;
     expect(await readFile(path.join(fixture.root, 'quarantine', aside))).toEqual(pack);
     expect(groups[0]).toBe(64);
@@ -178,10 +178,25 @@ describe('a dense pack of which a block is lost', () => {
     await store.close();
     const pack = await readFile(fixture.pack(1));
     // As if it were dense: a single bit says so, and the header's checksum does not.
-    pack.writeUInt16LE(2, 6);
+    pack.writeUInt16LE(3, 6);
     await writeFile(fixture.pack(1), pack);
     const again = await fixture.open({ engine });
     expect(await everything(again)).toEqual(states);
+  });
+});
+
+describe('a dense pack of another layout, which no release wrote', () => {
+  it('is refused as such, and stays as it is', async () => {
+    const { pack } = await dense();
+    pack.writeUInt16LE(2, 6);
+    pack.writeBigUInt64LE(engine.xxh3(pack.subarray(0, 56)), 56);
+    await writeFile(fixture.pack(1), pack);
+    const refused = await codeOf(async () => {
+      const store = await fixture.open({ engine });
+      await store.rebuildIndex({ check: true });
+    });
+    expect(refused).toBe('DK_UNSUPPORTED');
+    expect(await readFile(fixture.pack(1))).toEqual(pack);
   });
 });
 
@@ -221,7 +236,7 @@ describe('metadata beside a dense pack', () => {
     let lastDense = 0;
     for (const number of numbers) {
       const bytes = await readFile(fixture.pack(number));
-      if (bytes.readUInt16LE(6) === 2) lastDense = number;
+      if (bytes.readUInt16LE(6) === 3) lastDense = number;
     }
     for (const number of numbers.filter((one) => one > lastDense)) await rm(fixture.pack(number));
     const bytes = await readFile(fixture.pack(lastDense));
@@ -280,7 +295,7 @@ describe('metadata beside a dense pack', () => {
 
 describe('searching for groups', () => {
   const home = { checksum, storeId: noise(16, 4), pack: 1 };
-  const header = encodePackHeader(1, home.storeId, checksum, 2);
+  const header = encodePackHeader(1, home.storeId, checksum, 3);
 
   /** What is found in a file of these bytes, and how many bytes were read for it. */
   async function search(body: Buffer): Promise<{ groups: number; readBytes: number }> {
@@ -307,7 +322,7 @@ describe('searching for groups', () => {
   }
 
   it('ends, whatever looks like one', async () => {
-    const heads = Buffer.alloc(1 << 20, 'DKG1');
+    const heads = Buffer.alloc(1 << 20, 'DKG2');
     // Heads that are right, of groups that are not.
     const wrong = Buffer.alloc(1 << 20);
     const facts = { foldedBytes: 64, records: 1, offset: 64, bytes: 100 };

@@ -59,6 +59,8 @@ describe('places that are not those of the packs', () => {
   it('of versions of the same path are told, not believed', async () => {
     const store = await fixture.open();
     for (let version = 1; version <= 4; version += 1) await commitFiles(store, { same: noise(500, version) });
+    const states = await everything(store);
+    states.delete('same@1');
     const key = (sequence: number): Buffer => versionKey('same' as BytePath, sequence);
     const meta = metaOf(store);
     await meta.write([{ key: key(2), value: (await meta.get(key(3))) as Buffer }], true);
@@ -66,11 +68,17 @@ describe('places that are not those of the packs', () => {
       for await (const _ of store.entries({ at: 2 }));
     };
     expect(await codeOf(walk)).toBe('DK_CORRUPT_INDEX');
+    // Nor does a prune write it down as the truth.
+    expect(await codeOf(() => store.prune({ keepLast: 3 }))).toBe('DK_CORRUPT_INDEX');
     const checkpoint = Buffer.from('c\0\0\0\0\0\0\0\x02', 'latin1');
     const other = Buffer.from('c\0\0\0\0\0\0\0\x03', 'latin1');
     await meta.write([{ key: checkpoint, value: (await meta.get(other)) as Buffer }], true);
     expect(await codeOf(() => store.changes(2))).toBe('DK_CORRUPT_INDEX');
     expect((await store.changes(3)).map(({ sequence }) => sequence)).toEqual([3]);
+    await store.rebuildIndex();
+    await store.prune({ keepLast: 3 });
+    expect((await store.changes(2)).map(({ sequence }) => sequence)).toEqual([2]);
+    expect(await everything(store)).toEqual(states);
   });
 
   it('after a replacement that the metadata could not follow: nothing is read until it is opened again', async () => {
@@ -104,6 +112,39 @@ describe('places that are not those of the packs', () => {
     await store.rebuildIndex();
     expect(await everything(store)).toEqual(states);
   });
+});
+
+describe('a replacement that nobody could look at', () => {
+  /** The new pack has the name, and the old one is open still; the metadata cannot be opened at that moment. */
+  async function halfReplaced(): Promise<Map<string, string>> {
+    const store = await fixture.open();
+    await writeHistory(store, 1, 120);
+    const states = await everything(store);
+    const fail = async (): Promise<never> => {
+      throw new DiffKeeperError('DK_IO', 'not now');
+    };
+    replaceMethod(Packs.prototype, 'replaced', () => fail);
+    replaceMethod(Packs.prototype, 'forget', () => async () => {});
+    replaceMethod(Meta.prototype, 'reopen', () => fail);
+    expect(await codeOf(() => condense(store))).toBe('DK_IO');
+    restore();
+    opened = store;
+    return states;
+  }
+  let opened: Store;
+
+  it.each(['rebuilt', 'repaired', 'opened again'])(
+    'is made anew from the packs that have the names now: %s',
+    async (how) => {
+      const states = await halfReplaced();
+      if (how === 'opened again') await opened.reopen();
+      else await opened.rebuildIndex({ check: how === 'repaired' });
+      expect(await everything(opened)).toEqual(states);
+      await commitFiles(opened, { after: noise(300, 1) });
+      expect(await contentOf(opened, 'after')).toEqual(noise(300, 1));
+      expect((await opened.verify()).damage).toEqual([]);
+    },
+  );
 });
 
 describe('captures', () => {

@@ -69,7 +69,7 @@ for (const [name, load] of [
       const { packBytes, savings } = await store.stats();
       expect(packBytes).toBe(report.bytesAfter);
       expect(savings?.denseBytes).toBeGreaterThan(100_000);
-      expect((await readFile(fixture.pack(1))).readUInt16LE(6)).toBe(2);
+      expect((await readFile(fixture.pack(1))).readUInt16LE(6)).toBe(3);
     });
   });
 }

@@ -86,7 +86,7 @@ export async function metadataOf(root: string): Promise<Map<string, string>> {
 /** Where the groups of a dense pack begin, from its bytes. */
 export function groupsOf(pack: Buffer): number[] {
   const places: number[] = [];
-  for (let at = 64; pack.toString('latin1', at, at + 4) === 'DKG1'; at += 48 + pack.readUInt32LE(at + 4))
+  for (let at = 64; pack.toString('latin1', at, at + 4) === 'DKG2'; at += 48 + pack.readUInt32LE(at + 4))
     places.push(at);
   return places;
 }

@@ -133,3 +133,49 @@ it('takes a group for lost that turns out to be damaged behind what was looked a
     await store.close();
   }
 });
+
+it('decodes a group for all who wait for it, not for each of them', async () => {
+  const { denseGroupBytes: before } = LIMITS;
+  (LIMITS as { denseGroupBytes: number }).denseGroupBytes = denseGroupBytes;
+  let fetches = 0;
+  let running = 0;
+  let most = 0;
+  const engine = new Proxy(loadEngine(), {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (key !== 'openGroup') return typeof value === 'function' ? value.bind(target) : value;
+      return async (...given: Parameters<Engine['openGroup']>) => {
+        const opened = await target.openGroup(...given);
+        return (
+          opened && {
+            copy: opened.copy,
+            fetch: async (from: number, length: number) => {
+              fetches += 1;
+              running += 1;
+              most = Math.max(most, running);
+              return opened.fetch(from, length).finally(() => {
+                running -= 1;
+              });
+            },
+          }
+        );
+      };
+    },
+  });
+  try {
+    const store = await condensed(engine);
+    const versions = [];
+    for await (const { version } of store.versions('a/each')) versions.push(version);
+    const digests = await Promise.all(
+      versions.map(async (version) =>
+        store.engine.digest(store.hashAlgo, await store.reader(version).read(0, version.size)),
+      ),
+    );
+    expect(digests).toEqual(versions.map(({ digest }) => digest));
+    expect(most).toBeLessThanOrEqual(1);
+    expect(fetches).toBeLessThan(8);
+    await store.close();
+  } finally {
+    (LIMITS as { denseGroupBytes: number }).denseGroupBytes = before;
+  }
+});
