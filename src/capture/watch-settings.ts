@@ -32,7 +32,9 @@ export function isTimed({ maxLagMs, settleMs }: WatchTimes): boolean {
 export function spacingOf({ spacing, logger }: WatchOptions, report: CaptureReport): number {
   try {
     const ms = spacing?.(report) ?? 0;
-    return ms > 0 ? ms : 0;
+    // What is no number is not above 0 either.
+    if (ms > 0) return ms;
+    return 0;
   } catch (error) {
     (logger ?? silentLogger).error({ error: String(error) }, 'the option `spacing` threw');
     return 0;
