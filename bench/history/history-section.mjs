@@ -22,9 +22,12 @@ const HEAD = [
 /** @param {number} times @param {number} limit */
 const judged = (times, limit) => (times <= limit ? showTimes(times) : `**${showTimes(times)}**`);
 
+/** @param {readonly any[]} recovers */
+const slowestOf = (recovers) => recovers.reduce((one, other) => (other.wallMs > one.wallMs ? other : one));
+
 /** @param {any} row */
 function cells({ length, snapshot, newest, others, packBytes, standalone, indexBytes, captureMs }) {
-  const slowest = [newest, ...others].reduce((one, other) => (other.wallMs > one.wallMs ? other : one));
+  const slowest = slowestOf([newest, ...others]);
   return [
     `${length}`,
     showMs(snapshot.wallMs),
@@ -56,7 +59,7 @@ const CONDENSED_HEAD = [
 /** @param {any} row */
 function condensedCells({ length, snapshot, standalone, condensed }) {
   const { newest, others, packBytes, ms } = condensed;
-  const slowest = [newest, ...others].reduce((one, other) => (other.wallMs > one.wallMs ? other : one));
+  const slowest = slowestOf([newest, ...others]);
   return [
     `${length}`,
     showMs(newest.wallMs),

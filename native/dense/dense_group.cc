@@ -96,7 +96,7 @@ class GroupSink {
   GroupSink(size_t length, const FoldFacts& facts, const Stretch& wanted, FoldedGroup* opened)
       : length_(length), facts_(facts), wanted_(wanted), opened_(opened) {}
 
-  // False once there is enough, or `failed`.
+  // False once there is enough, or something is wrong.
   bool Take(ByteSpan bytes) {
     const size_t at = done_;
     done_ += bytes.length;
@@ -108,8 +108,6 @@ class GroupSink {
     front_.insert(front_.end(), bytes.data, bytes.data + bytes.length);
     return TakeFront();
   }
-
-  bool failed() const { return failed_; }
 
   // What was taken goes into the group; whether that is what was wanted.
   bool Finish() {
@@ -196,14 +194,15 @@ bool OpenGroup(ByteSpan group, const GroupPlace& place, Hash hash, const Stretch
   const ByteSpan packed = FrameOf(group);
   const FoldFacts facts{records, place.bytes, hash};
   const size_t length = static_cast<size_t>(folded);
-  uint64_t declared = 0;
-  if (zstd::ContentSize(packed, &declared) && declared == length && wanted.length < place.bytes / kAllShare) {
+  uint64_t content = 0;
+  const bool is_declared = zstd::ContentSize(packed, &content);
+  // Before memory is taken for it.
+  if (is_declared && content != length) return false;
+  if (is_declared && wanted.length < place.bytes / kAllShare) {
     GroupSink sink(length, facts, wanted, opened);
     const Status status = zstd::Stream(packed, length, [&](ByteSpan bytes) { return sink.Take(bytes); });
     return IsOk(status) && sink.Finish();
   }
-  // Before memory is taken for it.
-  if (zstd::ContentSize(packed, &declared) && declared != length) return false;
   FoldedBytes all;
   if (!Decode(packed, length, &all) || !opened->Open({all.data.get(), length}, length, facts)) return false;
   opened->Hold(std::move(all));

@@ -52,23 +52,21 @@ Status Configure(ZSTD_CCtx* context, size_t length, const Settings& settings) {
     good = good &&
            Good(ZSTD_CCtx_loadDictionary_byReference(context, settings.dictionary.data, settings.dictionary.length));
   }
-  if (settings.window_log > 0) {
-    good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, settings.window_log));
-  }
+  int window_log = settings.window_log;
   const size_t reach = settings.context.length + length;
   if ((settings.context.length > 0 || settings.long_distance) && reach > kLongDistanceFrom) {
-    int window_log = settings.window_log > 0 ? settings.window_log : ZSTD_WINDOWLOG_MIN;
-    if (settings.window_log == 0) {
+    if (window_log == 0) {
+      window_log = ZSTD_WINDOWLOG_MIN;
       while (window_log < kWindowLogMax && (size_t{1} << window_log) < reach) ++window_log;
     }
-    good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, ZSTD_ps_enable)) &&
-           Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
+    good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, ZSTD_ps_enable));
     // Versions of a text, one after the other: where every place is looked up, far matches break up better near ones
     // (a group of 8 MiB: 60.6 KB by default, 56.8 KB so).
     if (settings.long_distance) {
       good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_ldmHashRateLog, kSparseHashRateLog));
     }
   }
+  if (window_log > 0) good = good && Good(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log));
   if (settings.context.length > 0) {
     // A prefix is always raw content to the library, whatever its first bytes are.
     good = good && Good(ZSTD_CCtx_refPrefix(context, settings.context.data, settings.context.length));

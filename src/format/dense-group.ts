@@ -1,7 +1,7 @@
 /**
  * Dense packs: a pack that stands for a plain one, in groups of records that are compressed together.
  *
- *   dense pack := header with version 2, group*, list
+ *   dense pack := header with version 3, group*, list
  *   group      := u32 magic "DKG2", u32 frame bytes, u32 folded bytes, u32 records, u64 offset, u64 bytes, u64 check,  (40 bytes)
  *                 frame, u64 check
  *   list       := (u64 place, u64 offset, u32 group bytes, u32 bytes)*, u32 groups, u32 magic "DKL1", u64 check

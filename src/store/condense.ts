@@ -150,8 +150,6 @@ async function putInPlace(
         if (failure === null) return;
         // What it takes may be what is missing on the disk.
         await unlink(condensed.file).catch(() => {});
-        // The file of that name may be another one than the one that is open.
-        await parts.packs.forget(pack);
         // Opening the store again tells which of both files is there. It has to read.
         await parts.failed({ misplaced: true });
         throw failure;

@@ -105,11 +105,11 @@ export class DenseWriter {
   }
 
   async #compress(folded: Buffer): Promise<Buffer> {
-    const near = { level: LEVEL, longDistance: true, windowLog: NEAR_WINDOW_LOG };
     if (folded.length <= 1 << NEAR_WINDOW_LOG) return this.#engine.compress(folded, { level: LEVEL });
-    const frame = await this.#engine.compress(folded, near);
+    const far = { level: LEVEL, longDistance: true };
+    const frame = await this.#engine.compress(folded, { ...far, windowLog: NEAR_WINDOW_LOG });
     if (frame.length * NEAR_ENOUGH <= folded.length) return frame;
-    const wider = await this.#engine.compress(folded, { level: LEVEL, longDistance: true });
+    const wider = await this.#engine.compress(folded, far);
     return wider.length < frame.length * WIDER_SHARE ? wider : frame;
   }
 

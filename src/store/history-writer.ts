@@ -2,7 +2,7 @@
  * Writes the history anew, as if only the kept checkpoints had ever been made: each with the last version of every path
  * since the one before it, and in its own name. What log, timeline and a second reader see needs no further rule.
  */
-import { DiffKeeperError, LIMITS, throwIfAborted } from '../core/core.js';
+import { LIMITS, throwIfAborted } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import {
   type Checkpoint,
@@ -19,6 +19,7 @@ import {
   type Version,
 } from '../format/format.js';
 import { type HistoryPlan, keptFor } from './history-plan.js';
+import { misplacedVersion } from './index-changes.js';
 import { encodeMetaRecord } from './meta-record.js';
 import type { PackWindow } from './pack-window.js';
 import type { RecordCoder } from './record-coder.js';
@@ -78,10 +79,6 @@ export async function* plannedVersions(
     const version = versions[index] ?? misplacedVersion();
     if (!(first && version.type === VERSION_TYPE.removed)) yield version;
   }
-}
-
-function misplacedVersion(): never {
-  throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');
 }
 
 class CheckpointWriter {

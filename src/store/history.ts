@@ -4,7 +4,12 @@ import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, decodeVersionsRecord, hasSafePath, VERSION_TYPE, type Version } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import { Heads } from './heads.js';
-import { decodeStoredCheckpoint, decodeVersionPlace, type StoredCheckpoint } from './index-changes.js';
+import {
+  decodeStoredCheckpoint,
+  decodeVersionPlace,
+  misplacedVersion,
+  type StoredCheckpoint,
+} from './index-changes.js';
 import {
   checkpointKey,
   KEY_LETTER,
@@ -82,7 +87,7 @@ export class History {
     for (const place of partPlaces) {
       try {
         const found = await this.#record(place);
-        if (found.some((version) => version.sequence !== sequence)) misplaced();
+        if (found.some((version) => version.sequence !== sequence)) misplacedVersion();
         versions.push(...found.filter(hasSafePath));
       } catch (error) {
         if (!onUnreadable || !isUnreadable(error)) throw error;
@@ -219,7 +224,7 @@ export class History {
   async #version({ path, sequence, place, index }: VersionPointer): Promise<Version> {
     const version = (await this.#record(place))[index];
     // A place that is older than its pack may be that of another record, of as many bytes and of the same path.
-    if (version?.path !== path || version.sequence !== sequence) misplaced();
+    if (version?.path !== path || version.sequence !== sequence) misplacedVersion();
     return version;
   }
 
@@ -235,10 +240,6 @@ export class History {
     if (this.#records.size > RECORDS_KEPT) this.#records.delete(this.#records.keys().next().value as string);
     return versions;
   }
-}
-
-function misplaced(): never {
-  throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');
 }
 
 function keyOf({ pack, offset }: RecordPlace): string {

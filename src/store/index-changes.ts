@@ -1,4 +1,5 @@
 /** The metadata that follows from records: used by a commit and by a rebuild, so that both give the same. */
+import { DiffKeeperError } from '../core/core.js';
 import {
   ByteReader,
   ByteWriter,
@@ -34,6 +35,11 @@ export function versionChanges(
 export function decodeVersionPlace(bytes: Buffer): { readonly place: RecordPlace; readonly index: number } {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_INDEX', 'version place');
   return { place: decodePlace(reader), index: reader.varint() };
+}
+
+/** Where the index points is not what it says: what stands there is whole, but another version. Throws DK_CORRUPT_INDEX. */
+export function misplacedVersion(): never {
+  throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the index points at another version: run `diffkeeper repair`');
 }
 
 /** Value of a checkpoint key: its place, the places of its records of versions, its record. */

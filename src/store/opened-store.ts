@@ -242,7 +242,8 @@ export class OpenedStore extends StoreReading implements Store {
     await this.readable();
     this.#doubt.assertNone();
     return {
-      ...{ ...this.#allParts, ...this.cacheFacts },
+      ...this.#allParts,
+      ...this.cacheFacts,
       state: () => (this.#newest ? this.#state : null),
       alone: (work) =>
         this.#gate.alone(() =>
