@@ -73,9 +73,15 @@ function condensedCells({ length, snapshot, standalone, condensed }) {
   ];
 }
 
+/** @param {Record<string, readonly any[]>} series */
+const trialsOf = (series) =>
+  Object.entries(series)
+    .map(([name, rows]) => `${rows[0].trials} of ${name}`)
+    .join(', ');
+
 /** @param {any} result */
 function sectionText(result) {
-  const { series, quick, trials, date, machine, megabytes } = result;
+  const { series, quick, date, machine, megabytes } = result;
   const titles = {
     pages: `A file of ${megabytes} MiB of random bytes; each version replaces 1 % of its 4 KiB pages, at random`,
     config: 'A configuration of 200 lines, about 10 KB; each version changes two lines',
@@ -83,8 +89,8 @@ function sectionText(result) {
   const blocks = [
     '## Long histories',
     `${quick ? 'Quick run: **do not quote**. ' : ''}Made by \`npm run bench:history\` on ${date}; ${machine.CPU}, ${machine.engine}, ` +
-      `node ${machine.node}, commit ${machine.commit}. Medians of ${trials} trials, each a process of its own with a fresh target; the ` +
-      'store is in the page cache, what came back was compared.',
+      `node ${machine.node}, commit ${machine.commit}. Medians of trials (${trialsOf(series)}), each a process of its own with a ` +
+      'fresh target; those of a row by turns, all of them once before one is taken again. The store is in the page cache, what came back was compared.',
     '*plain snapshot*: recover of the same state from a store that has nothing else; *slowest of all*: the slowest of versions spread ' +
       'over the history; *against deltas*: all packs against the first version and one delta file per later version (by `diff`, ' +
       `sampled); *index*: LevelDB's bytes on disk; *condensing*: the whole of the command, once. Limits: newest ${LIMITS.newest}×, any ${LIMITS.any}×, storage ${LIMITS.storage}×; what ` +

@@ -32,10 +32,13 @@ const { values: options } = parseArgs({
 });
 const { quick } = options;
 const megabytes = Number(options.megabytes ?? (quick ? 4 : 64));
-const trials = quick ? 1 : 7;
 const SERIES = {
-  pages: { lengths: quick ? [1, 10, 40] : [1, 10, 100, 1000], sampleEvery: quick ? 10 : 50 },
-  config: { lengths: quick ? [1, 10, 200] : [1, 10, 100, 1000, 10_000], sampleEvery: quick ? 10 : 100 },
+  pages: { lengths: quick ? [1, 10, 40] : [1, 10, 100, 1000], sampleEvery: quick ? 10 : 50, trials: quick ? 1 : 7 },
+  config: {
+    lengths: quick ? [1, 10, 200] : [1, 10, 100, 1000, 10_000],
+    sampleEvery: quick ? 10 : 100,
+    trials: quick ? 1 : 15,
+  },
 };
 const chosen = /** @type {(keyof typeof SERIES)[]} */ (options.only.split(','));
 const unknown = chosen.filter((name) => !(name in SERIES));
@@ -48,37 +51,67 @@ const spreadOver = (n) => [
   ...new Set([1, 0.25, 0.5, 0.75, 0.9, 1].map((share) => Math.max(1, Math.round(n * share))).concat(1)),
 ];
 
-/** @param {string} store @param {number} at @param {string} digest @param {string} target */
-function recovered(store, at, digest, target) {
-  const all = [];
-  for (let turn = 0; turn < trials; turn += 1) {
-    settleDisk(workspace.root);
-    all.push(runTrial(TRIAL, { kind: 'recover', store, at, digest, target: join(target, `${at}-${turn}`) }));
-  }
-  return { wallMs: median(all.map(({ wallMs }) => wallMs)), cpuMs: median(all.map(({ cpuMs }) => cpuMs)) };
-}
+/**
+ * @typedef {object} Asked a recover
+ * @property {string} store
+ * @property {number} at
+ * @property {string} digest of what has to come back
+ */
 
 /**
- * The same of a copy of the store that is condensed; undefined where that changes nothing.
- * @param {string} store
- * @param {{ length: number, others: readonly { at: number }[] }} row
- * @param {{ digests: Record<string, string>, targets: string }} known
+ * What recovers take, each the median of its trials: all of them once, then all of them again, so that what the machine does
+ * meanwhile meets each alike.
+ * @param {readonly Asked[]} asked
+ * @param {number} trials
+ * @param {string} targets
  */
-function condensedCopy(store, { length, others }, { digests, targets }) {
+function byTurns(asked, trials, targets) {
+  const all = asked.map((job) => ({ job, walls: /** @type {number[]} */ ([]), cpus: /** @type {number[]} */ ([]) }));
+  for (let turn = 0; turn < trials; turn += 1) {
+    // Nobody always follows the same one.
+    const first = turn % all.length;
+    for (const { job, walls, cpus } of [...all.slice(first), ...all.slice(0, first)]) {
+      settleDisk(workspace.root);
+      const { wallMs, cpuMs } = runTrial(TRIAL, { ...job, kind: 'recover', target: join(targets, `${turn}`) });
+      walls.push(wallMs);
+      cpus.push(cpuMs);
+    }
+  }
+  return all.map(({ job: { at }, walls, cpus }) => ({ at, wallMs: median(walls), cpuMs: median(cpus) }));
+}
+
+/** A copy of the store that is condensed; undefined where that changes nothing. @param {string} store */
+function condensedCopy(store) {
   const copy = `${store}-condensed`;
   rmSync(copy, { recursive: true, force: true });
   cpSync(store, copy, { recursive: true });
   const { packs, packBytes, ms } = runTrial(TRIAL, { kind: 'condense', store: copy });
   // It does not pay for a few versions.
-  if (packs === 0) return undefined;
-  const newest = recovered(copy, length, digests[length] ?? '', targets);
-  const spread = others.map(({ at }) => ({ at, ...recovered(copy, at, digests[at] ?? '', targets) }));
-  return { newest, others: spread, packBytes, ms };
+  return packs === 0 ? undefined : { copy, packBytes, ms };
+}
+
+/**
+ * What recovers take after so many versions: of the state alone, of the newest version, of versions spread over the history, and the
+ * same of the condensed copy.
+ * @param {{ store: string, alone: string, length: number, dense: ReturnType<typeof condensedCopy> }} stores
+ * @param {{ digests: Record<string, string>, targets: string, trials: number }} how
+ */
+function recoversOf({ store, alone, length, dense }, { digests, targets, trials }) {
+  const digestOf = (/** @type {number} */ at) => digests[at] ?? '';
+  const versions = [length, ...spreadOver(length).filter((at) => at !== length)];
+  const asked = [store, ...(dense ? [dense.copy] : [])].flatMap((place) =>
+    versions.map((at) => ({ store: place, at, digest: digestOf(at) })),
+  );
+  const [snapshot, ...rest] = byTurns([{ store: alone, at: 1, digest: digestOf(length) }, ...asked], trials, targets);
+  const [newest, ...others] = rest.slice(0, versions.length);
+  const [denseNewest, ...denseOthers] = rest.slice(versions.length);
+  const condensed = dense && { newest: denseNewest, others: denseOthers, packBytes: dense.packBytes, ms: dense.ms };
+  return { snapshot, newest, others, ...(condensed && { condensed }) };
 }
 
 /** @param {keyof typeof SERIES} what */
 function series(what) {
-  const { sampleEvery } = SERIES[what];
+  const { sampleEvery, trials } = SERIES[what];
   const lengths = options.lengths?.split(',').map(Number) ?? SERIES[what].lengths;
   const [state, store] = [join(workspace.place(what), 'state'), join(workspace.place(what), 'keep')];
   const targets = workspace.place(what, 'targets');
@@ -107,26 +140,19 @@ function series(what) {
     if (length === 1) first = grown;
     const alone = join(workspace.place(what), `plain-${length}`);
     runTrial(TRIAL, { kind: 'plain', state, store: alone });
-    const snapshot = recovered(alone, 1, digests[length] ?? '', targets);
-    const newest = recovered(store, length, digests[length] ?? '', targets);
-    const others = spreadOver(length)
-      .filter((at) => at !== length)
-      .map((at) => ({ at, ...recovered(store, at, digests[at] ?? '', targets) }));
+    const dense = what === 'config' && length > 1 ? condensedCopy(store) : undefined;
+    const recovers = recoversOf({ store, alone, length, dense }, { digests, targets, trials });
     const standalone = first.packBytes + (length > 1 ? mean(deltas) * (length - 1) : 0);
     const indexBytes = length > 1 ? (grown.metaBytes - first.metaBytes) / (length - 1) : grown.metaBytes;
     const captureMs = grown.captureMs / (length - from);
     const { packBytes, depths } = grown;
-    const row = { length, snapshot, newest, others, packBytes, standalone, indexBytes, depths, captureMs };
-    rows.push({
-      ...row,
-      ...(what === 'config' && length > 1 && { condensed: condensedCopy(store, row, { digests, targets }) }),
-    });
+    rows.push({ length, trials, ...recovers, packBytes, standalone, indexBytes, depths, captureMs });
+    const { snapshot, newest, others, condensed } = recovers;
     console.error(
       `${what} ${length}: newest ${(newest.wallMs / snapshot.wallMs).toFixed(2)}x (CPU ${(newest.cpuMs / snapshot.cpuMs).toFixed(2)}x), ` +
         `slowest ${(Math.max(newest.wallMs, ...others.map(({ wallMs }) => wallMs)) / snapshot.wallMs).toFixed(2)}x, ` +
         `storage ${(packBytes / standalone).toFixed(3)}x, index ${indexBytes.toFixed(0)} B a version`,
     );
-    const { condensed } = rows[rows.length - 1] ?? {};
     if (condensed) {
       const slowest = Math.max(condensed.newest.wallMs, ...condensed.others.map(({ wallMs }) => wallMs));
       console.error(
@@ -144,7 +170,6 @@ const result = {
   schema: 1,
   quick,
   megabytes,
-  trials,
   date: new Date().toISOString().slice(0, 10),
   machine: machineFacts(workspace.root),
   series: {},
