@@ -1,4 +1,4 @@
-/** Median, mean, spread. Lists may come in any order; an empty list gives NaN. */
+/** Median, quartiles, mean, spread. Lists may come in any order; an empty list gives NaN. */
 
 /** @param {readonly number[]} values */
 export function median(values) {
@@ -17,6 +17,21 @@ export function median(values) {
 export function upperMedian(values) {
   const sorted = [...values].sort((left, right) => left - right);
   return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
+/**
+ * The values a quarter and three quarters of the way from the lowest to the highest, between two of them in proportion.
+ * @param {readonly number[]} values
+ */
+export function quartiles(values) {
+  const sorted = [...values].sort((left, right) => left - right);
+  const at = (/** @type {number} */ share) => {
+    const place = share * (sorted.length - 1);
+    const low = sorted[Math.floor(place)] ?? Number.NaN;
+    const high = sorted[Math.ceil(place)] ?? Number.NaN;
+    return low + (place - Math.floor(place)) * (high - low);
+  };
+  return { low: at(0.25), high: at(0.75) };
 }
 
 /** @param {readonly number[]} values */

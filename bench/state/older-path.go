@@ -2,13 +2,16 @@
 // then a zstd stream of klauspost/compress with its settings; back the same way. No digest, no baseline id, no check of
 // what comes out: it had none. Only for the bench (bench/state/older-system.mjs builds and runs it).
 //
-//	older-path LEVEL REPEATS TARGET [SOURCE]
+//	older-path LEVEL TARGET [SOURCE]
 //
-// Without a source the state is compressed alone, as its first messages were. One line of JSON comes out: bytes, and
-// the medians of wall and of processor time (all threads, the collector included) in nanoseconds.
+// Without a source the state is compressed alone, as its first messages were. Each line of input, "encode CALLS MS" or
+// "decode CALLS MS", asks for a block: so many calls, and more until so many milliseconds are over. One line of JSON comes
+// out for it: bytes of the message, threads, calls, and the medians of wall and of processor time (all threads, the
+// collector included) in nanoseconds. What was made is brought back and compared after each block, off the clock.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -17,6 +20,7 @@ import (
 	"runtime"
 	"sort"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,10 +29,6 @@ import (
 
 // Its settings.
 const concurrency = 4
-
-// Warm-up before anything counts.
-const warmCalls = 3
-const warmTime = 250 * time.Millisecond
 
 func must(err error) {
 	if err != nil {
@@ -111,47 +111,77 @@ func median(values []int64) int64 {
 	return values[len(values)/2]
 }
 
+// A state, what it is coded against, and its newest message.
+type pair struct {
+	coder                   *coder
+	source, target, message []byte
+}
+
+func (p *pair) check(back []byte) {
+	if !bytes.Equal(back, p.target) {
+		must(fmt.Errorf("another state came back"))
+	}
+}
+
+// One block of at least so many calls, for at least so long.
+func (p *pair) block(what string, calls int, least time.Duration) times {
+	var used times
+	start := time.Now()
+	for len(used.wall) < calls || time.Since(start) < least {
+		if what == "encode" {
+			used.measure(func() { p.message = p.coder.encode(p.source, p.target) })
+			continue
+		}
+		var back []byte
+		used.measure(func() { back = p.coder.decode(p.source, p.message) })
+		p.check(back)
+	}
+	if what == "encode" {
+		p.check(p.coder.decode(p.source, p.message))
+	}
+	return used
+}
+
+// What a line asks for.
+func asked(line string) (string, int, time.Duration) {
+	words := strings.Fields(line)
+	if len(words) != 3 || (words[0] != "encode" && words[0] != "decode") {
+		must(fmt.Errorf("not understood: %s", line))
+	}
+	calls, err := strconv.Atoi(words[1])
+	must(err)
+	ms, err := strconv.Atoi(words[2])
+	must(err)
+	if calls < 1 {
+		must(fmt.Errorf("no calls: %s", line))
+	}
+	return words[0], calls, time.Duration(ms) * time.Millisecond
+}
+
 func main() {
-	if len(os.Args) < 4 {
-		must(fmt.Errorf("usage: older-path LEVEL REPEATS TARGET [SOURCE]"))
+	if len(os.Args) < 3 {
+		must(fmt.Errorf("usage: older-path LEVEL TARGET [SOURCE]"))
 	}
 	level, err := strconv.Atoi(os.Args[1])
 	must(err)
-	repeats, err := strconv.Atoi(os.Args[2])
+	made := &pair{coder: newCoder(level)}
+	made.target, err = os.ReadFile(os.Args[2])
 	must(err)
-	target, err := os.ReadFile(os.Args[3])
-	must(err)
-	var source []byte
-	if len(os.Args) > 4 {
-		source, err = os.ReadFile(os.Args[4])
+	if len(os.Args) > 3 {
+		made.source, err = os.ReadFile(os.Args[3])
 		must(err)
 	}
-	c := newCoder(level)
-	var encoding, decoding times
-	var message, back []byte
-	start := time.Now()
-	for call, warm := 0, 0; call < repeats; {
-		counted := warm >= warmCalls && time.Since(start) > warmTime
-		used := [2]*times{{}, {}}
-		if counted {
-			used = [2]*times{&encoding, &decoding}
-			call++
-		} else {
-			warm++
-		}
-		used[0].measure(func() { message = c.encode(source, target) })
-		used[1].measure(func() { back = c.decode(source, message) })
-		if !bytes.Equal(back, target) {
-			must(fmt.Errorf("another state came back"))
-		}
+	made.message = made.coder.encode(made.source, made.target)
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		used := made.block(asked(lines.Text()))
+		must(json.NewEncoder(os.Stdout).Encode(map[string]int64{
+			"bytes":   int64(len(made.message)),
+			"threads": int64(runtime.GOMAXPROCS(0)),
+			"calls":   int64(len(used.wall)),
+			"wallNs":  median(used.wall),
+			"cpuNs":   median(used.processor),
+		}))
 	}
-	must(json.NewEncoder(os.Stdout).Encode(map[string]int64{
-		"bytes":        int64(len(message)),
-		"encodeWallNs": median(encoding.wall),
-		"encodeCpuNs":  median(encoding.processor),
-		"decodeWallNs": median(decoding.wall),
-		"decodeCpuNs":  median(decoding.processor),
-		"repeats":      int64(repeats),
-		"threads":      int64(runtime.GOMAXPROCS(0)),
-	}))
+	must(lines.Err())
 }

@@ -2,27 +2,21 @@
  * The older system's delta path with its own library (Go, klauspost/compress), where both are installed: `older-path.go`.
  * Debian: golang-go and golang-github-klauspost-compress-dev.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('older-path.go', import.meta.url));
 /** Where Debian puts libraries of Go. */
 const LIBRARIES = '/usr/share/gocode';
-const NUMBERS = /** @type {const} */ ([
-  'bytes',
-  'encodeWallNs',
-  'encodeCpuNs',
-  'decodeWallNs',
-  'decodeCpuNs',
-  'threads',
-]);
+const NUMBERS = /** @type {const} */ (['bytes', 'threads', 'calls', 'wallNs', 'cpuNs']);
 
 /**
  * @typedef {{ readonly program: string } | { readonly missing: string }} OlderBuild
- * @typedef {{ readonly bytes: number, readonly threads: number, readonly encode: Times, readonly decode: Times }} OlderFigures
- * @typedef {{ readonly wallMs: number, readonly cpuMs: number }} Times
+ * @typedef {{ readonly bytes: number, readonly threads: number, readonly wallMs: number, readonly cpuMs: number }} OlderBlock
+ *   one block of calls: medians
  */
 
 /**
@@ -49,9 +43,9 @@ export function buildOlder(directory, compiler = 'go') {
 }
 
 /**
- * What the program said. Throws when that is not all of it.
+ * What the program said of a block. Throws when that is not all of it.
  * @param {string} text
- * @returns {OlderFigures}
+ * @returns {OlderBlock}
  */
 export function readOlder(text) {
   const said = JSON.parse(text);
@@ -59,46 +53,60 @@ export function readOlder(text) {
     if (!Number.isSafeInteger(said[name]) || said[name] <= 0)
       throw new Error(`older-path: no ${name} in ${text.trim()}`);
   }
-  const { bytes, threads } = said;
-  const times = (/** @type {number} */ wallNs, /** @type {number} */ cpuNs) => ({
-    wallMs: wallNs / 1e6,
-    cpuMs: cpuNs / 1e6,
-  });
-  return {
-    bytes,
-    threads,
-    encode: times(said.encodeWallNs, said.encodeCpuNs),
-    decode: times(said.decodeWallNs, said.decodeCpuNs),
-  };
+  return { bytes: said.bytes, threads: said.threads, wallMs: said.wallNs / 1e6, cpuMs: said.cpuNs / 1e6 };
 }
 
-/**
- * Codes a pair of states, or a state alone, and brings it back, in a process of its own.
- * @param {string} program
- * @param {{ directory: string, source?: Buffer, target: Buffer, level: number, times: number }} job
- * @returns {OlderFigures}
- */
-export function runOlder(program, { directory, source, target, level, times }) {
-  const to = join(directory, 'older-target');
-  writeFileSync(to, target);
-  const words = [`${level}`, `${times}`, to];
-  if (source !== undefined) {
-    const from = join(directory, 'older-source');
-    writeFileSync(from, source);
-    words.push(from);
+/** The program at work on one pair of states, or on a state alone: it waits until it is asked for a block of calls. */
+export class OlderProcess {
+  #child;
+  #lines;
+  #closed;
+  #said = '';
+
+  /**
+   * @param {string} program
+   * @param {{ directory: string, source?: Buffer, target: Buffer, level: number }} job
+   */
+  constructor(program, { directory, source, target, level }) {
+    const to = join(directory, 'older-target');
+    writeFileSync(to, target);
+    const words = [`${level}`, to];
+    if (source !== undefined) {
+      const from = join(directory, 'older-source');
+      writeFileSync(from, source);
+      words.push(from);
+    }
+    this.#child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'] });
+    // What it could not be told shows as the answer that does not come.
+    this.#child.stdin.on('error', () => {});
+    this.#child.on('error', (error) => {
+      this.#said += error.message;
+    });
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => {
+      this.#said += text;
+    });
+    this.#closed = new Promise((resolve) => this.#child.on('close', resolve));
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
-  const run = spawnSync(program, words, { encoding: 'utf8' });
-  if (run.status !== 0) throw new Error(`older-path: ${run.stderr || run.error?.message}`);
-  return readOlder(run.stdout);
-}
 
-/**
- * The figures, or why there are none.
- * @param {OlderBuild | undefined} build
- * @param {Parameters<typeof runOlder>[1]} job
- * @returns {OlderFigures | { readonly missing: string }}
- */
-export function olderFigures(build, job) {
-  if (build === undefined) return { missing: 'it was not asked for' };
-  return 'program' in build ? runOlder(build.program, job) : build;
+  /**
+   * At least so many calls, for at least so long.
+   * @param {'encode' | 'decode'} what
+   * @param {{ calls: number, ms: number }} least
+   */
+  async block(what, { calls, ms }) {
+    this.#child.stdin.write(`${what} ${calls} ${ms}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done) {
+      await this.#closed;
+      throw new Error(`older-path: ${this.#said || 'it ended without a word'}`);
+    }
+    return readOlder(value);
+  }
+
+  /** Ends it. */
+  async close() {
+    this.#child.stdin.end();
+    await this.#closed;
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * Figures of the state encoder: each trial in a process of its own, everything that is measured is verified in the same
- * run. Writes bench/results/state/state.json and the section of docs/performance.md after each part; parts that are not
+ * Figures of the state encoder: each trial in a process of its own, ours and the older path by turns in it, everything that
+ * is measured is verified in the same run. Writes bench/results/state/state.json and the section of docs/performance.md after each part; parts that are not
  * chosen stay as they are.
  *
  *   node bench/state/run-states.mjs [--quick] [--only=workloads,noise,dictionary,long,scaling,...]
@@ -17,7 +17,6 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
 import { measuredParts } from '../lib/measured-parts.mjs';
-import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
 import { runTrial } from '../lib/trial-process.mjs';
 import { trainCheckpoints } from './checkpoints.mjs';
@@ -25,6 +24,7 @@ import { guestMemory } from './guest-memory.mjs';
 import { buildOlder } from './older-system.mjs';
 import { redisMemory } from './redis-memory.mjs';
 import { writeStates } from './state-section.mjs';
+import { pooled } from './workload-figures.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 const TRIAL = fileURLToPath(new URL('trial.mjs', import.meta.url));
@@ -52,21 +52,22 @@ const { values: options } = parseArgs({
   },
 });
 const { quick } = options;
-const trials = quick ? 1 : 5;
+const trials = quick ? 1 : 7;
 const work = mkdtempSync(join(tmpdir(), 'dk-bench-state-'));
 
 /** @param {object} job */
 const trial = (job) => runTrial(TRIAL, { ...job, directory: work });
 
 /**
- * The middle one of some equal trials, by processor time of the encoder; the others' times go along as its spread.
- * @param {object} job
+ * Some trials of one workload. Short workloads get more rounds than these, heavy ones no more.
+ * @param {string} name
+ * @param {import('./older-system.mjs').OlderBuild} older
  */
-function middle(job) {
-  const all = Array.from({ length: trials }, () => trial(job));
-  const times = all.map(({ own }) => own.encode.cpuMs);
-  const best = all.find(({ own }) => own.encode.cpuMs === median(times)) ?? all[0];
-  return { ...best, cpuSpread: [Math.min(...times), Math.max(...times)] };
+function workload(name, older) {
+  const { full = false } = /** @type {typeof WORKLOADS[string]} */ (WORKLOADS[name]);
+  const least = quick ? { rounds: 1, ms: 0 } : { rounds: 3, ms: full ? 300 : 800 };
+  const job = { kind: 'workload', name, older, ...least };
+  return pooled(Array.from({ length: trials }, (_, i) => trial({ ...job, peers: i === 0 })));
 }
 
 /** @param {string} name */
@@ -90,10 +91,7 @@ const part = measuredParts({
 try {
   await part('workloads', () => {
     const older = buildOlder(work);
-    const times = quick ? 2 : 15;
-    return Object.fromEntries(
-      Object.keys(WORKLOADS).map((name) => [name, middle({ kind: 'workload', name, times, older })]),
-    );
+    return Object.fromEntries(Object.keys(WORKLOADS).map((name) => [name, workload(name, older)]));
   });
   await part('noise', () => trial({ kind: 'noise', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 2 : 9 }));
   await part('delay', () => trial({ kind: 'delay', bytes: quick ? 1 << 20 : 64 << 20, times: quick ? 3 : 20 }));

@@ -4,6 +4,7 @@ import { judgedBlock } from '../lib/judged.mjs';
 import { writeSection } from '../lib/marked-section.mjs';
 import { madeBy, notMeasured } from '../lib/measured-parts.mjs';
 import { judgeStates } from './state-targets.mjs';
+import { olderFactor, rewrittenFactor, spreadWords } from './workload-figures.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
 /** @param {number} bytes @param {number} ms */
@@ -22,8 +23,8 @@ function workloadRows(results, fair) {
         : claimed === undefined
           ? ''
           : showBytes(claimed) + (measured === undefined ? '' : ` (again: ${showBytes(measured)})`);
-      const beside = (/** @type {number} */ cpuMs, /** @type {number} */ ownMs) =>
-        `${rate(own.stateBytes, cpuMs)} (${(cpuMs / ownMs).toFixed(1)}x)`;
+      const beside = (/** @type {number} */ cpuMs, /** @type {ReturnType<typeof olderFactor>} */ factor) =>
+        `${rate(own.stateBytes, cpuMs)} (${factor === undefined ? '' : [`${factor.median.toFixed(1)}x`, ...spreadWords(factor)].join(', ')})`;
       const known = olderOwn?.bytes !== undefined;
       return [
         title,
@@ -35,9 +36,9 @@ function workloadRows(results, fair) {
         showBytes(zstd.bytes),
         rate(own.stateBytes, own.encode.cpuMs),
         rate(own.stateBytes, own.decode.cpuMs),
-        known ? beside(olderOwn.encode.cpuMs, own.encode.cpuMs) : '–',
-        known ? beside(olderOwn.decode.cpuMs, own.decode.cpuMs) : '–',
-        beside(older.cpuMs, own.encode.cpuMs),
+        known ? beside(olderOwn.encode.cpuMs, olderFactor(results[name], 'encode')) : '–',
+        known ? beside(olderOwn.decode.cpuMs, olderFactor(results[name], 'decode')) : '–',
+        beside(older.cpuMs, rewrittenFactor(results[name])),
       ];
     });
 }
@@ -139,6 +140,16 @@ function pacedBlocks({ delay, pageMode, links }) {
   return blocks;
 }
 
+/** How the factors came about. @param {any} row of the results */
+function methodText(row) {
+  const brackets = 'In brackets how many times as long as ours it takes';
+  if (row?.factors === undefined) return `${brackets}.`;
+  return (
+    `${brackets}: in each of ${row.trials} trials, which are processes of their own, both sides take turns in blocks of some ten milliseconds and at least three calls, in changing order; ` +
+    'the factor is the median of the ratios of all neighbouring blocks, behind it their quartiles. Rates are of the median over all blocks of a side by itself.'
+  );
+}
+
 /** What stands for the older system, and what it leaves out. @param {Record<string, any>} workloads */
 function olderText(workloads) {
   const rows = Object.values(workloads).map(({ olderOwn }) => olderOwn);
@@ -152,7 +163,7 @@ function olderText(workloads) {
   return (
     `**The older path** is the older system's: XOR over everything, zstd level 3. It makes and checks no digest, says nothing about its baseline, and does not verify what it decodes. ${own}` +
     'With C zstd: the same written again here, XOR by words of 8 bytes, C zstd 1.5 in one thread, which is faster than what the older system ran. Of a first message, which has nothing to refer to, ' +
-    'both stand for zstd of the state alone. Processor time of all threads everywhere, after a warm-up of a quarter of a second; in brackets how many times as long as ours it takes.'
+    `both stand for zstd of the state alone. Processor time of all threads everywhere, after a warm-up of a quarter of a second. ${methodText(Object.values(workloads)[0])}`
   );
 }
 

@@ -2,51 +2,15 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
-import { olderFigures } from './older-system.mjs';
+import { openPair } from './coded-states.mjs';
 import { dictionary, long, noise } from './other-trials.mjs';
 import { delay, links, pageMode } from './paced-trials.mjs';
-import { olderDelta, xbzrleBytes, zstdAlone, zstdPatch } from './peers.mjs';
-import { WORKLOADS } from './workloads.mjs';
+import { xbzrleBytes, zstdPatch } from './peers.mjs';
+import { timed } from './timed-calls.mjs';
+import { workload } from './workload-trial.mjs';
 
-const { loadEngine, StateDecoder, StateEncoder } = await import(
-  pathToFileURL(join(ROOT, 'dist', 'esm', 'index.js')).href
-);
-
-/** Calls and milliseconds before anything counts, as those of `older-path.go`: compilers and memory have come to rest then. */
-const WARM = { calls: 3, ms: 250 };
-
-/**
- * What one call takes: wall and processor milliseconds, the median of some. What came of it is checked each time, off the clock.
- * @template T
- * @param {number} times
- * @param {() => Promise<T>} call
- * @param {(made: T) => void} [check]
- */
-async function timed(times, call, check = () => {}) {
-  const begun = performance.now();
-  for (let i = 0; i < WARM.calls || performance.now() - begun < WARM.ms; i += 1) check(await call());
-  const walls = [];
-  const cpus = [];
-  for (let i = 0; i < times; i += 1) {
-    const cpu = process.cpuUsage();
-    const start = performance.now();
-    const made = await call();
-    walls.push(performance.now() - start);
-    const { user, system } = process.cpuUsage(cpu);
-    cpus.push((user + system) / 1000);
-    check(made);
-  }
-  return { wallMs: median(walls), cpuMs: median(cpus) };
-}
-
-/** Fails unless this state came back. @param {Buffer} state */
-const comes =
-  (state) =>
-  (/** @type {{ bytes: Buffer }} */ { bytes }) => {
-    if (!bytes.equals(state)) throw new Error('another state came back');
-  };
+const { StateDecoder, StateEncoder } = await import(pathToFileURL(join(ROOT, 'dist', 'esm', 'index.js')).href);
 
 /**
  * Delta of one pair of states, through encoder and decoder, verified.
@@ -55,75 +19,11 @@ const comes =
  * @param {number} times
  */
 async function pairTrial(source, target, times) {
-  const encoder = new StateEncoder({ deltasMax: Number.POSITIVE_INFINITY, level: 3, minCompressionRatio: 1 });
-  const decoder = new StateDecoder();
-  const full = await encoder.encode('vm-1', source);
-  await decoder.decode(full.parts);
-  let message = await encoder.encode('vm-1', target);
-  const encode = await timed(times, async () => {
-    message = await encoder.encode('vm-1', target);
-  });
-  // As whoever follows a state does: into the same memory again and again.
-  const into = Buffer.alloc(target.length);
-  const decode = await timed(times, () => decoder.decode(message.parts, { into }), comes(target));
-  const { kind, engines, messageBytes } = message;
-  await encoder.close();
-  await decoder.close();
-  return { full: full.messageBytes, bytes: messageBytes, kind, engines, encode, decode, stateBytes: target.length };
-}
-
-/**
- * First messages, each of a key that the encoder has not seen, and what the same state takes coded alone.
- * @param {Buffer} state
- * @param {{ times: number, level: number, directory: string, older: import('./older-system.mjs').OlderBuild }} how
- */
-async function firstTrial(state, { times, level, directory, older: build }) {
-  // As after some hours: what is kept is as much as may be kept, and each new baseline takes the place of an older one.
-  const encoder = new StateEncoder({ level, memoryBytesMax: 4 * state.length });
-  const decoder = new StateDecoder();
-  let keys = 0;
-  let message = await encoder.encode('vm-0', state);
-  const encode = await timed(times, async () => {
-    keys += 1;
-    message = await encoder.encode(`vm-${keys}`, state);
-  });
-  const decode = await timed(times, () => decoder.decode(message.parts), comes(state));
-  const { kind, engines, messageBytes } = message;
-  if (kind !== 'full') throw new Error('a first message is no delta');
-  await encoder.close();
-  await decoder.close();
-  const engine = loadEngine();
-  let bytes = 0;
-  const older = await timed(Math.max(3, times >> 1), async () => {
-    bytes = (await engine.compress(state, { level })).length;
-  });
-  return {
-    own: { full: messageBytes, bytes: messageBytes, kind, engines, encode, decode, stateBytes: state.length },
-    older: { bytes, ...older },
-    olderOwn: olderFigures(build, { directory, target: state, level, times }),
-    zstd: zstdAlone(directory, state, level),
-  };
-}
-
-/** @param {{ name: string, times: number, directory: string, older: import('./older-system.mjs').OlderBuild }} job */
-async function workload({ name, times, directory, older: build }) {
-  const { make, full = false, level = 3 } = /** @type {typeof WORKLOADS[string]} */ (WORKLOADS[name]);
-  const { source, target, bound } = make();
-  if (full) return firstTrial(target, { times, level, directory, older: build });
-  const own = await pairTrial(source, target, times);
-  const engine = loadEngine();
-  let olderBytes = 0;
-  const older = await timed(Math.max(3, times >> 1), async () => {
-    olderBytes = (await olderDelta(engine, source, target)).length;
-  });
-  return {
-    own,
-    bound,
-    older: { bytes: olderBytes, ...older },
-    olderOwn: olderFigures(build, { directory, source, target, level, times }),
-    xbzrle: xbzrleBytes(source, target),
-    zstd: zstdPatch(directory, source, target),
-  };
+  const pair = await openPair(source, target);
+  const encode = await timed(times, () => pair.encode());
+  const decode = await timed(times, () => pair.decode(), pair.check);
+  await pair.close();
+  return { ...pair.facts(), encode, decode };
 }
 
 /**
