@@ -100,6 +100,25 @@ async function prepare(facts) {
   await stop();
 }
 
+/**
+ * Lays so many more rows into the journal beside a running server, in parts with a rest between them, about as pgbench would
+ * have written them; at the end nothing is left to be done about them: no dirty page, no table that wants to be cleaned.
+ */
+async function grow({ run }, { rows, parts, restMs }) {
+  await ready(run);
+  const words = ['psql', '-h', run, '-U', 'postgres', '-q', '-v', 'ON_ERROR_STOP=1'];
+  const each = Math.ceil(rows / CLIENTS / parts);
+  for (let part = 0; part < parts; part += 1) {
+    const numbers = `generate_series(${part * each + 1}, ${(part + 1) * each}) number`;
+    // Clients take turns in the table and stand apart in its index, a round of theirs after the other.
+    const sql = `INSERT INTO journal SELECT 'grown' || number / 50000, client, number, 1 + number % 50, repeat('n', 1 + number % 50)
+      FROM ${numbers}, generate_series(0, ${CLIENTS - 1}) client`;
+    must(...words, '-c', sql);
+    await sleep(restMs);
+  }
+  must(...words, '-c', 'VACUUM ANALYZE', '-c', 'CHECKPOINT');
+}
+
 /** Lines of pgbench's log: client, transaction of the client (the first is 1), duration, script, seconds, microseconds. */
 function acknowledged(run) {
   const found = [];
@@ -177,6 +196,7 @@ async function check(facts) {
 export const postgres = {
   name: 'postgres',
   prepare,
+  grow,
   command: commandOf,
   load,
   check,
