@@ -1,5 +1,5 @@
-/** Prunes now and then while a directory is watched. Trouble with it is told and tried again; captures go on. */
-import { isDiffKeeperError, type Logger } from '../core/core.js';
+/** Prunes and condenses now and then while a directory is watched. Trouble with it is told and tried again; captures go on. */
+import { isDiffKeeperError, LIMITS, type Logger } from '../core/core.js';
 import { checkPolicy, keptSequences, type PrunePolicy, type Store } from '../store/store.js';
 import type { RetentionOptions } from './types.js';
 
@@ -8,8 +8,8 @@ const HOUR_MS = 3_600_000;
 const FIRST_MS = 60_000;
 
 /** Throws RangeError, TypeError. */
-export function checkRetention({ policy, intervalMs = HOUR_MS }: RetentionOptions): void {
-  checkPolicy(policy);
+export function checkRetention({ policy, condense = false, intervalMs = HOUR_MS }: RetentionOptions): void {
+  if (policy || !condense) checkPolicy(policy ?? {});
   if (!Number.isFinite(intervalMs) || intervalMs < 1) {
     throw new RangeError(`the interval of a retention policy must be at least 1 ms, got ${intervalMs}`);
   }
@@ -17,58 +17,88 @@ export function checkRetention({ policy, intervalMs = HOUR_MS }: RetentionOption
 
 export class Retention {
   readonly #store: Store;
-  readonly #policy: PrunePolicy;
-  readonly #intervalMs: number;
+  readonly #options: RetentionOptions;
   readonly #logger: Logger;
   readonly #told: (reason: string) => void;
   readonly #stopped = new AbortController();
+  #condense: boolean;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
 
-  /** @param told what keeps it from pruning; empty when it works */
+  /** @param told what keeps it from its work; empty when it works */
   constructor(store: Store, options: RetentionOptions, logger: Logger, told: (reason: string) => void) {
-    const { policy, intervalMs = HOUR_MS } = options;
     this.#store = store;
-    this.#policy = policy;
-    this.#intervalMs = intervalMs;
+    this.#options = options;
+    this.#condense = options.condense ?? false;
     this.#logger = logger;
     this.#told = told;
-    this.#wait(Math.min(intervalMs, FIRST_MS));
+    this.#wait(Math.min(this.#intervalMs, FIRST_MS));
+  }
+
+  get #intervalMs(): number {
+    return this.#options.intervalMs ?? HOUR_MS;
   }
 
   #wait(ms: number): void {
     if (this.#stopped.signal.aborted) return;
     this.#timer = setTimeout(() => {
-      this.#round = this.#prune().finally(() => this.#wait(this.#intervalMs));
+      this.#round = this.#work().finally(() => this.#wait(this.#intervalMs));
     }, ms);
     this.#timer.unref();
   }
 
-  async #prune(): Promise<void> {
+  /** One that fails does not keep the other from its work. */
+  async #work(): Promise<void> {
+    const { policy } = this.#options;
+    const unpruned = policy ? await this.#try('pruning', () => this.#prune(policy)) : '';
+    const uncondensed = this.#condense ? await this.#try('condensing', () => this.#condenseNow()) : '';
+    if (!this.#stopped.signal.aborted) this.#told(unpruned || uncondensed);
+  }
+
+  /** Gives why it failed; empty when it did not. */
+  async #try(what: string, work: () => Promise<void>): Promise<string> {
     try {
-      if (await this.#isIdle()) return;
-      const { signal } = this.#stopped;
-      this.#logger.debug({}, 'pruning');
-      const { kept, dropped, bytesBefore, bytesAfter } = await this.#store.prune(this.#policy, { signal });
-      this.#told('');
-      const freedBytes = bytesBefore - bytesAfter;
-      this.#logger.info({ kept: kept.length, dropped: dropped.length, freedBytes }, 'pruned');
+      await work();
+      return '';
     } catch (error) {
-      if (isDiffKeeperError(error, 'DK_ABORTED') && this.#stopped.signal.aborted) return;
+      if (isDiffKeeperError(error, 'DK_ABORTED') && this.#stopped.signal.aborted) return '';
       const reason = error instanceof Error ? error.message : String(error);
-      this.#logger.error({ error: reason }, 'pruning failed; trying again later');
-      this.#told(`pruning failed, trying again later: ${reason}`);
+      this.#logger.error({ error: reason }, `${what} failed; trying again later`);
+      return `${what} failed, trying again later: ${reason}`;
     }
   }
 
-  /** Nothing to drop: marking everything to find that out would cost more. */
-  async #isIdle(): Promise<boolean> {
-    const all: { sequence: number; timeMs: number; tag: string }[] = [];
-    for await (const { sequence, timeMs, tag } of this.#store.checkpoints()) all.push({ sequence, timeMs, tag });
-    return keptSequences(all, this.#policy).length === all.length;
+  async #prune(policy: PrunePolicy): Promise<void> {
+    if (await this.#isIdle(policy)) return;
+    const { signal } = this.#stopped;
+    this.#logger.debug({}, 'pruning');
+    const { kept, dropped, bytesBefore, bytesAfter } = await this.#store.prune(policy, { signal });
+    const freedBytes = bytesBefore - bytesAfter;
+    this.#logger.info({ kept: kept.length, dropped: dropped.length, freedBytes }, 'pruned');
   }
 
-  /** Ends a prune that is running, as if it had not begun. */
+  /** Nothing to drop: marking everything to find that out would cost more. */
+  async #isIdle(policy: PrunePolicy): Promise<boolean> {
+    const all: { sequence: number; timeMs: number; tag: string }[] = [];
+    for await (const { sequence, timeMs, tag } of this.#store.checkpoints()) all.push({ sequence, timeMs, tag });
+    return keptSequences(all, policy).length === all.length;
+  }
+
+  async #condenseNow(): Promise<void> {
+    const { signal } = this.#stopped;
+    try {
+      const report = await this.#store.condense({ signal, packBytesMin: LIMITS.condensedPackBytesMin });
+      const { packs, packsLeft, damaged, bytesBefore, bytesAfter } = report;
+      const log = { packs, packsLeft, damaged, freedBytes: bytesBefore - bytesAfter };
+      if (packs + packsLeft + damaged > 0) this.#logger.info(log, 'condensed');
+    } catch (error) {
+      if (!isDiffKeeperError(error, 'DK_UNSUPPORTED')) throw error;
+      this.#condense = false;
+      this.#logger.warn({ reason: error.message }, 'this store is not condensed');
+    }
+  }
+
+  /** Ends what is running, as if it had not begun. */
   async close(): Promise<void> {
     this.#stopped.abort();
     clearTimeout(this.#timer);

@@ -98,8 +98,14 @@ export interface FreezePoint {
 export type WatchState = 'starting' | 'watching' | 'degraded' | 'closed';
 
 export interface RetentionOptions {
-  readonly policy: PrunePolicy;
-  /** Time between two prunes, ms. Default one hour. The first comes after a minute at the latest. */
+  /** What a prune keeps. Default: nothing is pruned. */
+  readonly policy?: PrunePolicy;
+  /**
+   * Condense as well, packs from 4 MiB on (`Store.condense`). An encrypted store stays as it is, which is told once, as a warning.
+   * Default false.
+   */
+  readonly condense?: boolean;
+  /** Time between two rounds, ms. Default one hour. The first comes after a minute at the latest. */
   readonly intervalMs?: number;
 }
 
@@ -119,7 +125,7 @@ export interface WatchOptions extends CaptureOptions {
   readonly spacing?: (report: CaptureReport) => number;
   /** Asked at each full scan for files that are mapped for writing, as `rescan` of `CaptureRun`. Default: none are known. */
   readonly mapped?: () => readonly string[];
-  /** Prune now and then. Trouble with it makes the watcher `degraded`, nothing else. Default: never. */
+  /** Prune, condense or both, now and then. Trouble with it makes the watcher `degraded`, nothing else. Default: never. */
   readonly retention?: RetentionOptions;
 }
 

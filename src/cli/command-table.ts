@@ -28,6 +28,7 @@ const RUN: readonly OptionKey[] = [
   'maxLag',
   'retention',
   'retentionInterval',
+  'condense',
   'recover',
   'allowDamaged',
   'setuid',
@@ -97,7 +98,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
   {
     name: 'watch',
     help: 'capture changes until interrupted; starts and recovers nothing',
-    options: [...WRITE, 'maxLag', 'retention', 'retentionInterval'],
+    options: [...WRITE, 'maxLag', 'retention', 'retentionInterval', 'condense'],
     examples: ['diffkeeper watch --state-dir=./data --store=./keep --max-lag=2s'],
     load: () => import('./command-watch.js'),
   },

@@ -62,6 +62,7 @@ export function parseRetention(text: string): PrunePolicy {
 
 /** What `watch` and `run` are given. Throws DK_ARGUMENT. */
 export function retentionOptions(settings: Settings): { readonly retention?: RetentionOptions } {
-  if (settings.retention === undefined) return {};
-  return { retention: { policy: parseRetention(settings.retention), intervalMs: settings.retentionInterval } };
+  const { retention, condense, retentionInterval: intervalMs } = settings;
+  if (retention === undefined && !condense) return {};
+  return { retention: { ...(retention !== undefined && { policy: parseRetention(retention) }), condense, intervalMs } };
 }

@@ -264,11 +264,12 @@ export const OPTION_TABLE = facts({
     kind: 'duration',
     flag: 'retention-interval',
     value: 'time',
-    help: 'time between two prunes',
+    help: 'time between two prunes, and of --condense',
     min: 10,
     max: 86_400_000,
     fallback: 3_600_000,
   },
+  condense: { kind: 'boolean', flag: 'condense', help: 'condense at each retention interval, too', fallback: false },
   ignore: {
     kind: 'list',
     flag: 'ignore',

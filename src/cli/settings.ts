@@ -30,6 +30,7 @@ export interface Settings {
   readonly maxLag: number;
   readonly retention: string | undefined;
   readonly retentionInterval: number;
+  readonly condense: boolean;
   readonly beforeCheckpoint: string | undefined;
   readonly afterCheckpoint: string | undefined;
   readonly hookTimeout: number;

@@ -27,6 +27,8 @@ export const LIMITS = {
   denseUsedBytes: 256 << 10,
   /** A group may hold one record more than that. */
   denseGroupBytesMax: 8 << 20,
+  /** Bytes of a pack from which on a watcher condenses it: the one that grows is left for that, and many short ones would be the end of it. */
+  condensedPackBytesMin: 4 << 20,
   /** Groups of one dense pack. */
   denseGroups: 1 << 20,
   /** Groups of dense packs that are kept decompressed. */

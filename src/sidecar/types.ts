@@ -36,7 +36,7 @@ export interface SidecarOptions {
   readonly maxOverheadPercent?: number;
   /** File mode: a change is durable at the latest after this time, ms. Default 400. */
   readonly maxLagMs?: number;
-  /** Prune now and then while the application runs. Default: never. */
+  /** Prune, condense or both, now and then while the application runs. Default: never. */
   readonly retention?: RetentionOptions;
   /** gitignore patterns, relative to the state directory. */
   readonly ignore?: readonly string[];

@@ -29,6 +29,11 @@ export interface ChoiceParts {
   readonly vain: VainPacks;
 }
 
+export interface ChoiceOptions {
+  readonly packBytesMin?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export class CondenseChoice {
   /** Ascending. */
   readonly packs: readonly number[];
@@ -40,12 +45,16 @@ export class CondenseChoice {
   }
 
   /** @param candidates packs of commits. Throws DK_CORRUPT_INDEX, DK_IO. */
-  static async make(parts: ChoiceParts, candidates: readonly number[], signal?: AbortSignal): Promise<CondenseChoice> {
+  static async make(
+    parts: ChoiceParts,
+    candidates: readonly number[],
+    { packBytesMin = PACK_BYTES_MIN, signal }: ChoiceOptions = {},
+  ): Promise<CondenseChoice> {
     const { meta, packs, blobs, heads, logger, vain } = parts;
     const lengths = new Map<number, number>();
     for (const pack of candidates) {
       const bytes = await packs.fileBytes(pack);
-      const tried = bytes < PACK_BYTES_MIN || vain.has(pack, bytes);
+      const tried = bytes < packBytesMin || vain.has(pack, bytes);
       if (!tried && !(await packs.isDense(pack))) lengths.set(pack, bytes);
     }
     const table = await BlobTable.load(meta, ({ pack }) => lengths.has(pack));

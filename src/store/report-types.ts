@@ -62,6 +62,8 @@ export interface RebuildOptions extends VerifyOptions {
 
 export interface CondenseOptions {
   readonly signal?: AbortSignal;
+  /** Shorter packs stay as they are, bytes. Default 4096, of which nothing would be left to be won. */
+  readonly packBytesMin?: number;
   /** Called now and then with bytes worked on and bytes to be worked on. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }

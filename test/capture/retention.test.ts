@@ -3,9 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { watch } from '../../src/capture/capture.js';
-import { DiffKeeperError } from '../../src/core/core.js';
+import { capture, watch } from '../../src/capture/capture.js';
+import { DiffKeeperError, LIMITS, type Logger } from '../../src/core/core.js';
 import { openStore, type Store } from '../../src/store/store.js';
+import { everything, textOf } from '../store/condensed-store.js';
 
 let base = '';
 let store: Store;
@@ -84,5 +85,76 @@ describe('a retention policy', () => {
     const bad = (retention: Parameters<typeof watch>[2]) => watch(store, path.join(base, 'data'), retention);
     await expect(bad({ retention: { policy: {} } })).rejects.toThrow(TypeError);
     await expect(bad({ retention: { policy: { keepLast: 1 }, intervalMs: 0 } })).rejects.toThrow(RangeError);
+    await expect(bad({ retention: {} })).rejects.toThrow(TypeError);
+    await expect(bad({ retention: { condense: true, policy: {} } })).rejects.toThrow(TypeError);
+    await expect(store.condense({ packBytesMin: Number.NaN })).rejects.toThrow(RangeError);
+  });
+});
+
+describe('condensing by itself', () => {
+  const { condensedPackBytesMin } = LIMITS;
+  const limits = LIMITS as { condensedPackBytesMin: number };
+  afterEach(() => {
+    limits.condensedPackBytesMin = condensedPackBytesMin;
+  });
+
+  /** What the watcher says in its log. */
+  function listening(): { readonly logger: Logger; readonly said: string[] } {
+    const said: string[] = [];
+    const note = (_: object, text: string): void => void said.push(text);
+    return { logger: { debug: note, info: note, warn: note, error: note }, said };
+  }
+
+  it('goes on while the directory is watched, and changes nothing of what it holds', async () => {
+    limits.condensedPackBytesMin = 4096;
+    const { logger, said } = listening();
+    const retention = { condense: true, intervalMs: 30 };
+    const watcher = await watch(store, path.join(base, 'data'), { retention, logger });
+    const digests: string[] = [];
+    // The newest state must need little of a pack that is condensed: there have to be some versions.
+    while (!said.includes('condensed')) {
+      if (digests.length >= 400) throw new Error('nothing was condensed');
+      const bytes = textOf(digests.length + 1, 'file');
+      digests.push(store.engine.digest(store.hashAlgo, bytes).toString('hex'));
+      await writeFile(path.join(base, 'data', 'file'), bytes);
+      await watcher.flush({ force: true });
+    }
+    expect(watcher.state).toBe('watching');
+    await watcher.close();
+    const contents = new Set((await everything(store)).values());
+    for (const digest of digests) expect(contents).toContain(digest);
+    expect((await store.verify()).damage).toEqual([]);
+    expect((await store.stats()).savings?.denseBytes).toBeGreaterThan(0);
+  });
+
+  it('leaves short packs alone', async () => {
+    for (let version = 1; version <= 20; version += 1) {
+      await writeFile(path.join(base, 'data', 'file'), textOf(version, 'file'));
+      await capture(store, path.join(base, 'data'));
+    }
+    const { packs, considered } = await store.condense({ packBytesMin: 1 << 20 });
+    expect({ packs, considered }).toEqual({ packs: 0, considered: 0 });
+    expect((await store.condense()).packs).toBe(1);
+  });
+
+  it('is left off for an encrypted store, which is told once', async () => {
+    const key = { keyBytes: Buffer.alloc(32, 3) };
+    const sealed = await openStore(path.join(base, 'sealed'), { create: true, encrypt: true, key });
+    const { logger, said } = listening();
+    let rounds = 0;
+    const counting = new Proxy(sealed, {
+      get(target, key) {
+        if (key === 'checkpoints') rounds += 1;
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const retention = { condense: true, policy: { keepLast: 1000 }, intervalMs: 20 };
+    const watcher = await watch(counting, path.join(base, 'data'), { retention, logger });
+    await until(() => rounds > 4);
+    expect(said.filter((text) => text === 'this store is not condensed')).toHaveLength(1);
+    expect(watcher.state).toBe('watching');
+    await watcher.close();
+    await sealed.close();
   });
 });
