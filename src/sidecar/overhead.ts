@@ -11,7 +11,10 @@ export const SPACING_MAX_MS = 60_000;
 /** Part that the newest checkpoint has in the figure, so that a single dear one does not hold up those after it. */
 const NEWEST_SHARE = 0.3;
 
-/** A checkpoint counts as at most so many times what those before it cost: a prune on the way is no reason to wait for minutes. */
+/**
+ * A single checkpoint counts as at most so many times what those before it cost: a prune on the way is no reason to wait for minutes.
+ * The next one counts as what it costs.
+ */
 const DEARER_MAX = 4;
 /** Quota of a control group, as a container sees its own. */
 const QUOTA_FILE = '/sys/fs/cgroup/cpu.max';
@@ -51,6 +54,7 @@ export class Overhead {
   readonly #sources: CostSources;
   #lastCpuMs: number | undefined;
   #costMs: number | undefined;
+  #wasDear = false;
 
   /** @param percent share of the machine, above 0 and at most 100 */
   constructor(percent: number, sources: CostSources = ownCosts) {
@@ -67,7 +71,10 @@ export class Overhead {
     if (lastCpuMs === undefined) return 0;
     const costMs = (cpuMs - lastCpuMs) / this.#sources.processors + (report.checkpoint?.pauseMs ?? 0);
     const before = this.#costMs ?? costMs;
-    this.#costMs = NEWEST_SHARE * Math.min(costMs, DEARER_MAX * before) + (1 - NEWEST_SHARE) * before;
+    const isDear = costMs > DEARER_MAX * before;
+    const counted = isDear && !this.#wasDear ? DEARER_MAX * before : costMs;
+    this.#wasDear = isDear;
+    this.#costMs = NEWEST_SHARE * counted + (1 - NEWEST_SHARE) * before;
     return Math.min(SPACING_MAX_MS, (100 * this.#costMs) / this.#percent);
   }
 }

@@ -86,7 +86,7 @@ export class BlobSweep {
     for (;;) {
       await live.closeContexts();
       this.#keepDamaged();
-      const rows = table.rows(
+      const rows = await table.rows(
         (row) => table.has(row, MARK.live) && !table.has(row, MARK.moved) && this.#retired.has(table.pack(row)),
       );
       if (rows.length === 0) return;

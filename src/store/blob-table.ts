@@ -2,10 +2,12 @@
  * The blob index in columns, for a prune: about 50 bytes per blob, so that a million of them fit where objects would
  * take ten times as much. Rows are sorted by digest, as LevelDB gives them.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Digest } from '../format/format.js';
 import { decodeBlobInfo, type RecordPlace } from './blob-index.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
+import { ROWS_AT_ONCE, sortRows } from './sort-rows.js';
 import type { BlobInfo } from './types.js';
 
 /** What is known about a row. */
@@ -156,20 +158,20 @@ export class BlobTable {
   }
 
   /** Rows that `wanted` accepts, in the order of their places. */
-  rows(wanted: (row: number) => boolean): Uint32Array {
+  async rows(wanted: (row: number) => boolean): Promise<Uint32Array> {
+    const all = new Uint32Array(this.#count);
     let count = 0;
-    for (let row = 0; row < this.#count; row += 1) if (wanted(row)) count += 1;
-    const rows = new Uint32Array(count);
-    let next = 0;
     for (let row = 0; row < this.#count; row += 1) {
-      if (!wanted(row)) continue;
-      rows[next] = row;
-      next += 1;
+      if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await turn();
+      if (wanted(row)) all[count++] = row;
     }
+    const rows = all.subarray(0, count);
     const [packs, offsets] = [this.#packs, this.#offsets];
-    return rows.sort(
+    await sortRows(
+      rows,
       (one, other) =>
         (packs[one] as number) - (packs[other] as number) || (offsets[one] as number) - (offsets[other] as number),
     );
+    return rows;
   }
 }

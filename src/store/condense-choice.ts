@@ -1,4 +1,5 @@
 /** Which packs are worth being written densely, and what in them the newest state needs. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
@@ -9,6 +10,7 @@ import { LiveBlobs } from './live-blobs.js';
 import type { MetaReader } from './meta-reader.js';
 import { PackWindow } from './pack-window.js';
 import type { Packs } from './packs.js';
+import { ROWS_AT_ONCE } from './sort-rows.js';
 import type { VainPacks } from './vain-packs.js';
 
 /** A block of most file systems: a shorter file takes as much. */
@@ -62,7 +64,7 @@ export class CondenseChoice {
     const live = new LiveBlobs({ table, blobs, window, logger, allowDamaged: true, signal });
     if (table.count > 0) for await (const batch of heads.all()) for (const version of batch) live.markVersion(version);
     await live.closeRecipes();
-    const sums = sumsOf(table);
+    const sums = await sumsOf(table);
     const chosen = [...lengths].filter(([pack, length]) => {
       const { large, used } = sums.get(pack) ?? { large: 0, used: 0 };
       const damaged = live.damagedPacks.has(pack);
@@ -88,9 +90,10 @@ interface Sums {
   used: number;
 }
 
-function sumsOf(table: BlobTable): Map<number, Sums> {
+async function sumsOf(table: BlobTable): Promise<Map<number, Sums>> {
   const sums = new Map<number, Sums>();
   for (let row = 0; row < table.count; row += 1) {
+    if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await turn();
     const pack = table.pack(row);
     const sum = sums.get(pack) ?? { large: 0, used: 0 };
     sums.set(pack, sum);

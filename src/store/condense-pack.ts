@@ -99,6 +99,7 @@ export async function condensePack(parts: PackParts, work: CondenseWork): Promis
     }
     const { places, endsWhole, written } = run;
     const { length } = writer;
+    await places.arrange();
     await checkDensePack(parts, { file, pack, length, written, signal: work.signal });
     return { file, fileBytes, sourceBytes, places, length, endsWhole };
   } catch (error) {

@@ -74,11 +74,11 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
     options.onProgress?.(Math.min(done, total), total);
   };
   report.considered = choice.packs.length;
-  for (const pack of choice.packs) {
+  for (const [index, pack] of choice.packs.entries()) {
     const { signal } = options;
     // Who reads on and on would make all of the work vain.
     if (!(await readersOver(parts, signal))) {
-      report.packsLeft = choice.packs.length - report.packs - report.damaged;
+      report.packsLeft += choice.packs.length - index;
       break;
     }
     await parts.alone(() => packs.leave(pack));

@@ -18,7 +18,7 @@ import {
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';
-import { type HistoryPlan, keptFor } from './history-plan.js';
+import { type HistoryPlan, pathHash } from './history-plan.js';
 import { misplacedVersion } from './index-changes.js';
 import { encodeMetaRecord } from './meta-record.js';
 import type { PackWindow } from './pack-window.js';
@@ -67,16 +67,15 @@ export async function* plannedVersions(
 ): AsyncGenerator<Version> {
   let at = { pack: -1, offset: -1 };
   let versions: readonly Version[] = [];
-  for (const { pack, offset, index, first } of parts.plan.versions(group)) {
+  for (const { pack, offset, index, first, ...known } of parts.plan.versions(group)) {
     if (pack !== at.pack || offset !== at.offset) {
       const { record } = await parts.window.record(pack, offset);
-      const decoded = decodeVersionsRecord(await decodeMetaRecord(parts.engine, parts.algo, record));
-      // What the metadata believes by mistake must not become what the packs say.
-      if (keptFor(parts.plan.kept, decoded.sequence) !== group) misplacedVersion();
-      versions = decoded.versions;
+      ({ versions } = decodeVersionsRecord(await decodeMetaRecord(parts.engine, parts.algo, record)));
       at = { pack, offset };
     }
     const version = versions[index] ?? misplacedVersion();
+    // What the metadata believes by mistake must not become what the packs say.
+    if (version.sequence !== known.sequence || pathHash(version.path) !== known.pathHash) misplacedVersion();
     if (!(first && version.type === VERSION_TYPE.removed)) yield version;
   }
 }

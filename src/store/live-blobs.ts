@@ -57,7 +57,7 @@ export class LiveBlobs {
   /** What the recipes of versions that stay name: a recipe that is a mere context needs nothing but its own bytes. */
   async closeRecipes(): Promise<void> {
     const { table } = this.#parts;
-    const rows = table.rows(
+    const rows = await table.rows(
       (row) => table.kind(row) === RECORD.recipe && table.has(row, MARK.named) && !table.has(row, MARK.recipeRead),
     );
     for (let first = 0; first < rows.length; ) {
@@ -92,7 +92,7 @@ export class LiveBlobs {
   async closeContexts(): Promise<void> {
     const { table } = this.#parts;
     for (let depth = LIMITS.chainDepthMax; depth > 0; depth -= 1) {
-      const rows = table.rows(
+      const rows = await table.rows(
         (row) => table.depth(row) === depth && table.has(row, MARK.live) && !table.has(row, MARK.contextRead),
       );
       for (const row of rows) {

@@ -32,6 +32,11 @@ describe('Overhead', () => {
     // What is dear each time is soon told.
     const rising = spacings(5, [0, 100, 1000, 1000, 1000, 1000, 1000, 1000]);
     expect(rising.at(-1)).toBeGreaterThan(8000);
+    // Two in a row are no accident.
+    const [, , , second = 0] = spacings(5, [0, 100, 1000, 1000]);
+    expect(second).toBeCloseTo(0.3 * 10_000 + 0.7 * 1900);
+    // Also where those before took nothing that the clock would count.
+    expect(spacings(5, [0, 0, 0, 1000, 1000])).toEqual([0, 0, 0, 0, 3000]);
   });
 
   it('counts the processors of a quota', () => {

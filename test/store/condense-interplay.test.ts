@@ -81,6 +81,25 @@ describe('places that are not those of the packs', () => {
     expect(await everything(store)).toEqual(states);
   });
 
+  it('are told by a prune that makes one checkpoint of all of them', async () => {
+    const store = await fixture.open();
+    for (let version = 1; version <= 3; version += 1) {
+      await commitFiles(store, { one: noise(500, version), other: noise(500, 10 + version) });
+    }
+    const meta = metaOf(store);
+    const key = (path: string, sequence: number): Buffer => versionKey(path as BytePath, sequence);
+    const right = (await meta.get(key('one', 3))) as Buffer;
+    // An older version of it, and another path of the same record.
+    for (const from of [key('one', 1), key('other', 3)]) {
+      await meta.write([{ key: key('one', 3), value: (await meta.get(from)) as Buffer }], true);
+      expect(await codeOf(() => store.prune({ keepLast: 1 }))).toBe('DK_CORRUPT_INDEX');
+    }
+    await meta.write([{ key: key('one', 3), value: right }], true);
+    await store.prune({ keepLast: 1 });
+    expect(await contentOf(store, 'one')).toEqual(noise(500, 3));
+    expect(await contentOf(store, 'other')).toEqual(noise(500, 13));
+  });
+
   it('after a replacement that the metadata could not follow: nothing is read until it is opened again', async () => {
     const store = await fixture.open();
     await writeHistory(store, 1, 120);

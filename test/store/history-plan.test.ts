@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { BytePath } from '../../src/core/core.js';
 import { ByteWriter } from '../../src/format/format.js';
 import { encodePlace } from '../../src/store/blob-index.js';
-import { HistoryPlan, type PlannedVersion } from '../../src/store/history-plan.js';
+import { HistoryPlan, type PlannedVersion, pathHash } from '../../src/store/history-plan.js';
 import { versionKey } from '../../src/store/meta-keys.js';
 import type { MetaReader } from '../../src/store/meta-reader.js';
 
@@ -28,7 +28,8 @@ function metaOf(rows: readonly Row[]): MetaReader {
   } as unknown as MetaReader;
 }
 
-const planned = (plan: HistoryPlan, group: number): PlannedVersion[] => [...plan.versions(group)];
+const planned = (plan: HistoryPlan, group: number): Omit<PlannedVersion, 'sequence' | 'pathHash'>[] =>
+  [...plan.versions(group)].map(({ pack, offset, index, first }) => ({ pack, offset, index, first }));
 
 it('keeps the last version of each path for each kept checkpoint, in the order of places', async () => {
   const plan = await HistoryPlan.make(
@@ -49,6 +50,14 @@ it('keeps the last version of each path for each kept checkpoint, in the order o
     { pack: 7, offset: 900, index: 1, first: true },
   ]);
   expect(planned(plan, 1)).toEqual([{ pack: 2, offset: 64, index: 1, first: false }]);
+  const known = [...plan.versions(0)].map((version) => [version.sequence, version.pathHash]);
+  expect(known).toEqual(
+    [
+      ['c', 1],
+      ['a', 2],
+      ['b', 2],
+    ].map(([path, sequence]) => [sequence, pathHash(path as BytePath)]),
+  );
 });
 
 it('takes places behind what 27 and 32 bits count: a dense pack stands for as much', async () => {
