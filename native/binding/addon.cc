@@ -31,6 +31,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterPlace(env, exports);
   dk::RegisterRuns(env, exports);
   dk::RegisterChainRead(env, exports);
+  dk::RegisterChainFollow(env, exports);
+  dk::RegisterChainDecode(env, exports);
   dk::RegisterDenseRead(env, exports);
   dk::RegisterFileWriter(env, exports);
   return exports;

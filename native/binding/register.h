@@ -31,6 +31,8 @@ void RegisterPlace(Napi::Env env, Napi::Object exports);
 void RegisterFileWriter(Napi::Env env, Napi::Object exports);
 void RegisterRuns(Napi::Env env, Napi::Object exports);
 void RegisterChainRead(Napi::Env env, Napi::Object exports);
+void RegisterChainFollow(Napi::Env env, Napi::Object exports);
+void RegisterChainDecode(Napi::Env env, Napi::Object exports);
 void RegisterDenseRead(Napi::Env env, Napi::Object exports);
 
 }  // namespace dk

@@ -18,7 +18,15 @@ constexpr uint8_t kDepthMax = 64;
 // A digest also stands where it is referred to: in so many places its record is looked for.
 constexpr int kPlacesMax = 64;
 
-// The whole record of this blob that begins at `at`, or false.
+}  // namespace
+
+uint64_t RecordBytes(ByteSpan bytes, size_t at) {
+  if (at > bytes.length || bytes.length - at < kRecordMinBytes) return 0;
+  const uint8_t* head = bytes.data + at;
+  if (Little(head, 4) != kRecordMagic) return 0;
+  return kRecordMinBytes + Little(head + 8, 4) + Little(head + 16, 4);
+}
+
 bool ReadRecord(ByteSpan bytes, size_t at, const uint8_t* digest, Link* link) {
   if (at > bytes.length || bytes.length - at < kRecordMinBytes) return false;
   const uint8_t* head = bytes.data + at;
@@ -41,7 +49,6 @@ bool ReadRecord(ByteSpan bytes, size_t at, const uint8_t* digest, Link* link) {
   return true;
 }
 
-// Whether the context is one blob from its beginning on; gives its digest and how many bytes of it.
 bool ReadContext(ByteSpan list, const uint8_t** digest, uint64_t* length) {
   Reader reader(list.data, list.length);
   uint64_t blobs = 0;
@@ -54,6 +61,8 @@ bool ReadContext(ByteSpan list, const uint8_t** digest, uint64_t* length) {
   if (!reader.Varint(&blob) || blob != 1 || !reader.Varint(&offset) || offset != 0) return false;
   return reader.Varint(length) && reader.left() == 0;
 }
+
+namespace {
 
 // A whole record of this blob among the first `end` bytes, of which there are no fewer.
 bool SearchRecord(ByteSpan bytes, size_t end, const uint8_t* digest, Link* link) {

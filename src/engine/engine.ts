@@ -24,11 +24,11 @@ export {
   type SliceBatch,
   ZERO_BYTES,
 } from './blob-batches.js';
+export type { ChainBatch, ChainPlace, FollowedChains, RecordPlaces } from './chain-verbs.js';
 export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
 export { quickListHead } from './quick-list.js';
 export {
-  type ChainPlace,
   type FileSlices,
   type GroupPlace,
   type GroupStretch,

@@ -162,6 +162,8 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
     readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
     readChain: (fd, place, algo) => crossing(() => raw.readChain(fd, place, algo)),
+    followChains: (places) => crossing(() => raw.followChains(places)),
+    decodeChains: (batch) => crossing(() => raw.decodeChains(batch)),
     async openGroup(fd, group, algo, wanted) {
       const opened = await crossing(() => raw.openGroup(fd, group, algo, wanted));
       if (!opened) return null;

@@ -3,6 +3,7 @@
  * one NUL-joined buffer and a count; everything else is as in the interface.
  */
 
+import type { ChainVerbs } from './chain-verbs.js';
 import type {
   CompressOptions,
   CopiedDigest,
@@ -24,7 +25,7 @@ import type {
   StreamDigest,
 } from './engine.js';
 import type { FileWriter } from './file-writer.js';
-import type { ChainPlace, FileSlices, GroupPlace, GroupStretch, OpenedGroup, SliceRange } from './run-verbs.js';
+import type { FileSlices, GroupPlace, GroupStretch, OpenedGroup, SliceRange } from './run-verbs.js';
 
 /** Changes as they cross. */
 export interface RawChanges {
@@ -60,7 +61,7 @@ export interface RawFileScan extends Omit<FileScan, 'renew'> {
   renew(tables: ScanTables): Promise<BigInt64Array | undefined>;
 }
 
-export interface RawAddon {
+export interface RawAddon extends ChainVerbs {
   info(): { readonly simd: string; readonly threads: number; readonly versions: Record<string, string> };
   digest(algo: HashAlgo, data: Uint8Array): Buffer;
   digestAsync(algo: HashAlgo, data: Uint8Array): Promise<Buffer>;
@@ -185,7 +186,6 @@ export interface RawAddon {
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
-  readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
   openGroup(fd: number, group: GroupPlace, algo: HashAlgo, wanted: GroupStretch): Promise<OpenedGroup | null>;
   readSlices(fds: Int32Array, slices: FileSlices, range: SliceRange, into: Uint8Array): Promise<Uint32Array>;
   prefetchSlices(fds: Int32Array, slices: FileSlices, range: SliceRange): Promise<void>;
@@ -259,6 +259,8 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'syncFileSystem',
   'readRuns',
   'readChain',
+  'followChains',
+  'decodeChains',
   'openGroup',
   'readSlices',
   'prefetchSlices',

@@ -2,6 +2,7 @@
 import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { LIMITS } from '../core/core.js';
+import { type ChainVerbs, guardChains, twinChains } from './chain-verbs.js';
 import { checkAlgo, checkBytes, checkInteger } from './check-arguments.js';
 import type { HashAlgo } from './engine.js';
 import { negativeErrno } from './twin-beneath.js';
@@ -37,18 +38,6 @@ export interface SliceRange {
   readonly length: number;
 }
 
-/** Where the record of a short blob stands, and what it is to become. */
-export interface ChainPlace {
-  /** First byte of the record in its file. */
-  readonly offset: number;
-  readonly recordBytes: number;
-  /** So many bytes up to the end of the record are read, and what it is coded against is looked for among them. */
-  readonly windowBytes: number;
-  /** 32 bytes. */
-  readonly digest: Uint8Array;
-  readonly decodedBytes: number;
-}
-
 /** A group of a dense pack: where it stands, and what it stands for (docs/format.md, section 12). */
 export interface GroupPlace {
   /** First byte of the group in its file. */
@@ -81,20 +70,13 @@ export interface OpenedGroup {
   fetch(from: number, length: number): Promise<boolean>;
 }
 
-export interface RunVerbs {
+export interface RunVerbs extends ChainVerbs {
   /**
    * Reads runs of a file (pairs of offset and length, bytes) to `into`, each behind the room of those before it. Gives,
    * per run, the bytes read (fewer than asked where the file ends) or a negative errno. `into` and the descriptor must
    * be left alone until it resolves.
    */
   readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
-  /**
-   * Reads a short blob out of a pack together with the chain of deltas that it is made of, and decodes it: the bytes,
-   * verified by their digest. Null for everything that keeps it from that, whatever it is: a link that does not stand whole
-   * within the window, another kind of context, bytes that do not decode or have another digest, a disk that gives nothing.
-   * The blob is to be read link by link then, which the TypeScript engine always asks for.
-   */
-  readChain(fd: number, place: ChainPlace, algo: HashAlgo): Promise<Buffer | null>;
   /**
    * Reads a group of a dense pack, checks it, and decompresses what `wanted` needs: that can be copied at once. Null for a damaged
    * one, as far as that was looked at, and for one that stands for other bytes: it is to be read step by step then, which tells
@@ -115,8 +97,6 @@ export interface RunVerbs {
 
 const readFd = promisify(read);
 const RUNS_BYTES_MAX = 2 ** 31;
-/** Bytes of a window of `readChain` and of what a link decodes to, at most. */
-const CHAIN_BYTES_MAX = 1 << 20;
 /** Bytes of the longest group in its file: head, frame and checksum. */
 const GROUP_FILE_BYTES_MAX = LIMITS.denseGroupBytesMax + (2 << 16) + 48;
 const HOME_BYTES_MAX = 64;
@@ -139,6 +119,7 @@ async function readRun(fd: number, offset: number, into: Uint8Array): Promise<nu
 
 /** The verbs in plain TypeScript. */
 export const twinRuns: RunVerbs = {
+  ...twinChains,
   async readRuns(fd, runs, into) {
     const done = new Float64Array(runs.length / 2);
     let at = 0;
@@ -148,9 +129,6 @@ export const twinRuns: RunVerbs = {
       at = end;
     }
     return done;
-  },
-  async readChain() {
-    return null;
   },
   async openGroup() {
     return null;
@@ -231,22 +209,12 @@ function checkRuns(fd: number, runs: unknown): number {
 /** The verbs with their arguments checked. */
 export function guardRuns(inner: RunVerbs): RunVerbs {
   return {
+    ...guardChains(inner),
     async readRuns(fd, runs, into) {
       checkBytes(into, 'into');
       const total = checkRuns(fd, runs);
       if (total > into.length) throw new RangeError(`into must have ${total} bytes, it has ${into.length}`);
       return inner.readRuns(fd, runs, into);
-    },
-    async readChain(fd, place, algo) {
-      checkAlgo(algo);
-      checkInteger(fd, 'fd', 0, 2 ** 31 - 1);
-      checkInteger(place.offset, 'offset', 0, OFFSET_MAX);
-      checkInteger(place.recordBytes, 'recordBytes', 1, CHAIN_BYTES_MAX);
-      checkInteger(place.windowBytes, 'windowBytes', place.recordBytes, CHAIN_BYTES_MAX);
-      checkInteger(place.decodedBytes, 'decodedBytes', 0, CHAIN_BYTES_MAX);
-      checkBytes(place.digest, 'digest');
-      if (place.digest.length !== 32) throw new RangeError(`digest must have 32 bytes, it has ${place.digest.length}`);
-      return inner.readChain(fd, place, algo);
     },
     async openGroup(fd, group, algo, wanted) {
       checkAlgo(algo);

@@ -6,6 +6,7 @@ import { DiffKeeperError } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
+import { BlobChains } from './blob-chains.js';
 import { BlobFetch, NEAR_MAX } from './blob-fetch.js';
 import type { IndexedBlob } from './blob-index.js';
 import { BlobPlan, checkContext, type Demand, placed } from './blob-plan.js';
@@ -36,6 +37,7 @@ export class BlobStore {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
   readonly #fetch: BlobFetch;
+  readonly #chains: BlobChains;
   readonly #cache = new BlobCache();
   readonly #pool = new BufferPool();
   readonly #leases: ReadLeases;
@@ -52,6 +54,7 @@ export class BlobStore {
     this.#engine = parts.engine;
     this.#algo = parts.algo;
     this.#fetch = new BlobFetch(parts);
+    this.#chains = new BlobChains(this.#fetch, parts);
     this.#raw = new RawSlices(parts.packs, this.#fetch);
     this.contexts = new ContextReader({
       infos: (digests) => this.infos(digests),
@@ -96,7 +99,10 @@ export class BlobStore {
       const known = this.#cache.get(digestKey(digest));
       if (known) cached.set(digestKey(digest), known);
     }
-    if (digests.length <= NEAR_MAX && !how.byIndex) await this.#readShort(digests, cached);
+    if (!how.byIndex) {
+      if (digests.length <= NEAR_MAX) await this.#readShort(digests, cached);
+      else await this.#readTogether(digests, cached);
+    }
     const unknown = digests.filter((digest) => !cached.has(digestKey(digest)));
     if (unknown.length === 0) return digests.map((digest) => cached.get(digestKey(digest)) as Buffer);
     const demands = unknown.map((digest): Demand => ({ digest, offset: 0 }));
@@ -130,6 +136,15 @@ export class BlobStore {
     };
     const done = await this.#leases.during(() => Promise.allSettled(digests.map(read)));
     for (const result of done) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** Those of the blobs whose chains the engine follows by itself go into `found`. */
+  async #readTogether(digests: readonly Digest[], found: Map<string, Buffer>): Promise<void> {
+    const unknown = digests.filter((digest) => !found.has(digestKey(digest)));
+    if (unknown.length === 0) return;
+    const together = await this.#leases.during(() => this.#chains.read(unknown));
+    const few = digests.length <= CACHED_REQUEST_MAX && totalBytes(together) <= CACHED_REQUEST_BYTES_MAX;
+    for (const [key, bytes] of together) found.set(key, few ? this.#cache.keep(key, bytes) : bytes);
   }
 
   /** The bytes of the extents, joined, in `into` when it is given. Throws what keeps any of them away. */
@@ -236,6 +251,12 @@ export class BlobStore {
     call.settle(data, status);
     return status.every((one) => one === 0);
   }
+}
+
+function totalBytes(blobs: ReadonlyMap<string, Buffer>): number {
+  let total = 0;
+  for (const { length } of blobs.values()) total += length;
+  return total;
 }
 
 /** What came of a plan. */

@@ -238,18 +238,28 @@ export class PackReaders {
     packs: readonly (number | null)[],
     { slices, range, into }: { readonly slices: FileSlices; readonly range: SliceRange; readonly into?: Buffer },
   ): Promise<Uint32Array> {
+    return this.withDescriptors(packs, async (fds, dense) => {
+      if (into && dense !== null) throw new DenseSlices(`pack ${packName(dense)} is dense`);
+      if (into) return this.#engine.readSlices(fds, slices, range, into);
+      await this.#engine.prefetchSlices(fds, slices, range);
+      return NONE;
+    });
+  }
+
+  /** See `Packs.withDescriptors`. @param work also given a pack that is dense, if there is one */
+  withDescriptors<T>(
+    packs: readonly (number | null)[],
+    work: (fds: Int32Array, dense: number | null) => Promise<T>,
+  ): Promise<T> {
     const fds = new Int32Array(packs.length).fill(-1);
-    const opened = async (index: number): Promise<Uint32Array> => {
+    let dense: number | null = null;
+    const opened = (index: number): Promise<T> => {
       const pack = packs[index];
-      if (pack === undefined) {
-        if (into) return this.#engine.readSlices(fds, slices, range, into);
-        await this.#engine.prefetchSlices(fds, slices, range);
-        return NONE;
-      }
+      if (pack === undefined) return work(fds, dense);
       if (pack === null) return opened(index + 1);
-      return this.#with(pack, (handle, dense) => {
-        if (dense && into) throw new DenseSlices(`pack ${packName(pack)} is dense`);
-        fds[index] = dense ? -1 : handle.fd;
+      return this.#with(pack, (handle, denseOne) => {
+        if (denseOne) dense = pack;
+        fds[index] = denseOne ? -1 : handle.fd;
         return opened(index + 1);
       });
     };

@@ -118,6 +118,11 @@ export class PackReading {
     return this.readers.readChain(pack, place, algo);
   }
 
+  /** Does something with the descriptors of packs, which stay open as long; in the place of dense ones there is -1. @param packs few */
+  withDescriptors<T>(packs: readonly number[], work: (fds: Int32Array) => Promise<T>): Promise<T> {
+    return this.readers.withDescriptors(packs, work);
+  }
+
   /** See `Engine.readSlices`; without a room, `Engine.prefetchSlices`. @param packs few, null for those left out */
   readSlices(
     packs: readonly (number | null)[],

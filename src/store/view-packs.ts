@@ -83,6 +83,10 @@ export class ViewPacks extends Packs {
     return this.#held(() => super.readChain(...what));
   }
 
+  override withDescriptors<T>(packs: readonly number[], work: (fds: Int32Array) => Promise<T>): Promise<T> {
+    return this.#held(() => super.withDescriptors(packs, work));
+  }
+
   override readSlices(...what: Parameters<Packs['readSlices']>): Promise<Uint32Array> {
     return this.#held(() => super.readSlices(...what));
   }

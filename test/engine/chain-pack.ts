@@ -19,22 +19,40 @@ export interface PackedLink {
   readonly recordBytes: number;
 }
 
-/** @param options `first`: bytes before the first record */
-export async function packChain(
+/** Each link but the first is coded against the one before. @param options `first`: bytes before the first record */
+export function packChain(
   engine: Engine,
   count: number,
   options: { readonly first?: Buffer } = {},
 ): Promise<PackedChain> {
+  return packTree(
+    engine,
+    Array.from({ length: count }, (_, index) => index - 1),
+    options,
+  );
+}
+
+/**
+ * Links of which several may be coded against one.
+ * @param parents per link the number of the one that it is coded against, -1 for none
+ * @param options `first`: bytes before the first record; `second`: others, between the first record and the second
+ */
+export async function packTree(
+  engine: Engine,
+  parents: readonly number[],
+  options: { readonly first?: Buffer; readonly second?: Buffer } = {},
+): Promise<PackedChain> {
   const pieces: Buffer[] = [options.first ?? patternBytes(500, 9)];
-  const links: PackedLink[] = [];
+  const links: (PackedLink & { readonly depth: number })[] = [];
   let offset = (pieces[0] as Buffer).length;
-  for (let depth = 0; depth < count; depth += 1) {
-    const before = links[depth - 1];
-    const content = Buffer.from(before?.content ?? patternBytes(LINK_BYTES, 4));
-    content.write(`change ${depth}`, 100 * depth);
+  for (const [index, parent] of parents.entries()) {
+    const before = links[parent];
+    const content = Buffer.from(before?.content ?? patternBytes(LINK_BYTES, 4 + index));
+    content.write(`change ${index}`, 100 * index);
     const digest = engine.digest('blake3', content);
     const { codec, payload } = await code(engine, content, before?.content);
     const extents = before ? [{ digest: before.digest, offset: 0, length: before.content.length }] : [];
+    const depth = before ? before.depth + 1 : 0;
     const record = encodeRecord(
       {
         kind: RECORD.blob,
@@ -47,9 +65,9 @@ export async function packChain(
       },
       (bytes) => engine.xxh3(bytes),
     );
-    links.push({ content, digest, offset, recordBytes: record.length });
+    links.push({ content, digest, offset, recordBytes: record.length, depth });
     // The digest of a link also stands where nothing begins.
-    const between = Buffer.concat([patternBytes(depth, 7), digest]);
+    const between = Buffer.concat([patternBytes(index, 7), digest, (index === 0 && options.second) || Buffer.alloc(0)]);
     pieces.push(record, between);
     offset += record.length + between.length;
   }

@@ -3,6 +3,7 @@ import { describe } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { describeAlign } from './conformance-align.js';
 import { describeBsdiff } from './conformance-bsdiff.js';
+import { describeChainBatches } from './conformance-chain-batches.js';
 import { describeChains } from './conformance-chains.js';
 import { describeCoding } from './conformance-coding.js';
 import { describeFileSlices } from './conformance-file-slices.js';
@@ -39,6 +40,7 @@ export function describeEngine(name: string, engine: Engine, abilities: Abilitie
     describeReading(engine);
     describe('runs', () => describeRuns(engine));
     describe('chains', () => describeChains(engine));
+    describe('many chains', () => describeChainBatches(engine));
     describe('groups', () => describeGroups(engine));
     describe('slices of files', () => describeFileSlices(engine));
     describe('transfers', () => describeTransfers(engine));
