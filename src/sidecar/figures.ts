@@ -36,6 +36,8 @@ export class Figures {
   skipped = 0;
   /** Time that has to pass from checkpoint to checkpoint so that they are not too dear, ms. */
   spacingMs = 0;
+  /** For how long the application has stood still, ms: all freeze points together, whatever became of them. */
+  pausedMs = 0;
   lastError: string | undefined;
   lastCheckpointMs: number | undefined;
   readonly errorsByCode = new Map<string, number>();
@@ -59,6 +61,13 @@ export class Figures {
   listen(listener: (name: SeriesName, ms: number) => void): void {
     this.#listener = listener;
     for (const [name, ms] of this.#pending.splice(0)) listener(name, ms);
+  }
+
+  /** The application stood still for `pauseMs`, the first `stopMs` of them until all of it did. */
+  stoodStill(pauseMs: number, stopMs: number): void {
+    this.pausedMs += pauseMs;
+    this.sample('pause', pauseMs);
+    this.sample('stop', stopMs);
   }
 
   spread(name: SeriesName): SpreadFacts {

@@ -48,8 +48,7 @@ export class Freezing {
       clock: systemClock,
       stopped: this.#stopped,
       onPause: (pauseMs, stopMs) => {
-        figures.sample('pause', pauseMs);
-        figures.sample('stop', stopMs);
+        figures.stoodStill(pauseMs, stopMs);
         logger.debug({ pauseMs, stopMs }, 'the application stood still');
       },
     });

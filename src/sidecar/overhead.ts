@@ -4,7 +4,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { CaptureReport } from '../capture/capture.js';
 
 /** However dear a checkpoint was, the next one may begin after this time, ms. */
 export const SPACING_MAX_MS = 60_000;
@@ -24,9 +23,11 @@ export interface CostSources {
   /** Processor time of this process so far, ms. */
   readonly cpuMs: () => number;
   readonly processors: number;
+  /** For how long the application has stood still so far, ms: also for captures that failed or found nothing. */
+  readonly pausedMs: () => number;
 }
 
-const ownCosts: CostSources = {
+const ownCosts: Omit<CostSources, 'pausedMs'> = {
   cpuMs: () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
@@ -52,24 +53,25 @@ export function processorsOf(quota: string, all = availableParallelism()): numbe
 export class Overhead {
   readonly #percent: number;
   readonly #sources: CostSources;
-  #lastCpuMs: number | undefined;
+  #last: { readonly cpuMs: number; readonly pausedMs: number } | undefined;
   #costMs: number | undefined;
   #wasDear = false;
 
   /** @param percent share of the machine, above 0 and at most 100 */
-  constructor(percent: number, sources: CostSources = ownCosts) {
+  constructor(percent: number, sources: Pick<CostSources, 'pausedMs'> & Partial<CostSources>) {
     this.#percent = percent;
-    this.#sources = sources;
+    this.#sources = { ...ownCosts, ...sources };
   }
 
   /** Told of each capture when it is over; gives the time from its begin to that of the next one, ms, at least. */
-  spacing(report: Pick<CaptureReport, 'checkpoint'>): number {
-    const cpuMs = this.#sources.cpuMs();
-    const lastCpuMs = this.#lastCpuMs;
-    this.#lastCpuMs = cpuMs;
+  spacing(): number {
+    const { cpuMs, pausedMs, processors } = this.#sources;
+    const now = { cpuMs: cpuMs(), pausedMs: pausedMs() };
+    const last = this.#last;
+    this.#last = now;
     // What was done before the first one is over: the start, a recover.
-    if (lastCpuMs === undefined) return 0;
-    const costMs = (cpuMs - lastCpuMs) / this.#sources.processors + (report.checkpoint?.pauseMs ?? 0);
+    if (last === undefined) return 0;
+    const costMs = (now.cpuMs - last.cpuMs) / processors + (now.pausedMs - last.pausedMs);
     const before = this.#costMs ?? costMs;
     const isDear = costMs > DEARER_MAX * before;
     const counted = isDear && !this.#wasDear ? DEARER_MAX * before : costMs;

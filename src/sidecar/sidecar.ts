@@ -175,7 +175,8 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
   const paced = options.consistency === 'freeze' && options.exec !== false;
   const interval = paced ? (options.checkpointIntervalMs ?? INTERVAL_MS) : (options.maxLagMs ?? LAG_MS);
   const { maxOverheadPercent } = options;
-  const overhead = paced && maxOverheadPercent !== undefined ? new Overhead(maxOverheadPercent) : undefined;
+  const limited = paced && maxOverheadPercent !== undefined;
+  const overhead = limited ? new Overhead(maxOverheadPercent, { pausedMs: () => figures.pausedMs }) : undefined;
   const keeper = new Keeper({
     store,
     stateDir,
@@ -192,8 +193,8 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
       // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
       ...(paced && { settleMs: interval }),
       ...(overhead && {
-        spacing: (report) => {
-          figures.spacingMs = overhead.spacing(report);
+        spacing: () => {
+          figures.spacingMs = overhead.spacing();
           return figures.spacingMs;
         },
       }),

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Checkpoint } from '../../src/format/format.js';
+import { Figures } from '../../src/sidecar/figures.js';
 import { Overhead, processorsOf, SPACING_MAX_MS } from '../../src/sidecar/overhead.js';
 import { runSidecar } from '../../src/sidecar/sidecar.js';
 import { ensureBuilt, jsonLines, runCli, scratch } from '../cli/cli-process.js';
@@ -9,10 +9,12 @@ beforeAll(ensureBuilt, 120_000);
 /** Checkpoints that each took so many ms of processor time, on two processors. */
 function spacings(percent: number, costs: readonly number[], pauseMs = 0): number[] {
   let cpuMs = 5000;
-  const overhead = new Overhead(percent, { cpuMs: () => cpuMs, processors: 2 });
+  let pausedMs = 300;
+  const overhead = new Overhead(percent, { cpuMs: () => cpuMs, processors: 2, pausedMs: () => pausedMs });
   return costs.map((costMs) => {
     cpuMs += costMs;
-    return overhead.spacing({ checkpoint: { pauseMs } as Checkpoint });
+    pausedMs += pauseMs;
+    return overhead.spacing();
   });
 }
 
@@ -51,8 +53,20 @@ describe('Overhead', () => {
   });
 
   it('counts nothing where nothing was taken', () => {
-    const overhead = new Overhead(5, { cpuMs: () => 7, processors: 2 });
-    expect([overhead.spacing({ checkpoint: null }), overhead.spacing({ checkpoint: null })]).toEqual([0, 0]);
+    const overhead = new Overhead(5, { cpuMs: () => 7, processors: 2, pausedMs: () => 7 });
+    expect([overhead.spacing(), overhead.spacing()]).toEqual([0, 0]);
+  });
+
+  it('counts each pause, also those of captures that failed or found nothing', () => {
+    const figures = new Figures();
+    const overhead = new Overhead(5, { cpuMs: () => 0, processors: 2, pausedMs: () => figures.pausedMs });
+    figures.stoodStill(900, 1);
+    expect(overhead.spacing()).toBe(0);
+    figures.stoodStill(20, 2);
+    figures.stoodStill(30, 3);
+    expect(overhead.spacing()).toBe(1000);
+    expect(figures.spread('pause').count).toBe(3);
+    expect(figures.spread('stop').count).toBe(3);
   });
 });
 
