@@ -1,12 +1,12 @@
 /** Large files copied to memory while the application stands still: of each what its page table does not know. */
 import type { HeldFile } from '../engine/engine.js';
-import { HOLD_BYTES, type HoldMemory } from './hold-memory.js';
+import type { HoldMemory } from './hold-memory.js';
 import type { OpenedLarge } from './large-files.js';
 
 /** Files up to this size are copied side by side, each with room for all of it; of larger ones little may have changed. */
 const SIDE_BY_SIDE_BYTES = 1 << 20;
-/** Larger files are not compared before it is known that what changed in them fits. */
-const COMPARED_BYTES_MAX = 4 * HOLD_BYTES;
+/** Larger files are not compared before it is known that what changed in them fits; where it does not, comparing stops early. */
+const COMPARED_BYTES_MAX = 1 << 30;
 
 interface Sized {
   readonly opened: OpenedLarge;

@@ -3,20 +3,34 @@
  * so that the standstill has only to compare them. They stay so from one freeze point to the next: mapping a file costs as much
  * as comparing it.
  */
+import { totalmem } from 'node:os';
 import { type BytePath, LIMITS } from '../core/core.js';
 import { ENTRY, type FileScan } from '../engine/engine.js';
 import { type Entry, rowSize, rowType, sameInode } from './entry-version.js';
 import { type LargePlace, type OpenedLarge, openLarge } from './large-files.js';
 
 /**
- * Bytes mapped at most: all of it is read. What is not mapped is read, too, at twice the cost, so this is what a freeze point
- * compares of a large file (held-copies.ts); the memory is that of the page cache.
+ * Bytes mapped at most: an eighth of the memory that this process may use, within these bounds. All of it is read, which what is not
+ * mapped would be, too, at twice the cost and while the application stands still; the memory is that of the page cache.
  */
-const MAPPED_BYTES = 256 << 20;
+const MAPPED_BYTES_MIN = 256 << 20;
+const MAPPED_BYTES_MAX = 1 << 30;
+const MEMORY_SHARE = 1 / 8;
 /** Files opened at most. */
 const FILES_MAX = LIMITS.openScans / 4;
 /** Without a freeze point for this long nothing stays open, ms: an idle file must not be in the way of whoever unmounts its disk. */
 const IDLE_MS = 10_000;
+
+/**
+ * Bytes mapped at most on this machine.
+ *
+ * @param memoryBytes memory of the machine
+ * @param limitBytes what of it the control group may use; 0, or more than there is, where that is no limit
+ */
+export function mappedBytesMax(memoryBytes = totalmem(), limitBytes = process.constrainedMemory?.() ?? 0): number {
+  const bytes = limitBytes > 0 ? Math.min(memoryBytes, limitBytes) : memoryBytes;
+  return Math.min(MAPPED_BYTES_MAX, Math.max(MAPPED_BYTES_MIN, Math.floor(MEMORY_SHARE * bytes)));
+}
 
 export class MappedAhead {
   readonly #opened = new Map<BytePath, OpenedLarge>();
@@ -28,7 +42,7 @@ export class MappedAhead {
   readonly #bytesMax: number;
 
   /** @param bytesMax bytes mapped at most */
-  constructor(bytesMax = MAPPED_BYTES) {
+  constructor(bytesMax = mappedBytesMax()) {
     this.#bytesMax = bytesMax;
   }
 

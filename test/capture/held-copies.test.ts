@@ -41,6 +41,21 @@ it.each([
   },
 );
 
+it('a file as long as a table of a database becomes is compared, too; a longer one is not', async () => {
+  const compared: number[] = [];
+  const file = (size: number) => {
+    const hold = async (into: Uint8Array) => {
+      compared.push(size);
+      return into.length >= 1 << 20 ? { heldBytes: 1 << 20 } : undefined;
+    };
+    return { opened: { scan: { hold } } as unknown as OpenedLarge, size };
+  };
+  const files = [300 << 20, 1 << 30, (1 << 30) + 1].map(file);
+  const held = await copyChanged(files, { room: HOLD_BYTES, memory: new HoldMemory() });
+  expect(held).toEqual([1 << 20, 1 << 20, undefined]);
+  expect(compared).toEqual([300 << 20, 1 << 30]);
+});
+
 it('memory is kept for what is expected, and no two files share any', () => {
   const memory = new HoldMemory();
   for (const wanted of [20 << 20, 64 << 20, 100, 5 << 20, 0, 0, 7]) {

@@ -2,7 +2,7 @@
 import { readdirSync, readlinkSync, rmSync, truncateSync } from 'node:fs';
 import { afterEach, expect, it } from 'vitest';
 import { openCaptureSession } from '../../src/capture/capture.js';
-import { MappedAhead } from '../../src/capture/mapped-ahead.js';
+import { MappedAhead, mappedBytesMax } from '../../src/capture/mapped-ahead.js';
 import { PageTables } from '../../src/capture/page-tables.js';
 import { type BytePath, pathFromText } from '../../src/core/core.js';
 import { type Engine, STAT } from '../../src/engine/engine.js';
@@ -68,6 +68,16 @@ it.each(engines())('%s: no more is mapped than was said, also of a file that has
   truncateSync(fixture.path('f'), 4 * MIB);
   expect(await open(f, g, h)).toEqual([2 * MIB, MIB]);
   await ahead.close();
+});
+
+it('what may be mapped is a share of the memory, of the control group where that has less', () => {
+  const GIB = 1 << 30;
+  expect(mappedBytesMax(4 * GIB, 0)).toBe(GIB / 2);
+  expect(mappedBytesMax(64 * GIB, 4 * GIB)).toBe(GIB / 2);
+  // No limit is told as one that nothing has.
+  expect(mappedBytesMax(4 * GIB, 2 ** 63)).toBe(GIB / 2);
+  expect([mappedBytesMax(64 * GIB, 0), mappedBytesMax(GIB, GIB)]).toEqual([GIB, 256 * MIB]);
+  expect(mappedBytesMax()).toBeGreaterThanOrEqual(256 * MIB);
 });
 
 it('a file that is taken again and again stays open, until it is gone, and no longer than the session', async () => {
