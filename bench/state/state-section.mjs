@@ -14,14 +14,14 @@ const rate = (bytes, ms) => `${(bytes / ms / 1e6).toFixed(2)} GB/s`;
 function workloadRows(results, fair) {
   return Object.entries(WORKLOADS)
     .filter(([name, { fair: isFair = false }]) => isFair === fair && results[name])
-    .map(([name, { title, claimed, measured }]) => {
+    .map(([name, { title, claimed, measured, claimedRates }]) => {
       const { own, older, bound, xbzrle, zstd, olderOwn } = results[name];
       const limit = fair
         ? bound === undefined
           ? ''
           : `${showBytes(Math.round(bound))} (${((own.bytes / bound - 1) * 100).toFixed(1)} % above)`
         : claimed === undefined
-          ? ''
+          ? (claimedRates ?? []).map((perSecond) => `${perSecond / 1e6} MB/s`).join(', ')
           : showBytes(claimed) + (measured === undefined ? '' : ` (again: ${showBytes(measured)})`);
       const beside = (/** @type {number} */ cpuMs, /** @type {ReturnType<typeof olderFactor>} */ factor) =>
         `${rate(own.stateBytes, cpuMs)} (${factor === undefined ? '' : [`${factor.median.toFixed(1)}x`, ...spreadWords(factor)].join(', ')})`;
@@ -197,7 +197,7 @@ function sectionText(result) {
     ];
     blocks.push(
       olderText(parts.workloads),
-      '**The older system\'s own workloads** (mostly periodic data; "claimed" is what it documents)',
+      '**The older system\'s own workloads** (mostly periodic data; "claimed" is what it documents, of the throughput pair the rates of coding and decoding)',
       table(of('claimed'), workloadRows(parts.workloads, false)),
       '**Fair versions**: random positions and values, next to the information that they hold',
       table(of('information'), workloadRows(parts.workloads, true)),
@@ -233,7 +233,7 @@ function sectionText(result) {
   if (parts.concurrency) {
     const { operations, lost, perSecond, rssMax, failures } = parts.concurrency;
     blocks.push(
-      `**100 keys from 10 workers**: ${operations} states of 256 KiB encoded, decoded and compared, ${perSecond.toFixed(0)} a second; ` +
+      `**100 keys from 10 workers** (asynchronous loops of one process, around one encoder and one decoder): ${operations} states of 256 KiB encoded, decoded and compared, ${perSecond.toFixed(0)} a second; ` +
         `${lost} lost or wrong, ${failures} failures, RSS at most ${showBytes(rssMax)}.`,
     );
   }
