@@ -10,6 +10,7 @@ export * from './lazy-builtins.js';
 export * from './limits.js';
 export * from './local-socket.js';
 export * from './log.js';
+export * from './resident-bytes.js';
 export * from './semaphore.js';
 export * from './unless-aborted.js';
 export * from './whole-io.js';

@@ -3,6 +3,7 @@
  * loaded when somebody asks for metrics.
  */
 import { Counter, Gauge, Histogram, Registry, register } from 'prom-client';
+import { residentBytes } from '../core/core.js';
 
 export type { Registry };
 
@@ -47,7 +48,7 @@ export class MetricSet {
   /** That a process runs, its memory and its time. */
   process(): void {
     this.gauge('up', '1 while it runs.', () => 1);
-    this.gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
+    this.gauge('process_resident_memory_bytes', 'Memory of the process.', residentBytes);
     this.counters({ name: 'process_cpu_seconds_total', help: 'CPU time of the process.' }, [], () => {
       const { user, system } = process.cpuUsage();
       return [[{}, (user + system) / 1e6]];

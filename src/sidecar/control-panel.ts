@@ -8,7 +8,7 @@ import {
   parseMetricsAddress,
   storeSocket,
 } from '../control/control.js';
-import { DiffKeeperError, type Logger } from '../core/core.js';
+import { DiffKeeperError, type Logger, residentBytes } from '../core/core.js';
 import { type FollowFigures, Traffic } from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
@@ -16,6 +16,9 @@ import type { Keeper } from './keeper.js';
 import type { Replicas } from './replicas.js';
 import type { Metrics } from './run-metrics.js';
 import type { SidecarOptions } from './types.js';
+
+/** Loading what tells the metrics takes a moment, which the application gets first, ms. */
+const LOAD_MS = 500;
 
 export interface PanelParts {
   readonly options: SidecarOptions;
@@ -30,6 +33,7 @@ export class ControlPanel implements ControlSubject {
   #metrics: Promise<Metrics> | undefined;
   /** Set once the state directory is watched. */
   keeper: Keeper | undefined;
+  #loading: NodeJS.Timeout | undefined;
   /** Set once receivers are followed up. */
   replicas: Replicas | undefined;
 
@@ -47,6 +51,7 @@ export class ControlPanel implements ControlSubject {
   /** Opens the socket in the store, unless another place or none was asked for. Where it cannot, a run goes on without. */
   async openUsual(): Promise<void> {
     const { options, store, logger } = this.#parts;
+    this.#loading = setTimeout(() => this.#loadAhead(), LOAD_MS).unref();
     const address = (options.control ?? 'auto') === 'auto' ? storeSocket(store.path) : undefined;
     if (!address) return;
     await this.#listen(address, false).catch((error) => logger.debug({ error: String(error) }, 'no control socket'));
@@ -59,7 +64,17 @@ export class ControlPanel implements ControlSubject {
     logger.info({ address: server.where }, readOnly ? 'metrics' : 'control interface');
   }
 
+  /** Node remembers for good that a module could not be loaded: whoever asked first without descriptors left would spoil it. */
+  #loadAhead(): void {
+    const { logger } = this.#parts;
+    this.#loaded().then(
+      () => logger.debug({}, 'metrics are loaded'),
+      (error: unknown) => logger.error({ error: String(error) }, 'no metrics'),
+    );
+  }
+
   async close(): Promise<void> {
+    clearTimeout(this.#loading);
     await Promise.all(this.#servers.map((server) => server.close()));
   }
 
@@ -90,7 +105,7 @@ export class ControlPanel implements ControlSubject {
       recovered: figures.recovered ?? null,
       hooks: Object.fromEntries(figures.hooks),
       replicas: this.replicas?.figures() ?? [],
-      residentBytes: process.memoryUsage.rss(),
+      residentBytes: residentBytes(),
     };
   }
 
@@ -101,9 +116,13 @@ export class ControlPanel implements ControlSubject {
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {
-    this.#metrics ??= this.#loadMetrics();
-    const metrics = await this.#metrics;
+    const metrics = await this.#loaded();
     return { contentType: metrics.contentType, text: await metrics.text() };
+  }
+
+  #loaded(): Promise<Metrics> {
+    this.#metrics ??= this.#loadMetrics();
+    return this.#metrics;
   }
 
   async #loadMetrics(): Promise<Metrics> {

@@ -1,5 +1,6 @@
 /** A listener that counts what its sessions do, and tells it over HTTP when it is asked to. */
 import { ControlServer, type ControlSubject, parseMetricsAddress } from '../control/control.js';
+import { residentBytes } from '../core/core.js';
 import type { MetricSet } from '../metrics/metrics.js';
 import { listen } from './listen.js';
 import { SessionSums, type TransportTotals } from './session-sums.js';
@@ -38,7 +39,7 @@ class ListenerPanel implements ControlSubject {
       ...this.#options.describe?.(),
       sessions: [...sessions].map(({ peer, figures }) => ({ ...peer, ...figures })),
       totals: { ...totals, errors: Object.fromEntries(totals.errors) },
-      residentBytes: process.memoryUsage.rss(),
+      residentBytes: residentBytes(),
     };
   }
 

@@ -9,6 +9,9 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseControl, parseHostPort, parseMetricsAddress, storeSocket } from '../../src/control/control.js';
 import { ensureBuilt, jsonLines, type RunningCli, runCli, scratch, startCli } from '../cli/cli-process.js';
 
+/** For what comes by itself, on a busy machine late. */
+const WAITING = { timeout: 60_000, interval: 50 };
+
 let cwd = '';
 let remove = async (): Promise<void> => {};
 let running: RunningCli | undefined;
@@ -99,6 +102,24 @@ describe('over the socket in the store', () => {
     expect(pauses).toMatchObject({ count: expect.any(Number), maxMs: expect.any(Number) });
     expect((pauses as { readonly maxMs: number }).maxMs).toBeGreaterThan(0);
   });
+
+  it('is not ready while the application is down and waits for its restart: 503, and ready again', async () => {
+    const app = '[ -e go ] || exit 3; echo > well; while :; do sleep 0.05; done';
+    await start('--restart=on-failure', '--restart-limit=8', '--', 'sh', '-c', app).until(/started again/);
+    // Between two lives are at least a second, then two, four and more: one of the questions falls there.
+    await expect.poll(() => ask('/readyz'), WAITING).toMatchObject({ code: 503, text: 'restarting\n' });
+    await expect.poll(async () => (await ask('/metrics')).text, WAITING).toMatch(/^diffkeeper_ready 0$/m);
+    await expect.poll(async () => (await ask('/status')).json, WAITING).toMatchObject({ phase: 'restarting' });
+    // The sidecar itself is alive all the time: whoever restarts what is not, leaves it alone.
+    expect(await ask('/healthz')).toMatchObject({ code: 200 });
+    writeFileSync(at('go'), '');
+    await expect.poll(() => existsSync(at('well')), WAITING).toBe(true);
+    expect(await ask('/readyz')).toMatchObject({ code: 200 });
+    const { json: status } = await ask('/status');
+    expect(status.phase).toBe('running');
+    expect(status.restarts).toBeGreaterThan(0);
+    expect((await ask('/metrics')).text).toMatch(/^diffkeeper_ready 1$/m);
+  }, 120_000);
 
   it('measures large files, what was there already, and captures that stored something', async () => {
     const bytes = randomBytes(300_000);

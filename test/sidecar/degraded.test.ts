@@ -1,13 +1,13 @@
 /** Degraded, never dead: the application runs on, the trouble shows, and captures catch up when it ends. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, PROGRAM, type RunningCli, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
 import { itIn, ownRoom } from './own-room.js';
+import { asking, askingLater, expectShownAtOnce, expectShownDegraded, expectShownWell } from './shown-health.js';
 import { canMount } from './small-disk.js';
 
 const probe = mkdtempSync(path.join(tmpdir(), 'dk-mount-'));
@@ -35,27 +35,21 @@ async function start(store = 'keep', ...more: string[]): Promise<RunningCli> {
 
 async function expectCaughtUp(running: RunningCli, store = 'keep'): Promise<void> {
   await running.until(/no longer degraded/);
+  await expectShownWell(control(store));
   running.process.kill('SIGTERM');
   expect((await running.ended).code).toBe(7);
   expect((await runCli(['cat', `--store=${store}`, 'two'], { cwd })).stdout).toBe('2');
 }
 
-function askControl(path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get({ socketPath: at('keep/control.sock'), path }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      answer.on('end', () => resolve(text));
-    }).once('error', reject);
-  });
-}
+/** The control interface of a store that lies here now. */
+const control = (store = 'keep') => asking(at(`${store}/control.sock`));
 
 it('the state directory is deleted and made again', async () => {
   const running = await start();
+  await expectShownWell(control());
   rmSync(at('data'), { recursive: true });
   await running.until(/warn: degraded/);
+  await expectShownDegraded(control(), /capture failed.*data/);
   mkdirSync(at('data'));
   writeFileSync(at('data/two'), '2');
   await expectCaughtUp(running);
@@ -72,10 +66,13 @@ it.each([
     const running = await start('keep', `--consistency=${consistency}`, ...(consistency === 'freeze' ? freezing : []));
     const limit = (files: string): number | null =>
       spawnSync('prlimit', [`--pid=${running.pid}`, `--nofile=${files}:`]).status;
+    await running.until(/metrics are loaded/);
+    const later = await askingLater(at('keep/control.sock'), 3);
     expect(limit('3')).toBe(0);
     mkdirSync(at('data/directory'));
     writeFileSync(at('data/two'), '2');
     await running.until(/warn: degraded.*(too many open files|EMFILE)/);
+    await expectShownAtOnce(later, /capture failed|too many open files|EMFILE/);
     const ticks = (): string => readFileSync(at('ticks'), 'utf8');
     // Whatever is tried meanwhile, the application goes on. The test as a whole has a limit of time.
     for (let time = 0; time < 3; time += 1) {
@@ -84,10 +81,9 @@ it.each([
     }
     expect(limit('1024')).toBe(0);
     await running.until(/no longer degraded/);
-    const status = JSON.parse(await askControl('/status'));
-    expect(status).toMatchObject({ state: 'watching', degraded: false });
+    const status = JSON.parse((await control()('/status')).text);
     expect(status.captureFailures).toBeGreaterThan(0);
-    expect(await askControl('/metrics')).toMatch(/^diffkeeper_errors_total\{code="\w+"\} [1-9]/m);
+    expect((await control()('/metrics')).text).toMatch(/^diffkeeper_errors_total\{code="\w+"\} [1-9]/m);
     await expectCaughtUp(running);
   },
   60_000,
@@ -99,6 +95,8 @@ describe('the store is no longer where it was opened', () => {
     renameSync(at('keep'), at('elsewhere'));
     writeFileSync(at('data/two'), '2');
     await running.until(/warn: degraded.*the store is no longer at/);
+    // Its socket went with it.
+    await expectShownDegraded(control('elsewhere'), /the store is no longer at/);
     mkdirSync(at('keep'));
     await new Promise((resolve) => setTimeout(resolve, 600));
     // Nothing is made of what stands there now.
@@ -137,6 +135,7 @@ if (MOUNTS) {
       expect(spawnSync('umount', ['-l', at('seen')]).status).toBe(0);
       writeFileSync(at('data/two'), '2');
       await running.until(/warn: degraded.*unmounted/);
+      await expectShownDegraded(control('disk/keep'), /unmounted/);
       expect(readdirSync(at('seen'))).toEqual([]);
       mount('--bind', at('disk'), at('seen'));
       await expectCaughtUp(running, 'seen/keep');
@@ -160,10 +159,12 @@ async function withFewWatches(): Promise<void> {
   const unshare = [...WATCHES.words, '--', 'sh', '-c', script, 'sh', ...words, '--', 'sh', '-c', app];
   const running = startProgram('unshare', unshare, { cwd });
   await running.until(/degraded.*raise fs\.inotify\.max_user_watches/);
+  await expectShownDegraded(control(), /raise fs\.inotify\.max_user_watches/);
   writeFileSync(at('data/d11/found'), '1');
   await running.until(/checkpoint \(.*added=[1-9]/);
   writeFileSync(at('more'), '');
   await running.until(/no longer degraded/);
+  await expectShownWell(control());
   writeFileSync(at('data/d11/two'), '2');
   await running.until(/no longer degraded[\s\S]*checkpoint \(.*added=1/);
   running.process.kill('SIGTERM');

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, jsonLines, PROGRAM, runCli, scratch } from '../cli/cli-process.js';
+import { type Ask, asking, expectShownDegraded, expectShownWell } from './shown-health.js';
 import { canMount, mountSmallDisk, type SmallDisk } from './small-disk.js';
 
 const probe = mkdtempSync(join(tmpdir(), 'dk-mount-'));
@@ -53,15 +54,22 @@ class Log {
 const APP = `trap 'exit 7' TERM
 i=0; while :; do i=$((i+1)); head -c 20000 /dev/urandom > data/f$((i%20)); echo $i > data/i; sleep 0.03; done`;
 
+interface Run {
+  readonly log: Log;
+  readonly ended: Promise<number | null>;
+  readonly ask: Ask;
+}
+
 /** Starts the sidecar with the store; `prefix`: shell words that set limits first. */
-function startRun(store: string, prefix = ''): { readonly log: Log; readonly ended: Promise<number | null> } {
+function startRun(store: string, prefix = ''): Run {
   const words = [...PROGRAM, '--state-dir=data', `--store=${store}`, '--max-lag=100ms', '--debug'];
   const script = `${prefix} exec "$@"`;
   const child = spawn('sh', ['-c', script, 'sh', ...words, '--', 'sh', '-c', APP], { cwd, stdio: 'pipe' });
   running = child;
   const log = new Log();
   child.stderr.setEncoding('utf8').on('data', (part: string) => log.add(part));
-  return { log, ended: new Promise((resolve) => child.on('close', resolve)) };
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { log, ended, ask: asking(at(`${store}/control.sock`)) };
 }
 
 /** How far the application is. Its file is empty for a moment each time. */
@@ -83,12 +91,12 @@ async function expectAllKept(store: string): Promise<void> {
 }
 
 /** One time without room while the application runs. */
-async function expectSurvived(run: ReturnType<typeof startRun>, full: () => void, free: () => void): Promise<void> {
-  const { log } = run;
+async function expectSurvived({ log, ask }: Run, full: () => void, free: () => void): Promise<void> {
   await log.says(/checkpoint \(/);
   const since = log.text.length;
   full();
   await log.says(/degraded: .*(ENOSPC|EFBIG|No space left|too large)/, since);
+  await expectShownDegraded(ask, /ENOSPC|EFBIG|No space left|too large/);
   const before = await counter();
   await sleep(400);
   expect(await counter()).toBeGreaterThan(before);
@@ -96,6 +104,7 @@ async function expectSurvived(run: ReturnType<typeof startRun>, full: () => void
   free();
   await log.says(/no longer degraded/, sinceFree);
   await log.says(/checkpoint \(/, sinceFree);
+  await expectShownWell(ask);
 }
 
 describe('no room for the store while the application runs', () => {
