@@ -1,0 +1,122 @@
+/** What `stats` says that each cause saved, of stores whose savings are known beforehand. */
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadEngine } from '../../src/engine/load.js';
+import type { StoreStats } from '../../src/index.js';
+import { cliPlace } from './cli-place.js';
+import { jsonLines } from './cli-process.js';
+
+const place = cliPlace(async (directory) => {
+  await mkdir(path.join(directory, 'data', 'deep'), { recursive: true });
+});
+const file = (name: string): string => path.join(place.directory, 'data', name);
+const pack = (number: number): string =>
+  path.join(place.directory, 'keep', 'packs', `${String(number).padStart(8, '0')}.dkp`);
+const MIB = 1 << 20;
+/** How first versions of large files are cut. */
+const CUT = { minBytes: 128 << 10, averageBytes: 512 << 10, maxBytes: MIB };
+/** Header of a record: what a blob takes in a pack besides its coded bytes. */
+const HEADER = 60;
+
+/** Bytes that no coder makes less of, the same for the same name. */
+const random = (name: string, outputLength: number): Buffer =>
+  createHash('shake256', { outputLength }).update(name).digest();
+
+async function capture(): Promise<void> {
+  const { code, stderr } = await place.run('capture', '--state-dir=data', '--store=keep');
+  expect([code, stderr]).toEqual([0, expect.any(String)]);
+}
+
+async function stats(): Promise<Required<StoreStats>> {
+  const [line] = jsonLines((await place.run('stats', '--store=keep', '--packs', '--json')).stdout);
+  return line as unknown as Required<StoreStats>;
+}
+
+/** What content takes once, cut as first versions are: equal pieces count once. */
+async function pieces(...contents: readonly Buffer[]): Promise<{ readonly bytes: number; readonly count: number }> {
+  const engine = loadEngine();
+  const found = new Map<string, number>();
+  for (const content of contents) {
+    let at = 0;
+    for (const length of await engine.cut(content, CUT)) {
+      found.set(engine.digest('blake3', content.subarray(at, at + length)).toString('hex'), length);
+      at += length;
+    }
+  }
+  return { bytes: [...found.values()].reduce((sum, length) => sum + length, 0), count: found.size };
+}
+
+describe('stats', () => {
+  it('counts each byte saved at its cause, exactly where it can be known', async () => {
+    // Equal content under three names, two of them there from the beginning; nothing of it compresses.
+    await writeFile(file('one'), random('one', 100_000));
+    await writeFile(file('deep/two'), random('one', 100_000));
+    await writeFile(file('changed'), random('changed', 200_000));
+    await capture();
+    expect((await stats()).savings).toEqual({
+      dedupBytes: 100_000,
+      deltaBytes: 0,
+      compressionBytes: -2 * HEADER,
+      dictionaryBytes: 0,
+      denseBytes: 0,
+    });
+    // A rename, and text that is nothing but one word.
+    await rename(file('one'), file('renamed'));
+    await writeFile(file('text'), 'word '.repeat(12_000));
+    await capture();
+    const second = await stats();
+    expect(second.savings).toMatchObject({ dedupBytes: 200_000, deltaBytes: 0 });
+    const text = second.savings.compressionBytes + 2 * HEADER;
+    expect(text).toBeGreaterThan(60_000 - HEADER - 100);
+    expect(text).toBeLessThan(60_000 - HEADER);
+    // A hundred bytes changed, three times, each on top of the one before.
+    const changed = random('changed', 200_000);
+    for (const version of [1, 2, 3]) {
+      changed.fill(version, version * 50_000, version * 50_000 + 100);
+      await writeFile(file('changed'), changed);
+      await capture();
+    }
+    const third = await stats();
+    expect(third.savings).toMatchObject({ dedupBytes: 200_000, compressionBytes: second.savings.compressionBytes });
+    expect(third.savings.deltaBytes).toBeGreaterThan(3 * (200_000 - HEADER - 250));
+    expect(third.savings.deltaBytes).toBeLessThan(3 * (200_000 - HEADER));
+    expect(third.depths).toEqual([3, 1, 1, 1]);
+    expect(third.originalBytes).toBe(2 * 100_000 + 100_000 + 60_000 + 4 * 200_000);
+  }, 120_000);
+
+  it('counts pieces that large files have in common once, and the runs of zeros not at all', async () => {
+    const large = random('large', 8 * MIB);
+    const other = Buffer.concat([random('other', MIB + 14), large.subarray(MIB)]);
+    await writeFile(file('large'), large);
+    await writeFile(file('other'), other);
+    await writeFile(file('zeros'), Buffer.alloc(8 * MIB));
+    await capture();
+    const { savings, originalBytes, blobs, depths } = await stats();
+    const { bytes, count } = await pieces(large, other);
+    expect(originalBytes).toBe(large.length + other.length + 8 * MIB);
+    expect(savings.dedupBytes).toBe(originalBytes - bytes);
+    // The test would tell nothing if they had nothing in common.
+    expect(savings.dedupBytes).toBeGreaterThan(8 * MIB + 4 * MIB);
+    expect([blobs, depths]).toEqual([count, [count]]);
+    expect([savings.deltaBytes, savings.compressionBytes]).toEqual([0, -count * HEADER]);
+  }, 60_000);
+
+  it('tells what packs are needed for, before and after a prune', async () => {
+    await writeFile(file('kept'), random('kept', 100_000));
+    await writeFile(file('twin'), random('kept', 100_000));
+    await writeFile(file('gone'), random('gone', 150_000));
+    await capture();
+    const [only, ...more] = (await stats()).packs;
+    expect(more).toEqual([]);
+    expect(only).toMatchObject({ pack: 1, bytes: statSync(pack(1)).size, liveBytes: 250_000 + 2 * HEADER });
+    await rm(file('gone'));
+    await capture();
+    expect((await stats()).packs[0]).toMatchObject({ liveBytes: 250_000 + 2 * HEADER });
+    expect((await place.run('prune', '--store=keep', '--keep-last=1')).code).toBe(0);
+    // The pack that grows is not rewritten: what nobody needs stays in it for now.
+    expect((await stats()).packs[0]).toMatchObject({ pack: 1, liveBytes: 100_000 + HEADER });
+  }, 60_000);
+});
