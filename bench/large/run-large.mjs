@@ -6,7 +6,7 @@
  *
  * Parts that are not chosen stay as they are.
  */
-import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,6 +18,7 @@ import { differences, manifestOf, usageOf } from '../lib/tree-manifest.mjs';
 import { freeBytes, openWorkspace, settleDisk } from '../lib/workspace.mjs';
 import { writeLarge } from './large-section.mjs';
 import { changeLargeFile, changeManyFiles, makeLargeFile, makeManyFiles } from './large-states.mjs';
+import { betterOf, writeOnce } from './write-speed.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -53,19 +54,13 @@ async function timed(command, args) {
   return { ...cost, settledMs: performance.now() - start };
 }
 
-/** What the disk takes from a program that does nothing but write, bytes a second. @param {number} count */
-function writeSpeed(count) {
+/** What the disk takes from a program that does nothing but write so many bytes, one file, both ways. @param {number} count */
+function writeBoth(count) {
   const file = join(workspace.root, 'written');
-  const piece = Buffer.alloc(8 << 20, 'sequential ');
   settleDisk(workspace.root);
-  const start = performance.now();
-  const handle = openSync(file, 'wx');
-  for (let at = 0; at < count; at += piece.length) writeSync(handle, piece, 0, Math.min(piece.length, count - at));
-  fdatasyncSync(handle);
-  closeSync(handle);
-  const seconds = (performance.now() - start) / 1000;
-  rmSync(file);
-  return count / seconds;
+  const cached = writeOnce(file, count, 'cached') ?? 0;
+  settleDisk(workspace.root);
+  return { cached, direct: writeOnce(file, count, 'direct') };
 }
 
 /**
@@ -93,7 +88,6 @@ async function measure(name, { make, change, small = false }) {
   const later = await step(['capture', `--state-dir=${state}`, ...place]);
   const storedLater = usageOf(store).bytes;
   const { files: count, bytes: size } = usageOf(state);
-  const writeBytesPerSecond = writeSpeed(Math.min(size, 5 * 2 ** 30));
   let targets = 0;
   /** @param {number} at @param {ReturnType<typeof manifestOf>} expected */
   const back = async (at, expected) => {
@@ -105,12 +99,14 @@ async function measure(name, { make, change, small = false }) {
     if (!small) rmSync(target, { recursive: true });
     return cost;
   };
-  // By turns, the faster of two.
-  const [newest, oldest] = [await back(2, newer), await back(1, older)];
-  const recoverNewest = faster(newest, await back(2, newer));
-  const recoverOlder = faster(oldest, await back(1, older));
+  // By turns, the fastest of each: the machine's speed drifts, and one writing alone says little.
+  let [recoverNewest, recoverOlder] = [await back(2, newer), await back(1, older)];
+  let written = small ? undefined : writeBoth(size);
+  recoverNewest = faster(recoverNewest, await back(2, newer));
+  recoverOlder = faster(recoverOlder, await back(1, older));
+  if (written) written = betterOf(written, writeBoth(size));
   const steps = { first, later, recoverNewest, recoverOlder, ...(small && { unpack: await unpack(name, state) }) };
-  return { count, size, storedFirst, storedLater, writeBytesPerSecond, ...steps };
+  return { count, size, storedFirst, storedLater, ...(written && { written }), ...steps };
 }
 
 /** What `tar` takes to make the same files. @param {string} name @param {string} state */

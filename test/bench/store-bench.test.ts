@@ -113,6 +113,9 @@ describe('bench:large', () => {
     for (const { first, recoverNewest } of [parts.file, parts.many]) {
       expect(Math.min(first.rssBytes, recoverNewest.rssBytes)).toBeGreaterThan(1 << 20);
     }
+    // What recover is held against: only writing the same bytes, in the same run.
+    expect(parts.file.written.cached).toBeGreaterThan(0);
+    expect(parts.many.written).toBeUndefined();
   }, 120_000);
 });
 
