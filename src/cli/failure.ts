@@ -3,7 +3,8 @@ import { DiffKeeperError, type ErrorCode, EXIT_CODES, isDiffKeeperError } from '
 
 /** What to do about it, where there is something short to say. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
-  DK_STORE_LOCKED: 'what only reads works while it runs; to write, end that process first, or use another store',
+  DK_STORE_LOCKED:
+    'what only reads works while it runs (not with whole-file snapshots); to write, end that process first, or use another store',
   DK_NO_STORE: 'check --store (or DIFFKEEPER_STORE); run, capture and watch make a store',
   DK_CORRUPT_INDEX: 'run "diffkeeper repair" to rebuild the metadata from the packs',
   DK_NATIVE_MISSING: 'run "npm rebuild diffkeeper" with a C++17 compiler at hand, or set DIFFKEEPER_ENGINE=typescript',

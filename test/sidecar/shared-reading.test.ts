@@ -22,6 +22,7 @@ const at = (name: string): string => path.join(cwd, name);
 beforeAll(ensureBuilt, 120_000);
 beforeEach(async () => {
   ({ directory: cwd, remove } = await scratch());
+  opening = [];
 });
 afterEach(async () => {
   running?.process.kill('SIGTERM');
@@ -30,7 +31,9 @@ afterEach(async () => {
   await remove();
 });
 
-const cli = (...words: string[]): Promise<CliResult> => runCli([...words, '--store=keep'], { cwd });
+/** What opens the store; a store without encryption takes no key. */
+let opening: readonly string[] = [];
+const cli = (...words: string[]): Promise<CliResult> => runCli([...words, '--store=keep', ...opening], { cwd });
 
 /** Content of all files below a directory, by name. */
 async function tree(directory: string): Promise<Record<string, string>> {
@@ -73,22 +76,38 @@ async function startState(): Promise<void> {
 }
 
 describe('while another process owns the store', () => {
-  it('a sidecar: every command tells what it tells when nobody does', async () => {
-    await startState();
-    running = startCli(['--state-dir=data', '--store=keep', '--debug', '--', 'sleep', '60'], { cwd });
-    await running.until(/started sleep/);
-    await writeFile(at('data/data.txt'), 'two');
-    await running.until(/checkpoint \(sequence=2/);
-    expect(statSync(at('keep/read.sock')).mode & 0o777).toBe(0o600);
-    const shared = await look('while');
-    expect((await cli('capture', '--state-dir=data')).code).toBe(4);
-    expect((await cli('prune', '--keep-last=1')).stderr).toMatch(/DK_STORE_LOCKED/);
-    running.process.kill('SIGTERM');
-    await running.ended;
-    expect(existsSync(at('keep/read.sock'))).toBe(false);
-    expect(await look('after')).toEqual(shared);
-    expect(shared.recovered).toEqual({ 'data.txt': 'one', 'deep/big': 'big '.repeat(786_432) });
-  }, 60_000);
+  it.each([
+    { store: 'plain', settings: [], key: [] },
+    { store: 'encrypted', settings: ['--encrypt'], key: ['--key-file=key'] },
+    { store: 'of freeze points', settings: ['--consistency=freeze', '--checkpoint-interval=200ms'], key: [] },
+  ])(
+    'a sidecar, store $store: every command tells what it tells when nobody does',
+    async ({ settings, key }) => {
+      await startState();
+      await writeFile(at('key'), Buffer.alloc(32, 'k'));
+      await writeFile(at('next'), 'two');
+      opening = key;
+      // The application writes: at a freeze point that is what stands still. One call of the system, so that none sees half of it.
+      const script = 'until [ -e go ]; do sleep 0.05; done; mv next data/data.txt; exec sleep 60';
+      const words = ['--state-dir=data', '--store=keep', ...settings, ...key, '--debug'];
+      running = startCli([...words, '--', 'sh', '-c', script], { cwd });
+      await running.until(/started sh/);
+      await writeFile(at('go'), '');
+      await running.until(/checkpoint \(sequence=2/);
+      expect(statSync(at('keep/read.sock')).mode & 0o777).toBe(0o600);
+      const shared = await look('while');
+      expect((await cli('capture', '--state-dir=data')).code).toBe(4);
+      expect((await cli('prune', '--keep-last=1')).stderr).toMatch(/DK_STORE_LOCKED/);
+      running.process.kill('SIGTERM');
+      await running.ended;
+      expect(existsSync(at('keep/read.sock'))).toBe(false);
+      expect(await look('after')).toEqual(shared);
+      expect(shared.recovered).toEqual({ 'data.txt': 'one', 'deep/big': 'big '.repeat(786_432) });
+      expect(shared.exported).toEqual({ 'data.txt': 'two', 'deep/big': 'big '.repeat(786_432) });
+      expect(shared.stats).toMatchObject({ encrypted: key.length > 0, checkpoints: 2 });
+    },
+    90_000,
+  );
 
   it('a sidecar: a tag is taken by it, with what has changed by then', async () => {
     await startState();
