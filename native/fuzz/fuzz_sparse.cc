@@ -1,5 +1,7 @@
 // libFuzzer harness of `sparse` payloads. The rest is taken as a payload, which must be applied or refused, and as a
 // target, which must come back, with the same payload from every vector level. Every level makes the same of a payload.
+#include <cstring>
+
 #include "fuzz/fuzz_input.h"
 #include "sparse/sparse.h"
 
@@ -25,7 +27,11 @@ void Decode(const dk::fuzz::Input& input) {
 void RoundTrip(const dk::fuzz::Input& input) {
   dk::sparse::Options options;
   std::vector<uint8_t> payload, plain;
-  Check(dk::sparse::Diff(SpanOf(input.source), SpanOf(input.rest), options, &payload) == Status::kOk);
+  dk::sparse::Digested digested, alone;
+  digested.kind = alone.kind = dk::sparse::DigestKind::kXxh3;
+  Check(dk::sparse::Diff(SpanOf(input.source), SpanOf(input.rest), options, &payload, {}, &digested) == Status::kOk);
+  dk::sparse::Digest(SpanOf(input.rest), &alone);
+  Check(memcmp(digested.digest, alone.digest, sizeof alone.digest) == 0 && digested.groups == alone.groups);
   options.simd = dk::Simd::kPortable;
   Check(dk::sparse::Diff(SpanOf(input.source), SpanOf(input.rest), options, &plain) == Status::kOk);
   Check(plain == payload);

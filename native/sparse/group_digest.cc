@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "blake3/blake3_face.h"
+#include "xxhash/striped_sum.h"
 #include "xxhash/xxhash_face.h"
 
 namespace dk::sparse {
@@ -46,6 +47,10 @@ void GroupDigest::TakeFull(const uint8_t* group, size_t index, bool same) {
     blake3::GroupValue(group, index, value);
   else
     xxhash::Hash128(group, kGroup, 0, value);
+}
+
+void GroupDigest::TakeSums(const uint64_t* sums, size_t index) {
+  xxhash::FinishStriped(sums, values_.data() + index * kQuickBytes);
 }
 
 void GroupDigest::Finish(const uint8_t* target, Digested* out) {

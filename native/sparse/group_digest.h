@@ -35,6 +35,10 @@ class GroupDigest {
     if (index < count_) TakeFull(group, index, same);
   }
 
+  // Whether the value of group `index` may be made of sums of its stripes (xxhash/striped_sum.h), and the value.
+  bool TakesSums(size_t index) const { return index < count_ && kind_ == DigestKind::kXxh3; }
+  void TakeSums(const uint64_t* sums, size_t index);
+
   // @param target all of it
   void Finish(const uint8_t* target, Digested* out);
 

@@ -14,7 +14,7 @@ namespace dk::sparse {
 namespace {
 
 constexpr size_t kGroup = blake3::kGroupBytes;
-static_assert(kGroup == RunScan::kCompareMax, "a group is compared at once");
+static_assert(kGroup == RunScan::kCompareMax && kGroup == xxhash::kStripedBytes, "a group is compared at once");
 // One turn of the comparison, after which `stop` is asked.
 constexpr size_t kStep = 64 * kGroup;
 // With more runs than one per so many bytes, runs that are close together become one.
@@ -30,8 +30,14 @@ Status FindRuns(ByteSpan source, ByteSpan target, const Options& options, List* 
   for (size_t start = 0; start < target.length; start += kGroup) {
     if (start % kStep == 0 && options.stop && options.stop()) return Status::kCancelled;
     const size_t length = std::min(kGroup, target.length - start);
-    const bool differs = CompareGroup(list, source, target, start, length);
-    if (digest) digest->Take(target.data + start, start / kGroup, !differs);
+    const size_t index = start / kGroup;
+    GroupSums sums;
+    const bool differs =
+        CompareGroup(list, source, target, start, length, digest && digest->TakesSums(index) ? &sums : nullptr);
+    if (sums.made)
+      digest->TakeSums(sums.lanes, index);
+    else if (digest)
+      digest->Take(target.data + start, index, !differs);
     if (changed() > options.changed_max) return Status::kDeclined;
     if (list->count() > dense_runs) {
       *dense = true;

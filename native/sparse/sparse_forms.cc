@@ -102,7 +102,7 @@ class PlainTaker : public ValueTaker {
  public:
   PlainTaker(const MaskKernels& kernels, ScratchBytes* bytes) : kernels_(kernels), bytes_(bytes) {}
 
-  void Take(const uint8_t* source, const uint8_t* target, size_t, size_t blocks, uint64_t* masks) override {
+  void Take(const uint8_t* source, const uint8_t* target, size_t, size_t blocks, uint64_t* masks, GroupSums*) override {
     const size_t room = count_ + (blocks + 1) * kBlock;
     if (bytes_->size() < room) bytes_->resize(std::max(2 * bytes_->size(), room));
     count_ += kernels_.take(source, target, blocks, true, masks, bytes_->data() + count_);
@@ -203,14 +203,22 @@ Status Places::Finish(uint8_t* flags, ByteSpan* out) {
   return status;
 }
 
-void Values::Take(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks, uint64_t* masks) {
+void Values::Take(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks, uint64_t* masks,
+                  GroupSums* sums) {
   if (!decided_ && count_ >= kSampleValues) {
     Decide(base);
     Expect(base);
   }
   const size_t room = count_ + (blocks + 1) * kBlock;
   if (bytes_.size() < room) bytes_.resize(std::max(2 * bytes_.size(), room));
-  count_ += kernels_.take(source, target, blocks, plain_, masks, bytes_.data() + count_);
+  uint8_t* const out = bytes_.data() + count_;
+  if (sums == nullptr || take_summed_ == nullptr) {
+    count_ += kernels_.take(source, target, blocks, plain_, masks, out);
+    return;
+  }
+  std::copy_n(xxhash::kStripedStart, xxhash::kStripeLanes, sums->lanes);
+  count_ += take_summed_(source, target, plain_, masks, out, sums->lanes);
+  sums->made = true;
 }
 
 void Values::TakeRuns(RunSpan runs, size_t changed) {
@@ -287,7 +295,7 @@ size_t Values::TakePlain(size_t end, size_t every, size_t least, ScratchBytes* b
   PlainTaker taker(kernels_, bytes);
   RunScan scan(options_.simd, &taker, nullptr);
   for (size_t start = 0; start < end && taker.count() < least; start += every * kPiece) {
-    CompareGroup(&scan, source_, target_, start, std::min(kPiece, end - start));
+    CompareGroup(&scan, source_, target_, start, std::min(kPiece, end - start), nullptr);
   }
   return taker.count();
 }

@@ -51,9 +51,14 @@ class Places : public RunTaker {
 class Values : public ValueTaker {
  public:
   Values(ByteSpan source, ByteSpan target, const Options& options)
-      : source_(source), target_(target), options_(options), kernels_(MaskKernelsFor(options.simd)) {}
+      : source_(source),
+        target_(target),
+        options_(options),
+        kernels_(MaskKernelsFor(options.simd)),
+        take_summed_(TakeSummedFor(options.simd)) {}
 
-  void Take(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks, uint64_t* masks) override;
+  void Take(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks, uint64_t* masks,
+            GroupSums* sums) override;
   // Those of runs that hold bytes between changes, too; nothing was taken before.
   void TakeRuns(RunSpan runs, size_t changed);
   // Bytes that were taken.
@@ -72,6 +77,7 @@ class Values : public ValueTaker {
   const ByteSpan target_;
   const Options& options_;
   const MaskKernels kernels_;
+  const TakeSummed take_summed_;
   RunSpan merged_ = {nullptr, 0};  // what the bytes are of, when they were not taken
   ScratchBytes bytes_, frame_;
   size_t count_ = 0;

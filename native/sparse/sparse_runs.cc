@@ -58,7 +58,7 @@ inline void RunList::Bits(uint64_t mask, size_t base) {
   }
 }
 
-bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length) {
+bool RunList::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, GroupSums*) {
   const uint8_t* from = source == nullptr ? kZeros : source;
   const size_t same = xordelta::EqualPrefix(from, target, length);
   if (same == length) return false;

@@ -8,6 +8,7 @@
 #include "common/byte_span.h"
 #include "common/memory_pool.h"
 #include "sparse/sparse_masks.h"
+#include "sparse/sparse_summed.h"
 
 namespace dk::sparse {
 
@@ -53,8 +54,8 @@ class RunList {
   RunList(size_t gap_min, Simd simd) : gap_min_(gap_min), kernels_(MaskKernelsFor(simd)) {}
 
   // Appends the runs of [base, base + length) of the target, at most RunScan::kCompareMax bytes; `source` is nullptr
-  // where the source has ended and counts as zeros. Returns whether there were any.
-  bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
+  // where the source has ended and counts as zeros. Returns whether there were any. Makes no sums.
+  bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, GroupSums* sums);
 
   RunSpan runs() const { return {runs_.data(), used_}; }
   // Runs, each for itself.

@@ -17,6 +17,8 @@ constexpr size_t kBrokenBlocks = 1;
 // Other distances may come after every few runs: what they are compared with is made no oftener.
 constexpr size_t kRunsBetween = 8192;
 constexpr uint16_t kNone = 0xffff;
+// Equal bytes that a group may begin with, to be gone through again while it is hashed.
+constexpr size_t kSummedSame = 16 << 10;
 
 }  // namespace
 
@@ -106,7 +108,12 @@ void RunScan::Finish() {
 
 void RunScan::Blocks(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks) {
   uint64_t masks[kCompareMax / kBlock];
-  values_->Take(source, target, base, blocks, masks);
+  values_->Take(source, target, base, blocks, masks, nullptr);
+  Look(masks, base, blocks);
+}
+
+// Where the changes are.
+void RunScan::Look(const uint64_t* masks, size_t base, size_t blocks) {
   for (size_t block = 0; runs_ != nullptr && block < blocks;) {
     const size_t at = base + block * kBlock;
     const size_t regular = Follow(masks + block, at, blocks - block);
@@ -122,13 +129,20 @@ void RunScan::Blocks(const uint8_t* source, const uint8_t* target, size_t base, 
   }
 }
 
-bool RunScan::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length) {
+bool RunScan::Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, GroupSums* sums) {
   const uint8_t* from = source == nullptr ? kZeros : source;
   // Long equal stretches go by at the speed of memory.
   const size_t same = xordelta::EqualPrefix(from, target, length);
   if (same == length) return false;
   const size_t first = same / kBlock * kBlock;
   const size_t whole = length / kBlock * kBlock;
+  if (sums != nullptr && length == kCompareMax && same < kSummedSame) {
+    uint64_t masks[kCompareMax / kBlock];
+    values_->Take(from, target, base, kCompareMax / kBlock, masks, sums);
+    // From where it would begin without sums: runs are handed over in the same pieces.
+    Look(masks + first / kBlock, base + first, (whole - first) / kBlock);
+    return true;
+  }
   if (first < whole) Blocks(from + first, target + first, base + first, (whole - first) / kBlock);
   if (whole < length) {
     // A block of its own, equal beyond the end.

@@ -8,6 +8,7 @@
 
 #include "common/byte_span.h"
 #include "sparse/sparse_masks.h"
+#include "sparse/sparse_summed.h"
 
 namespace dk::sparse {
 
@@ -26,7 +27,9 @@ class ValueTaker {
  public:
   virtual ~ValueTaker() = default;
   // Fills `masks` as MaskBlocks does. @param base offset of the blocks in the target
-  virtual void Take(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks, uint64_t* masks) = 0;
+  // @param sums wanted of a whole group, or nullptr; they need not be made
+  virtual void Take(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks, uint64_t* masks,
+                    GroupSums* sums) = 0;
 };
 
 // The masks that single bytes at one distance make, for as many blocks as one Compare takes, whatever the first one's
@@ -63,8 +66,9 @@ class RunScan {
       : kernels_(MaskKernelsFor(simd)), values_(values), runs_(runs) {}
 
   // Hands over what differs in [base, base + length) of the target; `source` is nullptr where the source has ended and
-  // counts as zeros. Returns whether there was anything.
-  bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length);
+  // counts as zeros. Returns whether there was anything. @param sums of a whole group, made where that costs next to
+  // nothing; or nullptr
+  bool Compare(const uint8_t* source, const uint8_t* target, size_t base, size_t length, GroupSums* sums);
   // The last run, which might have gone on.
   void Finish();
 
@@ -73,6 +77,7 @@ class RunScan {
 
  private:
   void Blocks(const uint8_t* source, const uint8_t* target, size_t base, size_t blocks);
+  void Look(const uint64_t* masks, size_t base, size_t blocks);
   size_t Follow(const uint64_t* masks, size_t base, size_t blocks);
   void Exact(const uint64_t* masks, size_t base, size_t blocks);
 
@@ -90,14 +95,15 @@ class RunScan {
   } last_ = {0, 0, 0};
 };
 
-// Compares [start, start + length) of a target that may be longer than its source.
+// Compares [start, start + length) of a target that may be longer than its source. @param sums as for RunScan::Compare
 template <typename List>
-bool CompareGroup(List* list, ByteSpan source, ByteSpan target, size_t start, size_t length) {
+bool CompareGroup(List* list, ByteSpan source, ByteSpan target, size_t start, size_t length, GroupSums* sums) {
   const size_t common = start < source.length ? (length < source.length - start ? length : source.length - start) : 0;
   const uint8_t* const at = target.data + start;
-  const bool changed = common > 0 && list->Compare(source.data + start, at, start, common);
+  GroupSums* const whole = common == length ? sums : nullptr;
+  const bool changed = common > 0 && list->Compare(source.data + start, at, start, common, whole);
   if (common == length) return changed;
-  list->Compare(nullptr, at + common, start + common, length - common);
+  list->Compare(nullptr, at + common, start + common, length - common, nullptr);
   return true;
 }
 

@@ -45,7 +45,11 @@ export interface RawAddon {
     kind?: string,
     simd?: string,
   ): Promise<{ readonly data: Buffer; readonly digest: Buffer; readonly groups: Buffer }>;
-  groupDigest(data: Uint8Array, copy?: boolean): Promise<{ readonly digest: Buffer; readonly copy?: Buffer }>;
+  groupDigest(
+    data: Uint8Array,
+    copy?: boolean,
+    kind?: string,
+  ): Promise<{ readonly digest: Buffer; readonly groups: Buffer; readonly copy?: Buffer }>;
   copyBytes(data: Uint8Array): Promise<Buffer>;
   holdSpareMemory(bytesMax: number): void;
   releaseSpareMemory(): void;

@@ -9,12 +9,18 @@ import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js
 import { addon } from './addon-door.js';
 
 async function levelsAgree(source: Uint8Array, target: Uint8Array): Promise<void> {
-  const [plain, vector, best] = await Promise.all(
-    ['portable', 'avx2', undefined].map((simd) => addon.sparseDiff(source, target, 3, Buffer.alloc(0), 'blake3', simd)),
-  );
-  for (const other of [vector, best]) {
-    expect(other?.payload.equals(plain?.payload as Buffer)).toBe(true);
-    expect(other?.digest.equals(plain?.digest as Buffer)).toBe(true);
+  for (const kind of ['blake3', 'xxh3']) {
+    const [plain, vector, best] = await Promise.all(
+      ['portable', 'avx2', undefined].map((simd) => addon.sparseDiff(source, target, 3, Buffer.alloc(0), kind, simd)),
+    );
+    // Some levels make the digest while they compare.
+    const { digest, groups } = await addon.groupDigest(target, false, kind);
+    expect(plain?.digest.equals(digest)).toBe(true);
+    for (const other of [vector, best]) {
+      expect(other?.payload.equals(plain?.payload as Buffer)).toBe(true);
+      expect(other?.digest.equals(digest)).toBe(true);
+      expect(other?.groups.equals(groups)).toBe(true);
+    }
   }
 }
 
@@ -28,6 +34,27 @@ describe('vector levels', () => {
       patternBytes(9000, 1),
     ];
     for (const target of targets) for (const skip of [0, 1, 63]) await levelsAgree(source.subarray(skip), target);
+  });
+
+  it('make the same payload and digest of groups that change at their beginning, at their end, and all over', async () => {
+    const group = 65_536;
+    const source = textBytes(5 * group + 100, 7);
+    for (const first of [0, 1, 63, 64, 16_383, 16_384, 16_385, group - 1]) {
+      // As they are, and as differences: the values of one group decide on the form of the next.
+      for (const value of [(i: number) => i % 7, (i: number) => (source[i] as number) ^ 255]) {
+        const target = Buffer.from(source);
+        for (let at = first; at < target.length; at += at % group === group - 1 ? first + 1 : 1 + (at % 97)) {
+          target[at] = value(at);
+        }
+        await levelsAgree(source, target);
+        await levelsAgree(source.subarray(0, 2 * group + 5), target);
+        await levelsAgree(source, target.subarray(0, 2 * group));
+      }
+    }
+    const dense = Buffer.from(source);
+    for (let at = 0; at < dense.length; at += 3) dense[at] = (at * 7) % 251;
+    await levelsAgree(source, dense);
+    await levelsAgree(source, patternBytes(source.length, 3));
   });
 
   it('make the same payload of regular changes that begin, break off and change their distance anywhere', async () => {
