@@ -24,7 +24,7 @@ const REST_MS = 2000;
 
 /** Databases by name: how much they grow before the first turn (`grow` of the server), and how often each keeper has a turn. */
 const FULL = {
-  seconds: 24,
+  seconds: 22,
   restMs: REST_MS,
   databases: { fresh: { rounds: 3 }, grown: { rounds: 2, growth: { rows: 2_000_000, parts: 40, restMs: 400 } } },
 };
