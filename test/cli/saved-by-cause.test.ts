@@ -120,3 +120,57 @@ describe('stats', () => {
     expect((await stats()).packs[0]).toMatchObject({ pack: 1, liveBytes: 100_000 + HEADER });
   }, 60_000);
 });
+
+describe('content that is there already under another name', () => {
+  const small = random('small', 200_000);
+  const large = random('large', 8 * MIB);
+  /** What may come on top for each: versions, recipes, a checkpoint. */
+  const HISTORY = 4096;
+
+  /** Bytes that the packs have more than before. */
+  async function grownBy(action: () => Promise<void>): Promise<number> {
+    const before = (await stats()).packBytes;
+    await action();
+    await capture();
+    return (await stats()).packBytes - before;
+  }
+
+  it('is stored once, in one capture and in a later one of another process', async () => {
+    for (const name of ['small', 'deep/small']) await writeFile(file(name), small);
+    for (const name of ['large', 'deep/large']) await writeFile(file(name), large);
+    await capture();
+    const { packBytes, blobs } = await stats();
+    expect(blobs).toBe(1 + (await pieces(large)).count);
+    expect(packBytes).toBeLessThan(small.length + large.length + blobs * HEADER + HISTORY);
+    const grown = await grownBy(async () => {
+      await writeFile(file('small-again'), small);
+      await writeFile(file('large-again'), large);
+      await rename(file('deep/large'), file('large-renamed'));
+      await rename(file('deep/small'), file('small-renamed'));
+    });
+    expect(grown).toBeLessThan(HISTORY);
+    expect((await stats()).blobs).toBe(blobs);
+  }, 60_000);
+
+  it('and shifted costs, of a large file, what lies before the first cut they share', async () => {
+    await writeFile(file('large'), large);
+    await capture();
+    const shifted = Buffer.concat([Buffer.from('fourteen bytes'), large]);
+    const fresh = (await pieces(large, shifted)).bytes - large.length;
+    // The test would tell nothing if they shared nothing.
+    expect(fresh).toBeLessThan(large.length / 2);
+    const later = await grownBy(() => writeFile(file('shifted'), shifted));
+    expect(later).toBeGreaterThan(fresh);
+    expect(later).toBeLessThan(fresh + HISTORY);
+    // The same in front of the same in one capture: nothing is left to be stored.
+    await writeFile(file('again'), shifted);
+    expect(await grownBy(() => writeFile(file('deep/shifted'), shifted))).toBeLessThan(HISTORY);
+  }, 60_000);
+
+  it('and shifted under its own name costs next to nothing', async () => {
+    await writeFile(file('small'), small);
+    await capture();
+    const grown = await grownBy(() => writeFile(file('small'), Buffer.concat([Buffer.from('fourteen bytes'), small])));
+    expect(grown).toBeLessThan(small.length / 50);
+  }, 60_000);
+});
