@@ -5,6 +5,8 @@ import type { Figures, HookName, HookOutcome } from './figures.js';
 
 /** What a command may say that is kept for the log, bytes. */
 const OUTPUT_BYTES = 4096;
+/** A command that takes longer is worth a line in the log also when it says nothing, ms. */
+const LONG_MS = 1000;
 /** How long the command after a checkpoint may take once the application has ended, ms: the last capture waits for it. */
 const END_MS = 2000;
 
@@ -111,7 +113,9 @@ export class Hooks {
     const elapsedMs = systemClock.steadyMs() - startMs;
     figures.hookDone(name, outcome, elapsedMs);
     const said = output.trim();
-    logger.debug({ hook: name, outcome, elapsedMs, ...(said !== '' && { output: said }) }, 'hook');
+    // A failure is told by whoever it concerns. One that went well, quickly and silently, once a second, is no news.
+    const news = outcome === 'ok' && (said !== '' || elapsedMs >= LONG_MS);
+    logger[news ? 'info' : 'debug']({ hook: name, outcome, elapsedMs, ...(said !== '' && { output: said }) }, 'hook');
     return failure === undefined || said === '' ? failure : `${failure}: ${said}`;
   }
 }

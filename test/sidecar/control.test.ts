@@ -9,6 +9,8 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseControl, parseHostPort, parseMetricsAddress, storeSocket } from '../../src/control/control.js';
 import { ensureBuilt, jsonLines, type RunningCli, runCli, scratch, startCli } from '../cli/cli-process.js';
 
+/** Changes a file all the time. */
+const WRITER = 'while date +%N > data/now; do sleep 0.05; done';
 /** For what comes by itself, on a busy machine late. */
 const WAITING = { timeout: 60_000, interval: 50 };
 
@@ -28,7 +30,7 @@ afterEach(async () => {
 });
 
 function start(...words: string[]): RunningCli {
-  const command = words.includes('--') ? [] : ['--', 'sh', '-c', 'while date +%N > data/now; do sleep 0.05; done'];
+  const command = words.includes('--') ? [] : ['--', 'sh', '-c', WRITER];
   running = startCli(['--state-dir=data', '--store=keep', '--max-lag=100ms', '--debug', ...words, ...command], { cwd });
   return running;
 }
@@ -62,6 +64,12 @@ function ask(place: string, options: Asked = {}): Promise<Answer> {
     asked.once('error', reject);
     asked.end();
   });
+}
+
+/** Metrics of a text: each with its labels, as it stands there without the common prefix. */
+function metricsOf(text: string): Map<string, number> {
+  const found = text.matchAll(/^diffkeeper_(.+) (\S+)$/gm);
+  return new Map([...found].map(([, name = '', value]) => [name, Number(value)]));
 }
 
 const log = async (): Promise<Record<string, unknown>[]> =>
@@ -213,12 +221,40 @@ describe('commands around checkpoints', () => {
     await one.until(/checkpoint \(sequence/);
   });
 
+  it('the second one fails: that is logged and counted, and the checkpoint counts', async () => {
+    const hooks = ['--before-checkpoint=echo all is well', '--after-checkpoint=echo not quite >&2; exit 4'];
+    const words = ['--state-dir=data', '--store=keep', '--max-lag=100ms', ...hooks, '--', 'sh', '-c', WRITER];
+    // Without --debug: what succeeded says so, too.
+    running = startCli(words, { cwd });
+    await running.until(/error: the after-checkpoint command ended with 4: not quite/);
+    await running.until(/info: hook \(hook=before-checkpoint outcome=ok elapsedMs=\S+ output="all is well"\)/);
+    await expect.poll(async () => (await ask('/status')).json.checkpoints, WAITING).toBeGreaterThan(1);
+    const { json: status } = await ask('/status');
+    expect(status).toMatchObject({ state: 'watching', degraded: false, captureFailures: 0 });
+    const counts = status.hooks as Record<string, number>;
+    expect(Object.keys(counts).sort()).toEqual(['after-checkpoint failed', 'before-checkpoint ok']);
+    const figures = metricsOf((await ask('/metrics')).text);
+    for (const [key, count] of Object.entries(counts)) {
+      const [hook, outcome] = key.split(' ');
+      expect(figures.get(`hook_total{hook="${hook}",outcome="${outcome}"}`)).toBeGreaterThanOrEqual(count);
+    }
+    expect(figures.get('hook_seconds_count')).toBeGreaterThan(1);
+    expect(figures.get('hook_seconds_sum')).toBeGreaterThan(0);
+  });
+
   it('a hanging one is killed with all that it started', async () => {
     const before = 'sleep 33 & echo $! > sleeper; wait';
     await start(`--before-checkpoint=${before}`, '--hook-timeout=300ms').until(/longer than 300 ms and was killed/);
     const sleeper = Number(await readFile(at('sleeper'), 'utf8'));
     await sleep(50);
     expect(await readFile(`/proc/${sleeper}/stat`, 'utf8').catch(() => ' Z ')).toMatch(/ Z /);
+    const figures = metricsOf((await ask('/metrics')).text);
+    expect(figures.get('hook_total{hook="before-checkpoint",outcome="timeout"}')).toBeGreaterThan(0);
+    expect(figures.get('hook_total{hook="before-checkpoint",outcome="ok"}')).toBeUndefined();
+    expect(figures.get('hook_seconds_sum')).toBeGreaterThanOrEqual(0.29);
+    const { json: status } = await ask('/status');
+    expect(status.hooks).toEqual({ 'before-checkpoint timeout': expect.any(Number) });
+    expect(status).toMatchObject({ degraded: true, checkpoints: 0 });
   });
 
   it('do not keep the last capture waiting when the application ends, and end what they have begun', async () => {
