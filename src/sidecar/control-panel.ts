@@ -8,7 +8,7 @@ import {
   parseMetricsAddress,
   storeSocket,
 } from '../control/control.js';
-import { DiffKeeperError, type Logger, residentBytes } from '../core/core.js';
+import { DiffKeeperError, type Logger, residentBytes, systemClock } from '../core/core.js';
 import { type FollowFigures, Traffic } from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
@@ -92,7 +92,7 @@ export class ControlPanel implements ControlSubject {
       consistency: options.consistency ?? 'file',
       freezing: figures.freezing,
       restarts: figures.restarts,
-      uptimeMs: Date.now() - figures.startedMs,
+      uptimeMs: systemClock.steadyMs() - figures.startedMs,
       stateDir: options.stateDir,
       store: { path: store.path, id: store.id },
       newest: newest && { sequence: newest.sequence, timeMs: newest.timeMs, tag: newest.tag },

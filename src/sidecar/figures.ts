@@ -1,6 +1,6 @@
 /** What a sidecar has done and how it is: for the log, the status and the metrics. Counts only; says nothing itself. */
 import type { CaptureReport, WatchState } from '../capture/capture.js';
-import { isDiffKeeperError } from '../core/core.js';
+import { isDiffKeeperError, systemClock } from '../core/core.js';
 import type { RecoverReport } from '../recover/recover.js';
 import { Spread, type SpreadFacts } from './spread.js';
 
@@ -45,7 +45,8 @@ export class Figures {
   recovered:
     | (Pick<RecoverReport, 'entries' | 'written' | 'bytes' | 'elapsedMs'> & { readonly damaged: number })
     | undefined;
-  readonly startedMs = Date.now();
+  /** Of the clock that never jumps, ms. */
+  readonly startedMs = systemClock.steadyMs();
   readonly #spreads = Object.fromEntries(SERIES.map((name) => [name, new Spread()])) as Record<SeriesName, Spread>;
   #pending: [SeriesName, number][] = [];
   #listener: ((name: SeriesName, ms: number) => void) | undefined;
