@@ -102,7 +102,7 @@ try {
       bytes: quick ? 1 << 16 : 1 << 20,
       count: quick ? 9 : 72,
       rates: [10, 100, 1000, 10_000],
-      levels: quick ? [1, 3] : [1, 3, 6, 9, 12, 15, 19],
+      levels: quick ? [0, 1, 3] : [0, 1, 3, 6, 9, 12, 15, 19],
     }),
   );
   await part('dictionary', () => trial({ kind: 'dictionary', states: quick ? 100 : 500 }));

@@ -94,6 +94,9 @@ function otherBlocks({ noise, dictionary, long }) {
   return blocks;
 }
 
+/** @param {number} level 0: without zstd */
+const levelText = (level) => (level === 0 ? 'as they are' : `level ${level}`);
+
 /** What other work notices, and what options give. @param {Record<string, any>} parts */
 function pacedBlocks({ delay, pageMode, links }) {
   const blocks = [];
@@ -125,15 +128,15 @@ function pacedBlocks({ delay, pageMode, links }) {
   if (links) {
     const rows = links.rows.map((/** @type {any} */ { mbits, chosen, ms, best, totals }) => [
       `${mbits} Mbit/s`,
-      `${chosen}`,
+      levelText(chosen),
       `**${showMs(ms)}**`,
-      `${showMs(best.ms)} (level ${best.level})`,
+      `${showMs(best.ms)} (${levelText(best.level)})`,
       ...totals.map((/** @type {any} */ one) => showMs(one.ms)),
     ]);
-    const levels = links.fixed.map((/** @type {any} */ { level }) => `level ${level}`);
+    const levels = links.rows[0].totals.map((/** @type {any} */ { level }) => levelText(level));
     blocks.push(
       `**Bandwidth-aware mode** (\`linkBytesPerSecond\`): coding and sending a state of ${showBytes(links.bytes)} (records of a cache, first messages), ` +
-        'the last third of the states, beside fixed levels',
+        'the last third of the states, what it costs to try levels included, beside fixed levels (medians; up to level 6 by turns with it)',
       table(['link', 'level chosen', 'time', 'best fixed level', ...levels], rows),
     );
   }

@@ -36,8 +36,7 @@ const REASONS = {
     'nothing that grows with the state is done there; what is left are collections of garbage, which V8 makes for every 64 MiB of results, ' +
     'and turns that the loop does not get while two threads of the engine have both processors.',
   links:
-    'every eighth state tries another level, and which one is best is known only after each was tried; levels that differ by a few percent ' +
-    'change places from state to state.',
+    'now and then a state tries another level; levels that differ by a few percent change places from state to state.',
   noise:
     'it is copied to be a baseline, into memory that was given back before and has to be had anew, and read twice more: samples tell that it is noise, and the digest is made.',
   smaller:

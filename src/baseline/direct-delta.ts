@@ -5,6 +5,7 @@
 import { layoutOfHeaders } from '../delta/delta.js';
 import type { Engine, GroupDigestKind } from '../engine/engine.js';
 import { mostlyInPlace } from './byte-evidence.js';
+import { zstdLevel } from './effort-control.js';
 import type { HeldReference } from './reference-table.js';
 import { isSettled } from './segment-encode.js';
 import { digestBytes, groupKind } from './state-digest.js';
@@ -124,7 +125,7 @@ export function smallDelta(parts: CoderParts, of: Named, target: Uint8Array): Di
   if (ground === undefined || changedMax === undefined) return undefined;
   const started = clock.steadyMs();
   const { source, level, groups, kind, held } = ground;
-  const made = engine.sparseDiffSync(source, target, { level, groups, kind, changedMax });
+  const made = engine.sparseDiffSync(source, target, { level: zstdLevel(level), groups, kind, changedMax });
   if (made === undefined) return undefined;
   const digest = made.subarray(0, digestBytes(kind));
   const payload = made.subarray(digest.length);
@@ -146,7 +147,7 @@ export async function inPlaceDelta(parts: CoderParts, of: Named, target: Uint8Ar
   if (ground === undefined || !mostlyInPlace(ground.source, target)) return undefined;
   const started = clock.steadyMs();
   const { source, level, groups, kind, held } = ground;
-  const made = await engine.sparseDiff(source, target, level, groups, kind);
+  const made = await engine.sparseDiff(source, target, zstdLevel(level), groups, kind);
   if (made.payload.length * minCompressionRatio > target.length) return undefined;
   const { digest, payload } = made;
   const message = messageOf(parts, of, ground, { targetBytes: target.length, digest, payload });

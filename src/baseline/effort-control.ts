@@ -7,27 +7,49 @@
  * threshold, unless it is known that the next step takes too long (now and then it
  * is tried nevertheless); above the threshold, one step towards the default.
  * With a link rate: the level with the least time for encoding plus sending, as far
- * as measured, and now and then its neighbours, so that the measure stays fresh.
+ * as measured, and now and then its neighbours, so that the measure stays fresh: one
+ * that turned out to be clearly worse is tried half as often each time, and as often as
+ * before once the states are others. There is a level 0 as
+ * well, without zstd, which is tried where sending the bytes as they are takes less time
+ * than the best level does.
  */
 
-const LEVELS = [1, 3, 6, 9, 12, 15, 19] as const;
-const DEFAULT_STEP = 1;
-/** Weight of the newest measure. */
+/** Level of states that zstd is left out of. */
+export const LEVEL_RAW = 0;
+const LEVELS = [LEVEL_RAW, 1, 3, 6, 9, 12, 15, 19] as const;
+const LEAST_STEP = 1;
+const DEFAULT_STEP = 2;
+/** Weight of the newest measure of room. */
 const NEWEST = 0.3;
-/** Every so manieth state tries a neighbour that was not the better one. */
+/** Times that are remembered: the middle one counts, since a single one says more of what else went on. */
+const TIMES = 5;
+/** After so many states a neighbour that was not the better one is tried, and one that never was. */
 const EXPLORE_EVERY = 8;
+const UNTRIED_AFTER = 2;
+/** A neighbour that took this many times as long as the best one is tried half as often from then on, as far as this. */
+const CLEARLY = 1.1;
+const EXPLORE_MAX = 256;
+/** States that take so much more or less room than those before are others: what is known of the other levels is not of them. */
+const MOVED = 0.3;
 /** Classes remembered; the least recently used goes. */
 const CLASSES_MAX = 1024;
 
 interface Measure {
-  msPerByte: number;
-  outPerByte: number;
+  /** Milliseconds a byte of the last states, oldest first. */
+  readonly times: readonly number[];
+  readonly outPerByte: number;
+}
+
+function msPerByte({ times }: Measure): number {
+  return [...times].sort((one, other) => one - other)[(times.length - 1) >> 1] as number;
 }
 
 interface ClassState {
   step: number;
   observed: number;
   readonly measures: (Measure | undefined)[];
+  /** By step: after so many states it is tried, and so many more after a try that was no good. */
+  readonly due: Map<number, { readonly observed: number; readonly wait: number }>;
 }
 
 export interface EffortOptions {
@@ -51,7 +73,7 @@ export class EffortControl {
     return this.#changes;
   }
 
-  /** zstd level for the next state of this class. */
+  /** zstd level for the next state of this class; `LEVEL_RAW`: without. */
   level(keyClass: string): number {
     if (this.#options.level !== 'adaptive') return this.#options.level;
     return LEVELS[this.#classes.get(keyClass)?.step ?? DEFAULT_STEP] as number;
@@ -66,19 +88,21 @@ export class EffortControl {
     state.observed += 1;
     const step = LEVELS.indexOf(facts.level as (typeof LEVELS)[number]);
     if (step < 0) return;
-    const fresh = { msPerByte: facts.ms / facts.inBytes, outPerByte: facts.outBytes / facts.inBytes };
-    const known = state.measures[step] ?? fresh;
+    const outPerByte = facts.outBytes / facts.inBytes;
+    const known = state.measures[step] ?? { times: [], outPerByte };
+    if (Math.abs(known.outPerByte - outPerByte) > MOVED * known.outPerByte) state.due.clear();
     state.measures[step] = {
-      msPerByte: known.msPerByte + NEWEST * (fresh.msPerByte - known.msPerByte),
-      outPerByte: known.outPerByte + NEWEST * (fresh.outPerByte - known.outPerByte),
+      times: [...known.times.slice(1 - TIMES), facts.ms / facts.inBytes],
+      outPerByte: known.outPerByte + NEWEST * (outPerByte - known.outPerByte),
     };
-    const next = this.#options.linkBytesPerSecond === undefined ? this.#byBudget(state, facts) : this.#byLink(state);
+    const next =
+      this.#options.linkBytesPerSecond === undefined ? this.#byBudget(state, facts) : this.#byLink(state, step);
     if (next !== state.step) this.#changes += 1;
     state.step = next;
   }
 
   #stateOf(keyClass: string): ClassState {
-    const known = this.#classes.get(keyClass) ?? { step: DEFAULT_STEP, observed: 0, measures: [] };
+    const known = this.#classes.get(keyClass) ?? { step: DEFAULT_STEP, observed: 0, measures: [], due: new Map() };
     this.#classes.delete(keyClass);
     this.#classes.set(keyClass, known);
     if (this.#classes.size > CLASSES_MAX) this.#classes.delete(this.#classes.keys().next().value as string);
@@ -90,30 +114,55 @@ export class EffortControl {
     facts: { readonly inBytes: number; readonly outBytes: number; readonly ms: number },
   ): number {
     const { timeBudgetMs, adaptiveThreshold } = this.#options;
-    if (facts.ms > timeBudgetMs) return Math.max(0, state.step - 1);
+    if (facts.ms > timeBudgetMs) return Math.max(LEAST_STEP, state.step - 1);
     const ratio = facts.inBytes / Math.max(1, facts.outBytes);
     if (ratio >= adaptiveThreshold) return state.step + Math.sign(DEFAULT_STEP - state.step);
     if (facts.ms * 4 >= timeBudgetMs) return state.step;
     const next = Math.min(LEVELS.length - 1, state.step + 1);
     const known = state.measures[next];
-    const fits = known === undefined || known.msPerByte * facts.inBytes <= timeBudgetMs;
+    const fits = known === undefined || msPerByte(known) * facts.inBytes <= timeBudgetMs;
     return fits || state.observed % EXPLORE_EVERY === 0 ? next : state.step;
   }
 
-  #byLink(state: ClassState): number {
+  /** @param tried the step that was measured last */
+  #byLink(state: ClassState, tried: number): number {
     const msPerSentByte = 1000 / (this.#options.linkBytesPerSecond as number);
-    let best = state.step;
+    const totals: (number | undefined)[] = [];
+    // A lower level never takes longer: where it seems to, something else went on while it was tried.
     let least = Number.POSITIVE_INFINITY;
-    for (const [step, measure] of state.measures.entries()) {
+    let quickest = Number.POSITIVE_INFINITY;
+    let best = state.step;
+    for (let step = LEVELS.length - 1; step >= 0; step -= 1) {
+      const measure = state.measures[step];
       if (measure === undefined) continue;
-      const ms = measure.msPerByte + measure.outPerByte * msPerSentByte;
-      if (ms < least) {
-        least = ms;
-        best = step;
-      }
+      quickest = Math.min(quickest, msPerByte(measure));
+      const total = quickest + measure.outPerByte * msPerSentByte;
+      totals[step] = total;
+      if (total > least) continue;
+      least = total;
+      best = step;
     }
-    if (state.observed % EXPLORE_EVERY !== 0) return best;
-    const up = (state.observed / EXPLORE_EVERY) % 2 === 1;
-    return Math.min(LEVELS.length - 1, Math.max(0, best + (up ? 1 : -1)));
+    const took = totals[tried];
+    if (tried !== best && took !== undefined) {
+      const wait = took > CLEARLY * least ? (state.due.get(tried)?.wait ?? EXPLORE_EVERY) * 2 : EXPLORE_EVERY;
+      state.due.set(tried, {
+        observed: state.observed + Math.min(wait, EXPLORE_MAX),
+        wait: Math.min(wait, EXPLORE_MAX),
+      });
+    }
+    for (const next of [best + 1, best - 1]) {
+      if (next < 0 || next >= LEVELS.length) continue;
+      // What is sent as it is cannot take less than that.
+      if (next < LEAST_STEP && msPerSentByte >= least) continue;
+      const due = state.due.get(next) ?? { observed: state.observed + UNTRIED_AFTER, wait: EXPLORE_EVERY };
+      state.due.set(next, due);
+      if (state.observed >= due.observed) return next;
+    }
+    return best;
   }
+}
+
+/** zstd's level where it is needed whatever was chosen: the values of deltas. */
+export function zstdLevel(level: number): number {
+  return Math.max(1, level);
 }

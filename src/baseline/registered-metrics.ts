@@ -51,7 +51,7 @@ const GAUGES: Table<StateMetrics> = [
   ['baselines', 'Baselines kept.', ({ baselineCount }) => baselineCount],
   ['baseline_memory_bytes', 'Memory that they take.', ({ baselineMemoryBytes }) => baselineMemoryBytes],
   ['encode_seconds_max', 'The longest encoding.', ({ encodeMsMax }) => encodeMsMax / 1000],
-  ['level', 'zstd level of the newest state.', ({ level }) => level],
+  ['level', 'zstd level of the newest state, 0 without zstd.', ({ level }) => level],
 ];
 
 const DECODER_COUNTERS: Table<StateDecoderMetrics> = [

@@ -23,7 +23,7 @@ export interface StateMetrics {
   /** Segments by the engine that coded them. */
   readonly engines: Readonly<Partial<Record<StateEngineName, number>>>;
   readonly levelChanges: number;
-  /** zstd level of the newest state; 0 before the first. */
+  /** zstd level of the newest state; 0 before the first, and where zstd was left out since the link is as fast. */
   readonly level: number;
   /** Segments passed through because they look like noise. */
   readonly incompressibleSkips: number;

@@ -1,6 +1,6 @@
 /** What was decided about one state, and its segments made ready accordingly. */
 import type { ClassDictionaries } from './class-dictionary.js';
-import type { EffortControl } from './effort-control.js';
+import { type EffortControl, LEVEL_RAW, zstdLevel } from './effort-control.js';
 import type { EncoderBaselines } from './encoder-baselines.js';
 import type { HeldReference } from './reference-table.js';
 import { groupKind } from './state-digest.js';
@@ -81,7 +81,7 @@ export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenera
         segmentBytes,
         source: plan.source?.reference,
         choice,
-        level: plan.level,
+        level: zstdLevel(plan.level),
         minRatio: minCompressionRatio,
         dictionary: dictionaries.current(plan.keyClass),
         pageSeed: baselines.pageSeed,
@@ -91,7 +91,7 @@ export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenera
           (choice === 'auto' || choice === 'sparse')
             ? groupKind(digestKind)
             : undefined,
-        plain: !enabled,
+        plain: !enabled || plan.level === LEVEL_RAW,
       },
     );
     plan.codingMs += clock.steadyMs() - started;

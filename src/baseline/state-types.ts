@@ -59,7 +59,10 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly level?: number | 'adaptive';
   /** Time that `adaptive` may spend on one state, milliseconds. Default 50. */
   readonly timeBudgetMs?: number;
-  /** Rate of the link the messages go over: `adaptive` then minimises encoding plus sending. Default none. */
+  /**
+   * Rate of the link the messages go over: `adaptive` then minimises encoding plus sending, also by leaving zstd out where the link
+   * is as fast. Default none.
+   */
   readonly linkBytesPerSecond?: number;
   /** A delta that saves less than this factor is compared with the state alone; two refresh the baseline. Default 2.0. */
   readonly minCompressionRatio?: number;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type EncodedState, StateDecoder } from '../../src/baseline/baseline.js';
 import { ClassDictionaries } from '../../src/baseline/class-dictionary.js';
 import { EffortControl } from '../../src/baseline/effort-control.js';
+import { systemClock } from '../../src/core/core.js';
 import type { loadEngine } from '../../src/engine/load.js';
 import { editedBytes, patternBytes } from '../engine/samples.js';
 import { pair, trip } from './codec-fixture.js';
@@ -139,6 +140,9 @@ describe('levels', () => {
       return control.level('c');
     });
 
+  /** 1 MB as it is, or coded at this level. */
+  const outOf = (level: number): number => (level === 0 ? 1e6 : level >= 6 ? 4e5 : 5e5);
+
   it('rise while there is time and the ratio is low, fall when there is none, and come back', () => {
     const control = new EffortControl(options);
     expect(control.level('c')).toBe(3);
@@ -150,19 +154,64 @@ describe('levels', () => {
   });
 
   it('take the level with the least time for encoding plus sending', () => {
-    // Level L costs L ms and saves: 1 MB becomes 500 kB at 3, 400 kB from 6 on.
-    const run = (linkBytesPerSecond: number): number => {
+    // Level L costs L ms and saves: 1 MB becomes 500 kB at 1, 400 kB from 6 on.
+    const run = (linkBytesPerSecond: number): Map<number, number> => {
       const control = new EffortControl({ ...options, linkBytesPerSecond });
       const tally = new Map<number, number>();
       for (let i = 0; i < 400; i += 1) {
         const level = control.level('c');
         tally.set(level, (tally.get(level) ?? 0) + 1);
-        control.observe('c', { level, inBytes: 1e6, outBytes: level >= 6 ? 4e5 : 5e5, ms: level });
+        control.observe('c', { level, inBytes: 1e6, outBytes: outOf(level), ms: level });
       }
-      return [...tally].sort((a, b) => b[1] - a[1])[0]?.[0] as number;
+      return tally;
     };
-    expect(run(1e6)).toBe(6);
-    expect(run(1e9)).toBe(1);
+    const best = (tally: ReadonlyMap<number, number>) => [...tally].sort((a, b) => b[1] - a[1])[0]?.[0] as number;
+    expect(best(run(1e6))).toBe(6);
+    expect(best(run(2e8))).toBe(1);
+    // Without zstd, where the link is as fast; where it is not, that is not even tried.
+    expect(best(run(1e9))).toBe(0);
+    expect(run(1e6).get(0)).toBe(undefined);
+    // What is clearly worse is tried less and less often, and never given up.
+    const tally = run(2e8);
+    expect(tally.get(1)).toBeGreaterThan(380);
+    expect(tally.get(3)).toBeGreaterThan(3);
+  });
+
+  it('are found anew when the states are others', () => {
+    const control = new EffortControl({ ...options, linkBytesPerSecond: 1e8 });
+    /** The level that most of the last ten get. */
+    const late = (outBytes: (level: number) => number, count: number): number => {
+      const levels = Array.from({ length: count }, () => {
+        const level = control.level('c');
+        control.observe('c', { level, inBytes: 1e6, outBytes: outBytes(level), ms: level });
+        return level;
+      });
+      return levels.slice(-10).sort((one, other) => one - other)[5] as number;
+    };
+    expect(late(outOf, 600)).toBe(1);
+    expect(late((level) => (level === 0 ? 1e6 : level === 1 ? 9e5 : 1e5), 60)).toBe(3);
+    // Nothing is to be saved.
+    expect(late((level) => (level === 0 ? 1e6 : 9.5e5), 60)).toBe(0);
+    expect(late(outOf, 60)).toBe(1);
+  });
+
+  it('leave zstd out of states for a link that is as fast as memory', async () => {
+    const both = pair({ level: 'adaptive', linkBytesPerSecond: 1e13, dictionaries: false, clock: systemClock });
+    const text = Buffer.from(Array.from({ length: 20_000 }, (_, i) => `line ${i * 7919}\n`).join(''));
+    const engines = new Set<string>();
+    for (let i = 0; i < 12; i += 1) {
+      const { message, same } = await trip(both, `k-${i}`, text);
+      expect(same).toBe(true);
+      engines.add(message.engines.join());
+    }
+    expect([...engines].sort()).toEqual(['raw', 'zstd']);
+    expect(both.encoder.metrics().level).toBe(0);
+    // A delta is one nevertheless.
+    const changed = Buffer.from(text);
+    changed[70_000] = 1;
+    const { message, same } = await trip(both, 'k-1', changed);
+    expect([same, message.kind]).toEqual([true, 'delta']);
+    await both.encoder.close();
   });
 
   it('are not tried again and again where the next one took too long', () => {
