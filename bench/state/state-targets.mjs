@@ -24,9 +24,8 @@ const WORKERS_BYTES = 384e6;
 
 const REASONS = {
   older:
-    'source and target are read once and the target is hashed, which takes a tenth to three quarters of what ten times leaves; each scattered change is found and ' +
-    'coded for itself, in some 10 ns, and a message costs 40 µs of JavaScript, a third of what ten times leaves of 1 MiB. What would close it: messages written whole by ' +
-    'the call that makes the delta.',
+    'source and target come out of memory once, which is most of what a state with changes at even distances takes; each scattered change is coded for itself, ' +
+    'and a message costs 25 µs of JavaScript, and a turn to another thread beyond 1 MiB. What would close it: results of jobs in one piece of memory.',
   decoded:
     'the state is copied out of the baseline and its digest is made, and each scattered change is read and put in by itself.',
   claimed:
