@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { byteProblems, bytesBelow, filesBelow, nameProblems } from './package-check/content.mjs';
+import { checkRecordAction } from './package-check/record-action.mjs';
 import { Sandbox } from './package-check/sandbox.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -190,6 +191,9 @@ try {
   };
   await part('prebuild: command line, ESM, CommonJS', () => useIt('native', false));
   await part('types: node16 (ESM and CommonJS), bundler', checkTypes);
+  await part('the record action installs it, records and exports', () =>
+    checkRecordAction(root, tarball.file, path.join(box.folder, 'action')),
+  );
   await part('no prebuild, no compiler: TypeScript engine, one warning', checkFallback);
   await part('no prebuild, a compiler: built from the package', checkSourceBuild);
   const own = `tarball ${megabytes(sizes.packed)}, installed ${megabytes(sizes.unpacked)}`;

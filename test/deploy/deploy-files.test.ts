@@ -238,8 +238,19 @@ describe('systemd unit and GitHub Action', () => {
       codes.push(spawnSync('bash', ['-euo', 'pipefail', '-c', filled(String(step?.run))], { cwd: place, env }).status);
     }
     const text = readFileSync(summary, 'utf8');
-    rmSync(place, { recursive: true });
     expect(codes).toEqual([1, 0]);
     expect(text).toMatch(/~ state[\s\S]*exit code 1: bash/);
+    // What it says one is to type next gives back what was there before the failure.
+    const typed = /`(diffkeeper export .*)`$/m.exec(text)?.[1] ?? '';
+    expect(typed).toMatch(/--at=NUMBER look$/);
+    const states = [1, 2, 3, 4].map((number) => {
+      const words = typed.replace('NUMBER', String(number)).replace(/look$/, `look${number}`);
+      const PATH = `${join(place, 'bin')}${delimiter}${process.env.PATH}`;
+      spawnSync('sh', ['-c', words], { cwd: join(place, 'temp'), env: { ...process.env, PATH } });
+      const file = join(place, `temp/look${number}/state`);
+      return existsSync(file) ? readFileSync(file, 'utf8') : '';
+    });
+    expect(states).toEqual(expect.arrayContaining(['1\n', '2\n']));
+    rmSync(place, { recursive: true });
   }, 60_000);
 });
