@@ -122,6 +122,8 @@ export class CapturePass {
 
   async #takeFrozen(freeze: NonNullable<CaptureRun['freeze']>): Promise<Taken> {
     const { store, root, tables, scan, scanned, memory, hold, mapped } = this.#parts;
+    // Begun at once: a prune or a condense that takes its turn from here on would be waited for while the application stands still.
+    void this.transaction;
     const ahead = new Ahead();
     hold.prepare();
     const open = await this.#lookAhead(ahead);

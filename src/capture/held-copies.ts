@@ -8,6 +8,13 @@ const SIDE_BY_SIDE_BYTES = 1 << 20;
 /** Larger files are not compared before it is known that what changed in them fits; where it does not, comparing stops early. */
 const COMPARED_BYTES_MAX = 1 << 30;
 
+interface HoldPlace {
+  readonly room: number;
+  readonly memory: HoldMemory;
+  /** Whether page tables tell what is as it was: not with SHA-256. Default true. */
+  readonly compares?: boolean;
+}
+
 interface Sized {
   readonly opened: OpenedLarge;
   /** As it was found when everything stood still. */
@@ -20,7 +27,7 @@ interface Sized {
  */
 export async function copyChanged(
   files: readonly Sized[],
-  { room, memory }: { readonly room: number; readonly memory: HoldMemory },
+  { room, memory, compares = true }: HoldPlace,
 ): Promise<(number | undefined)[]> {
   let left = room;
   const held: (number | undefined)[] = files.map(() => undefined);
@@ -40,6 +47,8 @@ export async function copyChanged(
   for (const [i, into] of together.entries()) left += into ? into.length - (held[i] ?? 0) : 0;
   for (const [i, { opened, size }] of files.entries()) {
     if (size <= SIDE_BY_SIDE_BYTES || size > COMPARED_BYTES_MAX || left <= 0) continue;
+    // All of it would be taken, as far as there is room, for nothing.
+    if (size > left && !(compares && opened.table)) continue;
     held[i] = (await copyOne(opened, Math.min(size, left), memory))?.heldBytes;
     left -= held[i] ?? 0;
   }

@@ -72,7 +72,7 @@ export async function holdFindings(
   for (let first = 0; first < large.length; first += SIDE_BY_SIDE) {
     const group = await openAll(work, { mapped, scans }, large.slice(first, first + SIDE_BY_SIDE));
     const sized = group.map(({ entry, opened }) => ({ opened, size: rowSize(entry.row) }));
-    const copied = await copyChanged(sized, { room, memory });
+    const copied = await copyChanged(sized, { room, memory, compares: work.store.hashAlgo !== 'sha256' });
     for (const bytes of copied) room -= bytes ?? 0;
     for (const [i, one] of group.entries()) {
       const { entry } = one;

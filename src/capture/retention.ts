@@ -22,6 +22,8 @@ export class Retention {
   readonly #told: (reason: string) => void;
   readonly #stopped = new AbortController();
   #condense: boolean;
+  #working = false;
+  #worked = false;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
 
@@ -47,8 +49,23 @@ export class Retention {
     this.#timer.unref();
   }
 
-  /** One that fails does not keep the other from its work. */
+  /** Whether it was at work since the last call. */
+  takeWorked(): boolean {
+    const worked = this.#worked;
+    this.#worked = this.#working;
+    return worked;
+  }
+
   async #work(): Promise<void> {
+    this.#working = true;
+    this.#worked = true;
+    await this.#workNow().finally(() => {
+      this.#working = false;
+    });
+  }
+
+  /** One that fails does not keep the other from its work. */
+  async #workNow(): Promise<void> {
     const { policy } = this.#options;
     const unpruned = policy ? await this.#try('pruning', () => this.#prune(policy)) : '';
     const uncondensed = this.#condense ? await this.#try('condensing', () => this.#condenseNow()) : '';

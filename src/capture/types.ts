@@ -109,6 +109,11 @@ export interface RetentionOptions {
   readonly intervalMs?: number;
 }
 
+export interface SpacingFacts {
+  /** A prune or a condense of the watcher was at work since the capture before. */
+  readonly maintained: boolean;
+}
+
 export interface WatchOptions extends CaptureOptions {
   /** A change is durable at the latest after this time, ms. Default 400. */
   readonly maxLagMs?: number;
@@ -122,7 +127,7 @@ export interface WatchOptions extends CaptureOptions {
    * Asked after each capture how long after its begin the next one may begin at the earliest, ms; `flush` and `close`
    * do not wait. Default 0.
    */
-  readonly spacing?: (report: CaptureReport) => number;
+  readonly spacing?: (report: CaptureReport, beside: SpacingFacts) => number;
   /** Asked at each full scan for files that are mapped for writing, as `rescan` of `CaptureRun`. Default: none are known. */
   readonly mapped?: () => readonly string[];
   /** Prune, condense or both, now and then. Trouble with it makes the watcher `degraded`, nothing else. Default: never. */

@@ -111,8 +111,9 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   async #closeNow(finalCapture: boolean): Promise<void> {
     this.#closing = true;
     this.#rest.wake();
+    const maintained = this.#retention?.close();
     await this.#running;
-    await this.#retention?.close();
+    await maintained;
     for (const { reject } of this.#requests.takeAll()) {
       reject(new DiffKeeperError('DK_STORE_CLOSED', 'the watcher was closed'));
     }
@@ -212,7 +213,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     }
     if (replaced) this.#nextFullMs = 0;
     this.#health.succeeded();
-    this.#notBeforeMs = startMs + spacingOf(this.#options, report);
+    this.#notBeforeMs = startMs + spacingOf(this.#options, report, this.#retention?.takeWorked() ?? false);
     const lagMs = empty ? undefined : this.#clock.steadyMs() - firstMs;
     if (report.checkpoint) this.emit('checkpoint', lagMs === undefined ? report : { ...report, lagMs });
     const { reason } = this.#health;

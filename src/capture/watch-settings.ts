@@ -29,9 +29,9 @@ export function isTimed({ maxLagMs, settleMs }: WatchTimes): boolean {
 }
 
 /** What the option says, if that is a time: a capture that was made must not fail for it. */
-export function spacingOf({ spacing, logger }: WatchOptions, report: CaptureReport): number {
+export function spacingOf({ spacing, logger }: WatchOptions, report: CaptureReport, maintained = false): number {
   try {
-    const ms = spacing?.(report) ?? 0;
+    const ms = spacing?.(report, { maintained }) ?? 0;
     // What is no number is not above 0 either.
     if (ms > 0) return ms;
     return 0;

@@ -10,10 +10,7 @@ export const SPACING_MAX_MS = 60_000;
 /** Part that the newest checkpoint has in the figure, so that a single dear one does not hold up those after it. */
 const NEWEST_SHARE = 0.3;
 
-/**
- * A single checkpoint counts as at most so many times what those before it cost: a prune on the way is no reason to wait for minutes.
- * The next one counts as what it costs.
- */
+/** A single checkpoint counts as at most so many times what those before it cost; the next one counts as what it costs. */
 const DEARER_MAX = 4;
 /** Quota of a control group, as a container sees its own. */
 const QUOTA_FILE = '/sys/fs/cgroup/cpu.max';
@@ -63,20 +60,29 @@ export class Overhead {
     this.#sources = { ...ownCosts, ...sources };
   }
 
-  /** Told of each capture when it is over; gives the time from its begin to that of the next one, ms, at least. */
-  spacing(): number {
+  /**
+   * Told of each capture when it is over; gives the time from its begin to that of the next one, ms, at least.
+   *
+   * @param maintained a prune or a condense was at work since the one before: what that took cannot be told from the capture's own
+   */
+  spacing(maintained = false): number {
     const { cpuMs, pausedMs, processors } = this.#sources;
     const now = { cpuMs: cpuMs(), pausedMs: pausedMs() };
     const last = this.#last;
     this.#last = now;
     // What was done before the first one is over: the start, a recover.
     if (last === undefined) return 0;
+    if (maintained) return this.#spacingMs();
     const costMs = (now.cpuMs - last.cpuMs) / processors + (now.pausedMs - last.pausedMs);
     const before = this.#costMs ?? costMs;
     const isDear = costMs > DEARER_MAX * before;
     const counted = isDear && !this.#wasDear ? DEARER_MAX * before : costMs;
     this.#wasDear = isDear;
     this.#costMs = NEWEST_SHARE * counted + (1 - NEWEST_SHARE) * before;
-    return Math.min(SPACING_MAX_MS, (100 * this.#costMs) / this.#percent);
+    return this.#spacingMs();
+  }
+
+  #spacingMs(): number {
+    return Math.min(SPACING_MAX_MS, (100 * (this.#costMs ?? 0)) / this.#percent);
   }
 }

@@ -193,8 +193,8 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
       // Waiting out the interval even when all is quiet: the application is not stopped more often than was asked for.
       ...(paced && { settleMs: interval }),
       ...(overhead && {
-        spacing: () => {
-          figures.spacingMs = overhead.spacing();
+        spacing: (_, { maintained }) => {
+          figures.spacingMs = overhead.spacing(maintained);
           return figures.spacingMs;
         },
       }),

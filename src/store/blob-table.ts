@@ -3,6 +3,7 @@
  * take ten times as much. Rows are sorted by digest, as LevelDB gives them.
  */
 import { setImmediate as turn } from 'node:timers/promises';
+import { throwIfAborted } from '../core/core.js';
 import type { Digest } from '../format/format.js';
 import { decodeBlobInfo, type RecordPlace } from './blob-index.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
@@ -39,9 +40,14 @@ export class BlobTable {
   #marks = new Uint8Array(FIRST_ROWS);
 
   /** All blobs whose place `includes` accepts. */
-  static async load(meta: MetaReader, includes: (place: RecordPlace) => boolean): Promise<BlobTable> {
+  static async load(
+    meta: MetaReader,
+    includes: (place: RecordPlace) => boolean,
+    signal?: AbortSignal,
+  ): Promise<BlobTable> {
     const table = new BlobTable();
     for await (const entries of meta.range(prefixRange(Buffer.from([KEY_LETTER.blob])))) {
+      throwIfAborted(signal);
       for (const [key, value] of entries) {
         const info = decodeBlobInfo(value, key.subarray(1));
         if (includes(info)) table.#add(info, info.kind);

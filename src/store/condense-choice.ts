@@ -1,6 +1,6 @@
 /** Which packs are worth being written densely, and what in them the newest state needs. */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Logger } from '../core/core.js';
+import { type Logger, throwIfAborted } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import { BlobTable, MARK } from './blob-table.js';
@@ -55,16 +55,24 @@ export class CondenseChoice {
     const { meta, packs, blobs, heads, logger, vain } = parts;
     const lengths = new Map<number, number>();
     for (const pack of candidates) {
+      throwIfAborted(signal);
       const bytes = await packs.fileBytes(pack);
       const tried = bytes < packBytesMin || vain.has(pack, bytes);
       if (!tried && !(await packs.isDense(pack))) lengths.set(pack, bytes);
     }
-    const table = await BlobTable.load(meta, ({ pack }) => lengths.has(pack));
+    if (lengths.size === 0) return new CondenseChoice([], new BlobTable());
+    const table = await BlobTable.load(meta, ({ pack }) => lengths.has(pack), signal);
     const window = new PackWindow(packs);
     const live = new LiveBlobs({ table, blobs, window, logger, allowDamaged: true, signal });
-    if (table.count > 0) for await (const batch of heads.all()) for (const version of batch) live.markVersion(version);
+    if (table.count > 0) {
+      for await (const batch of heads.all()) {
+        throwIfAborted(signal);
+        for (const version of batch) live.markVersion(version);
+      }
+    }
     await live.closeRecipes();
     const sums = await sumsOf(table);
+    throwIfAborted(signal);
     const chosen = [...lengths].filter(([pack, length]) => {
       const { large, used } = sums.get(pack) ?? { large: 0, used: 0 };
       const damaged = live.damagedPacks.has(pack);

@@ -2,7 +2,7 @@
  * Which versions a pruned history has. Each kept checkpoint takes over what happened since the kept one before it: of
  * each path the last version. Versions are kept as numbers, 36 bytes each, and read later in the order of their places.
  */
-import { type BytePath, DiffKeeperError } from '../core/core.js';
+import { type BytePath, DiffKeeperError, throwIfAborted } from '../core/core.js';
 import { decodeVersionPlace } from './index-changes.js';
 import { lowerBound } from './lower-bound.js';
 import { KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
@@ -47,7 +47,7 @@ export class HistoryPlan {
   }
 
   /** Plans for all versions up to the last kept checkpoint. */
-  static async make(meta: MetaReader, kept: readonly number[]): Promise<HistoryPlan> {
+  static async make(meta: MetaReader, kept: readonly number[], signal?: AbortSignal): Promise<HistoryPlan> {
     const plan = new HistoryPlan(kept);
     let path: BytePath | null = null;
     let candidate: Candidate | null = null;
@@ -58,6 +58,7 @@ export class HistoryPlan {
       candidate = null;
     };
     for await (const entries of meta.range(prefixRange(Buffer.from([KEY_LETTER.version])))) {
+      throwIfAborted(signal);
       for (const [key, value] of entries) {
         const facts = versionKeyFacts(key);
         const group = keptFor(kept, facts.sequence);

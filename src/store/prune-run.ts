@@ -178,6 +178,7 @@ class PruneRun {
     this.#table = await BlobTable.load(
       meta,
       ({ pack, offset }) => isCompacted(pack) || pack < began.pack || (pack === began.pack && offset < began.length),
+      signal,
     );
     const table = this.#table;
     const live = new LiveBlobs({ table, blobs, window, logger, allowDamaged, signal });
@@ -187,7 +188,7 @@ class PruneRun {
     this.#versions = await writeHistory({
       ...this.#parts,
       window,
-      plan: await HistoryPlan.make(meta, kept),
+      plan: await HistoryPlan.make(meta, kept, signal),
       checkpoint: this.#checkpoints(),
       append,
       onVersion: (version) => live.markVersion(version),

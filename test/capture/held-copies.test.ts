@@ -30,7 +30,7 @@ it.each([
         compared += 1;
         return changed <= into.length ? { heldBytes: changed } : undefined;
       };
-      return { scan: { hold } } as unknown as OpenedLarge;
+      return { scan: { hold }, table: {} } as unknown as OpenedLarge;
     };
     const files = [
       { opened: opened(bytes), size: 40 << 20 },
@@ -48,12 +48,31 @@ it('a file as long as a table of a database becomes is compared, too; a longer o
       compared.push(size);
       return into.length >= 1 << 20 ? { heldBytes: 1 << 20 } : undefined;
     };
-    return { opened: { scan: { hold } } as unknown as OpenedLarge, size };
+    return { opened: { scan: { hold }, table: {} } as unknown as OpenedLarge, size };
   };
   const files = [300 << 20, 1 << 30, (1 << 30) + 1].map(file);
   const held = await copyChanged(files, { room: HOLD_BYTES, memory: new HoldMemory() });
   expect(held).toEqual([1 << 20, 1 << 20, undefined]);
   expect(compared).toEqual([300 << 20, 1 << 30]);
+});
+
+it('a file that cannot be compared is taken only where all of it has room', async () => {
+  const taken: number[] = [];
+  const file = (size: number, table?: object) => {
+    const hold = async () => {
+      taken.push(size);
+      return { heldBytes: size };
+    };
+    return { opened: { scan: { hold }, table } as unknown as OpenedLarge, size };
+  };
+  const room = { room: HOLD_BYTES, memory: new HoldMemory() };
+  expect(await copyChanged([file(300 << 20)], room)).toEqual([undefined]);
+  expect(await copyChanged([file(300 << 20, {})], { ...room, compares: false })).toEqual([undefined]);
+  expect(await copyChanged([file(2 << 20), file(3 << 20, {})], { ...room, compares: false })).toEqual([
+    2 << 20,
+    3 << 20,
+  ]);
+  expect(taken).toEqual([2 << 20, 3 << 20]);
 });
 
 it('memory is kept for what is expected, and no two files share any', () => {

@@ -41,6 +41,20 @@ describe('Overhead', () => {
     expect(spacings(5, [0, 0, 0, 1000, 1000])).toEqual([0, 0, 0, 0, 3000]);
   });
 
+  it('takes nothing for its own that a prune or a condense may have taken', () => {
+    let cpuMs = 0;
+    const overhead = new Overhead(5, { cpuMs: () => cpuMs, processors: 2, pausedMs: () => 0 });
+    const spent = (ms: number, maintained = false): number => {
+      cpuMs += ms;
+      return overhead.spacing(maintained);
+    };
+    expect([spent(50), spent(100), spent(60_000, true), spent(60_000, true), spent(100)]).toEqual([
+      0, 1000, 1000, 1000, 1000,
+    ]);
+    const early = new Overhead(5, { cpuMs: () => cpuMs, processors: 2, pausedMs: () => 0 });
+    expect([early.spacing(true), spent(5000), early.spacing(true)].slice(2)).toEqual([0]);
+  });
+
   it('counts the processors of a quota', () => {
     expect(processorsOf('150000 100000\n', 8)).toBe(1.5);
     expect(processorsOf('max 100000\n', 8)).toBe(8);
