@@ -56,6 +56,7 @@ class ChainsJob : public Worker {
     std::vector<const uint8_t*> wanted;
     for (size_t i = 0; i < decoded_.size(); ++i) wanted.push_back(digests_.data() + i * kDigestBytes);
     forest_ = std::make_unique<chain::Forest>(memory, places_.records, wanted);
+    AdviseRecords();
     const std::vector<chain::Run>& runs = forest_->runs();
     ends_ = std::vector<End>(runs.size());
     TaskGraph graph(runs.size());
@@ -79,6 +80,16 @@ class ChainsJob : public Worker {
     std::unique_ptr<uint8_t[]> own;
     std::atomic<uint32_t> uses{0};
   };
+
+  // The disk has something to do meanwhile, in the order in which the records stand there.
+  void AdviseRecords() const {
+    if (places_.records.size() < 2) return;
+    std::vector<pages::Piece> pieces;
+    for (const chain::FileRecord& place : places_.records) {
+      if (fds_[place.file] >= 0) pieces.push_back({place.file, {place.offset, place.length}, 0});
+    }
+    pages::AdvisePieces(fds_, pieces);
+  }
 
   void Decode(size_t number) {
     const chain::Run& run = forest_->runs()[number];

@@ -99,12 +99,23 @@ class FollowJob : public Worker {
       window_of_[i] = windows_.size() - 1;
     }
     const uint64_t before = kBeforeBytes / std::max<size_t>(windows_.size(), 1);
-    for (size_t i = 0; i < windows_.size() && !Cancelled(); ++i) {
+    for (size_t i = 0; i < windows_.size(); ++i) {
       Window& window = windows_[i];
       const uint64_t least = i > 0 && windows_[i - 1].file == window.file ? windows_[i - 1].end : 0;
       window.offset -= std::min(before, window.offset - std::min(least, window.offset));
-      Read(&window);
     }
+    AdviseWindows();
+    for (size_t i = 0; i < windows_.size() && !Cancelled(); ++i) Read(&windows_[i]);
+  }
+
+  // The disk has something to do with all of them while the first is read.
+  void AdviseWindows() const {
+    if (windows_.size() < 2) return;
+    std::vector<pages::Piece> pieces;
+    for (const Window& window : windows_) {
+      if (fds_[window.file] >= 0) pieces.push_back({window.file, {window.offset, window.end - window.offset}, 0});
+    }
+    pages::AdvisePieces(fds_, pieces);
   }
 
   void Read(Window* window) {
