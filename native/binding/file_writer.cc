@@ -52,6 +52,7 @@ class WriteJob : public WriterJob {
     int status = 0;
     ParallelFor(2, [this, &status](size_t half) {
       if (half == 0) {
+        const PoolWait wait;
         status = place::WriteAt(state_->fd, bytes_.data, bytes_.length, position_, &direct_);
       } else {
         state_->content.Add(position_, bytes_.data, bytes_.length);

@@ -27,6 +27,9 @@ constexpr size_t kThreadsMax = 4;
 // Memory that nobody wanted for so long goes back to the system.
 constexpr int64_t kSpareMs = 10'000;
 
+// Whether this is a thread of the pool.
+thread_local bool of_pool = false;
+
 size_t CountThreads() {
 #if defined(__linux__)
   // The affinity mask, not the machine: containers often get a few of many cores.
@@ -47,6 +50,29 @@ class Pool {
 
   size_t threads() const { return threads_; }
 
+  // The calling thread of the pool waits for the disk from now on.
+  void BeginWait() {
+    bool more = false;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      --working_;
+      // At the first time somebody has something to do meanwhile.
+      more = !spare_ && !tasks_.empty();
+      if (more) spare_ = true;
+    }
+    if (more && !StartThread()) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      spare_ = false;
+    }
+    wake_.notify_one();
+  }
+
+  // It goes on at once: for a moment one thread more may be at work than there are processors.
+  void EndWait() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ++working_;
+  }
+
   // Helpers of a running job go first: the job is waiting for them.
   void Submit(std::function<void()> task, bool first) {
     {
@@ -62,11 +88,9 @@ class Pool {
 
  private:
   Pool() : threads_(CountThreads()) {
-    // Signals belong to the threads of Node: block them while the threads inherit the mask.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (size_t i = 0; i < threads_; ++i) std::thread([this] { Run(); }).detach();
+    for (size_t i = 0; i < threads_; ++i) {
+      if (!StartThread()) throw std::bad_alloc();
+    }
     // A thread that rests for good would not look at memory that comes later.
     OnSpareMemory([] {
       Pool& pool = Shared();
@@ -74,19 +98,39 @@ class Pool {
       std::lock_guard<std::mutex> lock(pool.mutex_);
       pool.wake_.notify_one();
     });
+  }
+
+  // False when the system gives none.
+  bool StartThread() {
+    // Signals belong to the threads of Node: block them while the thread inherits the mask.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = true;
+    try {
+      std::thread([this] { Run(); }).detach();
+    } catch (const std::exception&) {
+      started = false;
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return started;
   }
 
   [[noreturn]] void Run() {
+    of_pool = true;
     for (;;) {
       std::function<void()> task;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        while (tasks_.empty()) Rest(&lock);
+        // What is left when too many are at work is taken by the first of them that is through with its own.
+        while (tasks_.empty() || working_ >= threads_) Rest(&lock);
+        ++working_;
         task = std::move(tasks_.front());
         tasks_.pop_front();
       }
       task();
+      std::lock_guard<std::mutex> lock(mutex_);
+      --working_;
     }
   }
 
@@ -105,6 +149,10 @@ class Pool {
   }
 
   const size_t threads_;
+  // Threads with a task that do not wait for the disk.
+  size_t working_ = 0;  // guarded by mutex_
+  // The thread that works for one that waits was started.
+  bool spare_ = false;  // guarded by mutex_
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
@@ -154,6 +202,14 @@ struct Loop {
 size_t PoolThreads() {
   static const size_t threads = CountThreads();
   return threads;
+}
+
+PoolWait::PoolWait() {
+  if (of_pool) Pool::Shared().BeginWait();
+}
+
+PoolWait::~PoolWait() {
+  if (of_pool) Pool::Shared().EndWait();
 }
 
 void PoolSubmit(std::function<void()> task) { Pool::Shared().Submit(std::move(task), false); }

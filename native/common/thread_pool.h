@@ -17,6 +17,16 @@ size_t PoolThreads();
 // Runs `task` on a pool thread. The task must not throw. Any thread may call.
 void PoolSubmit(std::function<void()> task);
 
+// While it stands, the calling thread waits for the disk: another thread of the pool works in its place, one at most.
+// Any thread may make one; on a thread that is none of the pool's it does nothing. Not one inside another.
+class PoolWait {
+ public:
+  PoolWait();
+  ~PoolWait();
+  PoolWait(const PoolWait&) = delete;
+  PoolWait& operator=(const PoolWait&) = delete;
+};
+
 // Gives memory of malloc back on a pool thread: the event loop must not wait for the system to take it.
 void PoolFree(void* memory) noexcept;
 

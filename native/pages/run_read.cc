@@ -107,6 +107,7 @@ class PieceReader {
     // To ask for each would cost a third of what reading pages that are in memory does: only now is it worth it.
     // Not call_once: its pthread_once would ask for a newer C library than the rest.
     if (!advised_.exchange(true)) Advise();
+    const PoolWait wait;
     const int64_t got = ReadRun(fd, piece.run, into);
     short_[number] = got < 0 || static_cast<uint64_t>(got) != piece.run.length ? 1 : 0;
   }
