@@ -29,7 +29,9 @@ const UNTRIED_AFTER = 2;
 /** A neighbour that took this many times as long as the best one is tried half as often from then on, as far as this. */
 const CLEARLY = 1.1;
 const EXPLORE_MAX = 256;
-/** States that take so much more or less room than those before are others: what is known of the other levels is not of them. */
+/** With a link rate: shorter states tell nothing, most of their message is what all have. They get the level of the others. */
+const PACED_BYTES_MIN = 64 << 10;
+/** Two states in a row that take so much more, or less, room than those before are others: what is known is not of them. */
 const MOVED = 0.3;
 /** Classes remembered; the least recently used goes. */
 const CLASSES_MAX = 1024;
@@ -47,7 +49,9 @@ function msPerByte({ times }: Measure): number {
 interface ClassState {
   step: number;
   observed: number;
-  readonly measures: (Measure | undefined)[];
+  /** Whether the last state took much more room than those before (1), much less (-1), or neither. */
+  moved: number;
+  measures: (Measure | undefined)[];
   /** By step: after so many states it is tried, and so many more after a try that was no good. */
   readonly due: Map<number, { readonly observed: number; readonly wait: number }>;
 }
@@ -84,13 +88,20 @@ export class EffortControl {
     facts: { readonly level: number; readonly inBytes: number; readonly outBytes: number; readonly ms: number },
   ): void {
     if (this.#options.level !== 'adaptive' || facts.inBytes === 0) return;
+    if (this.#options.linkBytesPerSecond !== undefined && facts.inBytes < PACED_BYTES_MIN) return;
     const state = this.#stateOf(keyClass);
     state.observed += 1;
     const step = LEVELS.indexOf(facts.level as (typeof LEVELS)[number]);
     if (step < 0) return;
     const outPerByte = facts.outBytes / facts.inBytes;
+    const before = state.measures[step];
+    const moved = before ? directionOf(before.outPerByte, outPerByte) : 0;
+    if (moved !== 0 && moved === state.moved) {
+      state.measures = [];
+      state.due.clear();
+    }
+    state.moved = moved;
     const known = state.measures[step] ?? { times: [], outPerByte };
-    if (Math.abs(known.outPerByte - outPerByte) > MOVED * known.outPerByte) state.due.clear();
     state.measures[step] = {
       times: [...known.times.slice(1 - TIMES), facts.ms / facts.inBytes],
       outPerByte: known.outPerByte + NEWEST * (outPerByte - known.outPerByte),
@@ -102,7 +113,13 @@ export class EffortControl {
   }
 
   #stateOf(keyClass: string): ClassState {
-    const known = this.#classes.get(keyClass) ?? { step: DEFAULT_STEP, observed: 0, measures: [], due: new Map() };
+    const known = this.#classes.get(keyClass) ?? {
+      step: DEFAULT_STEP,
+      observed: 0,
+      moved: 0,
+      measures: [],
+      due: new Map(),
+    };
     this.#classes.delete(keyClass);
     this.#classes.set(keyClass, known);
     if (this.#classes.size > CLASSES_MAX) this.#classes.delete(this.#classes.keys().next().value as string);
@@ -128,15 +145,15 @@ export class EffortControl {
   #byLink(state: ClassState, tried: number): number {
     const msPerSentByte = 1000 / (this.#options.linkBytesPerSecond as number);
     const totals: (number | undefined)[] = [];
-    // A lower level never takes longer: where it seems to, something else went on while it was tried.
     let least = Number.POSITIVE_INFINITY;
-    let quickest = Number.POSITIVE_INFINITY;
     let best = state.step;
     for (let step = LEVELS.length - 1; step >= 0; step -= 1) {
       const measure = state.measures[step];
       if (measure === undefined) continue;
-      quickest = Math.min(quickest, msPerByte(measure));
-      const total = quickest + measure.outPerByte * msPerSentByte;
+      const above = state.measures[step + 1];
+      // It never takes longer than the level above: where it seems to, something else went on while it was tried.
+      const coding = Math.min(msPerByte(measure), above ? msPerByte(above) : Number.POSITIVE_INFINITY);
+      const total = coding + measure.outPerByte * msPerSentByte;
       totals[step] = total;
       if (total > least) continue;
       least = total;
@@ -165,4 +182,8 @@ export class EffortControl {
 /** zstd's level where it is needed whatever was chosen: the values of deltas. */
 export function zstdLevel(level: number): number {
   return Math.max(1, level);
+}
+
+function directionOf(known: number, fresh: number): number {
+  return Math.abs(fresh - known) > MOVED * known ? Math.sign(fresh - known) : 0;
 }

@@ -84,7 +84,7 @@ export interface CaptureRun {
    * Freeze point: called before the bytes are taken; the function it returns is called as soon as they are in
    * memory (up to 64 MiB) or in the pack, before they are coded and made durable, and gives the pause in
    * milliseconds (undefined: nothing stood still). Much that changed is looked at and read once before, so that only
-   * what moves since is left. Its `rescan` is as that of the run; without one nothing is known of mapped files.
+   * what moves since is left. It must not wait for a prune, a condense or another tag of this store, which wait for the capture. Its `rescan` is as that of the run; without one nothing is known of mapped files.
    */
   readonly freeze?: () => Promise<FreezePoint>;
 }

@@ -195,21 +195,51 @@ describe('levels', () => {
     expect(late(outOf, 60)).toBe(1);
   });
 
+  it('are those of long states: short ones say nothing of them', () => {
+    const control = new EffortControl({ ...options, linkBytesPerSecond: 1e6 });
+    const seen = new Set<number>();
+    for (let i = 0; i < 400; i += 1) {
+      const long = i % 5 === 0;
+      const level = control.level('c');
+      if (long) seen.add(level);
+      const facts = long ? { inBytes: 3e5, outBytes: 1e5, ms: 1 } : { inBytes: 10, outBytes: 90, ms: 0.2 };
+      control.observe('c', { level, ...facts });
+    }
+    expect(seen.has(0)).toBe(false);
+  });
+
+  it('of noise are forgotten when text comes', () => {
+    const control = new EffortControl({ ...options, linkBytesPerSecond: 1e9 });
+    const last: number[] = [];
+    for (let i = 0; i < 300; i += 1) {
+      const level = control.level('c');
+      const noise = i < 40;
+      control.observe('c', {
+        level,
+        inBytes: 1e6,
+        outBytes: noise || level === 0 ? 1e6 : 5e5,
+        ms: noise || level === 0 ? 0.1 : 5 * level,
+      });
+      if (i >= 290) last.push(level);
+    }
+    expect(last.filter((level) => level === 0).length).toBeGreaterThan(7);
+  });
+
   it('leave zstd out of states for a link that is as fast as memory', async () => {
     const both = pair({ level: 'adaptive', linkBytesPerSecond: 1e13, dictionaries: false, clock: systemClock });
     const text = Buffer.from(Array.from({ length: 20_000 }, (_, i) => `line ${i * 7919}\n`).join(''));
-    const engines = new Set<string>();
-    for (let i = 0; i < 12; i += 1) {
+    // However long it takes on a busy machine until a first one goes out as it is: all of them come back.
+    let raw: EncodedState | undefined;
+    for (let i = 0; i < 400 && raw === undefined; i += 1) {
       const { message, same } = await trip(both, `k-${i}`, text);
       expect(same).toBe(true);
-      engines.add(message.engines.join());
+      if (message.engines.join() === 'raw') raw = message;
     }
-    expect([...engines].sort()).toEqual(['raw', 'zstd']);
-    expect(both.encoder.metrics().level).toBe(0);
+    expect(raw?.messageBytes).toBeGreaterThan(text.length);
     // A delta is one nevertheless.
     const changed = Buffer.from(text);
     changed[70_000] = 1;
-    const { message, same } = await trip(both, 'k-1', changed);
+    const { message, same } = await trip(both, 'k-0', changed);
     expect([same, message.kind]).toEqual([true, 'delta']);
     await both.encoder.close();
   });
