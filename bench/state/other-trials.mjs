@@ -90,11 +90,14 @@ export async function noise({ bytes, times }) {
   const walls = {
     encode: /** @type {number[]} */ ([]),
     copy: /** @type {number[]} */ ([]),
+    kept: /** @type {number[]} */ ([]),
     digest: /** @type {number[]} */ ([]),
   };
   const encoder = new StateEncoder({ memoryBytesMax: 3 * bytes });
   const decoder = new StateDecoder();
   let added = 0;
+  // As many as the encoder keeps baselines.
+  const copies = [];
   for (let i = 0; i <= times; i += 1) {
     let start = performance.now();
     const message = await encoder.encode(`noise-${i}`, state);
@@ -103,6 +106,10 @@ export async function noise({ bytes, times }) {
     state.copy(copy);
     const copied = performance.now() - start;
     start = performance.now();
+    copies.push(Buffer.from(state));
+    const kept = performance.now() - start;
+    if (copies.length > 3) copies.shift();
+    start = performance.now();
     createHash('sha256').update(state).digest();
     const digest = performance.now() - start;
     if (i === 0 && !(await decoder.decode(message.parts)).bytes.equals(state))
@@ -110,12 +117,19 @@ export async function noise({ bytes, times }) {
     added = message.messageBytes - bytes;
     // The first one finds the memory.
     if (i > 0)
-      for (const [name, ms] of Object.entries({ encode, copy: copied, digest }))
+      for (const [name, ms] of Object.entries({ encode, copy: copied, kept, digest }))
         walls[/** @type {keyof typeof walls} */ (name)].push(ms);
   }
   await encoder.close();
   await decoder.close();
-  return { bytes, added, encodeMs: median(walls.encode), copyMs: median(walls.copy), sha256Ms: median(walls.digest) };
+  return {
+    bytes,
+    added,
+    encodeMs: median(walls.encode),
+    copyMs: median(walls.copy),
+    keptMs: median(walls.kept),
+    sha256Ms: median(walls.digest),
+  };
 }
 
 /** Writes text pages, and random ones at each `step`th place. @param {string} file @param {number} bytes @param {string} seed */
