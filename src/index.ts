@@ -42,6 +42,7 @@ export type {
   CaptureSkip,
   FreezePoint,
   RetentionOptions,
+  SpacingFacts,
   StateWatcher,
   WatchOptions,
   WatchState,
