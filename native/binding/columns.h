@@ -61,6 +61,25 @@ inline std::string TakePath(Napi::Value value, const char* name) {
   return path;
 }
 
+// The typed array of a name, of `count` values when that is not negative.
+template <typename Array>
+Array TakeColumn(Napi::Value value, const char* name, napi_typedarray_type type, int64_t count = -1) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    ThrowType(value.Env(), std::string(name) + " is no array of the right type");
+  }
+  const Array array = value.As<Array>();
+  if (count >= 0 && array.ElementLength() != static_cast<size_t>(count)) {
+    ThrowRange(value.Env(), std::string(name) + " has another length than its neighbours");
+  }
+  return array;
+}
+
+// An Int32Array, copied; -1 stands for a file that cannot be read.
+inline std::vector<int> TakeDescriptors(Napi::Value value) {
+  const auto array = TakeColumn<Napi::Int32Array>(value, "fds", napi_int32_array);
+  return std::vector<int>(array.Data(), array.Data() + array.ElementLength());
+}
+
 // Paths joined by NUL; whether each is safe is for the job to say, item by item.
 inline std::vector<std::string> TakePaths(Napi::Value packed, Napi::Value count, const char* name) {
   const uint64_t wanted = TakeInteger(count, "pathCount", 0, UINT32_MAX);

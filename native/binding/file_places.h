@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "binding/args.h"
+#include "binding/columns.h"
 #include "binding/digest_by.h"
 #include "chain/chain_forest.h"
 
@@ -15,15 +16,6 @@ constexpr double kPlaceEndMax = 4503599627370496.0;  // 2^52
 // LIMITS.payloadBytes and LIMITS.contextListBytes of src/core/limits.ts fit in it.
 constexpr double kPlaceBytesMax = 2u << 20;
 
-// An Int32Array; -1 stands for a file that cannot be read.
-inline std::vector<int> TakeDescriptors(Napi::Value value) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-    ThrowType(value.Env(), "fds must be an Int32Array");
-  }
-  const auto array = value.As<Napi::Int32Array>();
-  return std::vector<int>(array.Data(), array.Data() + array.ElementLength());
-}
-
 // Everything is copied: what was checked and sorted is what is used.
 struct Places {
   std::vector<chain::FileRecord> records;
@@ -32,10 +24,7 @@ struct Places {
 
 inline Places TakePlaces(Napi::Value value, Napi::Value digests, size_t files) {
   const Napi::Env env = value.Env();
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-    ThrowType(env, "places must be a Float64Array");
-  }
-  const auto array = value.As<Napi::Float64Array>();
+  const auto array = TakeColumn<Napi::Float64Array>(value, "places", napi_float64_array);
   const Bytes names = TakeBytes(digests, "digests");
   const size_t count = array.ElementLength() / 3;
   if (array.ElementLength() != 3 * count || names.length != count * kDigestBytes) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "binding/args.h"
+#include "binding/columns.h"
 #include "binding/register.h"
 #include "binding/worker.h"
 #include "pages/run_read.h"
@@ -75,19 +76,6 @@ class ReadRunsJob : public RunsJob {
   std::vector<int64_t> done_;
 };
 
-// The typed array of a name, of `count` values when that is not negative.
-template <typename Array>
-Array TakeColumn(Napi::Value value, const char* name, napi_typedarray_type type, int64_t count) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
-    ThrowType(value.Env(), std::string(name) + " is no array of the right type");
-  }
-  const Array array = value.As<Array>();
-  if (count >= 0 && array.ElementLength() != static_cast<size_t>(count)) {
-    ThrowRange(value.Env(), std::string(name) + " has another length than its neighbours");
-  }
-  return array;
-}
-
 using Words = Napi::Uint32Array;
 using Doubles = Napi::Float64Array;
 
@@ -103,8 +91,7 @@ Doubles TakeDoubles(const Napi::Object& from, const char* name, int64_t count) {
 class SlicesOfFilesJob : public Worker {
  public:
   explicit SlicesOfFilesJob(const Napi::CallbackInfo& info) : Worker(info.Env()) {
-    const auto fds = TakeColumn<Napi::Int32Array>(info[0], "fds", napi_int32_array, -1);
-    for (size_t i = 0; i < fds.ElementLength(); ++i) fds_.push_back(fds[i]);
+    fds_ = TakeDescriptors(info[0]);
     TakeSlices(TakeObject(info[1], "slices"), TakeObject(info[2], "range"));
   }
 

@@ -56,19 +56,14 @@ export class Retention {
     return worked;
   }
 
+  /** One that fails does not keep the other from its work. */
   async #work(): Promise<void> {
+    const { policy } = this.#options;
     this.#working = true;
     this.#worked = true;
-    await this.#workNow().finally(() => {
-      this.#working = false;
-    });
-  }
-
-  /** One that fails does not keep the other from its work. */
-  async #workNow(): Promise<void> {
-    const { policy } = this.#options;
     const unpruned = policy ? await this.#try('pruning', () => this.#prune(policy)) : '';
     const uncondensed = this.#condense ? await this.#try('condensing', () => this.#condenseNow()) : '';
+    this.#working = false;
     if (!this.#stopped.signal.aborted) this.#told(unpruned || uncondensed);
   }
 

@@ -113,8 +113,7 @@ export class BlobStore {
       return [...front, ...(await this.read(digests.slice(middle), how))];
     }
     const { plan, target } = done;
-    const few = digests.length <= CACHED_REQUEST_MAX && plan.wholeBytes <= CACHED_REQUEST_BYTES_MAX;
-    const kept = digests.length === 1 || few;
+    const kept = digests.length === 1 || isCached(digests.length, plan.wholeBytes);
     return digests.map((digest) => {
       const key = digestKey(digest);
       const known = cached.get(key);
@@ -143,8 +142,8 @@ export class BlobStore {
     const unknown = digests.filter((digest) => !found.has(digestKey(digest)));
     if (unknown.length === 0) return;
     const together = await this.#leases.during(() => this.#chains.read(unknown));
-    const few = digests.length <= CACHED_REQUEST_MAX && totalBytes(together) <= CACHED_REQUEST_BYTES_MAX;
-    for (const [key, bytes] of together) found.set(key, few ? this.#cache.keep(key, bytes) : bytes);
+    const kept = isCached(digests.length, totalBytes(together));
+    for (const [key, bytes] of together) found.set(key, kept ? this.#cache.keep(key, bytes) : bytes);
   }
 
   /** The bytes of the extents, joined, in `into` when it is given. Throws what keeps any of them away. */
@@ -251,6 +250,11 @@ export class BlobStore {
     call.settle(data, status);
     return status.every((one) => one === 0);
   }
+}
+
+/** Whether what a request of so many blobs reads is kept. */
+function isCached(count: number, bytes: number): boolean {
+  return count <= CACHED_REQUEST_MAX && bytes <= CACHED_REQUEST_BYTES_MAX;
 }
 
 function totalBytes(blobs: ReadonlyMap<string, Buffer>): number {

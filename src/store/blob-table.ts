@@ -163,14 +163,21 @@ export class BlobTable {
     this.set(row, MARK.moved);
   }
 
+  /** Calls `visit` for each row, with turns for others in between. */
+  async each(visit: (row: number) => void): Promise<void> {
+    for (let row = 0; row < this.#count; row += 1) {
+      if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await turn();
+      visit(row);
+    }
+  }
+
   /** Rows that `wanted` accepts, in the order of their places. */
   async rows(wanted: (row: number) => boolean): Promise<Uint32Array> {
     const all = new Uint32Array(this.#count);
     let count = 0;
-    for (let row = 0; row < this.#count; row += 1) {
-      if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await turn();
+    await this.each((row) => {
       if (wanted(row)) all[count++] = row;
-    }
+    });
     const rows = all.subarray(0, count);
     const [packs, offsets] = [this.#packs, this.#offsets];
     await sortRows(

@@ -1,5 +1,4 @@
 /** Which packs are worth being written densely, and what in them the newest state needs. */
-import { setImmediate as turn } from 'node:timers/promises';
 import { type Logger, throwIfAborted } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
@@ -10,7 +9,6 @@ import { LiveBlobs } from './live-blobs.js';
 import type { MetaReader } from './meta-reader.js';
 import { PackWindow } from './pack-window.js';
 import type { Packs } from './packs.js';
-import { ROWS_AT_ONCE } from './sort-rows.js';
 import type { VainPacks } from './vain-packs.js';
 
 /** A block of most file systems: a shorter file takes as much. */
@@ -46,12 +44,13 @@ export class CondenseChoice {
     this.#table = table;
   }
 
-  /** @param candidates packs of commits. Throws DK_CORRUPT_INDEX, DK_IO. */
+  /** @param candidates packs of commits. Throws DK_CORRUPT_INDEX, DK_IO, RangeError. */
   static async make(
     parts: ChoiceParts,
     candidates: readonly number[],
     { packBytesMin = PACK_BYTES_MIN, signal }: ChoiceOptions = {},
   ): Promise<CondenseChoice> {
+    if (!(packBytesMin >= 0)) throw new RangeError(`packBytesMin must be at least 0, got ${packBytesMin}`);
     const { meta, packs, blobs, heads, logger, vain } = parts;
     const lengths = new Map<number, number>();
     for (const pack of candidates) {
@@ -100,14 +99,13 @@ interface Sums {
 
 async function sumsOf(table: BlobTable): Promise<Map<number, Sums>> {
   const sums = new Map<number, Sums>();
-  for (let row = 0; row < table.count; row += 1) {
-    if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await turn();
+  await table.each((row) => {
     const pack = table.pack(row);
     const sum = sums.get(pack) ?? { large: 0, used: 0 };
     sums.set(pack, sum);
     const isBlob = kindFacts(table.kind(row)).kind === RECORD.blob;
     if (isBlob && table.decodedBytes(row) > SMALL_BLOB_BYTES) sum.large += table.recordBytes(row);
     if (table.has(row, MARK.live)) sum.used += table.recordBytes(row);
-  }
+  });
   return sums;
 }

@@ -61,8 +61,6 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
       'an encrypted store cannot be condensed: sealed records have nothing in common',
     );
   }
-  const { packBytesMin = 0 } = options;
-  if (!(packBytesMin >= 0)) throw new RangeError(`packBytesMin must be at least 0, got ${packBytesMin}`);
   const bytesBefore = await bytesOf(parts);
   const report = { packs: 0, considered: 0, bytesBefore, bytesAfter: bytesBefore, damaged: 0, packsLeft: 0 };
   const vain = await VainPacks.read(parts);

@@ -10,6 +10,7 @@ import { type Clock, silentLogger, systemClock } from '../../src/core/core.js';
 import { ControlPanel } from '../../src/sidecar/control-panel.js';
 import { Figures } from '../../src/sidecar/figures.js';
 import { openStore, type Store } from '../../src/store/store.js';
+import { sequencesOf } from '../store/store-fixture.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -33,12 +34,6 @@ afterEach(async () => {
   await store.close();
   await rm(base, { recursive: true, force: true });
 });
-
-async function sequences(): Promise<number[]> {
-  const all: number[] = [];
-  for await (const { sequence } of store.checkpoints()) all.unshift(sequence);
-  return all;
-}
 
 async function contentOf(name: string): Promise<string> {
   const [head] = await store.heads([name]);
@@ -74,14 +69,14 @@ it('hours and days, back and forth: captures come in time, keep-within keeps wha
   }
   expect(watcher.state).toBe('watching');
   // Nothing was taken for older than it is: after the first jump every other checkpoint is of the future.
-  const all = await sequences();
+  const all = await sequencesOf(store);
   expect(all).toEqual(Array.from({ length: all.length }, (_, index) => index + 1));
   expect(all.length).toBeGreaterThanOrEqual(jumps.length);
   // That the policy was carried out all the time: now everything else is a day old.
   jumpedMs = 2 * DAY_MS;
   await writeFile(path.join(base, 'data/file'), 'the last');
   await expect.poll(() => contentOf('file'), WAITING).toBe('the last');
-  await expect.poll(async () => (await sequences()).length, WAITING).toBe(1);
+  await expect.poll(async () => (await sequencesOf(store)).length, WAITING).toBe(1);
   expect((await store.verify({ readData: true })).damage).toEqual([]);
 }, 120_000);
 

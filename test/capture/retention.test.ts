@@ -7,6 +7,7 @@ import { capture, watch } from '../../src/capture/capture.js';
 import { DiffKeeperError, LIMITS, type Logger } from '../../src/core/core.js';
 import { openStore, type Store } from '../../src/store/store.js';
 import { everything, textOf } from '../store/condensed-store.js';
+import { sequencesOf } from '../store/store-fixture.js';
 
 let base = '';
 let store: Store;
@@ -19,12 +20,6 @@ afterEach(async () => {
   await store.close();
   await rm(base, { recursive: true, force: true });
 });
-
-async function sequences(): Promise<number[]> {
-  const all: number[] = [];
-  for await (const { sequence } of store.checkpoints()) all.unshift(sequence);
-  return all;
-}
 
 async function until(done: () => Promise<boolean> | boolean): Promise<void> {
   for (let tries = 0; !(await done()); tries += 1) {
@@ -44,11 +39,11 @@ describe('a retention policy', () => {
       await file(`version ${version}`);
       await watcher.flush({ force: true });
     }
-    await until(async () => (await sequences()).length <= 2);
+    await until(async () => (await sequencesOf(store)).length <= 2);
     expect(watcher.state).toBe('watching');
     await watcher.close();
     const newest = store.newest?.sequence ?? 0;
-    expect((await sequences()).at(-1)).toBe(newest);
+    expect((await sequencesOf(store)).at(-1)).toBe(newest);
     const [head] = await store.heads(['file']);
     expect(head && (await store.reader(head).read(0, head.size)).toString()).toBe('version 6');
     expect((await store.verify()).damage).toEqual([]);
@@ -76,7 +71,7 @@ describe('a retention policy', () => {
     expect((await watcher.flush()).checkpoint).not.toBeNull();
     expect(watcher.state).toBe('degraded');
     failing = false;
-    await until(async () => (await sequences()).length === 1);
+    await until(async () => (await sequencesOf(store)).length === 1);
     await until(() => watcher.state === 'watching');
     await watcher.close();
   });

@@ -2,18 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../src/core/core.js';
 import { pullOver, StoreHost } from '../../src/replicate/replicate.js';
 import { OpenExchange } from '../../src/store/exchange.js';
-import { condense, type Store } from '../../src/store/store.js';
-import { commitFiles, contentOf, directory, noise } from '../store/store-fixture.js';
+import { condense } from '../../src/store/store.js';
+import { commitFiles, contentOf, directory, noise, sequencesOf } from '../store/store-fixture.js';
 import { memoryPair } from './memory-session.js';
 import { expectFollows, push, ReplicaFixture } from './replica-fixture.js';
 
 const fixture = new ReplicaFixture();
-
-async function sequencesOf(store: Store): Promise<number[]> {
-  const found: number[] = [];
-  for await (const { sequence } of store.checkpoints()) found.push(sequence);
-  return found.reverse();
-}
 
 describe('a prune', () => {
   it('at the source leaves the replica its longer history, which goes on', async () => {

@@ -87,6 +87,13 @@ export async function contentOf(store: Store, name: string): Promise<Buffer | nu
   return head ? store.reader(head).read(0, head.size) : null;
 }
 
+/** Of all checkpoints, the oldest first. */
+export async function sequencesOf(store: Store): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { sequence } of store.checkpoints()) found.unshift(sequence);
+  return found;
+}
+
 /** Code of the error that the action ends with. */
 export async function codeOf(action: () => unknown): Promise<string> {
   try {
