@@ -1,6 +1,6 @@
 /** Rows and tables about databases beside the sidecar, for the section of docs/performance.md. */
 import { showBytes, showMs, table } from '../lib/figures.mjs';
-import { median } from '../lib/statistics.mjs';
+import { median, quartiles } from '../lib/statistics.mjs';
 
 /** Share of the transactions that the sidecar may cost. */
 const LOST_SHARE_MAX = 0.05;
@@ -11,7 +11,7 @@ export const percent = (/** @type {number} */ share) => `${(share * 100).toFixed
 
 /**
  * @typedef {{ count: number, p50: number, p99: number, max: number }} Spread
- * @typedef {{ keeper: string, whole: number, steady: number, bytesAfter: number, checkpoints: number, pauseMs?: number,
+ * @typedef {{ round: number, keeper: string, whole: number, steady: number, bytesAfter: number, checkpoints: number, pauseMs?: number,
  *   cpuShare?: number }} Turn
  * @typedef {{ name: string, bytes: number, turns: Turn[], pauses: Spread, stops: Spread, cpuShare: number, peakBytes: number,
  *   ownPeakBytes: number }} Database
@@ -46,6 +46,18 @@ const keepersOf = ({ overhead }) => [
 ];
 
 /**
+ * What each round lost: a keeper's turn beside that without one, which was just before or after it.
+ * @param {Turn[]} turns @param {string} keeper @param {'whole' | 'steady'} part
+ */
+function lossesOf(turns, keeper, part) {
+  const alone = new Map(turns.filter((turn) => turn.keeper === 'alone').map((turn) => [turn.round, turn[part]]));
+  return turns.flatMap((turn) => {
+    const beside = turn.keeper === keeper ? alone.get(turn.round) : undefined;
+    return beside === undefined ? [] : [1 - turn[part] / beside];
+  });
+}
+
+/**
  * What a database lost: with a checkpoint each second, and with a limit of what they cost; in whole turns, and without their
  * beginnings.
  * @param {DatabaseTrial | undefined} trial
@@ -65,9 +77,11 @@ export function throughput(trial) {
       return parts.map(([part, when]) => {
         const alone = median(of('alone').map((turn) => turn[part]));
         const kept = median(own.map((turn) => turn[part]));
-        const lost = 1 - kept / alone;
-        const text = `${alone.toFixed(0)} alone, ${kept.toFixed(0)} kept: ${percent(lost)} lost`;
-        const name = `pgbench, transactions/s, ${nameOf(database)}, ${how} (${apart.toFixed(1)} s apart), ${when}, medians of ${own.length}`;
+        const losses = lossesOf(database.turns, keeper, part);
+        const lost = median(losses);
+        const { low, high } = quartiles(losses);
+        const text = `${alone.toFixed(0)} alone, ${kept.toFixed(0)} kept: ${percent(lost)} lost (${percent(low)} to ${percent(high)})`;
+        const name = `pgbench, transactions/s, ${nameOf(database)}, ${how} (${apart.toFixed(1)} s apart), ${when}, medians of ${own.length} rounds`;
         return [name, bold(text, !(lost <= LOST_SHARE_MAX)), `at most ${percent(LOST_SHARE_MAX)} lost`];
       });
     }),

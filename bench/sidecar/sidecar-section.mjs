@@ -12,7 +12,8 @@ const METHOD = `*Pause*: \`--consistency=freeze\` with a checkpoint each second,
 50 MB of one file are rewritten each second. *Lag*: from just before a file is written (it holds the moment) to the acknowledgement of
 its capture, file mode. *Burst*: until all of the files are durable. *pgbench*: alone and kept by turns, beside a database that has just been made and
 beside one that is several times as large. Each turn begins with the same database and with a store that has it: both are made once, and copied back and written to the disk before each turn. (In
-tables of before, the turns went on with one database, which grew threefold meanwhile.) The larger one is kept while it grows, so its store has a history. What
+tables of before, the turns went on with one database, which grew threefold meanwhile.) The larger one is kept while it grows, so its store has a history. What is
+lost is the median of what the rounds lost, each a kept turn beside the turn alone of the same round (quartiles in brackets): turns differ by 5 % by themselves. What
 misses its aim is bold. CPU is that of the sidecar, 100 % is one thread; memory its peak, with the mapped files of the application and of the
 program, which are the page cache's, and without them (looked at ten times a second).`;
 
