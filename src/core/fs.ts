@@ -3,7 +3,7 @@
  * the product's own files go through here, so that tests can record and fail them.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, truncate, unlink } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import * as path from 'node:path';
 import { systemCode } from './errors.js';
 import { writeFully } from './whole-io.js';
@@ -64,7 +64,7 @@ export async function writeFileAdvisory(file: string, bytes: Uint8Array): Promis
 
 async function writeFileReplacing(file: string, bytes: Uint8Array, sync: boolean): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
-  const handle = await open(temporary, 'w', 0o600);
+  const handle = await createAnew(temporary);
   try {
     await handle.writeFile(bytes);
     if (sync) await handle.sync();
@@ -77,6 +77,17 @@ async function writeFileReplacing(file: string, bytes: Uint8Array, sync: boolean
     await unlink(temporary).catch(() => {});
     throw error;
   }
+}
+
+/** A file that nobody else has: what a process that ended has left goes, and a link, whatever it points at, is not written through. */
+async function createAnew(file: string): Promise<FileHandle> {
+  try {
+    return await open(file, 'wx', 0o600);
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
+  }
+  await rm(file, { force: true });
+  return open(file, 'wx', 0o600);
 }
 
 /** Renames and makes both directories durable. */
@@ -92,11 +103,14 @@ export async function linkDurable(file: string, other: string): Promise<void> {
   await fsyncDirectory(path.dirname(other));
 }
 
-/** Cuts a file to a length and makes that durable. */
+/** For writing into a file of ours; no link is followed. */
+const OWN_FILE = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0);
+
+/** Cuts a file to a length and makes that durable; no link is followed. */
 export async function truncateDurable(file: string, length: number): Promise<void> {
-  await truncate(file, length);
-  const handle = await open(file, 'r+');
+  const handle = await open(file, OWN_FILE);
   try {
+    await handle.truncate(length);
     await handle.sync();
   } finally {
     await handle.close();
@@ -143,7 +157,7 @@ export class AppendFile {
 
   /** Opens an existing file for appending at `length`. */
   static async open(file: string, length: number): Promise<AppendFile> {
-    return new AppendFile(await open(file, 'r+'), length);
+    return new AppendFile(await open(file, OWN_FILE), length);
   }
 
   get length(): number {

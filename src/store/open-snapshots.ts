@@ -28,6 +28,7 @@ import {
 import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import { Meta } from './meta.js';
+import { checkOwnPlaces } from './own-places.js';
 import { SnapshotStore } from './snapshot-store.js';
 import { assertWritable, lockedError, storePaths, writeOwner } from './store-files.js';
 import type { StoreOptions } from './types.js';
@@ -92,12 +93,13 @@ export async function markMigrated(root: string): Promise<void> {
 /**
  * Opens (with `create`, makes) the schema 1 part of a store for reading and writing.
  *
- * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_LOCKED, DK_CORRUPT_INDEX, DK_IO, DK_DISK_FULL
+ * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_LOCKED, DK_CORRUPT_INDEX, DK_UNSAFE_PATH, DK_IO, DK_DISK_FULL
  */
 export async function openSnapshotStore(root: string, options: StoreOptions = {}): Promise<SnapshotStore> {
   const paths = snapshotPaths(root);
   const { engine = loadEngine(), clock = systemClock, logger = silentLogger } = options;
   try {
+    await checkOwnPlaces(paths.root);
     const { present } = await findSnapshots(root);
     if (!present && options.create !== true) {
       throw new DiffKeeperError('DK_NO_STORE', `${paths.root} has no schema 1 store`, { path: paths.root });

@@ -23,6 +23,7 @@ import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-f
 import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
 import { OpenedStore } from './opened-store.js';
+import { checkOwnPlaces } from './own-places.js';
 import {
   assertWritable,
   beginCreation,
@@ -68,8 +69,8 @@ export function openTools(options: AskedOptions): OpenTools {
 /**
  * Opens a store for reading and writing; one process at a time owns it.
  *
- * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; of an encrypted
- * store DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST; DK_ARGUMENT for a key of a store that is not; RangeError for a bad option
+ * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; DK_UNSAFE_PATH when
+ * links, pipes or devices stand in place of its directories and files; of an encrypted store DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST; DK_ARGUMENT for a key of a store that is not; RangeError for a bad option
  */
 export async function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
   try {
@@ -83,6 +84,7 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   const tools = openTools(options);
   const { clock } = tools;
   const paths = storePaths(root);
+  await checkOwnPlaces(paths.root);
   const found = await lookForMarker(paths, options, tools);
   const fresh = found === null;
   if (fresh) {

@@ -8,6 +8,7 @@ import { IndexCipher } from './index-cipher.js';
 import { findMarker } from './marker-files.js';
 import { measureStore } from './measure.js';
 import { type AskedOptions, keysOf, type OpenFacts, openTools } from './open-store.js';
+import { checkOwnPlaces } from './own-places.js';
 import { OwnerConnection } from './owner-connection.js';
 import { packFacts } from './pack-facts.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
@@ -64,6 +65,7 @@ async function openShared(root: string, options: AskedOptions, known?: StoreKeys
  */
 export async function isStoreKept(root: string, withinMs: number): Promise<boolean> {
   const paths = storePaths(root);
+  await checkOwnPlaces(paths.root);
   const found = existsSync(paths.socket) ? await findMarker(paths) : null;
   if (!found) return false;
   const { checksum } = openTools({});
@@ -95,6 +97,7 @@ async function sharedFacts(
 ): Promise<OpenFacts | null> {
   const paths = storePaths(root);
   if (!existsSync(paths.socket)) return null;
+  await checkOwnPlaces(paths.root);
   const tools = openTools(options);
   const marker = (await findMarker(paths, tools))?.marker;
   if (!marker) return null;

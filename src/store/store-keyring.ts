@@ -4,6 +4,7 @@ import { encodeRing, type KeyKind, type KeyRing, type StoreKey, withSlot } from 
 import { readKeyRing, unlock, writeKeyRing } from './key-files.js';
 import { changeKeys, keysBusy } from './key-turn.js';
 import { findMarker } from './marker-files.js';
+import { checkOwnPlaces } from './own-places.js';
 import { explainMissing, storePaths } from './store-files.js';
 
 /** What is known of a key without having it. */
@@ -16,6 +17,7 @@ export interface StoreKeyFacts {
 
 async function encryptedStore(root: string): Promise<{ readonly root: string; readonly id: string }> {
   const paths = storePaths(root);
+  await checkOwnPlaces(paths.root);
   const marker = (await findMarker(paths))?.marker;
   if (!marker) throw await explainMissing(paths);
   if (marker.encryption === undefined) {
