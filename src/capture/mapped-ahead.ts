@@ -89,8 +89,11 @@ export class MappedAhead {
     const { scan } = opened;
     let open = true;
     const close = async (): Promise<void> => {
-      if (open) this.#parked.set(path, scan);
+      if (!open) return;
       open = false;
+      this.#parked.set(path, scan);
+      // It may have been worked up for longer than that: the time runs from here.
+      this.#closeWhenIdle();
     };
     return { ...opened, scan: { ...scan, close } };
   }
@@ -101,6 +104,10 @@ export class MappedAhead {
     const rest = [...this.#opened.values()];
     this.#opened.clear();
     for (const { scan } of rest) await scan.close();
+    this.#closeWhenIdle();
+  }
+
+  #closeWhenIdle(): void {
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => void this.#closeParked().catch(() => {}), IDLE_MS).unref();
   }

@@ -6,6 +6,11 @@ import type { RetentionOptions } from './types.js';
 const HOUR_MS = 3_600_000;
 /** A process that is started again and again must prune nevertheless. */
 const FIRST_MS = 60_000;
+/**
+ * Work for a smaller part of the time between two captures counts as what these cost; of more, they cannot be told apart. A
+ * round that finds nothing to do, and a short prune after each capture, are no reason not to count.
+ */
+const WORKED_SHARE = 0.2;
 
 /** Throws RangeError, TypeError. */
 export function checkRetention({ policy, condense = false, intervalMs = HOUR_MS }: RetentionOptions): void {
@@ -22,8 +27,10 @@ export class Retention {
   readonly #told: (reason: string) => void;
   readonly #stopped = new AbortController();
   #condense: boolean;
-  #working = false;
-  #worked = false;
+  /** Since when it is at work, and what was over before; of the time since it was asked. */
+  #workingSinceMs: number | undefined;
+  #workedMs = 0;
+  #askedMs = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
 
@@ -49,21 +56,29 @@ export class Retention {
     this.#timer.unref();
   }
 
-  /** Whether it was at work since the last call. */
+  /** Whether it was at work for a good part of the time since the last call. */
   takeWorked(): boolean {
-    const worked = this.#worked;
-    this.#worked = this.#working;
-    return worked;
+    const nowMs = performance.now();
+    if (this.#workingSinceMs !== undefined) this.#rest(nowMs, nowMs);
+    const share = this.#workedMs / (nowMs - this.#askedMs);
+    this.#workedMs = 0;
+    this.#askedMs = nowMs;
+    return share > WORKED_SHARE;
+  }
+
+  /** What was done until now is over; it is at work again since `sinceMs`, if that is given. */
+  #rest(nowMs: number, sinceMs?: number): void {
+    this.#workedMs += nowMs - (this.#workingSinceMs ?? nowMs);
+    this.#workingSinceMs = sinceMs;
   }
 
   /** One that fails does not keep the other from its work. */
   async #work(): Promise<void> {
     const { policy } = this.#options;
-    this.#working = true;
-    this.#worked = true;
+    this.#workingSinceMs = performance.now();
     const unpruned = policy ? await this.#try('pruning', () => this.#prune(policy)) : '';
     const uncondensed = this.#condense ? await this.#try('condensing', () => this.#condenseNow()) : '';
-    this.#working = false;
+    this.#rest(performance.now());
     if (!this.#stopped.signal.aborted) this.#told(unpruned || uncondensed);
   }
 

@@ -113,13 +113,14 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     this.#rest.wake();
     const maintained = this.#retention?.close();
     await this.#running;
-    await maintained;
     for (const { reject } of this.#requests.takeAll()) {
       reject(new DiffKeeperError('DK_STORE_CLOSED', 'the watcher was closed'));
     }
     try {
       if (finalCapture) await this.#capture(true, []);
     } finally {
+      // A group that is being compressed hears nothing for seconds: what changed last must not wait for that.
+      await maintained;
       await this.#coverage.close();
       await this.#session.close();
       this.#setState('closed', '');

@@ -63,7 +63,8 @@ export class Overhead {
   /**
    * Told of each capture when it is over; gives the time from its begin to that of the next one, ms, at least.
    *
-   * @param maintained a prune or a condense was at work since the one before: what that took cannot be told from the capture's own
+   * @param maintained a prune or a condense was at work for much of the time since the one before: what the processors did for that
+   *   cannot be told from the capture's own, which counts as no more than before. The pause is always the capture's
    */
   spacing(maintained = false): number {
     const { cpuMs, pausedMs, processors } = this.#sources;
@@ -72,8 +73,11 @@ export class Overhead {
     this.#last = now;
     // What was done before the first one is over: the start, a recover.
     if (last === undefined) return 0;
-    if (maintained) return this.#spacingMs();
-    const costMs = (now.cpuMs - last.cpuMs) / processors + (now.pausedMs - last.pausedMs);
+    const pauseMs = now.pausedMs - last.pausedMs;
+    const allMs = (now.cpuMs - last.cpuMs) / processors + pauseMs;
+    // What none was measured to take is not known: an application that stood still did.
+    if (maintained && this.#costMs === undefined) return this.#spacingMs(pauseMs);
+    const costMs = maintained ? Math.min(allMs, Math.max(pauseMs, this.#costMs as number)) : allMs;
     const before = this.#costMs ?? costMs;
     const isDear = costMs > DEARER_MAX * before;
     const counted = isDear && !this.#wasDear ? DEARER_MAX * before : costMs;
@@ -82,7 +86,7 @@ export class Overhead {
     return this.#spacingMs();
   }
 
-  #spacingMs(): number {
-    return Math.min(SPACING_MAX_MS, (100 * (this.#costMs ?? 0)) / this.#percent);
+  #spacingMs(costMs = this.#costMs ?? 0): number {
+    return Math.min(SPACING_MAX_MS, (100 * costMs) / this.#percent);
   }
 }

@@ -83,6 +83,7 @@ export async function condensePack(parts: PackParts, work: CondenseWork): Promis
       engine,
       home: packs.home(pack),
       header: packs.header(pack, DENSE_PACK_VERSION),
+      signal: work.signal,
     });
     const run = new PackRun(parts, work, writer);
     let fileBytes: number;

@@ -1,5 +1,5 @@
 /** Writes the file of a dense pack: groups, one after the other, and the list of them. */
-import { AppendFile, LIMITS } from '../core/core.js';
+import { AppendFile, LIMITS, throwIfAborted } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import {
   type DenseGroup,
@@ -39,32 +39,40 @@ export interface WrittenPlace {
   readonly recordBytes: number;
 }
 
+interface DenseParts {
+  readonly engine: Engine;
+  readonly home: GroupHome;
+  /** That of the dense pack. */
+  readonly header: Buffer;
+  /** Heard between two compressions of a group, which take seconds. */
+  readonly signal: AbortSignal | undefined;
+}
+
 export class DenseWriter {
   readonly #engine: Engine;
   readonly #home: GroupHome;
+  readonly #signal: AbortSignal | undefined;
   readonly #file: AppendFile;
   readonly #folder = new RecordFolder();
   readonly #groups: DenseGroup[] = [];
   /** Where the group in hand begins in the plain pack. */
   #offset = PACK_HEADER_BYTES;
 
-  private constructor(engine: Engine, home: GroupHome, file: AppendFile) {
+  private constructor({ engine, home, signal }: DenseParts, file: AppendFile) {
     this.#engine = engine;
     this.#home = home;
+    this.#signal = signal;
     this.#file = file;
   }
 
-  /** @param header that of the dense pack. Throws system errors. */
-  static async create(
-    file: string,
-    { engine, home, header }: { readonly engine: Engine; readonly home: GroupHome; readonly header: Buffer },
-  ): Promise<DenseWriter> {
+  /** Throws system errors. */
+  static async create(file: string, { engine, home, header, signal }: DenseParts): Promise<DenseWriter> {
     const output = await AppendFile.create(file);
     await output.append([header]).catch(async (error: unknown) => {
       await output.close().catch(() => {});
       throw error;
     });
-    return new DenseWriter(engine, home, output);
+    return new DenseWriter({ engine, home, header, signal }, output);
   }
 
   /** Bytes of the plain pack that the group in hand stands for. */
@@ -109,6 +117,7 @@ export class DenseWriter {
     const far = { level: LEVEL, longDistance: true };
     const frame = await this.#engine.compress(folded, { ...far, windowLog: NEAR_WINDOW_LOG });
     if (frame.length * NEAR_ENOUGH <= folded.length) return frame;
+    throwIfAborted(this.#signal);
     const wider = await this.#engine.compress(folded, far);
     return wider.length < frame.length * WIDER_SHARE ? wider : frame;
   }

@@ -1,6 +1,6 @@
 /** Which large files are mapped before a freeze point. */
 import { readdirSync, readlinkSync, rmSync, truncateSync } from 'node:fs';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { openCaptureSession } from '../../src/capture/capture.js';
 import { MappedAhead, mappedBytesMax } from '../../src/capture/mapped-ahead.js';
 import { PageTables } from '../../src/capture/page-tables.js';
@@ -113,4 +113,42 @@ it('a file that is taken again and again stays open, until it is gone, and no lo
   expect(openFiles()).toEqual([fixture.path('f')]);
   await session.close();
   expect(openFiles()).toEqual([]);
+});
+
+it.each(engines())('%s: what takes long to be worked up does not stay open either', async (_, real) => {
+  let open = 0;
+  const engine: Engine = {
+    ...real,
+    openFileScan: async (options) => {
+      const scan = await real.openFileScan(options);
+      open += 1;
+      const close = async (): Promise<void> => {
+        open -= 1;
+        await scan.close();
+      };
+      return { ...scan, map: async () => true, close };
+    },
+  };
+  fixture = await StateFixture.create(engine);
+  const { store, state: root } = fixture;
+  fixture.write('f', noise(MIB, 1));
+  const path = pathFromText('f');
+  const scan = await real.openFileScan({ ...NO_TABLES, root, path, algo: store.hashAlgo, seed: store.seed });
+  await scan.close();
+  const { row } = scan;
+  const ahead = new MappedAhead();
+  await ahead.open({ store, root, engine, tables: new PageTables(store, () => 0) }, [path], () => row);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const taken = ahead.take({ path, row });
+    await ahead.end([path]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    await taken?.scan.close();
+    expect(open).toBe(1);
+    await vi.advanceTimersByTimeAsync(60_000);
+  } finally {
+    vi.useRealTimers();
+  }
+  await vi.waitFor(() => expect(open).toBe(0));
+  await ahead.close();
 });

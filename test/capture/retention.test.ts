@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { capture, watch } from '../../src/capture/capture.js';
-import { DiffKeeperError, LIMITS, type Logger } from '../../src/core/core.js';
+import { Retention } from '../../src/capture/retention.js';
+import { DiffKeeperError, LIMITS, type Logger, silentLogger } from '../../src/core/core.js';
 import { openStore, type Store } from '../../src/store/store.js';
 import { everything, textOf } from '../store/condensed-store.js';
 import { sequencesOf } from '../store/store-fixture.js';
@@ -74,6 +75,65 @@ describe('a retention policy', () => {
     await until(async () => (await sequencesOf(store)).length === 1);
     await until(() => watcher.state === 'watching');
     await watcher.close();
+  });
+
+  it('does not hold up the last checkpoint when the watcher is closed', async () => {
+    let end: () => void = () => {};
+    let begun = false;
+    const slow = new Proxy(store, {
+      get(target, key) {
+        const prune = (): Promise<never> => {
+          begun = true;
+          // As one in which a group is being compressed: it hears nothing until that is over.
+          return new Promise((_, reject) => {
+            end = () => reject(new DiffKeeperError('DK_ABORTED', 'stopped'));
+          });
+        };
+        if (key === 'prune') return prune;
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const watcher = await watch(slow, path.join(base, 'data'), {
+      retention: { policy: { keepLast: 1 }, intervalMs: 5 },
+    });
+    await file('one');
+    await watcher.flush({ force: true });
+    await watcher.flush({ force: true });
+    await until(() => begun);
+    await file('the last words');
+    const closing = watcher.close();
+    await until(async () => {
+      const [head] = await store.heads(['file']);
+      return head?.size === 'the last words'.length;
+    });
+    end();
+    await closing;
+    expect(watcher.state).toBe('closed');
+  });
+
+  it('counts as work when it takes a good part of the time', async () => {
+    let end: () => void = () => {};
+    const sequences: readonly number[] = [1, 2];
+    const pruned = { kept: [], dropped: [], bytesBefore: 0, bytesAfter: 0 };
+    const fake = {
+      async *checkpoints() {
+        for (const sequence of sequences) yield { sequence, timeMs: sequence, tag: '' };
+      },
+      prune: () => new Promise((resolve) => (end = () => resolve(pruned))),
+    } as unknown as Store;
+    const idle = new Retention(fake, { policy: { keepLast: 2 }, intervalMs: 50 }, silentLogger, () => {});
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(idle.takeWorked()).toBe(false);
+    await idle.close();
+    const busy = new Retention(fake, { policy: { keepLast: 1 }, intervalMs: 1 }, silentLogger, () => {});
+    await until(() => busy.takeWorked());
+    // It is still at it.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(busy.takeWorked()).toBe(true);
+    const closing = busy.close();
+    end();
+    await closing;
   });
 
   it('must make sense', async () => {

@@ -51,6 +51,16 @@ describe('Overhead', () => {
     expect([spent(50), spent(100), spent(60_000, true), spent(60_000, true), spent(100)]).toEqual([
       0, 1000, 1000, 1000, 1000,
     ]);
+    // Less is seen, and what the application stood still for is told apart.
+    expect([spent(50, true), spent(50, true), spent(60_000, true)].map(Math.round)).toEqual([850, 745, 745]);
+    let pausedMs = 0;
+    const paused = new Overhead(5, { cpuMs: () => cpuMs, processors: 2, pausedMs: () => pausedMs });
+    const pauses = [0, 20, 20, 200].map((ms) => {
+      pausedMs += ms;
+      cpuMs += 1000;
+      return paused.spacing(true);
+    });
+    expect(pauses).toEqual([0, 400, 400, 4000]);
     const early = new Overhead(5, { cpuMs: () => cpuMs, processors: 2, pausedMs: () => 0 });
     expect([early.spacing(true), spent(5000), early.spacing(true)].slice(2)).toEqual([0]);
   });
