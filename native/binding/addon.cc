@@ -15,6 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterTensor(env, exports);
   dk::RegisterVcdiff(env, exports);
   dk::RegisterChunk(env, exports);
+  dk::RegisterSketch(env, exports);
   dk::RegisterSourceIndex(env, exports);
   dk::RegisterBlobs(env, exports);
   dk::RegisterBlobsDecode(env, exports);

@@ -1,29 +1,13 @@
 #include "chunk/chunk.h"
 
 #include <algorithm>
-#include <array>
+
+#include "chunk/gear.h"
 
 namespace dk::chunk {
 namespace {
 
-// "DiffKeep" in ASCII, most significant byte first.
-constexpr uint64_t kSeed = 0x446966664b656570;
 constexpr unsigned kNormalisation = 2;
-
-constexpr std::array<uint64_t, 256> MakeGear() {
-  std::array<uint64_t, 256> gear{};
-  uint64_t state = kSeed;
-  for (auto& value : gear) {
-    state += 0x9e3779b97f4a7c15;
-    uint64_t z = state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    value = z ^ (z >> 31);
-  }
-  return gear;
-}
-
-constexpr std::array<uint64_t, 256> kGear = MakeGear();
 
 uint64_t TopBits(unsigned count) { return ~uint64_t{0} << (64 - count); }
 

@@ -186,6 +186,7 @@ async function storeGroup(work: CaptureWork, group: readonly Change[]): Promise<
       bytes: change.entry.bytes,
       digest: change.entry.digest,
       kind: 'blob',
+      similar: work.deltas,
       ...(context && { context }),
       ...(work.tries !== undefined && { tries: work.tries }),
     };

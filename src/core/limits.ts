@@ -39,6 +39,8 @@ export const LIMITS = {
   versionsRecordBytes: 1 << 16,
   /** Largest file that is taken whole, without a page table. */
   smallFileBytes: 256 << 10,
+  /** Contents, the newest, among which one that resembles a new one is looked for: 6 MiB of memory, 3 MiB of files. */
+  similarBlobs: 65_536,
   /** Page of the page scan. */
   pageBytes: 4096,
   /** Group of pages whose BLAKE3 chaining value is cached. */

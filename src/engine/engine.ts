@@ -6,6 +6,7 @@
  */
 import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
+import type { ContentVerbs } from './content-verbs.js';
 import type { FileScan } from './file-scan.js';
 import type { WriterVerbs } from './file-writer.js';
 import type { RunVerbs } from './run-verbs.js';
@@ -25,6 +26,7 @@ export {
   ZERO_BYTES,
 } from './blob-batches.js';
 export type { ChainBatch, ChainPlace, FollowedChains, RecordPlaces } from './chain-verbs.js';
+export { type CutOptions, SKETCH_FEATURES } from './content-verbs.js';
 export type { FileScan, HeldFile, ScanResult, ScanStep, ScanTables } from './file-scan.js';
 export type { FileWriter } from './file-writer.js';
 export { quickListHead } from './quick-list.js';
@@ -196,13 +198,14 @@ export interface CompressOptions {
   readonly dictionary?: Uint8Array;
 }
 
-export interface CutOptions {
-  readonly minBytes: number;
-  readonly averageBytes: number;
-  readonly maxBytes: number;
-}
-
-export interface Engine extends LongFileVerbs, RunVerbs, StateVerbs, TensorVerbs, TransferVerbs, WriterVerbs {
+export interface Engine
+  extends ContentVerbs,
+    LongFileVerbs,
+    RunVerbs,
+    StateVerbs,
+    TensorVerbs,
+    TransferVerbs,
+    WriterVerbs {
   readonly info: EngineInfo;
   /** Digest of bytes, 32 bytes. Synchronous: for inputs up to about 1 MiB. */
   digest(algo: HashAlgo, data: Uint8Array): Buffer;
@@ -240,8 +243,6 @@ export interface Engine extends LongFileVerbs, RunVerbs, StateVerbs, TensorVerbs
   vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
   /** As `bsdiffPatch`; DK_UNSUPPORTED for secondary compression and code tables of its own. */
   vcdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
-  /** FastCDC: lengths of the pieces; they add up to the data. Same cuts in both implementations. */
-  cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
   /**

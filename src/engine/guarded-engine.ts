@@ -4,7 +4,6 @@ import {
   checkAlgo,
   checkBytePath,
   checkBytes,
-  checkCut,
   checkDecodeBatch,
   checkEffort,
   checkEncodeBatch,
@@ -18,6 +17,7 @@ import {
   checkSeed,
   checkSliceBatch,
 } from './check-arguments.js';
+import { guardContent } from './content-verbs.js';
 import { type Engine, LEVEL_DEFAULT, type StatIndex } from './engine.js';
 import { checkTables, guardScan } from './file-scan.js';
 import { guardWriter } from './file-writer.js';
@@ -42,7 +42,6 @@ type Coding = Pick<
   | 'xorPatch'
   | 'alignDiff'
   | 'alignPatch'
-  | 'cut'
   | 'encodeBlobs'
   | 'decodeBlobs'
   | 'decodeSlices'
@@ -150,11 +149,6 @@ function guardCoding(inner: Engine): Coding {
       checkBytes(payload, 'payload');
       checkInteger(targetBytes, 'targetBytes', 0, BYTES_MAX);
       return inner.alignPatch(source, payload, targetBytes);
-    },
-    async cut(data, options) {
-      checkBytes(data, 'data');
-      checkCut(options);
-      return inner.cut(data, options);
     },
     async encodeBlobs(batch) {
       checkEncodeBatch(batch);
@@ -273,6 +267,7 @@ export function guardEngine(inner: Engine): Engine {
     info: inner.info,
     ...guardHashing(inner),
     ...guardCoding(inner),
+    ...guardContent(inner),
     ...guardDeltaFiles(inner),
     ...guardStates(inner),
     ...guardFiles(inner),

@@ -245,6 +245,7 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     bsdiffPatch: (source, delta, bytesMax) => crossing(() => raw.bsdiffPatch(source, delta, bytesMax)),
     vcdiffDiff: (source, target, checksum) => crossing(() => raw.vcdiffDiff(source, target, checksum)),
     vcdiffPatch: (source, delta, bytesMax) => crossing(() => raw.vcdiffPatch(source, delta, bytesMax)),
+    sketchMany: (data, pieces) => crossing(() => raw.sketchMany(data, pieces)),
     cut: (data, options) => crossing(() => raw.cut(data, options)),
     encodeBlobs: (batch) => crossing(() => raw.encodeBlobs(batch)),
     decodeBlobs: (batch) => crossing(() => raw.decodeBlobs(batch)),

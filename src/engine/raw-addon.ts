@@ -4,10 +4,10 @@
  */
 
 import type { ChainVerbs } from './chain-verbs.js';
+import type { ContentVerbs } from './content-verbs.js';
 import type {
   CompressOptions,
   CopiedDigest,
-  CutOptions,
   DecodeBatch,
   DecodedBatch,
   Effort,
@@ -61,7 +61,7 @@ export interface RawFileScan extends Omit<FileScan, 'renew'> {
   renew(tables: ScanTables): Promise<BigInt64Array | undefined>;
 }
 
-export interface RawAddon extends ChainVerbs {
+export interface RawAddon extends ChainVerbs, ContentVerbs {
   info(): { readonly simd: string; readonly threads: number; readonly versions: Record<string, string> };
   digest(algo: HashAlgo, data: Uint8Array): Buffer;
   digestAsync(algo: HashAlgo, data: Uint8Array): Promise<Buffer>;
@@ -139,7 +139,6 @@ export interface RawAddon extends ChainVerbs {
   bsdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
   vcdiffDiff(source: Uint8Array, target: Uint8Array, checksum: boolean): Promise<Buffer>;
   vcdiffPatch(source: Uint8Array, delta: Uint8Array, targetBytesMax: number): Promise<Buffer>;
-  cut(data: Uint8Array, options: CutOptions): Promise<Uint32Array>;
   encodeBlobs(batch: EncodeBatch): Promise<EncodedBatch>;
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
   decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
@@ -245,6 +244,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'vcdiffDiff',
   'vcdiffPatch',
   'cut',
+  'sketchMany',
   'encodeBlobs',
   'decodeBlobs',
   'decodeSlices',

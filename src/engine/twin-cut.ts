@@ -10,8 +10,9 @@ const GEAR_SEED = 0x446966664b656570n;
 /** Bytes cut before other work gets its turn. */
 const TURN_BYTES = 4 << 20;
 
-const gearHigh = new Int32Array(256);
-const gearLow = new Uint32Array(256);
+/** The gear table, in halves. */
+export const gearHigh = new Int32Array(256);
+export const gearLow = new Uint32Array(256);
 
 function fillGear(): void {
   let state = GEAR_SEED;

@@ -13,13 +13,13 @@ import { alignDiffNow } from './twin-align-encode.js';
 import { decodeBlobs, encodeBlobs } from './twin-blobs.js';
 import { bsdiffDiffNow } from './twin-bsdiff-diff.js';
 import { bsdiffPatchNow } from './twin-bsdiff-patch.js';
-import { cutPieces } from './twin-cut.js';
 import { trainDictionaryNow } from './twin-dictionary.js';
 import { openFileScan } from './twin-file-scan.js';
 import { digestBytes, digestLong, digestPieces, merkleRoot, warmHashes, yieldTurn } from './twin-hash.js';
 import { hashPages } from './twin-pages.js';
 import { placeCommit, placeFiles, placeLink, placeOpen } from './twin-place.js';
 import { readFiles } from './twin-read.js';
+import { twinContent } from './twin-sketch.js';
 import { decodeSlices } from './twin-slices.js';
 import { twinLongFiles } from './twin-source-index.js';
 import { groupDigestOf, sparseDiffNow, sparsePatchNow } from './twin-sparse.js';
@@ -89,7 +89,7 @@ const twinSync: Pick<Engine, 'sparseDiffSync' | 'sparsePatchSync'> = {
 };
 
 /** Those that need nothing prepared. */
-const SIMPLE_VERBS = { ...twinRuns, ...twinTransfers, ...twinWriter, ...twinSync };
+const SIMPLE_VERBS = { ...twinRuns, ...twinContent, ...twinTransfers, ...twinWriter, ...twinSync };
 
 /** Makes the engine. @param fallbackReason why the addon is not used, shown by `engineInfo` */
 export function createTwin(fallbackReason?: string): Engine {
@@ -158,7 +158,6 @@ export function createTwin(fallbackReason?: string): Engine {
     bsdiffPatch: async (source, delta, targetBytesMax) => bsdiffPatchNow(source, delta, targetBytesMax),
     vcdiffDiff: async (source, target, checksum) => vcdiffDiffNow(source, target, checksum),
     vcdiffPatch: async (source, delta, targetBytesMax) => vcdiffPatchNow(source, delta, targetBytesMax),
-    cut: cutPieces,
     encodeBlobs,
     decodeBlobs,
     decodeSlices,

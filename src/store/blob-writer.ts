@@ -1,6 +1,6 @@
 /** Codes blobs in batches and appends their records: the write half of a transaction. */
 import { joinBytes, LIMITS } from '../core/core.js';
-import { CODEC, type Codec, type Engine, type HashAlgo, TRY } from '../engine/engine.js';
+import type { Engine, HashAlgo } from '../engine/engine.js';
 import {
   type Digest,
   digestKey,
@@ -10,12 +10,17 @@ import {
   RECORD_HEAD_BYTES,
   type RecordHead,
 } from '../format/format.js';
+import { CONTEXT_GAIN, type Coded, encodePending, mayUseDictionary, type Pending, usesContext } from './blob-coding.js';
 import type { BlobStore } from './blob-store.js';
 import { isWholeBlob } from './chain-base.js';
-import { DICTIONARY_FILE, type Dictionary, type DictionaryChoice } from './dictionary-choice.js';
+import type { Dictionary, DictionaryChoice } from './dictionary-choice.js';
 import { DICTIONARY_LIST_BYTES, dictionaryExtents, indexKind } from './dictionary-list.js';
 import type { MetaChange } from './meta.js';
+import type { MetaReader } from './meta-reader.js';
 import type { Packs } from './packs.js';
+import type { ReadLeases } from './read-leases.js';
+import type { SimilarBlobs } from './similar-blobs.js';
+import { type Similar, SimilarCoding } from './similar-coding.js';
 import { StagedBlobs } from './staged-blobs.js';
 import type { BlobContext, BlobInfo, BlobInput } from './types.js';
 
@@ -24,22 +29,6 @@ const SMALL_DELTA_LEVEL = 9;
 const SMALL_DELTA_BYTES = 64 << 10;
 /** Bytes of dictionaries in one call: each item brings its own. */
 const DICTIONARIES_AT_ONCE = 256;
-/** A coded context that saves less than this share is not worth its depth. */
-const CONTEXT_GAIN = 0.9;
-
-interface Pending {
-  readonly input: BlobInput;
-  readonly digest: Digest;
-  readonly context: BlobContext | null;
-  /** Depth when coded against the context. */
-  readonly depth: number;
-}
-
-interface Coded {
-  readonly codec: Codec;
-  readonly payload: Uint8Array;
-}
-
 export class BlobWriter {
   readonly #engine: Engine;
   readonly #algo: HashAlgo;
@@ -48,6 +37,7 @@ export class BlobWriter {
   readonly #dictionaries: DictionaryChoice;
   readonly #level: number;
   readonly #depthMax: number;
+  readonly #similar: SimilarCoding;
   /** Blobs of this transaction, not in the index yet. */
   readonly #staged = new StagedBlobs();
   storedBytes = 0;
@@ -56,8 +46,11 @@ export class BlobWriter {
     engine: Engine;
     algo: HashAlgo;
     packs: Packs;
+    meta: MetaReader;
+    leases: ReadLeases;
     blobs: BlobStore;
     dictionaries: DictionaryChoice;
+    similar: SimilarBlobs;
     level: number;
     depthMax: number;
   }) {
@@ -68,6 +61,7 @@ export class BlobWriter {
     this.#dictionaries = parts.dictionaries;
     this.#level = parts.level;
     this.#depthMax = parts.depthMax;
+    this.#similar = new SimilarCoding({ ...parts, staged: this.#staged });
   }
 
   /** Appends a record of another store, in its plain form; it was checked, and its contexts are here. */
@@ -109,7 +103,17 @@ export class BlobWriter {
       fresh.push({ input, digest });
     }
     const pending = await this.#withDepths(fresh);
-    const first = pending.filter((item) => mayUseDictionary(item));
+    const followers = await this.#similar.followers(pending.filter(({ input }) => !input.context));
+    const dictionary = await this.#storeEach(
+      followers.size > 0 ? pending.filter((item) => !followers.has(item)) : pending,
+    );
+    if (followers.size > 0) await this.#storeFollowers(followers, dictionary);
+    return digests;
+  }
+
+  /** Stores the items, first versions of small files with a dictionary where there is one; gives that. */
+  async #storeEach(pending: readonly Pending[]): Promise<Dictionary | null> {
+    const first = pending.filter(mayUseDictionary);
     const dictionary =
       first.length === 0 ? null : await this.#dictionaries.choose(first.map(({ input }) => input.bytes));
     if (dictionary) await this.#storeWith(dictionary, first);
@@ -122,7 +126,15 @@ export class BlobWriter {
       else byLevel.set(level, [item]);
     }
     for (const [level, items] of byLevel) await this.#encodeAndAppend(items, level);
-    return digests;
+    return dictionary;
+  }
+
+  /** What they resemble is stored: those that are better without it are stored as any other. */
+  async #storeFollowers(followers: ReadonlyMap<Pending, Similar>, dictionary: Dictionary | null): Promise<void> {
+    for await (const { followed, left } of this.#similar.code(followers, dictionary)) {
+      for (const { item, coded } of followed) await this.#append(item, coded);
+      if (left.length > 0) await this.#storeEach(left);
+    }
   }
 
   /** Each with the dictionary or without, whichever is smaller in its record. */
@@ -218,26 +230,16 @@ export class BlobWriter {
   async #encodeAndAppend(pending: readonly Pending[], level: number): Promise<void> {
     const coded = await this.#encode(pending, level);
     await this.#tryWithoutContext(pending, coded, level);
-    for (const [index, item] of pending.entries()) await this.#append(item, coded[index] as Coded);
+    const unlike = pending.filter(({ context }, index) => context && !usesContext((coded[index] as Coded).codec));
+    const followers = await this.#similar.followers(unlike);
+    for (const [index, item] of pending.entries()) {
+      if (!followers.has(item)) await this.#append(item, coded[index] as Coded);
+    }
+    if (followers.size > 0) await this.#storeFollowers(followers, null);
   }
 
-  async #encode(pending: readonly Pending[], level: number): Promise<Coded[]> {
-    if (pending.length === 0) return [];
-    const contexts = pending.map(({ context }) => context?.bytes ?? new Uint8Array(0));
-    const { codecs, payloadLengths, payloads } = await this.#engine.encodeBlobs({
-      targets: joinBytes(pending.map(({ input }) => input.bytes)),
-      targetLengths: Uint32Array.from(pending, ({ input }) => input.bytes.length),
-      contexts: joinBytes(contexts),
-      contextLengths: Uint32Array.from(contexts, (context) => context.length),
-      tries: Uint8Array.from(pending, triesOf),
-      level,
-    });
-    let at = 0;
-    return pending.map((_, index) => {
-      const length = payloadLengths[index] as number;
-      at += length;
-      return { codec: codecs[index] as Codec, payload: payloads.subarray(at - length, at) };
-    });
+  #encode(pending: readonly Pending[], level: number): Promise<Coded[]> {
+    return encodePending(this.#engine, pending, level);
   }
 
   /** Where the context hardly helped, absolute bytes are better: no depth, no dependence. */
@@ -275,25 +277,8 @@ export class BlobWriter {
   }
 }
 
-/** First versions of small files, unless deltas are not wanted. */
-function mayUseDictionary({ input, context }: Pending): boolean {
-  const { bytes, kind, tries = TRY.zstdContext } = input;
-  if (kind !== 'blob' || input.context || context || (tries & TRY.zstdContext) === 0) return false;
-  return bytes.length >= DICTIONARY_FILE.min && bytes.length <= DICTIONARY_FILE.max;
-}
-
 /** What is coded against others takes the store's level at least, whatever was asked for the bytes alone. */
 function levelOf({ context, input }: Pending, usual: number): number {
   if (context === null) return input.level ?? usual;
   return input.bytes.length <= SMALL_DELTA_BYTES ? Math.max(usual, SMALL_DELTA_LEVEL) : usual;
-}
-
-function usesContext(codec: Codec): boolean {
-  return codec !== CODEC.raw && codec !== CODEC.zstd;
-}
-
-function triesOf({ context, input }: Pending): number {
-  if (!context) return TRY.zstd;
-  const tries = context.aligned ? TRY.zstdContext | TRY.xor : TRY.zstdContext;
-  return input.tries === undefined ? tries : tries & input.tries;
 }

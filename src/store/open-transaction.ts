@@ -2,14 +2,15 @@
 import { LEVEL_DEFAULT } from '../engine/engine.js';
 import type { Checkpoint } from '../format/format.js';
 import { BlobWriter } from './blob-writer.js';
-import type { DictionaryChoice } from './dictionary-choice.js';
+import type { CodingAids } from './coding-aids.js';
 import type { OpenFacts } from './open-store.js';
+import type { ReadLeases } from './read-leases.js';
 import { StoreTransaction, type TransactionParts } from './transaction.js';
 
-type Shared = { readonly dictionaries: DictionaryChoice } & Pick<
-  TransactionParts,
-  'engine' | 'algo' | 'checksum' | 'meta' | 'packs' | 'blobs' | 'heads' | 'tree'
-> & {
+type Shared = CodingAids & { readonly leases: ReadLeases } & Pick<
+    TransactionParts,
+    'engine' | 'algo' | 'checksum' | 'meta' | 'packs' | 'blobs' | 'heads' | 'tree'
+  > & {
     readonly newest: Checkpoint | null;
   };
 

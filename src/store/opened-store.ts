@@ -4,8 +4,8 @@ import type { Checkpoint } from '../format/format.js';
 import { AloneChain } from './alone-chain.js';
 import { type NewestState, readNewest } from './blob-index.js';
 import { type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js';
+import { type CodingAids, codingAids } from './coding-aids.js';
 import type { CondenseParts } from './condense.js';
-import { DictionaryChoice } from './dictionary-choice.js';
 import { OpenExchange } from './exchange.js';
 import type { StoreExchange } from './exchange-types.js';
 import { type Isolated, orIsolate } from './isolate.js';
@@ -42,7 +42,7 @@ export class OpenedStore extends StoreReading implements Store {
   readonly #meta: Meta;
   readonly #packs: Packs;
   readonly #tree: TreeCache;
-  readonly #dictionaries: DictionaryChoice;
+  readonly #aids: CodingAids;
   #newest: Checkpoint | null = null;
   #state: NewestState | null = null;
   #transaction: StoreTransaction | null = null;
@@ -62,7 +62,7 @@ export class OpenedStore extends StoreReading implements Store {
     this.#meta = meta;
     this.#packs = packs;
     this.#tree = new TreeCache({ ...this.reading, ...this.cacheFacts });
-    this.#dictionaries = new DictionaryChoice({ ...this.reading, ...this.cacheFacts });
+    this.#aids = codingAids({ ...this.reading, ...this.cacheFacts });
   }
 
   get needsReopen(): boolean {
@@ -99,7 +99,7 @@ export class OpenedStore extends StoreReading implements Store {
     this.#doubt.assertNone();
     const transaction = openTransaction(
       this.facts,
-      { ...this.#allParts, dictionaries: this.#dictionaries },
+      { ...this.#allParts, ...this.#aids },
       {
         state: this.#state,
         adopted,
@@ -292,7 +292,7 @@ export class OpenedStore extends StoreReading implements Store {
     await this.#alone.settled();
     this.closed = true;
     await this.#alone.settled();
-    await this.#tree.save(this.#newest);
+    await Promise.all([this.#tree.save(this.#newest), this.#aids.similar.save()]);
     this.reading.blobs.clearCache();
     await this.#packs.close();
     await this.#meta.close();

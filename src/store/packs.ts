@@ -84,11 +84,12 @@ export class Packs extends PackReading {
     const writer = this.#writer as AppendFile;
     const place = { pack: this.#pack, offset: writer.length + this.#staged.bytes, recordBytes: record.length };
     this.#staged.add(record);
-    if (this.#staged.bytes >= LIMITS.stagedBytes) await this.#flush();
+    if (this.#staged.bytes >= LIMITS.stagedBytes) await this.flush();
     return place;
   }
 
-  async #flush(): Promise<void> {
+  /** Everything appended so far can be read once this resolves, by whoever knows where it stands. */
+  async flush(): Promise<void> {
     if (this.#staged.bytes === 0 || !this.#writer) return;
     const staged = this.#staged.take();
     this.#leftovers = true;
@@ -120,7 +121,7 @@ export class Packs extends PackReading {
 
   /** Everything appended so far is durable once this resolves. */
   async sync(): Promise<void> {
-    await this.#flush();
+    await this.flush();
     if (!this.#writer) return;
     try {
       await this.#writer.sync();

@@ -1,8 +1,8 @@
 /** Blobs that a transaction stored and the index does not have yet: in columns, as there may be one per file. */
 import type { Digest } from '../format/format.js';
-import { encodeBlobInfo } from './blob-index.js';
+import { encodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { MetaChange } from './meta.js';
-import { blobKey } from './meta-keys.js';
+import { blobKey, KEY_LETTER } from './meta-keys.js';
 import type { BlobInfo } from './types.js';
 
 const COLUMNS = 6;
@@ -22,6 +22,28 @@ export class StagedBlobs {
     return this.#rows.has(digest.toString('latin1'));
   }
 
+  /** As it will stand in the index. */
+  get(digest: Digest): IndexedBlob | undefined {
+    const row = this.#rows.get(digest.toString('latin1'));
+    return row === undefined ? undefined : this.#at(row, digest);
+  }
+
+  /** What the index will say of this key; undefined for keys of anything else. */
+  value(key: Buffer): Buffer | undefined {
+    const info = key[0] === KEY_LETTER.blob ? this.get(key.subarray(1)) : undefined;
+    return info && encodeBlobInfo(info, info.kind);
+  }
+
+  #at(row: number, digest: Digest): IndexedBlob {
+    const at = (row % CHUNK_ROWS) * COLUMNS;
+    const chunk = this.#chunks[Math.floor(row / CHUNK_ROWS)] as Float64Array;
+    const [pack = 0, offset = 0, recordBytes = 0, decodedBytes = 0, depth = 0, kind = 0] = chunk.subarray(
+      at,
+      at + COLUMNS,
+    );
+    return { digest, pack, offset, recordBytes, decodedBytes, depth, kind };
+  }
+
   /** Each blob once. */
   add(info: BlobInfo, kind: number): void {
     const { pack, offset, recordBytes, decodedBytes, depth } = info;
@@ -35,15 +57,9 @@ export class StagedBlobs {
   /** Index entries, in the order in which the blobs were stored. */
   *changes(): Generator<MetaChange> {
     for (const [text, row] of this.#rows) {
-      const at = (row % CHUNK_ROWS) * COLUMNS;
-      const chunk = this.#chunks[Math.floor(row / CHUNK_ROWS)] as Float64Array;
-      const [pack = 0, offset = 0, recordBytes = 0, decodedBytes = 0, depth = 0, kind = 0] = chunk.subarray(
-        at,
-        at + COLUMNS,
-      );
       const digest = Buffer.from(text, 'latin1');
-      const info = { digest, pack, offset, recordBytes, decodedBytes, depth };
-      yield { key: blobKey(digest), value: encodeBlobInfo(info, kind) };
+      const info = this.#at(row, digest);
+      yield { key: blobKey(digest), value: encodeBlobInfo(info, info.kind) };
     }
   }
 }

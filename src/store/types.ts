@@ -50,6 +50,11 @@ export interface BlobInput {
   readonly kind: 'blob' | 'recipe';
   /** Older bytes that may help to code this blob. Used when it pays and the depth allows. */
   readonly context?: BlobContext;
+  /**
+   * Where no context helps, look for a stored blob that resembles this one, to code it against: for whole contents of 4 KiB
+   * to `LIMITS.smallFileBytes`. Default false.
+   */
+  readonly similar?: boolean;
   /** TRY bits of the engines that may be used with the context; default all. */
   readonly tries?: number;
   /** Keep the bytes at hand for some seconds, as far as there is room: they will be older bytes themselves soon. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODEC, type Engine, TRY } from '../../src/engine/engine.js';
+import { describeSketches } from './conformance-sketches.js';
 import { describeSlices } from './conformance-slices.js';
 import { editedBytes, lengthsOf, patternBytes, RUNS, textBytes } from './samples.js';
 
@@ -229,5 +230,6 @@ export function describeCoding(engine: Engine): void {
   describe('zstd', () => describeZstd(engine));
   describe('xor', () => describeXor(engine));
   describe('cut', () => describeCuts(engine));
+  describe('sketches', () => describeSketches(engine));
   describe('blobs', () => describeBlobs(engine));
 }
