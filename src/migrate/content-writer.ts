@@ -96,7 +96,7 @@ export class ContentWriter {
     if (size <= LIMITS.blobBytes) {
       const bytes = Buffer.concat(state.window);
       if (size === 0) return { size, digest, sha256, recipe: { kind: 'empty' } };
-      await this.#push({ bytes, digest, kind: 'blob' });
+      await this.#push({ bytes, digest, kind: 'blob', similar: true });
       return { size, digest, sha256, recipe: { kind: 'whole' } };
     }
     await this.#cutWindow(state, true);

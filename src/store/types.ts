@@ -122,7 +122,7 @@ export interface Transaction {
 export interface StoreSavings {
   /** Content that is stored once: equal files, equal pieces, stretches that did not change, runs of zeros. */
   readonly dedupBytes: number;
-  /** Of what is stored: against older bytes. */
+  /** Of what is stored: against older bytes, and against others that it resembles. */
   readonly deltaBytes: number;
   /** Of what is stored: compressed by itself. */
   readonly compressionBytes: number;

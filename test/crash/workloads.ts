@@ -220,6 +220,50 @@ async function prune(base: string, say: Say): Promise<void> {
   await store.close();
 }
 
+/** Four files that share nothing, of a seed, each as it is or shifted. */
+function alike(seed: number, shift: number, prefix: string): [string, Buffer][] {
+  return [0, 1, 2, 3].map((index) => {
+    const bytes = noise(9000 + 3000 * index, seed * 10 + index + 4000);
+    return [`${prefix}${index}`, Buffer.concat([noise(shift, seed + shift), bytes])];
+  });
+}
+
+/** Stored in one call, each coded against what it resembles. */
+async function putAlike(transaction: Transaction, files: readonly [string, Buffer][]): Promise<void> {
+  const inputs = files.map(([, bytes]) => ({ bytes, kind: 'blob' as const, similar: true }));
+  const digests = await transaction.storeBlobs(inputs);
+  for (const [index, [name, bytes]] of files.entries()) {
+    const facts = { size: bytes.length, digest: digests[index] as Buffer, recipe: { kind: 'whole' as const } };
+    transaction.put({ ...removedVersion(name, 0), type: VERSION_TYPE.file, mode: 0o644, ...facts });
+  }
+}
+
+/** Shifted copies in commits that take several packs, of one call, of another, of an abandoned one, and of what a prune drops. */
+async function similar(base: string, say: Say): Promise<void> {
+  for (let life = 1; life <= 3; life += 1) {
+    const store = await open(base, say);
+    const transaction = store.begin();
+    await putAlike(transaction, [...alike(life, 0, 'a'), ...alike(life, 5, `b${life}`)]);
+    await putAlike(transaction, [...alike(life, 9, 'c'), ...alike(life - 1, 20, 'd')]);
+    acknowledge(await transaction.commit(), say);
+    const abandoned = store.begin();
+    await putAlike(abandoned, [...alike(life + 50, 0, 'never'), ...alike(life, 30, 'no')]);
+    await abandoned.abort();
+    const last = store.begin();
+    for (const [name] of alike(life, 0, 'a')) last.remove(name);
+    await putAlike(last, alike(life + 50, 7, 'e'));
+    acknowledge(await last.commit(), say);
+    if ((await store.stats()).depths.length !== 2) throw new Error('nothing was coded against what it resembles');
+    if (life === 2) {
+      say({ type: 'released', sequences: [1, 2] });
+      const pruned = store.prune({ keepLast: 2 }, { compactBelow: 1 });
+      await commit(store, say, { meanwhile: noise(300, 1) });
+      await pruned;
+    }
+    await store.close();
+  }
+}
+
 /** Versions of a text of which a line changes each time. */
 export function versionOf(seed: number): Buffer {
   const lines = Array.from({ length: 40 }, (_, line) => {
@@ -357,6 +401,7 @@ const IN_THE_CLEAR: readonly Workload[] = [
   { name: 'recovery', weight: 4, run: goOn, after: { workload: 'capture', cases: 6 } },
   { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
   { name: 'prune', weight: 6, run: prune },
+  { name: 'similar', weight: 4, run: similar },
   { name: 'retag', weight: 3, before: filled, run: retag },
   { name: 'condense', weight: 6, before: texts, run: condense, plainOnly: true },
   { name: 'condense-again', weight: 4, before: texts, run: condenseAgain, plainOnly: true },
@@ -367,6 +412,7 @@ const IN_THE_CLEAR: readonly Workload[] = [
     plainOnly: true,
     after: { workload: 'condense', cases: 6 },
   },
+  { name: 'recovery-similar', weight: 3, run: goOn, after: { workload: 'similar', cases: 6 } },
   { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
   { name: 'migration', weight: 4, before: snapshots, run: migrate, migrates: true },
   { name: 'repair', weight: 3, before: filled, run: repair },
