@@ -1,6 +1,7 @@
-// Min-wise sampling: of all gear hashes of a content the smallest ones are kept. Which those are depends on the stretches of 64 bytes
-// that occur, not on where: an insertion changes only the hashes around it, so that two contents have about as large a share
-// of these in common as of their stretches. One shift, one addition and one comparison a byte.
+// Min-wise sampling: of all gear hashes of a content the smallest ones are kept. Which those are depends on the
+// stretches of 64 bytes that occur, not on where: an insertion changes only the hashes around it, so that two contents
+// have about as large a share of these in common as of their stretches. One shift, one addition and one comparison a
+// byte.
 #include "chunk/sketch.h"
 
 #include "chunk/gear.h"

@@ -1,5 +1,6 @@
-// libFuzzer harness of the chunker: pieces keep to their sizes and add up, and a cut does not depend on what follows.
+// libFuzzer harness of the chunker: pieces keep to their sizes and add up, and short bytes have no features.
 #include "chunk/chunk.h"
+#include "chunk/sketch.h"
 #include "fuzz/fuzz_input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
@@ -16,5 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
     sum += pieces[i];
   }
   dk::fuzz::Check(sum == input.rest.size());
+  uint32_t features[dk::chunk::kSketchFeatures];
+  dk::chunk::Sketch(input.rest.data(), input.rest.size(), features);
+  for (size_t k = 0; input.rest.size() < 64 && k < dk::chunk::kSketchFeatures; ++k) dk::fuzz::Check(features[k] == 0);
   return 0;
 }

@@ -52,7 +52,7 @@ export class ContentWriter {
     this.bytes += bytes.length;
     if (bytes.length === 0) return { size: 0, digest, sha256: sha, recipe: { kind: 'empty' } };
     const context = source && (await this.#contextOf(source));
-    await this.#push({ bytes, digest, kind: 'blob', ...(context && { context }) });
+    await this.#push({ bytes, digest, kind: 'blob', similar: true, ...(context && { context }) });
     return { size: bytes.length, digest, sha256: sha, recipe: { kind: 'whole' } };
   }
 
