@@ -78,7 +78,7 @@ export class SimilarBlobs {
     features: Uint32Array,
     usable: (digests: readonly Digest[]) => Promise<boolean[]>,
   ): Promise<Set<number>> {
-    const rows = table.rowsWith(features);
+    const rows = table.next === 0 ? [] : table.rowsWith(features);
     const digests = rows.map((row) => table.digest(row));
     const answers = digests.length > 0 ? await usable(digests) : [];
     return new Set(rows.filter((_, index) => answers[index]));

@@ -2,7 +2,8 @@
  * Which of the newest contents had which features: rows in a ring, found through a table of slots with open addressing. Of several
  * rows with the same feature the newest is found.
  *
- *   row := digest 32 bytes | `SKETCH_FEATURES` features u32          row number n stands at n mod rows of the ring
+ *   row := digest 32 bytes, `SKETCH_FEATURES` features u32          row number n stands at n mod rows of the ring
+ *   segment := the digests of its rows | the features of its rows, in the machine's order of bytes
  *
  * Rows are counted from the store's beginning, and dropped a segment at a time, oldest first.
  */
@@ -11,7 +12,8 @@ import { SKETCH_FEATURES } from '../engine/engine.js';
 import type { Digest } from '../format/format.js';
 
 const DIGEST_BYTES = 32;
-const ROW_BYTES = DIGEST_BYTES + 4 * SKETCH_FEATURES;
+const FEATURES_BYTES = 4 * SKETCH_FEATURES;
+const ROW_BYTES = DIGEST_BYTES + FEATURES_BYTES;
 export const SEGMENT_ROWS = 4096;
 export const SEGMENTS = LIMITS.similarBlobs / SEGMENT_ROWS;
 export const SEGMENT_BYTES = SEGMENT_ROWS * ROW_BYTES;
@@ -25,6 +27,8 @@ export class SimilarTable {
   readonly #features = new Uint32Array(ROWS * SKETCH_FEATURES);
   /** Place of a row in the ring + 1; 0 where nothing stands. */
   #slots = new Uint32Array(FIRST_SLOTS);
+  /** Rows that `find` looks at. */
+  readonly #places = new Uint32Array(SKETCH_FEATURES);
   #used = 0;
   #next = 0;
   #oldest = 0;
@@ -54,22 +58,27 @@ export class SimilarTable {
    * The row that has most features in common with these; the newer one of several. -1 when none has enough of them.
    *
    * @param features of a content, from `at` on
-   * @param usable asked of each row that has one of the features
+   * @param usable asked of each row that has enough of the features
    */
   find(features: Uint32Array, at: number, usable: (row: number) => boolean): number {
-    const rows: number[] = [];
-    for (let k = at; k < at + SKETCH_FEATURES; k += 1) {
-      const place = features[k] === 0 ? 0 : (this.#slots[this.#slotOf(features[k] as number)] as number);
-      if (place > 0) rows.push(this.#rowAt(place - 1));
+    const places = this.#places;
+    let hits = 0;
+    for (let k = 0; k < SKETCH_FEATURES; k += 1) {
+      const feature = features[at + k] as number;
+      const place = feature === 0 ? 0 : (this.#slots[this.#slotOf(feature)] as number);
+      if (place > 0) places[hits++] = place - 1;
     }
     let best = -1;
-    let most = VOTES_MIN - 1;
-    for (const row of rows) {
-      const votes = rows.filter((other) => other === row).length;
-      if ((votes > most || (votes === most && row > best && best >= 0)) && usable(row)) {
-        best = row;
-        most = votes;
-      }
+    let most = 0;
+    for (let i = 0; hits >= VOTES_MIN && i < hits; i += 1) {
+      const place = places[i] as number;
+      let votes = 0;
+      for (let j = 0; j < hits; j += 1) if (places[j] === place) votes += 1;
+      if (votes < VOTES_MIN || votes < most) continue;
+      const row = this.#rowAt(place);
+      if (row === best || (votes === most && row < best) || !usable(row)) continue;
+      best = row;
+      most = votes;
     }
     return best;
   }
@@ -88,18 +97,16 @@ export class SimilarTable {
   segment(number: number): Buffer {
     const first = number * SEGMENT_ROWS;
     const rows = Math.max(0, Math.min(SEGMENT_ROWS, this.#next - first));
-    const bytes = Buffer.alloc(rows * ROW_BYTES);
-    for (let i = 0; i < rows; i += 1) {
-      const index = (first + i) % ROWS;
-      this.#digests.copy(bytes, i * ROW_BYTES, index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
-      for (let k = 0; k < SKETCH_FEATURES; k += 1) {
-        bytes.writeUInt32LE(
-          this.#features[index * SKETCH_FEATURES + k] as number,
-          i * ROW_BYTES + DIGEST_BYTES + 4 * k,
-        );
-      }
-    }
-    return bytes;
+    const { digests, features } = this.#columns(first % ROWS, rows);
+    return Buffer.concat([digests, features]);
+  }
+
+  /** The memory of rows that stand side by side. */
+  #columns(index: number, rows: number): { readonly digests: Buffer; readonly features: Buffer } {
+    return {
+      digests: this.#digests.subarray(index * DIGEST_BYTES, (index + rows) * DIGEST_BYTES),
+      features: Buffer.from(this.#features.buffer, index * FEATURES_BYTES, rows * FEATURES_BYTES),
+    };
   }
 
   /** Fills an empty table: whole rows by the numbers of their segments. What is missing between them stays unknown. */
@@ -109,13 +116,9 @@ export class SimilarTable {
     for (const [number, bytes] of segments) {
       if (number < oldest) continue;
       const rows = Math.min(SEGMENT_ROWS, Math.floor(bytes.length / ROW_BYTES));
-      for (let i = 0; i < rows; i += 1) {
-        const index = (number * SEGMENT_ROWS + i) % ROWS;
-        bytes.copy(this.#digests, index * DIGEST_BYTES, i * ROW_BYTES, i * ROW_BYTES + DIGEST_BYTES);
-        for (let k = 0; k < SKETCH_FEATURES; k += 1) {
-          this.#features[index * SKETCH_FEATURES + k] = bytes.readUInt32LE(i * ROW_BYTES + DIGEST_BYTES + 4 * k);
-        }
-      }
+      const { digests, features } = this.#columns((number * SEGMENT_ROWS) % ROWS, rows);
+      bytes.copy(digests, 0, 0, digests.length);
+      bytes.copy(features, 0, digests.length, digests.length + features.length);
       if (number === newest) this.#next = newest * SEGMENT_ROWS + rows;
     }
     this.#oldest = oldest * SEGMENT_ROWS;
