@@ -1,4 +1,4 @@
-// createRoom, copyRanges, xxh3Async: what is done to large memory, away from the event loop.
+// createRoom, copyRanges, equalBytes, xxh3Async: what is done to large memory, away from the event loop.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -83,6 +83,25 @@ class CopyRangesJob : public Worker {
   std::vector<Range> ranges_;
 };
 
+class EqualBytesJob : public Worker {
+ public:
+  explicit EqualBytesJob(const Napi::CallbackInfo& info)
+      : Worker(info.Env()), one_(TakeBytes(info[0], "one", this)), other_(TakeBytes(info[1], "other", this)) {}
+
+ protected:
+  void Execute() override {
+    equal_ = one_.length == other_.length;
+    for (size_t at = 0; equal_ && at < one_.length && !Cancelled(); at += kStepBytes) {
+      equal_ = memcmp(one_.data + at, other_.data + at, std::min(kStepBytes, one_.length - at)) == 0;
+    }
+  }
+  Napi::Value Resolve(Napi::Env env) override { return Napi::Boolean::New(env, equal_); }
+
+ private:
+  const Bytes one_, other_;
+  bool equal_ = false;
+};
+
 class Xxh3Job : public Worker {
  public:
   explicit Xxh3Job(const Napi::CallbackInfo& info)
@@ -112,6 +131,7 @@ Napi::Value CreateRoom(const Napi::CallbackInfo& info) {
 void RegisterMemory(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "createRoom", CreateRoom);
   Export(env, exports, "copyRanges", RunJob<CopyRangesJob>);
+  Export(env, exports, "equalBytes", RunJob<EqualBytesJob>);
   Export(env, exports, "xxh3Async", RunJob<Xxh3Job>);
 }
 

@@ -8,9 +8,10 @@ import { mostlyInPlace } from './byte-evidence.js';
 import { zstdLevel } from './effort-control.js';
 import type { HeldReference } from './reference-table.js';
 import { isSettled } from './segment-encode.js';
+import { isShortId, ShortWriter, shortMessage } from './short-message.js';
 import { digestBytes, groupKind } from './state-digest.js';
 import { SPARSE } from './state-engines.js';
-import { MessageWriter, type StateEnd, type StateHead, type StateSegment, shortMessage } from './state-message.js';
+import type { StateEnd, StateHead, StateSegment } from './state-message.js';
 import { type CoderParts, timestampOf } from './state-plan.js';
 import type { EncoderSettings } from './state-settings.js';
 import type { StateFacts, StateInput } from './state-types.js';
@@ -61,6 +62,7 @@ function groundOf({ settings, baselines, effort }: CoderParts, of: Named, target
   const held = baselines.held(of.key);
   if (held === undefined || baselines.refreshDue(held)) return undefined;
   const { reference } = held;
+  if (!isShortId(reference.id)) return undefined;
   const sourceBytes = Math.min(reference.stateBytes, target.length);
   const source = reference.pages === undefined && sourceBytes > 0 ? reference.view?.(0, sourceBytes) : undefined;
   if (source === undefined) return undefined;
@@ -113,8 +115,8 @@ const SHORT_BYTES = 32 << 10;
 /** The pieces of a message. */
 async function piecesOf(engine: Engine, { head, segment, end }: DeltaMessage): Promise<Buffer[]> {
   if (segment.payload.length <= SHORT_BYTES) return [shortMessage(engine, head, segment, end)];
-  const writer = new MessageWriter(engine, head);
-  return [...(await writer.head()), ...(await writer.segment(segment)), ...writer.end(end)];
+  const writer = new ShortWriter(engine, head);
+  return [...(await writer.segment(segment)), ...writer.end(end)];
 }
 
 /** At once, on this thread. @param target at most `LIMITS.syncStateBytes` */

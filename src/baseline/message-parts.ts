@@ -3,6 +3,7 @@ import { DiffKeeperError } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
 import { checkOf, joinPieces } from './large-memory.js';
 import type { MessageBounds } from './message-bounds.js';
+import { decodeShortHead, decodeShortTail, shortTailBytes } from './short-message.js';
 import {
   corruptState,
   decodeDictionaryHeader,
@@ -12,6 +13,7 @@ import {
   HEAD_BYTES_MAX,
   PART,
   STATE_MAGIC,
+  STATE_VERSION,
   type StateHead,
   type StatePart,
   stateVersion,
@@ -107,6 +109,10 @@ export async function* messageParts(
     const length = await takeLength(reader, HEAD_BYTES_MAX);
     const body = await reader.take(length.value);
     let check = engine.xxh3(Buffer.concat([magic, length.written, body]), 0n);
+    if (version === STATE_VERSION.short) {
+      yield* shortParts(engine, reader, { bounds, body, check });
+      return;
+    }
     const head = decodeHead(body, version);
     bounds.head(head);
     yield { type: 'head', head };
@@ -130,6 +136,26 @@ export async function* messageParts(
   } finally {
     await reader.leave();
   }
+}
+
+/** Those of version 3. @param start `check`: of everything up to the end of the head's `body` */
+async function* shortParts(
+  engine: Engine,
+  reader: ChunkReader,
+  start: { readonly bounds: MessageBounds; readonly body: Buffer; readonly check: bigint },
+): AsyncGenerator<StatePart, void, undefined> {
+  const { bounds, body, check: seed } = start;
+  const { head, segment, payloadBytes } = decodeShortHead(body);
+  bounds.head(head);
+  bounds.segment(segment);
+  yield { type: 'head', head };
+  const payload = await reader.take(payloadBytes);
+  const check = payloadBytes > 0 ? await checkOf(engine, payload, seed) : seed;
+  yield { type: 'segment', segment: { ...segment, payload } };
+  const { digest, check: promised } = decodeShortTail(await reader.take(shortTailBytes(head)));
+  if (engine.xxh3(digest, check) !== promised) throw corruptState('the checksum does not match');
+  if (!(await reader.atEnd())) throw corruptState('bytes follow its end');
+  yield { type: 'end', end: { stateBytes: head.stateBytes, digest }, messageBytes: reader.taken };
 }
 
 interface PartFacts {

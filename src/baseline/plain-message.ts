@@ -8,6 +8,7 @@ import { ByteReader } from '../format/format.js';
 import { MessageBounds } from './message-bounds.js';
 import type { MessageInput } from './message-parts.js';
 import type { Reference } from './reference.js';
+import { decodeShortHead, decodeShortTail, shortTailBytes } from './short-message.js';
 import { groupKind } from './state-digest.js';
 import { SPARSE } from './state-engines.js';
 import {
@@ -18,6 +19,7 @@ import {
   HEAD_BYTES_MAX,
   PART,
   STATE_MAGIC,
+  STATE_VERSION,
   type StateEnd,
   type StateHead,
   type StateSegment,
@@ -88,32 +90,65 @@ function lengthOf(reader: ByteReader): number {
   return length;
 }
 
+/** What comes before the payload. */
+interface Front {
+  readonly head: StateHead;
+  readonly segment: Omit<StateSegment, 'payload'>;
+  readonly payloadBytes: number;
+  /** The check of all of it. */
+  readonly seed: bigint;
+  readonly isShort: boolean;
+}
+
+function readFront(engine: Engine, front: Buffer, reader: ByteReader): Front | undefined {
+  if (!reader.bytes(STATE_MAGIC.length).equals(STATE_MAGIC)) return undefined;
+  const version = stateVersion(reader.u8());
+  const body = reader.bytes(lengthOf(reader));
+  const before = engine.xxh3(front.subarray(0, reader.offset), 0n);
+  if (version === STATE_VERSION.short) return { ...decodeShortHead(body), seed: before, isShort: true };
+  const head = decodeHead(body, version);
+  if (head.digests) return undefined;
+  const segmentAt = reader.offset;
+  if (reader.u8() !== PART.segment) return undefined;
+  const { payloadBytes, ...segment } = decodeSegmentHeader(reader.bytes(lengthOf(reader)), head);
+  const seed = engine.xxh3(front.subarray(segmentAt, reader.offset), before);
+  return { head, segment, payloadBytes, seed, isShort: false };
+}
+
+/** What comes behind it. */
+interface Back extends StateEnd {
+  readonly check: bigint;
+}
+
+function readBack(back: Buffer, { head, segment, isShort }: Front): Back | undefined {
+  const { targetBytes } = segment;
+  if (isShort) {
+    return back.length === shortTailBytes(head) ? { ...decodeShortTail(back), stateBytes: targetBytes } : undefined;
+  }
+  const last = new ByteReader(back, CODE, 'state message');
+  if (last.u8() !== PART.end) return undefined;
+  const end = decodeEnd(last.bytes(lengthOf(last)), head);
+  last.expectEnd();
+  return end.stateBytes === targetBytes && head.stateBytes === targetBytes ? end : undefined;
+}
+
 function read(engine: Engine, pieces: Pieces, bounds: MessageBounds): PlainMessage | undefined {
   const { front, apart, messageBytes } = pieces;
   const reader = new ByteReader(front, CODE, 'state message');
-  if (!reader.bytes(STATE_MAGIC.length).equals(STATE_MAGIC)) return undefined;
-  const version = stateVersion(reader.u8());
-  const head = decodeHead(reader.bytes(lengthOf(reader)), version);
+  const start = readFront(engine, front, reader);
+  if (start === undefined) return undefined;
+  const { head, segment, payloadBytes, seed } = start;
   const { source } = head;
-  if (source === undefined || head.baselineId !== undefined || head.digests) return undefined;
-  bounds.head(head);
-  const before = engine.xxh3(front.subarray(0, reader.offset), 0n);
-  const segmentAt = reader.offset;
-  if (reader.u8() !== PART.segment) return undefined;
-  const header = decodeSegmentHeader(reader.bytes(lengthOf(reader)), head);
-  const { payloadBytes, ...segment } = header;
+  if (source === undefined || head.baselineId !== undefined) return undefined;
   if (segment.engine !== SPARSE.number || segment.dictionaryId !== 0 || segment.sourceBytes === 0) return undefined;
+  bounds.head(head);
   bounds.segment(segment);
-  const seed = engine.xxh3(front.subarray(segmentAt, reader.offset), before);
   const payload = apart?.payload ?? reader.bytes(payloadBytes);
   if (payload.length !== payloadBytes || (apart && reader.left > 0)) return undefined;
   const back = apart?.back ?? reader.bytes(reader.left);
-  const last = new ByteReader(back, CODE, 'state message');
-  if (last.u8() !== PART.end) return undefined;
-  const { check, digest, ...end } = decodeEnd(last.bytes(lengthOf(last)), head);
-  last.expectEnd();
-  const { targetBytes: stateBytes } = segment;
-  if (end.stateBytes !== stateBytes || head.stateBytes !== stateBytes) return undefined;
+  const end = readBack(back, start);
+  if (end === undefined) return undefined;
+  const { check, digest, stateBytes } = end;
   const sum = { seed, back: back.subarray(0, -CHECK_BYTES), check };
   const isChecked = payload.length <= LIMITS.syncBytes;
   if (isChecked && engine.xxh3(sum.back, payload.length > 0 ? engine.xxh3(payload, seed) : seed) !== check)

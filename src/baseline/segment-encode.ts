@@ -8,6 +8,7 @@ import {
   deltaEnginesFor,
   PAGES,
   RAW,
+  REPEAT,
   type StateEngine,
   TENSOR,
   ZSTD,
@@ -118,6 +119,8 @@ async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   const plain = { engine: RAW, payload: task.target, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0 };
   if (task.target.length === 0 || task.plain) return { ...plain, skipped: false };
   if (await looksRandom(task.target)) return { ...plain, skipped: true };
+  const repeated = await REPEAT.encode(engine, { source: NO_BYTES, target: task.target, level: task.level });
+  if (repeated !== undefined) return { ...plain, engine: REPEAT, payload: repeated.bytes, skipped: false };
   const dictionary = task.target.length <= DICTIONARY_TARGET_BYTES ? task.dictionary : undefined;
   const made = await ZSTD.encode(engine, {
     source: task.target,

@@ -8,6 +8,7 @@ import type { Effort, Engine, GroupDigestKind, TensorRegion } from '../engine/en
 import { ByteReader, ByteWriter } from '../format/format.js';
 import { copyAway } from './large-memory.js';
 import { decodePages } from './page-delta.js';
+import { decodeRepeated, encodeRepeated } from './repeated-bytes.js';
 import type { StateEngineChoice, StateEngineName } from './state-types.js';
 
 /** Kind of a digest that is wanted, and the values that the source's groups have for it; empty when they are not known. */
@@ -125,6 +126,18 @@ const zstdTwice: StateEngine = {
   },
 };
 
+const repeat: StateEngine = {
+  number: 9,
+  name: 'repeat',
+  choices: [],
+  reads: 'nothing',
+  async encode(engine, { target, level }) {
+    const bytes = await encodeRepeated(engine, target, level);
+    return bytes && { bytes };
+  },
+  decode: async (engine, { payload, ...room }) => ({ bytes: await decodeRepeated(engine, payload, room) }),
+};
+
 const zstdPrefix: StateEngine = {
   number: 2,
   name: 'zstd-prefix',
@@ -227,6 +240,7 @@ export const STATE_ENGINES: readonly StateEngine[] = [
   align,
   zstdPrefix,
   zstdTwice,
+  repeat,
   pages,
 ];
 export const RAW = raw;
@@ -235,6 +249,7 @@ export const PAGES = pages;
 export const SPARSE = sparse;
 export const TENSOR = tensor;
 export const ZSTD_TWICE = zstdTwice;
+export const REPEAT = repeat;
 
 /** Engines that may code a delta under this choice. */
 export function deltaEnginesFor(choice: StateEngineChoice): readonly StateEngine[] {

@@ -1,7 +1,7 @@
 /**
  * The state message `DKS1`, bytes <-> facts. Normative text: `docs/format-state.md`.
  *
- *   message    := "DKS1" u8 version=1|2, head, part*, end
+ *   message    := "DKS1" u8 version=1|2, head, part*, end (version 3: `short-message.ts`)
  *   head       := varint length, flags, u8 digest kind, key, class, varint time, [varint baseline id],
  *                 [varint source id, digest], u8 segment log, [varint state bytes]
  *   part       := u8 tag, varint length, header, payload
@@ -19,9 +19,11 @@ import { DIGEST_KINDS, digestBytes, QUICK_BYTES, STRONG_BYTES } from './state-di
 import type { StateDigest } from './state-types.js';
 
 export const STATE_MAGIC = Buffer.from('DKS1', 'latin1');
-/** `quick`: digests of 16 bytes may be in it. */
-const STATE_VERSION = { plain: 1, quick: 2 } as const;
+/** `quick`: digests of 16 bytes may be in it. `short`: as `short-message.ts` has it. */
+export const STATE_VERSION = { plain: 1, quick: 2, short: 3 } as const;
 export type StateVersion = (typeof STATE_VERSION)[keyof typeof STATE_VERSION];
+/** Those that consist of parts. */
+export type PartsVersion = Exclude<StateVersion, typeof STATE_VERSION.short>;
 /** Tags and flags are stored: never change, never reuse. */
 export const PART = { segment: 1, dictionary: 2, end: 3 } as const;
 export const CHECK_BYTES = 8;
@@ -77,12 +79,12 @@ export function corruptState(message: string): DiffKeeperError {
   return new DiffKeeperError('DK_CORRUPT_DELTA', `the state message is damaged: ${message}`);
 }
 
-function writeText(writer: ByteWriter, text: string): void {
+export function writeText(writer: ByteWriter, text: string): void {
   const bytes = Buffer.from(text, 'utf8');
   writer.varint(bytes.length).bytes(bytes);
 }
 
-function readText(reader: ByteReader): string {
+export function readText(reader: ByteReader): string {
   const bytes = reader.bytes(reader.varint(KEY_BYTES_MAX));
   const text = bytes.toString('utf8');
   if (!Buffer.from(text, 'utf8').equals(bytes)) reader.fail('a name is not UTF-8');
@@ -136,23 +138,6 @@ export class MessageWriter {
   }
 }
 
-/** A whole message of one segment, which must be short. */
-export function shortMessage(engine: Engine, head: StateHead, segment: StateSegment, end: StateEnd): Buffer {
-  const first = headBytes(head);
-  const second = segmentBytes(head, segment);
-  const { payload } = segment;
-  let check = engine.xxh3(second, engine.xxh3(first, 0n));
-  if (payload.length > 0) check = engine.xxh3(payload, check);
-  const last = endBytes(engine, end, check);
-  const message = Buffer.allocUnsafe(first.length + second.length + payload.length + last.length);
-  let at = 0;
-  for (const piece of [first, second, payload, last]) {
-    message.set(piece, at);
-    at += piece.length;
-  }
-  return message;
-}
-
 function headBytes(head: StateHead): Buffer {
   const version = versionOf(head);
   const body = new ByteWriter();
@@ -197,32 +182,33 @@ function partBytes(tag: number, header: ByteWriter): Buffer {
   return new ByteWriter().u8(tag).varint(header.length).bytes(header.finish()).finish();
 }
 
-/** Messages that readers of earlier releases can read are written as they know them. */
-function versionOf(head: StateHead): StateVersion {
+/** What has no quick digest is written as it always was. */
+function versionOf(head: StateHead): PartsVersion {
   const quick = head.digestKind === 'xxh3' || head.source?.digest.length === QUICK_BYTES;
   return quick ? STATE_VERSION.quick : STATE_VERSION.plain;
 }
 
 /** Throws DK_UNSUPPORTED for a version of a newer release. */
 export function stateVersion(version: number): StateVersion {
-  if (version === STATE_VERSION.plain || version === STATE_VERSION.quick) return version;
+  const known = Object.values(STATE_VERSION).find((one) => one === version);
+  if (known !== undefined) return known;
   throw new DiffKeeperError('DK_UNSUPPORTED', `the state message has format version ${version}`, {
-    expected: STATE_VERSION.quick,
+    expected: STATE_VERSION.short,
     actual: version,
   });
 }
 
-function readKind(reader: ByteReader): StateDigest {
-  const number = reader.u8();
+/** Throws DK_UNSUPPORTED for a kind of a newer release. */
+export function digestKindOf(number: number): StateDigest {
   const kind = DIGEST_KINDS[number];
   if (kind !== undefined) return kind;
   throw new DiffKeeperError('DK_UNSUPPORTED', `the state message has digests of kind ${number}`, { actual: number });
 }
 
-export function decodeHead(bytes: Buffer, version: StateVersion): StateHead {
+export function decodeHead(bytes: Buffer, version: PartsVersion): StateHead {
   const reader = new ByteReader(bytes, 'DK_CORRUPT_DELTA', 'state message');
   const flags = reader.flags(FLAGS_KNOWN[version]);
-  const digestKind = readKind(reader);
+  const digestKind = digestKindOf(reader.u8());
   const isQuick = version === STATE_VERSION.quick;
   if (digestKind === 'xxh3' && !isQuick) reader.fail('quick digests in a message of version 1');
   if (flags & FLAG.strongSource && !(flags & FLAG.delta)) reader.fail('the digest of no source has a length');

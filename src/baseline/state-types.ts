@@ -26,6 +26,7 @@ export type StateEngineName =
   | 'raw'
   | 'zstd'
   | 'zstd-twice'
+  | 'repeat'
   | 'zstd-prefix'
   | 'xor'
   | 'align'

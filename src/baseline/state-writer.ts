@@ -1,6 +1,7 @@
 /** Writes one message: segments in, parts out, digests and engines noted on the way. */
 import type { Engine } from '../engine/engine.js';
 import { type CodedSegment, encodeSegment, type SegmentTask } from './segment-encode.js';
+import { isShort, ShortWriter } from './short-message.js';
 import { segmentDigest, stateDigest } from './state-digest.js';
 import { SPARSE } from './state-engines.js';
 import { MessageWriter, type StateEnd, type StateHead } from './state-message.js';
@@ -39,10 +40,11 @@ export async function prepareSegment(
   return { target, coded, ...digested };
 }
 
+/** Of a state in one segment the head may come with the segment, as the short form has it. */
 export class StateWriter {
   readonly #engine: Engine;
   readonly #head: StateHead;
-  readonly #writer: MessageWriter;
+  #writer: MessageWriter | ShortWriter | undefined;
   readonly #digests: Buffer[] = [];
   readonly #engines = new Map<StateEngineName, number>();
   #stateBytes = 0;
@@ -51,24 +53,33 @@ export class StateWriter {
   constructor(engine: Engine, head: StateHead) {
     this.#engine = engine;
     this.#head = head;
-    this.#writer = new MessageWriter(engine, head);
   }
 
-  head(): Promise<Buffer[]> {
-    return this.#writer.head();
+  async head(): Promise<Buffer[]> {
+    return this.#head.digests ? (await this.#begun()).parts : [];
   }
 
-  dictionary(id: number, bytes: Uint8Array): Promise<Buffer[]> {
-    return this.#writer.dictionary(id, bytes);
+  /** The long form, and its head if this begins it. */
+  async #begun(): Promise<{ readonly writer: MessageWriter; readonly parts: Buffer[] }> {
+    if (this.#writer instanceof MessageWriter) return { writer: this.#writer, parts: [] };
+    if (this.#writer !== undefined) throw new Error('nothing follows the segment of a short message');
+    const writer = new MessageWriter(this.#engine, this.#head);
+    this.#writer = writer;
+    return { writer, parts: await writer.head() };
   }
 
-  segment({ target, digest, coded }: ReadySegment): Promise<Buffer[]> {
+  async dictionary(id: number, bytes: Uint8Array): Promise<Buffer[]> {
+    const { writer, parts } = await this.#begun();
+    return [...parts, ...(await writer.dictionary(id, bytes))];
+  }
+
+  async segment({ target, digest, coded }: ReadySegment): Promise<Buffer[]> {
     const { engine, payload, sourceOffset, sourceBytes, dictionaryId } = coded;
     this.#digests.push(digest);
     this.#stateBytes += target.length;
     this.#engines.set(engine.name, (this.#engines.get(engine.name) ?? 0) + target.length);
     if (dictionaryId !== 0) this.#dictionaryId = dictionaryId;
-    return this.#writer.segment({
+    const segment = {
       engine: engine.number,
       targetBytes: target.length,
       sourceOffset,
@@ -76,20 +87,29 @@ export class StateWriter {
       dictionaryId,
       digest: this.#head.digests ? digest : undefined,
       payload,
-    });
+    };
+    if (this.#writer === undefined && isShort(this.#head, segment)) {
+      const writer = new ShortWriter(this.#engine, this.#head);
+      this.#writer = writer;
+      return writer.segment(segment);
+    }
+    const { writer, parts } = await this.#begun();
+    return [...parts, ...(await writer.segment(segment))];
   }
 
   end(): { readonly parts: Buffer[]; readonly facts: StateFacts; readonly digest: Buffer } {
     const head = this.#head;
     const digest = stateDigest(this.#engine, head.digestKind, this.#digests);
-    const parts = this.#writer.end({ stateBytes: this.#stateBytes, digest });
+    const writer = this.#writer;
+    if (writer === undefined) throw new Error('a state has at least one segment');
+    const parts = writer.end({ stateBytes: this.#stateBytes, digest });
     const facts: StateFacts = {
       ...factsOfHead(head),
       targetDigest: digest.toString('hex'),
       engines: [...this.#engines].sort((a, b) => b[1] - a[1]).map(([name]) => name),
       dictionaryId: this.#dictionaryId,
       stateBytes: this.#stateBytes,
-      messageBytes: this.#writer.bytes,
+      messageBytes: writer.bytes,
     };
     return { parts, facts, digest };
   }

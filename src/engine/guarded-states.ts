@@ -89,6 +89,11 @@ export function guardStates(inner: Engine): StateVerbs {
       checkRanges({ roomBytes: into.length, fromBytes: from.length }, ranges);
       return inner.copyRanges(into, from, ranges);
     },
+    async equalBytes(one, other) {
+      checkBytes(one, 'one');
+      checkBytes(other, 'other');
+      return inner.equalBytes(one, other);
+    },
     async xxh3Async(data, seed = 0n) {
       checkBytes(data, 'data');
       checkSeed(seed);

@@ -236,6 +236,7 @@ export function wrapAddon(raw: RawAddon, path: string): Engine {
     copyBytes: (data) => crossing(() => raw.copyBytes(data)),
     createRoom: (bytes) => raw.createRoom(bytes),
     copyRanges: (into, from, ranges) => crossing(() => raw.copyRanges(into, from, ranges)),
+    equalBytes: (one, other) => crossing(() => raw.equalBytes(one, other)),
     xxh3Async: (data, seed) => crossing(() => raw.xxh3Async(data, seed)),
     holdSpareMemory: (bytesMax) => raw.holdSpareMemory(bytesMax),
     releaseSpareMemory: () => raw.releaseSpareMemory(),

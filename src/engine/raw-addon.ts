@@ -130,6 +130,7 @@ export interface RawAddon extends ChainVerbs, ContentVerbs {
   copyBytes(data: Uint8Array): Promise<Buffer>;
   createRoom(bytes: number): Buffer;
   copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Array): Promise<void>;
+  equalBytes(one: Uint8Array, other: Uint8Array): Promise<boolean>;
   xxh3Async(data: Uint8Array, seed?: bigint): Promise<bigint>;
   holdSpareMemory(bytesMax: number): void;
   releaseSpareMemory(): void;
@@ -234,6 +235,7 @@ const NAMES: readonly (keyof RawAddon)[] = [
   'copyBytes',
   'createRoom',
   'copyRanges',
+  'equalBytes',
   'xxh3Async',
   'holdSpareMemory',
   'releaseSpareMemory',

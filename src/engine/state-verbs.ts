@@ -97,6 +97,8 @@ export interface StateVerbs {
    * `from` or `FROM_ZEROS`, length. `from` may be shared memory; `into` must not, and nobody may touch it meanwhile.
    */
   copyRanges(into: Uint8Array, from: Uint8Array, ranges: Float64Array): Promise<void>;
+  /** Whether both hold the same bytes, off this thread where the engine can. They may overlap. */
+  equalBytes(one: Uint8Array, other: Uint8Array): Promise<boolean>;
   /** As `xxh3`, off this thread where the engine can. */
   xxh3Async(data: Uint8Array, seed?: bigint): Promise<bigint>;
   /** A copy that nobody else holds, made off this thread where the engine can. */

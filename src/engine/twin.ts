@@ -60,6 +60,15 @@ async function copyBytes(data: Uint8Array): Promise<Buffer> {
   return copy;
 }
 
+async function equalBytes(one: Uint8Array, other: Uint8Array): Promise<boolean> {
+  if (one.length !== other.length) return false;
+  for (let at = 0; at < one.length; at += TURN_BYTES) {
+    if (at > 0) await yieldTurn();
+    if (Buffer.compare(one.subarray(at, at + TURN_BYTES), other.subarray(at, at + TURN_BYTES)) !== 0) return false;
+  }
+  return true;
+}
+
 async function copiedInto(into: Uint8Array, data: Uint8Array): Promise<Buffer> {
   await copyRanges(into, data, Float64Array.of(0, 0, data.length));
   return Buffer.from(into.buffer, into.byteOffset, data.length);
@@ -68,7 +77,14 @@ async function copiedInto(into: Uint8Array, data: Uint8Array): Promise<Buffer> {
 /** The collector's memory is all there is. */
 const twinMemory: Pick<
   Engine,
-  'groupDigest' | 'copyBytes' | 'createRoom' | 'copyRanges' | 'xxh3Async' | 'holdSpareMemory' | 'releaseSpareMemory'
+  | 'groupDigest'
+  | 'copyBytes'
+  | 'createRoom'
+  | 'copyRanges'
+  | 'equalBytes'
+  | 'xxh3Async'
+  | 'holdSpareMemory'
+  | 'releaseSpareMemory'
 > = {
   async groupDigest(data, copy, kind) {
     const digested = await groupDigestOf(data, kind);
@@ -77,6 +93,7 @@ const twinMemory: Pick<
   copyBytes,
   createRoom: (bytes) => Buffer.allocUnsafeSlow(bytes),
   copyRanges,
+  equalBytes,
   xxh3Async: async (data, seed) => xxh3(data, seed),
   holdSpareMemory: () => undefined,
   releaseSpareMemory: () => undefined,

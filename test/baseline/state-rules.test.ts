@@ -157,8 +157,8 @@ describe('a decoder that lacks a baseline', () => {
 
 describe('keys', () => {
   it('have classes', () => {
-    const classes = ['vm-123-memory', 'vm-memory', 'world7-eu-chunk', '42', 'cache'].map(classOfKey);
-    expect(classes).toEqual(['vm-memory', 'vm-memory', 'eu-chunk', 'unknown', 'cache']);
+    const classes = ['vm-123-memory', 'vm-memory', 'world7-eu-chunk', '42', 'cache', '1-'].map(classOfKey);
+    expect(classes).toEqual(['vm-memory', 'vm-memory', 'eu-chunk', 'unknown', 'cache', 'unknown']);
   });
 
   it('run side by side, each in the order of the calls: 100 keys from 10 workers', async () => {

@@ -243,6 +243,21 @@ export function describeStates(engine: Engine): void {
     },
   );
 
+  it('equalBytes: all of them, views that overlap, and what is no bytes', async () => {
+    for (const length of [0, 1, 300_000, (32 << 20) + 3]) {
+      const data = Buffer.alloc(length, 'abc');
+      expect(await engine.equalBytes(data, Buffer.from(data))).toBe(true);
+      if (length < 7) continue;
+      expect(await engine.equalBytes(data.subarray(3), data.subarray(0, -3))).toBe(true);
+      expect(await engine.equalBytes(data.subarray(1), data.subarray(0, -1))).toBe(false);
+      expect(await engine.equalBytes(data, data.subarray(0, -3))).toBe(false);
+      const other = Buffer.from(data);
+      other[length - 1] = 0;
+      expect(await engine.equalBytes(data, other)).toBe(false);
+    }
+    await expect(engine.equalBytes(Buffer.alloc(1), 'a' as never)).rejects.toThrow(TypeError);
+  });
+
   it('xxh3Async: as xxh3', async () => {
     for (const length of [0, 1, 300_000]) {
       const data = patternBytes(length, 3);
