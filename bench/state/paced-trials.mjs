@@ -176,6 +176,15 @@ const middleOf = (all) => ({
 });
 
 /**
+ * @template T
+ * @param {readonly T[]} all @param {SeededRandom} random @returns {T[]}
+ */
+function shuffled(all, random) {
+  const rest = [...all];
+  return all.map(() => /** @type {T} */ (rest.splice(random.below(rest.length), 1)[0]));
+}
+
+/**
  * Bandwidth-aware coding beside every fixed level, for links of some rates.
  * @param {{ bytes: number, count: number, rates: readonly number[], levels: readonly number[] }} job rates in Mbit/s; level 0: as they are
  */
@@ -198,10 +207,11 @@ export async function links({ bytes, count, rates, levels }) {
     const beside = levels
       .filter((level) => level <= BY_TURNS_MAX)
       .map((level) => ({ level, coder: pacedCoder(fixedAt(level)), all: /** @type {any[]} */ ([]) }));
-    const all = [];
+    const all = /** @type {any[]} */ ([]);
+    // In another order each time: whoever comes first fetches the state from memory, and finds the caches full of other things.
+    const sides = [{ coder: chosen, all }, ...beside];
     for (let i = 0; i < count; i += 1) {
-      all.push(await chosen.code(stateAt(i)));
-      for (const { coder, all: theirs } of beside) theirs.push(await coder.code(stateAt(i)));
+      for (const { coder, all: theirs } of shuffled(sides, random)) theirs.push(await coder.code(stateAt(i)));
     }
     for (const { close } of [chosen, ...beside.map(({ coder }) => coder)]) await close();
     const lastThird = (/** @type {typeof all} */ made) => made.slice(-Math.ceil(count / 3));

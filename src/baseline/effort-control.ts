@@ -23,7 +23,7 @@ const DEFAULT_STEP = 2;
 const NEWEST = 0.3;
 /** Times that are remembered: the middle one counts, since a single one says more of what else went on. */
 const TIMES = 5;
-/** After so many states a neighbour that was not the better one is tried, and one that never was. */
+/** After so many states a neighbour that was not the better one is tried, and one that never was, or once: that may have been a bad moment. */
 const EXPLORE_EVERY = 8;
 const UNTRIED_AFTER = 2;
 /** A neighbour that took this many times as long as the best one is tried half as often from then on, as far as this. */
@@ -162,9 +162,10 @@ export class EffortControl {
     const took = totals[tried];
     if (tried !== best && took !== undefined) {
       const wait = took > CLEARLY * least ? (state.due.get(tried)?.wait ?? EXPLORE_EVERY) * 2 : EXPLORE_EVERY;
+      const isSingle = state.measures[tried]?.times.length === 1;
       state.due.set(tried, {
-        observed: state.observed + Math.min(wait, EXPLORE_MAX),
-        wait: Math.min(wait, EXPLORE_MAX),
+        observed: state.observed + (isSingle ? UNTRIED_AFTER : Math.min(wait, EXPLORE_MAX)),
+        wait: isSingle ? EXPLORE_EVERY : Math.min(wait, EXPLORE_MAX),
       });
     }
     for (const next of [best + 1, best - 1]) {

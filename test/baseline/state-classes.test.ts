@@ -177,6 +177,19 @@ describe('levels', () => {
     expect(tally.get(3)).toBeGreaterThan(3);
   });
 
+  it('are not given up for one bad moment', () => {
+    const control = new EffortControl({ ...options, linkBytesPerSecond: 1e9 });
+    let tries = 0;
+    const taken = Array.from({ length: 24 }, () => {
+      const level = control.level('c');
+      if (level === 0) tries += 1;
+      const ms = level === 0 && tries === 1 ? 30 : level;
+      control.observe('c', { level, inBytes: 1e6, outBytes: outOf(level), ms });
+      return level;
+    });
+    expect(taken.slice(-6)).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
   it('are found anew when the states are others', () => {
     const control = new EffortControl({ ...options, linkBytesPerSecond: 1e8 });
     /** The level that most of the last ten get. */
