@@ -1,5 +1,7 @@
-/** Trials of the state encoder beside other work: how long the event loop waits, page hashes instead of copies, and links. */
+/** Trials of the state encoder beside other work: how long the event loop waits, and links. */
 
+import { rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,23 +9,12 @@ import { pathToFileURL } from 'node:url';
 import { SeededRandom } from '../lib/seeded-data.mjs';
 import { mean, median } from '../lib/statistics.mjs';
 import { ROOT } from '../lib/tools.mjs';
+import { rewritePages } from './page-trials.mjs';
 
 const { StateDecoder, StateEncoder } = await import(pathToFileURL(join(ROOT, 'dist', 'esm', 'index.js')).href);
 
-const PAGE_BYTES = 4096;
 /** Finest that the histogram samples; what it adds to each delay. */
 const RESOLUTION_MS = 1;
-
-/**
- * Rewrites one page in a hundred with noise.
- * @param {Buffer} state @param {SeededRandom} random
- */
-function rewritePages(state, random) {
-  const pages = state.length / PAGE_BYTES;
-  for (let i = 0; i < Math.ceil(pages / 100); i += 1) {
-    random.bytes(PAGE_BYTES).copy(state, random.below(pages) * PAGE_BYTES);
-  }
-}
 
 /** Before and after a call: the histogram counts nothing before its first tick, and finalizers come after the result. */
 const TICKS_MS = 5;
@@ -45,14 +36,38 @@ async function heldUp(call) {
   return { made, delayMs: Math.max(0, histogram.max / 1e6 - RESOLUTION_MS) };
 }
 
+/** Calls before those that count: they warm the code and find the memory. */
+const WARM = 2;
+
+/** What some calls come to. @param {string} state @param {readonly number[]} delays of all, in order */
+function waits(state, delays) {
+  const counted = delays.slice(WARM);
+  return { state, maxMs: Math.max(...counted), medianMs: median(counted) };
+}
+
+/**
+ * What holds the loop up with nothing of ours at work: Node reads a file of that length into memory of its own, which is what
+ * makes V8 collect garbage.
+ * @param {{ bytes: number, times: number, directory: string }} job
+ */
+async function plainDelay({ bytes, times, directory }) {
+  const file = join(directory, 'delay');
+  writeFileSync(file, Buffer.alloc(bytes, 'VM_MEMORY_PAGE_CONTENT_'));
+  const delays = [];
+  for (let i = 0; i < times + WARM; i += 1) delays.push((await heldUp(() => readFile(file))).delayMs);
+  rmSync(file);
+  return waits('Node reads a file of that length', delays);
+}
+
 /**
  * Longest time that the event loop was held up while a state was encoded, or decoded: first messages, which are copied as
- * baselines, and deltas. Nothing else runs.
- * @param {{ bytes: number, times: number }} job
+ * baselines, and deltas; into memory of the caller and of their own. Nothing else runs.
+ * @param {{ bytes: number, times: number, directory: string }} job
  */
-export async function delay({ bytes, times }) {
+export async function delay({ bytes, times, directory }) {
   const random = new SeededRandom('state delay');
   const kinds = { noise: random.bytes(bytes), text: Buffer.alloc(bytes, 'VM_MEMORY_PAGE_CONTENT_') };
+  const into = Buffer.alloc(bytes);
   const found = [];
   for (const [name, state] of Object.entries(kinds)) {
     const encoder = new StateEncoder({ memoryBytesMax: 3 * bytes, level: 3, deltasMax: Number.POSITIVE_INFINITY });
@@ -60,66 +75,27 @@ export async function delay({ bytes, times }) {
     for (const turn of ['first message', 'delta']) {
       const encoded = [];
       const decoded = [];
-      for (let i = 0; i < times + 2; i += 1) {
+      const apart = [];
+      for (let i = 0; i < times + WARM; i += 1) {
         if (turn === 'delta') rewritePages(state, random);
         const { made: message, delayMs } = await heldUp(() =>
           encoder.encode(turn === 'delta' ? 'vm' : `vm-${i}`, state),
         );
-        const back = await heldUp(() => decoder.decode(message.parts));
-        if (!back.made.bytes.equals(state)) throw new Error('another state came back');
+        const back = await heldUp(() => decoder.decode(message.parts, { into }));
+        const own = await heldUp(() => decoder.decode(message.parts));
+        for (const { made } of [back, own]) if (!made.bytes.equals(state)) throw new Error('another state came back');
         if (i === 0 && turn === 'delta' && message.kind !== 'full') throw new Error('the first message is a delta');
-        // The first two warm the code and find the memory.
-        if (i < 2) continue;
         encoded.push(delayMs);
         decoded.push(back.delayMs);
+        apart.push(own.delayMs);
       }
-      for (const [what, delays] of /** @type {const} */ ([
-        ['encoded', encoded],
-        ['decoded', decoded],
-      ])) {
-        found.push({ state: `${name}, ${turn}, ${what}`, maxMs: Math.max(...delays), medianMs: median(delays) });
-      }
+      found.push(waits(`${name}, ${turn}, encoded`, encoded), waits(`${name}, ${turn}, decoded`, decoded));
+      found.push({ ...waits(`${name}, ${turn}, decoded into memory of its own`, apart), own: true });
     }
     await encoder.close();
     await decoder.close();
   }
-  return { bytes, times, rows: found };
-}
-
-/**
- * Deltas with nothing kept but a hash for each page, beside those with a copy.
- * @param {{ bytes: number, times: number }} job
- */
-export async function pageMode({ bytes, times }) {
-  const rows = [];
-  for (const keep of /** @type {const} */ (['pages', 'copy'])) {
-    const random = new SeededRandom('state page mode');
-    const state = random.bytes(bytes);
-    const encoder = new StateEncoder({ keep, level: 3, deltasMax: Number.POSITIVE_INFINITY });
-    const decoder = new StateDecoder();
-    await decoder.decode((await encoder.encode('vm-1', state)).parts);
-    const cpus = [];
-    let messageBytes = 0;
-    for (let i = 0; i < times + 2; i += 1) {
-      if (i === 0) rewritePages(state, random);
-      const before = process.cpuUsage();
-      const message = await encoder.encode('vm-1', state);
-      const { user, system } = process.cpuUsage(before);
-      cpus.push((user + system) / 1000);
-      messageBytes = message.messageBytes;
-      if (message.kind !== 'delta') throw new Error('no delta');
-      if (!(await decoder.decode(message.parts)).bytes.equals(state)) throw new Error('another state came back');
-    }
-    rows.push({
-      keep,
-      messageBytes,
-      cpuMs: median(cpus.slice(2)),
-      memoryBytes: encoder.metrics().baselineMemoryBytes,
-    });
-    await encoder.close();
-    await decoder.close();
-  }
-  return { bytes, rows };
+  return { bytes, times, rows: found, plain: await plainDelay({ bytes, times, directory }) };
 }
 
 /** Records of a cache: text of which levels make something. @param {SeededRandom} random @param {number} bytes */

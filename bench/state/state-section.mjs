@@ -102,28 +102,34 @@ const levelText = (level) => (level === 0 ? 'as they are' : `level ${level}`);
 function pacedBlocks({ delay, pageMode, links }) {
   const blocks = [];
   if (delay) {
-    const rows = delay.rows.map((/** @type {any} */ { state, maxMs, medianMs }) => [
-      state,
-      showMs(maxMs),
-      // Of older results it is not known.
-      medianMs === undefined ? '–' : showMs(medianMs),
-    ]);
+    const rows = [...delay.rows, ...(delay.plain ? [delay.plain] : [])].map(
+      (/** @type {any} */ { state, maxMs, medianMs }) => [
+        state,
+        showMs(maxMs),
+        // Of older results it is not known.
+        medianMs === undefined ? '–' : showMs(medianMs),
+      ],
+    );
     blocks.push(
-      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded and decoded, ${delay.times} of each kind: the longest delay of each call`,
+      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded and decoded, ${delay.times} of each kind: the longest delay of each call; decoded into memory of the caller, or of their own`,
       table(['state', 'longest', 'median'], rows),
     );
   }
   if (pageMode) {
-    const rows = pageMode.rows.map((/** @type {any} */ { keep, messageBytes, cpuMs, memoryBytes }) => [
-      keep,
-      showBytes(memoryBytes),
-      `${((100 * memoryBytes) / pageMode.bytes).toFixed(2)} %`,
-      showBytes(messageBytes),
-      rate(pageMode.bytes, cpuMs),
-    ]);
+    const rows = pageMode.rows.map(
+      (/** @type {any} */ { keep, change = 'rewritten', messageBytes, cpuMs, wallMs, memoryBytes }) => [
+        keep,
+        change,
+        showBytes(memoryBytes),
+        `${((100 * memoryBytes) / pageMode.bytes).toFixed(2)} %`,
+        showBytes(messageBytes),
+        rate(pageMode.bytes, cpuMs),
+        wallMs === undefined ? '–' : showMs(wallMs),
+      ],
+    );
     blocks.push(
-      `**Page hashes instead of copies** (\`keep: 'pages'\`): ${showBytes(pageMode.bytes)} of noise, 1 % of its pages rewritten`,
-      table(['keep', 'baseline in memory', 'of the state', 'delta', 'encode'], rows),
+      `**Page hashes instead of copies** (\`keep: 'pages'\`): ${showBytes(pageMode.bytes)} of noise, 1 % of its pages rewritten, or one word in each of them; each delta decoded and compared`,
+      table(['keep', 'pages', 'baseline in memory', 'of the state', 'delta', 'encode', 'a delta'], rows),
     );
   }
   if (links) {
