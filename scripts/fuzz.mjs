@@ -38,6 +38,8 @@ const TARGETS = {
   chunk: {},
   window: {},
   sparse: {},
+  // Each input is a pair of states of up to 256 KiB, in every test run.
+  'sparse-large': { harness: 'sparse_large', corpusBytesMax: 4 << 10 },
   tensor: {},
 };
 /** Rooms whose code the harnesses reach. */
@@ -153,7 +155,7 @@ async function buildHarness(clang, archive, target) {
 }
 
 /** The shortest inputs of a merged corpus, as many as fit. */
-function commitCorpus(merged, committed) {
+function commitCorpus(merged, committed, bytesMax = CORPUS_BYTES_MAX) {
   fs.rmSync(committed, { recursive: true, force: true });
   fs.mkdirSync(committed, { recursive: true });
   const inputs = fs.readdirSync(merged).map((name) => ({ name, bytes: fs.readFileSync(path.join(merged, name)) }));
@@ -162,7 +164,7 @@ function commitCorpus(merged, committed) {
   let kept = 0;
   for (const { name, bytes } of inputs) {
     total += bytes.length;
-    if (total > CORPUS_BYTES_MAX) break;
+    if (total > bytesMax) break;
     fs.writeFileSync(path.join(committed, name.slice(0, 16)), bytes);
     kept += 1;
   }
@@ -179,7 +181,7 @@ async function fuzz(program, target, { seconds, merge }) {
     fs.rmSync(merged, { recursive: true, force: true });
     fs.mkdirSync(merged);
     const sound = await run(program, ['-merge=1', ...limits, merged, finds, committed], { quiet: true });
-    if (sound) commitCorpus(merged, committed);
+    if (sound) commitCorpus(merged, committed, TARGETS[target].corpusBytesMax);
     return sound;
   }
   const rest = [...limits, '-print_final_stats=1', '-verbosity=0', `-artifact_prefix=${out}/${target}-`];

@@ -12,6 +12,7 @@ import { loadEngine, loadTwin } from '../../src/engine/load.js';
 import { encodeBzip2 } from '../../src/engine/twin-bzip2-encode.js';
 import { homeBytes } from '../../src/format/format.js';
 import { groupOf, homeOf, MARGIN, openedBytes, unfoldedBytes, withPack } from './dense-groups.js';
+import { largePair } from './large-states.js';
 import { withTree } from './tree.js';
 
 const corpus = new URL('../fuzz-corpus/', import.meta.url);
@@ -165,6 +166,13 @@ const TARGETS: Readonly<Record<string, (engine: Engine, input: FuzzInput) => Pro
   chunk: cutPieces,
   dense: openGroup,
   sparse: async (engine, { source, rest, targetBytes }) => (await engine.sparsePatch(source, rest, targetBytes)).data,
+  'sparse-large': async (engine, input) => {
+    const { source, target } = largePair(input);
+    const { payload } = await engine.sparseDiff(source, target, 3, undefined, 'xxh3');
+    const { data, digest } = await engine.sparsePatch(source, payload, target.length, undefined, undefined, 'xxh3');
+    expect(data.equals(target)).toBe(true);
+    return digest;
+  },
   stat: loadStat,
   tensor: (engine, { source, rest, targetBytes }) => engine.tensorPatch(source, rest, targetBytes),
   vcdiff: (engine, { source, rest }) => engine.vcdiffPatch(source, rest, TARGET_BYTES_MAX),
