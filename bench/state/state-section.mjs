@@ -102,17 +102,18 @@ const levelText = (level) => (level === 0 ? 'as they are' : `level ${level}`);
 function pacedBlocks({ delay, pageMode, links }) {
   const blocks = [];
   if (delay) {
-    const rows = [...delay.rows, ...(delay.plain ? [delay.plain] : [])].map(
-      (/** @type {any} */ { state, maxMs, medianMs }) => [
+    const rows = [...delay.rows, ...(delay.plain ?? [])].map(
+      (/** @type {any} */ { state, maxMs, mostMs, medianMs }) => [
         state,
         showMs(maxMs),
-        // Of older results it is not known.
+        // Of older results they are not known.
+        mostMs === undefined ? '–' : showMs(mostMs),
         medianMs === undefined ? '–' : showMs(medianMs),
       ],
     );
     blocks.push(
-      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded and decoded, ${delay.times} of each kind: the longest delay of each call; decoded into memory of the caller, or of their own`,
-      table(['state', 'longest', 'median'], rows),
+      `**Event loop** while states of ${showBytes(delay.bytes)} are encoded and decoded, ${delay.times} of each kind: the longest delay of each call; decoded into memory of the caller, or of their own; and while plain work goes on with as many bytes`,
+      table(['state', 'longest', '19 of 20', 'median'], rows),
     );
   }
   if (pageMode) {

@@ -32,8 +32,8 @@ const REASONS = {
     'a decoder copies the state out of its baseline and checks its digest; the older system does neither. What would close it: decoding into the ' +
     'memory of the baseline.',
   waits:
-    'nothing that grows with the state is done there; what is left are collections of garbage, which V8 makes for every 64 MiB of memory that somebody gets, ' +
-    'whoever that is, and turns that the loop does not get while two threads of the engine have both processors.',
+    'nothing that grows with the state is done there; what is left are collections of garbage, which V8 makes for every 64 MiB of memory, ' +
+    'whoever gets it, and turns that the loop does not get while two threads of the engine have both processors.',
   links:
     'now and then a state tries another level; levels that differ by a few percent change places from state to state.',
   noise:
@@ -193,11 +193,13 @@ function otherTargets({ dictionary, concurrency, long, noise }) {
 
 /** @param {Record<string, any>} parts @returns {Judged[]} */
 function pacedTargets({ delay, pageMode, links }) {
+  // Older results have the longest alone.
+  const most = (/** @type {any} */ { mostMs, maxMs }) => mostMs ?? maxMs;
   const waits = (delay?.rows ?? []).filter((/** @type {any} */ { own = false }) => !own);
-  const plainMs = delay?.plain?.maxMs ?? 0;
+  const plainMs = Math.max(0, ...(delay?.plain ?? []).map(most));
   const plain =
-    plainMs > 0 ? `, or as long as Node does that reads a file of that length (${plainMs.toFixed(1)} ms)` : '';
-  const wait = (/** @type {any} */ { state, maxMs }) => `${state} ${maxMs.toFixed(1)} ms`;
+    plainMs > 0 ? `, or as long as plain work on as many bytes does (${plainMs.toFixed(1)} ms), in 19 of 20 calls` : '';
+  const wait = (/** @type {any} */ row) => `${row.state} ${most(row).toFixed(1)} ms`;
   const kept = (pageMode?.rows ?? []).filter((/** @type {any} */ { keep }) => keep === 'pages');
   const hashes = (/** @type {any} */ { memoryBytes }) => `${((100 * memoryBytes) / pageMode.bytes).toFixed(2)} %`;
   const lines = links?.rows ?? [];
@@ -206,7 +208,7 @@ function pacedTargets({ delay, pageMode, links }) {
     judged(
       `encoding and decoding hold the event loop up by at most ${WAIT_MS} ms${plain}`,
       waits.map(wait),
-      waits.filter((/** @type {any} */ { maxMs }) => maxMs > Math.max(WAIT_MS, plainMs)).map(wait),
+      waits.filter((/** @type {any} */ row) => most(row) > Math.max(WAIT_MS, plainMs)).map(wait),
       REASONS.waits,
     ),
     judged(
