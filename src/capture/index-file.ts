@@ -2,15 +2,15 @@
  * The stat index on disk: `stat.idx` in the store's cache directory. Advisory: when anything about it does not
  * match, the capture starts with an empty index and compares contents instead.
  *
- *   magic 8 | store id 16 | newest sequence i64 (-1: none) | device u64 | inode u64 | scope u64 |
+ *   magic 8 | store id 16 | newest sequence i64 (-1: none) | device u64 | inode u64 | scope u64 | generation u64 |
  *   payload bytes u64 | XXH3-64 u64 of the payload, seeded with the XXH3-64 of all before it | payload
  */
 import { join } from 'node:path';
 import type { StatIndex } from '../engine/engine.js';
 import { readSealedFile, type Store, writeSealedFile } from '../store/store.js';
 
-const MAGIC = Buffer.from('DKSTAT01', 'latin1');
-const PREFIX_BYTES = 56;
+const MAGIC = Buffer.from('DKSTAT02', 'latin1');
+const PREFIX_BYTES = 64;
 /** About 100 bytes per entry: room for ten million. A longer file is not ours. */
 const FILE_BYTES_MAX = 2 ** 30;
 
@@ -30,6 +30,7 @@ function prefixOf(store: Store, scope: IndexScope): Buffer {
   prefix.writeBigUInt64LE(BigInt.asUintN(64, scope.dev), 32);
   prefix.writeBigUInt64LE(BigInt.asUintN(64, scope.ino), 40);
   prefix.writeBigUInt64LE(scope.scope, 48);
+  prefix.writeBigUInt64LE(store.mended.generation, 56);
   return prefix;
 }
 

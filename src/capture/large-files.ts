@@ -26,6 +26,8 @@ type Outcome = 'taken' | 'torn' | { readonly skip: SkipReason | null };
 /** An open large file: what the store has of it, and the scan that tells what changed. */
 export interface OpenedLarge {
   readonly head: Version | undefined;
+  /** The head cannot be read back: its recipe is not taken over. */
+  readonly isLost: boolean;
   readonly source: Version | undefined;
   readonly table: PageTable | undefined;
   readonly scan: FileScan;
@@ -58,8 +60,11 @@ async function knownOf({ store, tables, moved }: LargePlace, entry: Entry) {
   // Schema 1 keeps each path apart.
   const before = store.keepsHistory ? moved?.pathBefore(entry) : undefined;
   const [head, older] = await store.heads(before === undefined ? [entry.path] : [entry.path, before]);
-  const source = [older, head].find((version) => version?.type === VERSION_TYPE.file && version.size > 0);
-  return { head, source, table: source && (await tables.find(source)) };
+  const lost = await store.lostHeads(before === undefined ? [entry.path] : [entry.path, before]);
+  const isSource = (version: Version | undefined) =>
+    version?.type === VERSION_TYPE.file && version.size > 0 && !lost.has(version.path);
+  const source = [older, head].find(isSource);
+  return { head, isLost: lost.has(entry.path), source, table: source && (await tables.find(source)) };
 }
 
 /**
@@ -76,11 +81,11 @@ export async function openLarge(
     await open?.close().catch(() => {});
     throw error;
   });
-  const { head, source, table } = known;
+  const { head, isLost, source, table } = known;
   try {
     const renewed = await open?.renew(tablesOf(table));
     if (!renewed) await open?.close();
-    return { head, source, table, scan: renewed ?? (await openScan(place, entry, table)) };
+    return { head, isLost, source, table, scan: renewed ?? (await openScan(place, entry, table)) };
   } catch (error) {
     await open?.close().catch(() => {});
     return { skip: reasonOfError(error) };
@@ -161,8 +166,9 @@ async function takeSteps(work: CaptureWork, large: LargeCase, writer: LargeWrite
     writer.changedBytes,
   );
   const { head } = large;
-  if (sameVersion(head, version)) work.settle(entry, size);
-  else if (head && sameContent(head, version)) work.write(entry, { ...version, recipe: head.recipe }, head);
+  const known = large.isLost ? undefined : head;
+  if (sameVersion(known, version)) work.settle(entry, size);
+  else if (known && sameContent(known, version)) work.write(entry, { ...version, recipe: known.recipe }, head);
   else {
     const recipe = await work.tx.storeRecipe({
       extents: slots,

@@ -153,16 +153,20 @@ export function smallVersion(entry: ReadEntry, type: VersionType, linkText: Buff
 /** Puts versions of what was read into the transaction, where it differs from the store. */
 export async function takeReadEntries(work: CaptureWork, entries: readonly ReadEntry[]): Promise<void> {
   if (entries.length === 0) return;
-  const heads = await work.store.heads(entries.map((entry) => entry.path));
+  const paths = entries.map((entry) => entry.path);
+  const heads = await work.store.heads(paths);
+  const lost = await work.store.lostHeads(paths);
   let group: Change[] = [];
   let groupBytes = 0;
   for (const [i, entry] of entries.entries()) {
     const version = contentVersion(entry);
     const head = heads[i];
+    // What cannot be read back is no ground to build on.
+    const known = lost.has(entry.path) ? undefined : head;
     // Became a special file between scan and reading: the next scan says so.
     if (!version) work.skip(entry.path, null);
-    else if (sameVersion(head, version)) work.settle(entry, version.size);
-    else if (head && sameContent(head, version)) work.write(entry, { ...version, recipe: head.recipe }, head);
+    else if (sameVersion(known, version)) work.settle(entry, version.size);
+    else if (known && sameContent(known, version)) work.write(entry, { ...version, recipe: known.recipe }, head);
     else if (version.type !== VERSION_TYPE.file || version.size === 0) work.write(entry, version, head);
     else {
       const bytes = version.size + (head?.size ?? 0);

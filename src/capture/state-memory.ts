@@ -12,6 +12,7 @@ export class StateMemory {
   readonly links = new LinkGroups();
   /** Newest checkpoint that the index describes; -1 without one. */
   sequence = -1;
+  #generation: bigint;
   /** Entries that the store may have but the index does not: checked for removal at each full scan. */
   readonly unindexed = new Set<BytePath>();
   /**
@@ -22,12 +23,13 @@ export class StateMemory {
 
   constructor(store: Store) {
     this.#store = store;
+    this.#generation = store.mended.generation;
     this.index = store.engine.createStatIndex();
   }
 
-  /** Whether somebody else added a checkpoint, so that the index describes an older one. */
+  /** Whether somebody else added a checkpoint, so that the index describes an older one, or content was found lost. */
   get outdated(): boolean {
-    return this.newestSequence !== this.sequence;
+    return this.newestSequence !== this.sequence || this.#store.mended.generation !== this.#generation;
   }
 
   /** Whether the index may be kept for the next session. One that does not know everything would be taken for one that does. */
@@ -45,5 +47,6 @@ export class StateMemory {
     this.primed = false;
     this.unindexed.clear();
     this.sequence = this.newestSequence;
+    this.#generation = this.#store.mended.generation;
   }
 }

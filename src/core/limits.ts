@@ -97,4 +97,10 @@ export const LIMITS = {
   blobKeyBytes: 255,
   /** Stretches that a receiver lists as here already: more are sent again. */
   haveRanges: 16384,
+  /** Metadata that rebuilds have put aside because it may know more: newer ones take the place of older ones. */
+  metaAside: 3,
+  /** Reports of repairs that are kept. */
+  repairReports: 8,
+  /** Length of the list of what recovers could not bring back, after which another is begun; the one before is kept. */
+  recoverLogBytes: 1 << 20,
 } as const;

@@ -3,11 +3,12 @@
  * list is the only trace of it: each entry is also written to the store's
  * quarantine folder as one line of JSON.
  */
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type BytePath,
   isDiffKeeperError,
+  LIMITS,
   type Logger,
   pathBytes,
   pathFromText,
@@ -79,7 +80,13 @@ export class DamageLog {
     const text = lines.map((line) => `{${head},${line.slice(1)}\n`).join('');
     try {
       await mkdir(quarantinePath, { recursive: true });
-      await appendFile(join(quarantinePath, 'recover.jsonl'), text);
+      const file = join(quarantinePath, 'recover.jsonl');
+      const known = await stat(file).then(
+        ({ size }) => size,
+        () => 0,
+      );
+      if (known > LIMITS.recoverLogBytes) await rename(file, join(quarantinePath, 'recover-before.jsonl'));
+      await appendFile(file, text);
     } catch (error) {
       logger.warn({ error: String(error) }, 'the quarantine log could not be written');
     }

@@ -144,7 +144,7 @@ async function attemptTwice(
   let failure: unknown;
   try {
     first = await attempt(store, stateDir, options, pass);
-    if (!isIndexWrong(first)) return first;
+    if (!isIndexWrong(first, pass.checkpoint.sequence <= store.mended.sequence)) return first;
   } catch (error) {
     if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
     failure = error;
@@ -167,9 +167,11 @@ async function attemptTwice(
 /**
  * Where records of versions are damaged the metadata knows more than the packs: made anew, it would forget which paths
  * these were.
+ *
+ * @param known the packs are known to lack something of the checkpoint, and the metadata was made of what they have
  */
-function isIndexWrong({ job, rootMatches, unreadable }: Attempt): boolean {
-  return job.damage.hasCode('DK_CORRUPT_INDEX') || (rootMatches === false && unreadable === 0);
+function isIndexWrong({ job, rootMatches, unreadable }: Attempt, known: boolean): boolean {
+  return job.damage.hasCode('DK_CORRUPT_INDEX') || (rootMatches === false && unreadable === 0 && !known);
 }
 
 async function attempt(store: Store, stateDir: string, options: RecoverOptions, pass: PassOptions): Promise<Attempt> {

@@ -40,6 +40,8 @@ export class BlobCheck {
   /** Share of the blobs that is decoded. */
   readonly #share: number;
   blobsRead = 0;
+  /** Keys of blobs that recipes name and that are in no pack. */
+  readonly missing = new Set<string>();
 
   /** @throws RangeError for a bad `sample` */
   constructor(parts: BlobCheckParts, { readData = true, sample = 1 }: VerifyOptions) {
@@ -103,7 +105,12 @@ export class BlobCheck {
       if (this.#bad.has(name)) continue;
       const [bytes] = await readAll(this.#parts.blobs, [recipe]);
       if (!Buffer.isBuffer(bytes)) continue;
-      const lost = blobsOfList(bytes).find((digest) => this.#isBad(digest));
+      let lost: Digest | undefined;
+      for (const digest of blobsOfList(bytes)) {
+        if (!this.#isBad(digest)) continue;
+        lost ??= digest;
+        if (!this.#present.has(digestKey(digest))) this.missing.add(digestKey(digest));
+      }
       if (!lost) continue;
       this.#bad.set(name, needs(lost));
       this.#lacking.add(name);

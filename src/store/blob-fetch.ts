@@ -4,7 +4,7 @@ import type { HashAlgo } from '../engine/engine.js';
 import { type DecodedRecord, type Digest, decodeExtents, digestKey, type Extent } from '../format/format.js';
 import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
 import type { BufferPool } from './buffer-pool.js';
-import { blobKey } from './meta-keys.js';
+import { blobKey, lostBlobKey } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import { NearRecords, RECORD_BYTES_MAX, WINDOW_BYTES } from './near-records.js';
 import type { Packs } from './packs.js';
@@ -53,7 +53,18 @@ export class BlobFetch {
       if (info) places.push(info);
       else failed.set(digestKey(digest), notIndexed(digest));
     }
+    if (places.length < digests.length) await this.#tellLost(failed);
     return places;
+  }
+
+  /** What is known to be in no pack any more no rebuild will find. */
+  async #tellLost(failed: Map<string, Error>): Promise<void> {
+    const keys = [...failed].filter(([, error]) => isDiffKeeperError(error, 'DK_CORRUPT_INDEX')).map(([key]) => key);
+    const digests = keys.map((key) => Buffer.from(key, 'latin1'));
+    const lost = await this.#meta.getMany(digests.map(lostBlobKey));
+    for (const [index, value] of lost.entries()) {
+      if (value) failed.set(keys[index] as string, lostBlob(digests[index] as Digest));
+    }
   }
 
   /** For a request that reads few records one after another. */
@@ -178,6 +189,12 @@ function notIndexed(digest: Digest): Error {
   return new DiffKeeperError('DK_CORRUPT_INDEX', `blob ${name} is not in the index: run \`diffkeeper repair\``, {
     name,
   });
+}
+
+function lostBlob(digest: Digest): Error {
+  const name = digest.toString('hex');
+  const message = `blob ${name} is lost, no pack has it any more: a capture that meets the same content stores it anew`;
+  return new DiffKeeperError('DK_CORRUPT_PACK', message, { name });
 }
 
 function asError(error: unknown): Error {

@@ -6,6 +6,8 @@ import type { BlobStore } from './blob-store.js';
 import { condensedChange, readCondensing } from './condense.js';
 import type { Heads } from './heads.js';
 import { isIndexWhole } from './index-check.js';
+import { lookForLosses } from './losses.js';
+import { mendedChange, readMended } from './mended.js';
 import { CONDENSING_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, readPrune, removeLeftovers } from './prune-state.js';
@@ -18,19 +20,57 @@ export type BringUpParts = TailParts & {
   readonly metaBefore: string;
 };
 
-/**
- * The newest state, after whatever a crash has left is finished or cut off.
- *
- * @param rebuild the metadata is new: the packs alone count
- * @param pruning a prune of this process is writing packs that are no leftovers
- */
-export async function bringUp(
-  parts: BringUpParts,
-  { rebuild, pruning }: { readonly rebuild: boolean; readonly pruning: boolean },
-): Promise<NewestState | null> {
+interface BringUpHow {
+  /** The metadata is new: the packs alone count. */
+  readonly rebuild: boolean;
+  /** A prune of this process is writing packs that are no leftovers. */
+  readonly pruning: boolean;
+}
+
+/** The newest state, after whatever a crash has left is finished or cut off, and what is lost is written down. */
+export async function bringUp(parts: BringUpParts, how: BringUpHow): Promise<NewestState | null> {
+  const state = await bringTogether(parts, how);
+  if (!how.pruning) await lookIfNeeded(parts, state);
+  return state;
+}
+
+/** Losses that nobody has looked at yet: after a rebuild from damaged packs, or where the newest pack is not what it was. */
+async function lookIfNeeded(parts: BringUpParts, state: NewestState | null): Promise<void> {
+  const mended = await readMended(parts.meta);
+  const short = state !== null && state.pack > 0 && (await endsBefore(parts, state));
+  const known = mended.pack === state?.pack && mended.length === state.length;
+  if (!mended.unlooked && (!short || known)) return;
+  const { pack, length } = short ? state : mended;
+  try {
+    await parts.meta.write([mendedChange({ ...mended, unlooked: true, pack, length })], true);
+    await lookForLosses(parts);
+  } catch (error) {
+    if (!isDiffKeeperError(error)) throw error;
+    parts.logger.warn({ error: error.message }, 'what the packs have lost cannot be found out now');
+  }
+}
+
+/** Whether a pack is missing, or ends before this length. */
+async function endsBefore(
+  { packs }: TailParts,
+  { pack, length }: Pick<NewestState, 'pack' | 'length'>,
+): Promise<boolean> {
+  return !(await packs.list()).includes(pack) || (await packs.length(pack)) < length;
+}
+
+/** A pack that was missing is there again, whole: what was taken for lost may be in it. */
+async function isBack(parts: TailParts): Promise<boolean> {
+  const { pack, length } = await readMended(parts.meta);
+  if (pack === 0 || (await endsBefore(parts, { pack, length }))) return false;
+  parts.logger.warn({ pack }, 'a pack that was missing is there again: rebuilding the metadata');
+  return true;
+}
+
+async function bringTogether(parts: BringUpParts, { rebuild, pruning }: BringUpHow): Promise<NewestState | null> {
   const facts = rebuild ? null : await readFacts(parts);
   const packs = await parts.packs.list();
   if (packs.length > 0 && !(await isUsable(parts, facts, pruning))) return (await rebuildAll(parts)).state;
+  if (facts?.state && !pruning && (await isBack(parts))) return (await repairAll(parts)).state;
   await cleanUp(parts, facts?.prune ?? null, pruning);
   if (facts?.state && (await isMoved(parts, facts.condensing)))
     return rebuildMoved(parts, facts.state, facts.condensing);

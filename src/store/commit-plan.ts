@@ -16,7 +16,7 @@ import type { Heads } from './heads.js';
 import { checkpointChanges, versionChanges } from './index-changes.js';
 import { gapsChange } from './index-check.js';
 import type { MetaChange } from './meta.js';
-import { NEWEST_KEY } from './meta-keys.js';
+import { lostHeadKey, NEWEST_KEY } from './meta-keys.js';
 import { encodeMetaRecord } from './meta-record.js';
 import type { Packs } from './packs.js';
 import type { StagedVersions } from './staged-versions.js';
@@ -35,6 +35,8 @@ export interface CommitParts {
   readonly nowMs: number;
   readonly newest: Checkpoint | null;
   readonly newestDigest: Digest;
+  /** Heads may be noted as lost: what takes their place is not. */
+  readonly forgetLost: boolean;
 }
 
 /** A checkpoint whose records are appended: durable once the packs are synced. */
@@ -86,6 +88,7 @@ export async function appendCheckpoint(
     let index = 0;
     for (const part of versions.records(paths, LIMITS.versionsRecordBytes)) {
       yield* versionChanges(part, { sequence, place: places[index] as RecordPlace });
+      if (parts.forgetLost) for (const { path } of part) yield { key: lostHeadKey(path), value: null };
       index += 1;
     }
     yield* treeChanges;
@@ -94,7 +97,7 @@ export async function appendCheckpoint(
     if (sequence !== (newest?.sequence ?? 0) + 1) yield gapsChange(sequence);
     yield { key: NEWEST_KEY, value: encodeNewest(state) };
   }
-  const changeCount = writer.changeCount + versions.size * 2 + treeChanges.length + 2;
+  const changeCount = writer.changeCount + versions.size * (parts.forgetLost ? 3 : 2) + treeChanges.length + 2;
   return { checkpoint, state, changeCount, changes };
 }
 

@@ -1,8 +1,8 @@
 /**
  * The metadata of an encrypted store. Values are sealed, and names and digests in keys are replaced by keyed digests:
  *
- *   `b` digest                            -> `b` token[32]
- *   `h` parent 0x00 name                  -> `h` tokens(parent) 0x00 token[16]
+ *   `b` digest                            -> `b` token[32]; `m` likewise
+ *   `h` parent 0x00 name                  -> `h` tokens(parent) 0x00 token[16]; `l` likewise
  *   `v` parent 0x00 name 0x00 sequence    -> `v` tokens(parent) 0x00 token[16] 0x00 sequence
  *   `d` directory                         -> `d` tokens(directory)
  *   tokens(a/b/c) := token(a) `/` token(a/b) `/` token(a/b/c)
@@ -39,7 +39,8 @@ export class IndexCipher {
   key(key: Buffer): Buffer {
     const letter = key.subarray(0, 1);
     if (isPlain(key) || key.length === 1) return key;
-    if (key[0] === KEY_LETTER.blob) return Buffer.concat([letter, this.#names.name(key)]);
+    if (key[0] === KEY_LETTER.blob || key[0] === KEY_LETTER.lostBlob)
+      return Buffer.concat([letter, this.#names.name(key)]);
     const text = key.toString('latin1', 1);
     const first = text.indexOf('\0');
     const parent = first < 0 ? text : text.slice(0, first);

@@ -1,5 +1,6 @@
 /** What the metadata knows and the packs do not have any more, found out while it still knows. */
 import { type BytePath, isDiffKeeperError, type Logger } from '../core/core.js';
+import type { Version } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { Heads } from './heads.js';
 import { decodeStoredCheckpoint, decodeVersionPlace } from './index-changes.js';
@@ -38,6 +39,8 @@ interface Known {
   readonly seen: SeenRecords;
   /** What is newer was committed meanwhile. */
   readonly newest: number;
+  /** Told of heads that are the only copy of their version. */
+  readonly onCopy?: (head: Version) => void;
 }
 
 /** Places of checkpoints' records, and of the records of versions that they name, that were not seen. */
@@ -57,6 +60,7 @@ export async function* lostVersions({
   heads,
   seen,
   newest,
+  onCopy = () => {},
 }: Known): AsyncGenerator<Affected & { readonly place: RecordPlace }> {
   for await (const entries of meta.range(prefixRange(Buffer.from([KEY_LETTER.version])))) {
     const lost: (Affected & { readonly place: RecordPlace })[] = [];
@@ -66,7 +70,11 @@ export async function* lostVersions({
       if (sequence <= newest && !seen.has(place)) lost.push({ path, sequence, place });
     }
     const copies = await heads.get(lost.map(({ path }) => path));
-    for (const [index, one] of lost.entries()) if (copies[index]?.sequence !== one.sequence) yield one;
+    for (const [index, one] of lost.entries()) {
+      const copy = copies[index];
+      if (copy?.sequence === one.sequence) onCopy(copy);
+      else yield one;
+    }
   }
 }
 

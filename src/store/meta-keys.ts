@@ -6,11 +6,22 @@
  *   v parent 0x00 name 0x00 u64 BE     where a version's record is
  *   c u64 BE                           checkpoint
  *   d directory                        Merkle digest of a directory
+ *   l parent 0x00 name                  head that cannot be read back in full: a capture takes the path anew
+ *   m digest[32]                       blob that is in no pack any more
  *   s name                             single facts
  */
 import { type BytePath, pathJoin, pathName, pathParent } from '../core/core.js';
 
-export const KEY_LETTER = { blob: 0x62, head: 0x68, version: 0x76, checkpoint: 0x63, directory: 0x64, single: 0x73 };
+export const KEY_LETTER = {
+  blob: 0x62,
+  head: 0x68,
+  version: 0x76,
+  checkpoint: 0x63,
+  directory: 0x64,
+  lostHead: 0x6c,
+  lostBlob: 0x6d,
+  single: 0x73,
+};
 
 export const NEWEST_KEY = Buffer.from('snewest', 'latin1');
 export const PRUNE_KEY = Buffer.from('sprune', 'latin1');
@@ -20,6 +31,8 @@ export const CONDENSING_KEY = Buffer.from('scondensing', 'latin1');
 /** How many packs have been replaced by dense ones: places learned before that do not count any more. */
 export const CONDENSED_KEY = Buffer.from('scondensed', 'latin1');
 export const GAPS_KEY = Buffer.from('sgaps', 'latin1');
+/** See `Mended`. */
+export const MENDED_KEY = Buffer.from('smended', 'latin1');
 
 function sequenceBytes(sequence: number): Buffer {
   const bytes = Buffer.alloc(8);
@@ -34,8 +47,22 @@ export function blobKey(digest: Uint8Array): Buffer {
   return key;
 }
 
+/** Key of a blob that is lost. */
+export function lostBlobKey(digest: Uint8Array): Buffer {
+  const key = blobKey(digest);
+  key[0] = KEY_LETTER.lostBlob;
+  return key;
+}
+
 export function headKey(path: BytePath): Buffer {
   return Buffer.from(`h${pathParent(path)}\0${pathName(path)}`, 'latin1');
+}
+
+/** Key of a path whose head is lost. */
+export function lostHeadKey(path: BytePath): Buffer {
+  const key = headKey(path);
+  key[0] = KEY_LETTER.lostHead;
+  return key;
 }
 
 export function headPath(key: Buffer): BytePath {

@@ -17,7 +17,7 @@ type Shared = CodingAids & { readonly leases: ReadLeases } & Pick<
 export function openTransaction(
   { level, snapshotInterval, clock }: OpenFacts,
   shared: Shared,
-  own: Pick<TransactionParts, 'state' | 'adopted' | 'ended' | 'alone' | 'ready'>,
+  own: Pick<TransactionParts, 'state' | 'adopted' | 'forgetLost' | 'ended' | 'alone' | 'ready'>,
 ): StoreTransaction {
   return new StoreTransaction({
     ...shared,

@@ -11,6 +11,7 @@ import type { StoreExchange } from './exchange-types.js';
 import { type Isolated, orIsolate } from './isolate.js';
 import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
+import { readMended } from './mended.js';
 import type { Meta } from './meta.js';
 import { MetaDoubt } from './meta-doubt.js';
 import type { OpenFacts } from './open-store.js';
@@ -19,7 +20,7 @@ import { type OwnerView, OwnerViews } from './owner-views.js';
 import { packFacts } from './pack-facts.js';
 import { Packs } from './packs.js';
 import type { PrunePolicy } from './prune-policy.js';
-import { repairStore } from './repair.js';
+import { tellLosses } from './repair.js';
 import type {
   CondenseOptions,
   CondenseReport,
@@ -73,9 +74,8 @@ export class OpenedStore extends StoreReading implements Store {
   }
   get #upParts(): BringUpParts {
     const { logger, paths } = this.facts;
-    const own = { guard: this.guard, meta: this.#meta, tree: this.#tree };
     const { quarantine, metaBefore } = paths;
-    return { ...this.reading, logger, quarantine, metaBefore, ...own };
+    return { ...this.reading, logger, quarantine, metaBefore, guard: this.guard, meta: this.#meta, tree: this.#tree };
   }
 
   /** @param repair `orIsolate` may be used; what it did is told by the next rebuild that checks */
@@ -86,6 +86,7 @@ export class OpenedStore extends StoreReading implements Store {
 
   async #settle(state: NewestState | null): Promise<void> {
     this.#state = state;
+    this.known = await readMended(this.#meta);
     this.#newest = state?.sequence ? (await this.reading.history.stored(state.sequence)).checkpoint : null;
   }
 
@@ -103,6 +104,7 @@ export class OpenedStore extends StoreReading implements Store {
       {
         state: this.#state,
         adopted,
+        forgetLost: this.known.lost,
         ended: (outcome) => this.#transactionEnded(outcome),
         alone: (work) => this.#alone.run(work),
         ready: () => this.#gate.pass().then(() => this.#doubt.assertNone()),
@@ -127,9 +129,8 @@ export class OpenedStore extends StoreReading implements Store {
       return;
     }
     this.#tree.clear();
-    if (outcome.kind === 'metadataUnknown') {
+    if (outcome.kind === 'metadataUnknown')
       return outcome.alone ? this.#tryReopen() : this.#alone.run(() => this.#tryReopen());
-    }
     // Nobody else may be at the packs, and what the metadata names must be known: otherwise opening it again cuts them.
     await this.#alone
       .run(async () => {
@@ -219,9 +220,10 @@ export class OpenedStore extends StoreReading implements Store {
       this.#forget();
       await this.#settle(result.state);
       this.#doubt.clear();
-      if (!options.check) return result;
-      await mendTwins(this.facts);
-      return repairStore(this.#allParts, result, { ...options, isolated: this.#isolated.splice(0) });
+      if (options.check) await mendTwins(this.facts);
+      const report = await tellLosses(this.#allParts, result, { ...options, isolated: this.#isolated.splice(0) });
+      this.known = await readMended(this.#meta);
+      return report;
     };
     return this.#maintenance.inTurn(() => this.#views.without(rebuild));
   }

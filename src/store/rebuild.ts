@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { fromSystemError, LIMITS, renameDurable } from '../core/core.js';
 import { PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
-import { placeAside } from './aside.js';
+import { keepNewestAside, placeAside } from './aside.js';
 import { encodeNewest, type NewestState } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { type Carried, findCarried } from './carry-over.js';
@@ -12,6 +12,7 @@ import type { Heads } from './heads.js';
 import { HistoryView } from './history-view.js';
 import { gapsChange } from './index-check.js';
 import { forgottenDamage, forgottenVersions } from './lost-versions.js';
+import { madeAnew, NEVER_MENDED, readMended } from './mended.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, healSeal, pruneChange, putLeftoversAside, unsealedChange } from './prune-state.js';
@@ -39,15 +40,30 @@ export async function rebuildMetadata(
   promised: NewestState | null,
 ): Promise<RebuildResult> {
   const aside = placeAside(parts.quarantine, 'meta');
+  const known = await knowsDamage(parts);
   await parts.meta.replace(aside);
   const result = await orPutBack(parts, aside, () => replayPromised(parts, heads, promised));
   const damage = [...result.damage];
-  if (damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
-  else {
-    const forgotten = await forgottenVersions(parts, aside);
-    if (forgotten) damage.push(forgotten);
-  }
+  const forgotten = damage.length > 0 ? await forgottenVersions(parts, aside) : null;
+  if (forgotten) damage.push(forgotten);
+  await keepAside(parts, aside, damage.length > 0 && (!known || forgotten !== null));
   return { ...result, damage };
+}
+
+/** Whether this metadata was itself made of damaged packs: what it has of them is what the next one has. */
+async function knowsDamage({ meta }: TailParts): Promise<boolean> {
+  const mended = await readMended(meta).catch(() => NEVER_MENDED);
+  return mended.sequence > 0;
+}
+
+/** Metadata that may have known more than the new one stays, the newest few of them: each has gigabytes in a large store. */
+async function keepAside({ quarantine, logger }: TailParts, aside: string, wanted: boolean): Promise<void> {
+  try {
+    if (!wanted) await rm(aside, { recursive: true, force: true });
+    await keepNewestAside(quarantine, 'meta', LIMITS.metaAside);
+  } catch (error) {
+    logger.debug({ error: String(error) }, 'metadata that was put aside cannot be removed now');
+  }
 }
 
 /** What a rebuild found in the metadata before, and wrote into packs. */
@@ -71,12 +87,14 @@ export async function rebuildCarrying(
   promised: NewestState,
 ): Promise<RebuildResult & { readonly carriedOver: CarriedOver }> {
   const { meta, metaBefore } = parts;
+  const known = await knowsDamage(parts);
   await secureNewest(parts, promised);
   await meta.replace(metaBefore);
   return orPutBack(parts, metaBefore, async () => {
     let result = await replayPromised(parts, heads, promised);
     let carriedOver = { versions: 0, checkpoints: 0 };
     const damage: DamageReport[] = [];
+    let forgotten: DamageReport | null = null;
     if (result.damage.length > 0) {
       const carried = result.state ? await findCarried(parts, metaBefore) : await nothingCarried(parts, metaBefore);
       carriedOver = { versions: carried.versions.length, checkpoints: carried.checkpoints.size };
@@ -86,7 +104,7 @@ export async function rebuildCarrying(
         result = await replayPromised(parts, heads, promised);
         parts.logger.warn(carriedOver, 'the packs had lost what the metadata still knew: written into packs again');
       }
-      const forgotten = forgottenDamage(carried.lost, { ...parts, aside: parts.quarantine });
+      forgotten = forgottenDamage(carried.lost, { ...parts, aside: parts.quarantine });
       if (forgotten) damage.push(forgotten);
     }
     damage.unshift(...result.damage);
@@ -94,7 +112,7 @@ export async function rebuildCarrying(
     await renameDurable(metaBefore, aside).catch((error: unknown) => {
       throw fromSystemError(error, 'put aside', metaBefore);
     });
-    if (damage.length === 0) await rm(aside, { recursive: true, force: true }).catch(() => {});
+    await keepAside(parts, aside, damage.length > 0 && (!known || forgotten !== null));
     return { ...result, damage, carriedOver };
   });
 }
@@ -129,7 +147,7 @@ function lostNewest(promised: number, newest: number): DamageReport {
 }
 
 async function replayAll(parts: TailParts, heads: Heads, promised: NewestState | null): Promise<RebuildResult> {
-  parts.tree.clear();
+  await parts.tree.forget();
   const prune = await findSeal(parts, 0);
   const view = new HistoryView(prune);
   const replay = new Replay(parts.engine, parts.algo, view);
@@ -186,7 +204,10 @@ async function finishRebuild(
   { prune, last, end }: Rebuilt,
   damage: DamageReport[],
 ): Promise<NewestState | null> {
-  if (!last) return null;
+  if (!last) {
+    await parts.meta.write([madeAnew(null, damage.length > 0)], true);
+    return null;
+  }
   const { sequence } = last.checkpoint;
   const all = new StagedVersions(sequence);
   for await (const batch of heads.all()) for (const version of batch) all.put(version);
@@ -209,6 +230,7 @@ async function finishRebuild(
     gapsChange(sequence),
     ...(prune ? [pruneChange(prune)] : []),
     ...(unsealed > 0 ? [unsealedChange(unsealed)] : []),
+    madeAnew(state, damage.length > 0),
     { key: NEWEST_KEY, value: encodeNewest(state) },
   ]);
   if (prune) await tidyUp(parts, prune);

@@ -1,28 +1,39 @@
 /** After a rebuild: what is damaged, what it reaches, and what of it is put aside. Packs are never changed. */
 import { join } from 'node:path';
-import { fromSystemError, pathToText, writeFileDurable } from '../core/core.js';
+import { fromSystemError, LIMITS, pathToText, writeFileDurable } from '../core/core.js';
 import { PACK_HEADER_BYTES } from '../format/format.js';
-import { placeAside } from './aside.js';
+import { keepNewestAside, placeAside } from './aside.js';
 import type { Isolated } from './isolate.js';
-import { blobKey } from './meta-keys.js';
+import { type LossParts, look, lookForLosses, noteLosses } from './losses.js';
 import { packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
 import type { TailParts } from './tail.js';
-import type { DamageReport, RebuildReport, VerifyOptions } from './types.js';
-import { type VerifyParts, verifyStore } from './verify.js';
+import type { DamageReport, RebuildOptions, RebuildReport, VerifyOptions } from './types.js';
 
-type RepairParts = VerifyParts & Pick<TailParts, 'meta' | 'quarantine' | 'guard'>;
+type RepairParts = LossParts & Pick<TailParts, 'quarantine' | 'guard'>;
 
 /** Longest stretch that is copied. */
 const STRETCH_MAX = 64 << 20;
 
+/** What there is to tell after a rebuild; with `check` all of it. What is lost is written down in any case. */
+export async function tellLosses(
+  parts: RepairParts,
+  rebuilt: RebuildReport,
+  options: RebuildOptions & { readonly isolated: readonly Isolated[] },
+): Promise<RebuildReport> {
+  if (options.check) return repairStore(parts, rebuilt, options);
+  await lookForLosses(parts);
+  return rebuilt;
+}
+
 /** The report of a rebuild, with everything that verifying finds afterwards. */
-export async function repairStore(
+async function repairStore(
   parts: RepairParts,
   rebuilt: RebuildReport,
   { isolated, ...options }: VerifyOptions & { readonly isolated: readonly Isolated[] },
 ): Promise<RebuildReport> {
-  const { damage } = await verifyStore(parts, options);
+  const looked = await look(parts, options);
+  const { damage } = looked;
   // The rebuild knows of torn ends and roots, and of versions, that are gone from the packs by now.
   const known = new Set(damage.map(({ kind, where }) => `${kind} ${where}`));
   const kinds = new Set(['checkpoint', 'root', 'version', 'unreadable']);
@@ -30,27 +41,14 @@ export async function repairStore(
   const all = [...before.filter(({ kind }) => kinds.has(kind)), ...damage].filter(
     (one, index, list) => index >= list.length - damage.length || !known.has(`${one.kind} ${one.where}`),
   );
-  if (all.length === 0) return { ...rebuilt, damage: [], droppedBlobs: 0, quarantined: [] };
-  const droppedBlobs = await dropUnreadable(parts, damage);
+  const { droppedBlobs, lostHeads } = await noteLosses(parts, looked);
+  if (all.length === 0) return { ...rebuilt, damage: [], droppedBlobs, lostHeads, quarantined: [] };
   const stretches = await keepStretches(parts, damage);
   // The report names files: in an encrypted store nobody gets it but the caller.
   const files = [...isolated.map(({ file }) => file), ...stretches];
   const quarantined = parts.guard.sealed ? files : [...files, await writeReport(parts, all)];
-  return { ...rebuilt, damage: all, droppedBlobs, quarantined };
-}
-
-/** A capture that finds the same bytes again must store them, and so mends the older versions, too. */
-async function dropUnreadable(parts: RepairParts, damage: readonly DamageReport[]): Promise<number> {
-  const digests = damage.filter(({ kind }) => kind === 'blob').map(({ where }) => Buffer.from(where, 'hex'));
-  let dropped = 0;
-  for (const digest of digests) {
-    const [info] = await parts.blobs.infos([digest]);
-    const [bytes] = await parts.blobs.read([digest]);
-    if (!info || Buffer.isBuffer(bytes)) continue;
-    await parts.meta.write([{ key: blobKey(digest), value: null }], true);
-    dropped += 1;
-  }
-  return dropped;
+  await keepNewestAside(parts.quarantine, 'repair', LIMITS.repairReports).catch(() => {});
+  return { ...rebuilt, damage: all, droppedBlobs, lostHeads, quarantined };
 }
 
 /** Copies of what is no record any more, for whoever wants to look at it. Gives their paths. */

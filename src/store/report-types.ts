@@ -51,6 +51,8 @@ export interface RebuildReport {
   readonly carriedOver?: { readonly versions: number; readonly checkpoints: number };
   /** With `check`: blobs that do not decode any more; they are stored anew when a capture meets their bytes again. */
   readonly droppedBlobs?: number;
+  /** With `check`: paths whose newest version cannot be read back: the next capture takes them anew. */
+  readonly lostHeads?: number;
   /** With `check`: files in `quarantinePath`: copies of damaged stretches, and a report of all damage. */
   readonly quarantined?: readonly string[];
 }

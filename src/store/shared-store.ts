@@ -7,6 +7,7 @@ import { readNewest } from './blob-index.js';
 import { IndexCipher } from './index-cipher.js';
 import { findMarker } from './marker-files.js';
 import { measureStore } from './measure.js';
+import { readMended } from './mended.js';
 import { type AskedOptions, keysOf, type OpenFacts, openTools } from './open-store.js';
 import { checkOwnPlaces } from './own-places.js';
 import { OwnerConnection } from './owner-connection.js';
@@ -127,6 +128,7 @@ class SharedStore extends StoreReading implements Store {
     const { meta, history } = this.reading;
     const state = await readNewest(meta);
     this.#packs.endAt({ state, prune: await readPrune(meta), unsealed: await lastUnsealed(meta) });
+    this.known = await readMended(meta);
     this.#newest = state?.sequence ? (await history.stored(state.sequence)).checkpoint : null;
     this.#locked = await lockedError(this.facts.paths, undefined);
   }

@@ -6,6 +6,7 @@ import { type BytePath, DiffKeeperError, LIMITS, writeFileDurable } from '../cor
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import { OPEN_GUARD } from './cache-guard.js';
+import { NEVER_MENDED } from './mended.js';
 import type { Meta } from './meta.js';
 import type { OpenSnapshots } from './open-snapshots.js';
 import { nothingPruned, type PrunePolicy } from './prune-policy.js';
@@ -44,6 +45,7 @@ export class SnapshotStore implements Store {
   readonly keepsHistory = false;
   readonly needsReopen = false;
   readonly guard = OPEN_GUARD;
+  readonly mended = NEVER_MENDED;
   readonly #open: OpenSnapshots;
   readonly #meta: Meta;
   readonly #contents: SnapshotContents;
@@ -273,6 +275,9 @@ export class SnapshotStore implements Store {
   }
   async condense(): Promise<CondenseReport> {
     throw new DiffKeeperError('DK_UNSUPPORTED', 'schema 1 has no packs');
+  }
+  async lostHeads(): Promise<ReadonlySet<BytePath>> {
+    return new Set();
   }
   async prune(policy: PrunePolicy): Promise<PruneReport> {
     return nothingPruned(this.#newest, policy);

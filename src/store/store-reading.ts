@@ -5,13 +5,15 @@ import type { Checkpoint, Checksum, Digest, Version } from '../format/format.js'
 import { BlobStore } from './blob-store.js';
 import { Heads } from './heads.js';
 import { History } from './history.js';
+import { type Mended, NEVER_MENDED } from './mended.js';
+import { lostHeadKey } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import type { OpenFacts } from './open-store.js';
 import type { Packs } from './packs.js';
 import { ReadLeases } from './read-leases.js';
 import type { EntriesOptions, OnUnreadable, VersionReader, VersionSummary } from './reading-types.js';
 import { StoreIdentity } from './store-identity.js';
-import type { BlobInfo } from './types.js';
+import type { BlobInfo, MendedFacts } from './types.js';
 import { RecipeReader } from './version-reader.js';
 
 export interface ReadParts {
@@ -26,9 +28,13 @@ export interface ReadParts {
   readonly leases: ReadLeases;
 }
 
+const NONE_LOST: ReadonlySet<BytePath> = new Set();
+
 export abstract class StoreReading extends StoreIdentity {
   protected readonly reading: ReadParts;
   protected closed = false;
+  /** What the metadata said of itself when it was opened. */
+  protected known: Mended = NEVER_MENDED;
 
   constructor(facts: OpenFacts, meta: MetaReader, packs: Packs) {
     super(facts);
@@ -51,6 +57,17 @@ export abstract class StoreReading extends StoreIdentity {
   async heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]> {
     await this.readable();
     return this.reading.heads.get(paths);
+  }
+
+  get mended(): MendedFacts {
+    return this.known;
+  }
+
+  async lostHeads(paths: readonly BytePath[]): Promise<ReadonlySet<BytePath>> {
+    if (!this.known.lost) return NONE_LOST;
+    await this.readable();
+    const values = await this.reading.meta.getMany(paths.map(lostHeadKey));
+    return new Set(paths.filter((_, index) => values[index] !== undefined));
   }
 
   async *entries(options: EntriesOptions = {}): AsyncGenerator<Version[]> {

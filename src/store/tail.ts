@@ -51,12 +51,12 @@ export async function recoverTail(
   let newest = state;
   // A missing pack that the metadata names: what was in it is lost, but not the number, which is not given again.
   let sound = state === null || all.includes(state.pack);
-  if (!sound) logger.error({ pack: state?.pack }, 'the newest pack is missing');
+  const missing: string[] = sound ? [] : [`${packName(state?.pack ?? 0)} is missing`];
   for (const pack of all) {
     const length = await packs.length(pack);
     const from = pack === state?.pack ? state.length : PACK_HEADER_BYTES;
     if (pack === state?.pack && length < from) {
-      logger.error({ pack, expected: from, actual: length }, 'a pack is shorter than the metadata says');
+      missing.push(`${packName(pack)} has ${length} bytes of ${from}`);
       sound = false;
     }
     if (length <= from) continue;
@@ -72,7 +72,11 @@ export async function recoverTail(
   if (rebuilt) newest = await atDenseEnd(parts, newest);
   if (newest !== state) logger.debug({ sequence: newest?.sequence }, 'rolled forward behind the metadata');
   if (!sound) {
-    logger.warn({ damage: replay.damage }, 'packs are damaged behind the newest checkpoint: run `diffkeeper verify`');
+    const damage = [
+      ...missing,
+      ...replay.damage.map(({ pack, offset, message }) => `${packName(pack)} at byte ${offset}: ${message}`),
+    ];
+    logger.warn({ damage }, 'packs are damaged behind the newest checkpoint: run `diffkeeper verify`');
     const last = Math.max(all[all.length - 1] ?? 0, state?.pack ?? 0, promised?.pack ?? 0);
     await packs.continueAt(last, Number.MAX_SAFE_INTEGER);
     return newest;

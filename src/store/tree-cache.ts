@@ -3,8 +3,9 @@
  * commit rehashes the touched directories and their parents, nothing else. Kept in
  * a file from one run to the next.
  */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BytePath, inGroups, pathName, pathParent } from '../core/core.js';
+import { type BytePath, fromSystemError, inGroups, pathName, pathParent } from '../core/core.js';
 import type { Engine, HashAlgo } from '../engine/engine.js';
 import { type Checkpoint, type Digest, VERSION_TYPE, type Version } from '../format/format.js';
 import type { CacheGuard } from './cache-guard.js';
@@ -69,6 +70,14 @@ export class TreeCache {
     this.#leafCount = 0;
     this.#sections = new Map();
     this.#root = null;
+  }
+
+  /** As `clear`, and nothing is kept from former runs. Throws DK_IO. */
+  async forget(): Promise<void> {
+    this.clear();
+    await rm(this.#place.file, { force: true }).catch((error: unknown) => {
+      throw fromSystemError(error, 'remove', this.#place.file);
+    });
   }
 
   /** Keeps the leaves for the next run, if they are those of this checkpoint. A failure only means a slower commit. */

@@ -170,6 +170,14 @@ export interface StoreStats {
   readonly packs?: readonly PackLiveness[];
 }
 
+/** What became of the metadata. */
+export interface MendedFacts {
+  /** Another one after each rebuild, and when content was found lost: what was learned of the store before does not count. */
+  readonly generation: bigint;
+  /** Up to this checkpoint the packs themselves are known to lack something: a rebuild gives nothing more. 0: nothing is known. */
+  readonly sequence: number;
+}
+
 export interface Store {
   readonly path: string;
   /** 32 hex digits, made at creation. */
@@ -187,6 +195,7 @@ export interface Store {
   readonly seed: Buffer;
   /** Newest checkpoint; null for an empty store. */
   readonly newest: Checkpoint | null;
+  readonly mended: MendedFacts;
   /** Advisory files (stat index, page tables); anything in it may be deleted at any time. */
   readonly cachePath: string;
   /** Damaged things are described here. */
@@ -194,6 +203,8 @@ export interface Store {
   begin(): Transaction;
   /** Newest version of each path; undefined when it does not exist (or was removed) at the newest checkpoint. */
   heads(paths: readonly BytePath[]): Promise<(Version | undefined)[]>;
+  /** Those of the paths whose newest version is known not to be readable any more: to be stored anew, whatever changed. */
+  lostHeads(paths: readonly BytePath[]): Promise<ReadonlySet<BytePath>>;
   /**
    * Live entries, in batches, sorted by (parent directory, name); of a past checkpoint when `at` is given. With
    * `onUnreadable` it goes on past versions whose records are damaged; without it the first one throws DK_CORRUPT_*.

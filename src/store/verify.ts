@@ -1,6 +1,6 @@
 /** Checks a whole store: records, digests, recipes, roots; tells which versions damage reaches. */
-import { isDiffKeeperError, throwIfAborted } from '../core/core.js';
-import { type Checkpoint, PACK_HEADER_BYTES } from '../format/format.js';
+import { type BytePath, isDiffKeeperError, throwIfAborted } from '../core/core.js';
+import { type Checkpoint, PACK_HEADER_BYTES, type Version } from '../format/format.js';
 import { BlobCheck } from './blob-check.js';
 import { CheckpointCheck } from './checkpoint-check.js';
 import { HistoryView } from './history-view.js';
@@ -26,6 +26,12 @@ class Findings {
 
 export interface VerifyParts extends Omit<ReadParts, 'history' | 'leases'> {
   readonly newest: Checkpoint | null;
+  /** Told of heads whose own records are lost. */
+  readonly onUnwritten?: (path: BytePath) => void;
+  /** Told of blobs that are in no pack and that recipes name, by their keys: not each of them is named in the report. */
+  readonly onMissing?: (keys: ReadonlySet<string>) => void;
+  /** What the system refuses to read is thrown, not taken for damage. Default false. */
+  readonly strict?: boolean;
 }
 
 export async function verifyStore(parts: VerifyParts, options: VerifyOptions): Promise<VerifyReport> {
@@ -44,8 +50,9 @@ export async function verifyStore(parts: VerifyParts, options: VerifyOptions): P
     await walkPack(parts, { replay, index, checkpoints, blobs, pack }, findings);
     options.onProgress?.(findings.bytes, allBytes);
   }
-  await findLosses(parts, findings);
+  await findLosses(parts, findings, blobs);
   await blobs.run(packs, (done) => options.onProgress?.(total + done * total, allBytes), options.signal);
+  parts.onMissing?.(blobs.missing);
   // Where the packs are damaged the metadata may know more than they do: that is no damage of its own.
   const sound = findings.damage.length === 0;
   findings.damage.push(...blobs.damage());
@@ -94,6 +101,7 @@ async function walkPack(parts: VerifyParts, walk: Walk, findings: Findings): Pro
       await index.add(found.changes);
     }
   } catch (error) {
+    if (parts.strict && !isDiffKeeperError(error, 'DK_CORRUPT_PACK')) throw error;
     losses.add({ pack }, messageOf(error));
   }
   if (replay.damage.length > 0) checkpoints.giveUp();
@@ -105,8 +113,13 @@ async function walkPack(parts: VerifyParts, walk: Walk, findings: Findings): Pro
 }
 
 /** What the metadata names and the packs do not have: found when a checkpoint lacks a record, whatever the damage is. */
-async function findLosses(parts: VerifyParts, { damage, losses, seen }: Findings): Promise<void> {
-  const known = { meta: parts.meta, heads: parts.heads, seen, newest: parts.newest?.sequence ?? 0 };
+async function findLosses(parts: VerifyParts, { damage, losses, seen }: Findings, blobs: BlobCheck): Promise<void> {
+  // The packs do not say what these need.
+  const onCopy = (head: Version): void => {
+    blobs.noteUses(head);
+    parts.onUnwritten?.(head.path);
+  };
+  const known = { onCopy, meta: parts.meta, heads: parts.heads, seen, newest: parts.newest?.sequence ?? 0 };
   let isLost = false;
   try {
     for await (const place of lostOfCheckpoints(known)) {
