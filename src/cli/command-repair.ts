@@ -3,6 +3,7 @@ import { EXIT_CODES } from '../index.js';
 import type { CommandContext } from './context.js';
 import { showDamage } from './damage-lines.js';
 import { startProgress } from './progress.js';
+import { showQuarantine } from './quarantine-lines.js';
 import { withStore } from './store-access.js';
 import { count } from './units.js';
 
@@ -15,10 +16,21 @@ export async function run(context: CommandContext): Promise<number> {
     const options = { check: true, readData: local.readData !== false, signal, onProgress: progress.update };
     return store.rebuildIndex(options).finally(progress.stop);
   });
-  const { checkpoints, records, damage, carriedOver, droppedBlobs = 0, quarantined = [] } = report;
+  const {
+    checkpoints,
+    records,
+    damage,
+    carriedOver,
+    droppedBlobs = 0,
+    lostHeads = 0,
+    quarantined = [],
+    quarantine,
+  } = report;
   showDamage(output, damage, AFFECTED_SHOWN);
   for (const file of quarantined) output.note(`put aside: ${file}`);
-  output.record('repair', { checkpoints, records, damaged: damage.length, carriedOver, droppedBlobs, quarantined });
+  showQuarantine(output, quarantine);
+  const counts = { checkpoints, records, damaged: damage.length, carriedOver, droppedBlobs, lostHeads };
+  output.record('repair', { ...counts, quarantined, quarantine });
   output.line(`metadata rebuilt: ${count(checkpoints, 'checkpoint')} from ${count(records, 'record')}`);
   if (carriedOver && carriedOver.versions + carriedOver.checkpoints > 0) {
     const { versions, checkpoints: others } = carriedOver;
@@ -29,5 +41,9 @@ export async function run(context: CommandContext): Promise<number> {
   }
   if (droppedBlobs > 0)
     output.line(`${count(droppedBlobs, 'blob')} unreadable: stored anew when a capture meets the same bytes`);
+  if (lostHeads > 0)
+    output.line(
+      `${count(lostHeads, 'path')} whose newest content is lost: the next capture stores ${lostHeads === 1 ? 'it' : 'them'} anew`,
+    );
   return damage.length === 0 ? EXIT_CODES.ok : EXIT_CODES.partial;
 }

@@ -5,6 +5,7 @@ import { showDamage } from './damage-lines.js';
 import { argumentError } from './failure.js';
 import { parseShare } from './moment.js';
 import { startProgress } from './progress.js';
+import { showQuarantine } from './quarantine-lines.js';
 import { withReading } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
 
@@ -21,9 +22,10 @@ export async function run(context: CommandContext): Promise<number> {
     const options = { readData: local.readData !== false, signal, onProgress: progress.update };
     return store.verify({ ...options, ...(sample !== undefined && { sample }) }).finally(progress.stop);
   });
-  const { damage, ...counts } = report;
+  const { damage, quarantine, ...counts } = report;
   showDamage(output, damage, AFFECTED_SHOWN);
-  output.record('verify', { ...counts, damaged: damage.length });
+  output.record('verify', { ...counts, damaged: damage.length, quarantine });
+  showQuarantine(output, quarantine);
   const { packs, records, blobs, versions, checkpoints, bytes, blobsRead } = counts;
   const decoded = blobsRead < blobs ? `${showNumber(blobsRead)} of ` : '';
   output.line(

@@ -188,12 +188,10 @@ export class OpenedStore extends StoreReading implements Store {
     const { incoming } = this.facts.paths;
     return new OpenExchange({ ...this.#allParts, ...hooks, incoming, newest: () => this.#newest });
   }
-
   stats(options: StatsOptions = {}): Promise<StoreStats> {
     const measure = () => this.readable().then(() => measureStore(this, this.#allParts, options));
     return options.liveness ? this.#maintenance.inTurn(measure) : measure();
   }
-
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return this.#maintenance.inTurn(() =>
       this.readable().then(async () => withTwins(await verifyStore(this.#allParts, options), this.facts)),

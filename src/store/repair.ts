@@ -7,6 +7,7 @@ import type { Isolated } from './isolate.js';
 import { type LossParts, look, lookForLosses, noteLosses } from './losses.js';
 import { packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
+import { quarantineReport } from './quarantine-report.js';
 import type { TailParts } from './tail.js';
 import type { DamageReport, RebuildOptions, RebuildReport, VerifyOptions } from './types.js';
 
@@ -21,7 +22,10 @@ export async function tellLosses(
   rebuilt: RebuildReport,
   options: RebuildOptions & { readonly isolated: readonly Isolated[] },
 ): Promise<RebuildReport> {
-  if (options.check) return repairStore(parts, rebuilt, options);
+  if (options.check) {
+    const report = await repairStore(parts, rebuilt, options);
+    return { ...report, quarantine: await quarantineReport(parts.quarantine) };
+  }
   await lookForLosses(parts);
   return rebuilt;
 }

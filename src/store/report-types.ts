@@ -19,6 +19,21 @@ export interface DamageReport {
   readonly affected: readonly { readonly path: BytePath; readonly sequence: number }[];
 }
 
+/** Things of one kind in the quarantine. */
+export interface QuarantineItem {
+  readonly kind: 'packEnd' | 'stretch' | 'unreadable' | 'pack' | 'metadata' | 'report' | 'other';
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/** What was put aside and is not used any more: no damage by itself, but it may be all that is left of something. */
+export interface QuarantineReport {
+  readonly path: string;
+  readonly entries: number;
+  readonly bytes: number;
+  readonly items: readonly QuarantineItem[];
+}
+
 export interface VerifyReport {
   readonly packs: number;
   readonly records: number;
@@ -31,6 +46,8 @@ export interface VerifyReport {
   /** Checkpoints whose tree root was made anew from the packs and is right; only those in front of any damage. */
   readonly roots: number;
   readonly damage: readonly DamageReport[];
+  /** Absent for schema 1. */
+  readonly quarantine?: QuarantineReport;
 }
 
 export interface VerifyOptions {
@@ -55,6 +72,8 @@ export interface RebuildReport {
   readonly lostHeads?: number;
   /** With `check`: files in `quarantinePath`: copies of damaged stretches, and a report of all damage. */
   readonly quarantined?: readonly string[];
+  /** With `check`: all that lies there now. */
+  readonly quarantine?: QuarantineReport;
 }
 
 export interface RebuildOptions extends VerifyOptions {

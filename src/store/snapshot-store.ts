@@ -46,6 +46,7 @@ export class SnapshotStore implements Store {
   readonly needsReopen = false;
   readonly guard = OPEN_GUARD;
   readonly mended = NEVER_MENDED;
+  readonly lostHeads = async (): Promise<ReadonlySet<BytePath>> => new Set();
   readonly #open: OpenSnapshots;
   readonly #meta: Meta;
   readonly #contents: SnapshotContents;
@@ -258,26 +259,20 @@ export class SnapshotStore implements Store {
     const sizes = { checkpoints: this.#newest ? 1 : 0, packBytes: 0, metaBytes: await this.#open.measure() };
     return { path, id, hashAlgo, ...sizes, ...countSnapshots(this.#files) };
   }
-
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     this.#assertOpen();
     return verifySnapshots({ path: this.path, files: this.#files, contents: this.#contents }, options);
   }
-
   /** Nothing can be rebuilt. Reads the values again. */
   async rebuildIndex(): Promise<RebuildReport> {
     await this.reopen();
     return { checkpoints: this.#newest ? 1 : 0, records: this.#files.facts.size, damage: [] };
   }
-
   async retag(): Promise<Checkpoint> {
     throw new DiffKeeperError('DK_UNSUPPORTED', 'schema 1 keeps one checkpoint, and no tags of others');
   }
   async condense(): Promise<CondenseReport> {
     throw new DiffKeeperError('DK_UNSUPPORTED', 'schema 1 has no packs');
-  }
-  async lostHeads(): Promise<ReadonlySet<BytePath>> {
-    return new Set();
   }
   async prune(policy: PrunePolicy): Promise<PruneReport> {
     return nothingPruned(this.#newest, policy);

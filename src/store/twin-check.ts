@@ -5,6 +5,7 @@ import { decodeRing } from '../crypt/crypt.js';
 import { readKeyFiles, replaceUnreadableKeys } from './key-files.js';
 import { mendMarker, readMarkerFiles } from './marker-files.js';
 import type { OpenFacts } from './open-store.js';
+import { quarantineReport } from './quarantine-report.js';
 import type { DamageReport, VerifyReport } from './types.js';
 
 /** Those that cannot be read, or are damaged; opening a store for writing mends what is damaged, and `repair` both. */
@@ -31,9 +32,10 @@ async function twinDamage({ paths, marker }: OpenFacts): Promise<DamageReport[]>
   return damage;
 }
 
-/** A report with what is wrong with these files as well. */
+/** A report with what is wrong with these files as well, and what lies in the quarantine. */
 export async function withTwins(report: VerifyReport, facts: OpenFacts): Promise<VerifyReport> {
-  return { ...report, damage: [...(await twinDamage(facts)), ...report.damage] };
+  const quarantine = await quarantineReport(facts.paths.quarantine);
+  return { ...report, damage: [...(await twinDamage(facts)), ...report.damage], quarantine };
 }
 
 /**

@@ -70,7 +70,7 @@ describe('repair', () => {
     expect(files.some((file) => file.startsWith('damaged-00000001.dkp-64'))).toBe(true);
     expect(files.some((file) => file.startsWith('repair-'))).toBe(true);
     expect((await readdir(again.quarantinePath)).sort()).toEqual(expect.arrayContaining(files.sort()));
-    expect(await codeOf(() => contentOf(again, 'hit'))).toBe('DK_CORRUPT_INDEX');
+    expect(await codeOf(() => contentOf(again, 'hit'))).toBe('DK_CORRUPT_PACK');
     expect((await contentOf(again, 'well'))?.equals(noise(5000, 2))).toBe(true);
     // The same bytes come by again: they are stored, and the older versions are whole once more.
     await commitFiles(again, { third: noise(5000, 1) });
