@@ -57,7 +57,7 @@ export async function noteLosses(parts: LossParts, { damage, missing, unwritten 
     ...before,
     unlooked: false,
     lost: before.lost || lost,
-    sequence: damage.length > 0 ? (parts.newest?.sequence ?? 0) : before.sequence,
+    sequence: damage.length > 0 ? (parts.newest?.sequence ?? 0) : 0,
     generation: lost ? newGeneration() : before.generation,
   };
   function* changes(): Generator<MetaChange> {
