@@ -217,10 +217,10 @@ export class OpenedStore extends StoreReading implements Store {
       const result = await (options.check ? orIsolate(work, this.#upParts, this.#isolated) : work());
       this.#forget();
       await this.#settle(result.state);
-      this.#doubt.clear();
-      if (options.check) await mendTwins(this.facts);
+      if (options.check) await mendTwins(this.facts).finally(() => this.#doubt.clear());
       const report = await tellLosses(this.#allParts, result, { ...options, isolated: this.#isolated.splice(0) });
       this.known = await readMended(this.#meta);
+      this.#doubt.clear();
       return report;
     };
     return this.#maintenance.inTurn(() => this.#views.without(rebuild));
