@@ -1,8 +1,8 @@
-// decodeSlices: of each blob only the bytes that somebody asked for. The blob is decoded whole (and verified, but
-// for links of chains where the caller asks for that) in memory that the thread keeps, which stays in the processor's
-// cache; a few pages out of many blobs then cost no fresh memory. Payloads and contexts are pieces of the caller's
-// buffers, so that nothing is joined in JavaScript; contexts may also be pieces of earlier items of the batch, so that
-// a chain of deltas is one crossing, and what lies between its ends never leaves here.
+// decodeSlices: of each blob only the bytes that somebody asked for. The blob is decoded whole (and verified, unless
+// the caller does that in another way) in memory that the thread keeps, which stays in the processor's cache; a few
+// pages out of many blobs then cost no fresh memory. Payloads and contexts are pieces of the caller's buffers, so that
+// nothing is joined in JavaScript; contexts may also be pieces of earlier items of the batch, so that a chain of deltas
+// is one crossing, and what lies between its ends never leaves here.
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -27,6 +27,9 @@ constexpr uint32_t kInData = 0xffffffff;
 constexpr uint32_t kZeros = 0xffffffff;
 // From here on buffer numbers of context bytes mean items of the batch.
 constexpr uint32_t kItems = 0x80000000;
+
+// Which items must have their digests: see SliceBatch of src/engine/blob-batches.ts.
+enum class Verify { kAll, kEnds, kNone };
 
 // Memory of items that later ones need, used again when these are done.
 class Rooms {
@@ -74,7 +77,7 @@ class SlicesJob : public DecodingJob {
     codecs_ = TakeBytes(batch.Get("codecs"), "codecs", this);
     digests_ = TakeBytes(batch.Get("digests"), "digests", this);
     algo_ = TakeAlgo(batch.Get("algo"));
-    ends_only_ = batch.Get("endsOnly").ToBoolean();
+    verify_ = TakeVerify(batch.Get("verify"));
     const size_t count = decoded_.size();
     if (payloads_.size() != 3 * count || codecs_.length != count || digests_.length != count * kDigestBytes) {
       ThrowRange(info.Env(), "the arrays of a batch must describe equally many items");
@@ -89,6 +92,17 @@ class SlicesJob : public DecodingJob {
     if (!value.IsArray()) ThrowType(value.Env(), "buffers must be an array");
     const Napi::Array list = value.As<Napi::Array>();
     for (uint32_t i = 0; i < list.Length(); ++i) buffers_.push_back(TakeBytes(list.Get(i), "buffers", this));
+  }
+
+  static Verify TakeVerify(Napi::Value value) {
+    if (value.IsUndefined()) return Verify::kAll;
+    if (value.IsString()) {
+      const std::string name = value.As<Napi::String>().Utf8Value();
+      if (name == "all") return Verify::kAll;
+      if (name == "ends") return Verify::kEnds;
+      if (name == "none") return Verify::kNone;
+    }
+    ThrowType(value.Env(), "verify must be 'all', 'ends' or 'none'");
   }
 
   // Written in place, so it must not be memory that can move or vanish.
@@ -244,9 +258,9 @@ class SlicesJob : public DecodingJob {
       const zstd::Span payload = Piece(&payloads_[3 * i]);
       const Coded coded{codecs_.data[i], payload, Context(i, &joined), digests_.data + i * kDigestBytes};
       // Of a link of a chain nobody but other links sees anything.
-      const bool unverified = ends_only_ && first == end;
-      status_[i] = unverified ? DecodeUnverified(coded, decoded, decoded_[i])
-                              : DecodeVerified(coded, algo_, decoded, decoded_[i]);
+      const bool verified = verify_ == Verify::kEnds ? first < end : verify_ == Verify::kAll;
+      status_[i] =
+          verified ? DecodeVerified(coded, algo_, decoded, decoded_[i]) : DecodeUnverified(coded, decoded, decoded_[i]);
     } else {
       status_[i] = kContextLost;
     }
@@ -263,7 +277,7 @@ class SlicesJob : public DecodingJob {
   }
 
   std::vector<Bytes> buffers_;
-  bool ends_only_ = false;
+  Verify verify_ = Verify::kAll;
   std::vector<uint32_t> payloads_;
   std::vector<uint32_t> contexts_;
   std::vector<uint32_t> slices_;

@@ -1,11 +1,13 @@
 // openFileWriter, alignedBuffer: one large file, written and hashed step by step.
-#include <cstdlib>
+#include <sys/mman.h>
+
 #include <memory>
 
 #include "binding/args.h"
 #include "binding/columns.h"
 #include "binding/register.h"
 #include "binding/worker.h"
+#include "common/huge_pages.h"
 #include "common/thread_pool.h"
 #include "place/file_write.h"
 
@@ -48,6 +50,8 @@ class WriteJob : public WriterJob {
   }
 
  protected:
+  // What goes through the page cache is copied, which is work.
+  bool WaitsForDisk() const override { return direct_; }
   void Execute() override {
     int status = 0;
     ParallelFor(2, [this, &status](size_t half) {
@@ -104,23 +108,50 @@ Napi::Value OpenFileWriter(const Napi::CallbackInfo& info) {
   return handle;
 }
 
-// Memory that may be written past the page cache as it is. Zeroed: it may come from anywhere.
+// Memory that begins at a unit of direct writes, and at a huge page where it is long enough for some.
+class AlignedMemory {
+ public:
+  // Zeroed, for it may come from anywhere; what is not used is never touched. Null when there is none.
+  static std::unique_ptr<AlignedMemory> Make(size_t length) {
+    const size_t unit = length >= kHugeFrom ? kHugePageBytes : place::kDirectUnit;
+    // The system's pages may be smaller than a unit.
+    const size_t mapped = length + unit;
+    void* base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return nullptr;
+    const uintptr_t begin = (reinterpret_cast<uintptr_t>(base) + unit - 1) / unit * unit;
+    AdviseHuge(reinterpret_cast<void*>(begin), length);
+    return std::unique_ptr<AlignedMemory>(new AlignedMemory(base, mapped, reinterpret_cast<uint8_t*>(begin)));
+  }
+  ~AlignedMemory() { munmap(base_, mapped_); }
+  AlignedMemory(const AlignedMemory&) = delete;
+  AlignedMemory& operator=(const AlignedMemory&) = delete;
+
+  uint8_t* data() const { return data_; }
+
+ private:
+  AlignedMemory(void* base, size_t mapped, uint8_t* data) : base_(base), mapped_(mapped), data_(data) {}
+
+  void* const base_;
+  const size_t mapped_;
+  uint8_t* const data_;
+};
+
+// Memory that may be written past the page cache as it is.
 Napi::Value AlignedBuffer(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const size_t length = static_cast<size_t>(TakeInteger(info[0], "bytes", 1, kAlignedBytesMax));
-  const size_t rounded = (length + place::kDirectUnit - 1) / place::kDirectUnit * place::kDirectUnit;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, place::kDirectUnit, rounded) != 0) {
-    throw MakeError(env, "DK_LIMIT", "no memory for a buffer of " + std::to_string(length) + " bytes");
-  }
-  std::memset(memory, 0, rounded);
-  const int64_t counted = static_cast<int64_t>(rounded);
+  std::unique_ptr<AlignedMemory> memory = AlignedMemory::Make(length);
+  if (!memory) throw MakeError(env, "DK_LIMIT", "no memory for a buffer of " + std::to_string(length) + " bytes");
+  const int64_t counted = static_cast<int64_t>(length);
   Napi::MemoryManagement::AdjustExternalMemory(env, counted);
-  return Napi::Buffer<uint8_t>::NewOrCopy(env, static_cast<uint8_t*>(memory), length,
-                                          [counted](Napi::Env finalizer_env, uint8_t* data) {
-                                            free(data);
-                                            Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -counted);
-                                          });
+  uint8_t* const data = memory->data();
+  return Napi::Buffer<uint8_t>::NewOrCopy(
+      env, data, length,
+      [counted](Napi::Env finalizer_env, uint8_t*, AlignedMemory* held) {
+        delete held;
+        Napi::MemoryManagement::AdjustExternalMemory(finalizer_env, -counted);
+      },
+      memory.release());
 }
 
 }  // namespace

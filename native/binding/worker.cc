@@ -62,7 +62,8 @@ void JobChannel::Close() {
 void JobChannel::Start(Napi::Env env, Worker* worker) {
   if (pending_.empty()) napi_ref_threadsafe_function(env, notify_);
   pending_.insert(worker);
-  PoolSubmit([channel = shared_from_this(), worker] { channel->RunOnPool(worker); });
+  const auto submit = worker->WaitsForDisk() ? PoolSubmitWaiting : PoolSubmit;
+  submit([channel = shared_from_this(), worker] { channel->RunOnPool(worker); });
 }
 
 void JobChannel::RunOnPool(Worker* worker) {

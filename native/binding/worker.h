@@ -77,6 +77,8 @@ class Worker {
   // Whether the job takes no longer than a way to the pool and back, which is two turns between threads: 20 us, and
   // several times that where others want the processors. Then Execute runs on the JS thread. Asked once, by Queue.
   virtual bool IsQuick() const { return false; }
+  // Whether the job mostly waits for the disk: it begins at once then, however much others have to do. Asked once.
+  virtual bool WaitsForDisk() const { return false; }
   virtual Napi::Value Resolve(Napi::Env env) = 0;
   virtual void Finish(Napi::Env) {}
 

@@ -41,6 +41,22 @@ size_t CountThreads() {
   return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kThreadsMax);
 }
 
+// False when the system gives none.
+bool StartThread(std::function<void()> run) {
+  // Signals belong to the threads of Node: block them while the thread inherits the mask.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
+  try {
+    std::thread(std::move(run)).detach();
+  } catch (const std::exception&) {
+    started = false;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
 class Pool {
  public:
   static Pool& Shared() {
@@ -60,7 +76,7 @@ class Pool {
       more = !spare_ && !tasks_.empty();
       if (more) spare_ = true;
     }
-    if (more && !StartThread()) {
+    if (more && !StartThread([this] { Run(); })) {
       std::lock_guard<std::mutex> lock(mutex_);
       spare_ = false;
     }
@@ -89,7 +105,7 @@ class Pool {
  private:
   Pool() : threads_(CountThreads()) {
     for (size_t i = 0; i < threads_; ++i) {
-      if (!StartThread()) throw std::bad_alloc();
+      if (!StartThread([this] { Run(); })) throw std::bad_alloc();
     }
     // A thread that rests for good would not look at memory that comes later.
     OnSpareMemory([] {
@@ -98,22 +114,6 @@ class Pool {
       std::lock_guard<std::mutex> lock(pool.mutex_);
       pool.wake_.notify_one();
     });
-  }
-
-  // False when the system gives none.
-  bool StartThread() {
-    // Signals belong to the threads of Node: block them while the thread inherits the mask.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = true;
-    try {
-      std::thread([this] { Run(); }).detach();
-    } catch (const std::exception&) {
-      started = false;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return started;
   }
 
   [[noreturn]] void Run() {
@@ -156,6 +156,44 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
+};
+
+// The thread of tasks that wait for the disk. Started at the first of them, and leaked as the pool is.
+class DiskThread {
+ public:
+  static DiskThread& Shared() {
+    static DiskThread* thread = new DiskThread;
+    return *thread;
+  }
+
+  // False when the system gives no thread.
+  bool Submit(std::function<void()>* task) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!started_) started_ = StartThread([this] { Run(); });
+    if (!started_) return false;
+    tasks_.push_back(std::move(*task));
+    wake_.notify_one();
+    return true;
+  }
+
+ private:
+  [[noreturn]] void Run() {
+    for (;;) {
+      std::function<void()> task;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        while (tasks_.empty()) wake_.wait(lock);
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+
+  bool started_ = false;  // guarded by mutex_
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;  // guarded by mutex_
 };
 
 // State of one ParallelFor. Shared, because a helper may get its turn long
@@ -213,6 +251,10 @@ PoolWait::~PoolWait() {
 }
 
 void PoolSubmit(std::function<void()> task) { Pool::Shared().Submit(std::move(task), false); }
+
+void PoolSubmitWaiting(std::function<void()> task) {
+  if (!DiskThread::Shared().Submit(&task)) PoolSubmit(std::move(task));
+}
 
 void PoolFree(void* memory) noexcept {
   try {

@@ -17,6 +17,10 @@ size_t PoolThreads();
 // Runs `task` on a pool thread. The task must not throw. Any thread may call.
 void PoolSubmit(std::function<void()> task);
 
+// As PoolSubmit, for a task that mostly waits for the disk: it begins at once, however much there is to do, on a thread
+// that takes nothing but such tasks, one after the other.
+void PoolSubmitWaiting(std::function<void()> task);
+
 // While it stands, the calling thread waits for the disk: another thread of the pool works in its place, one at most.
 // Any thread may make one; on a thread that is none of the pool's it does nothing. Not one inside another.
 class PoolWait {

@@ -18,6 +18,10 @@ namespace {
 
 // A disk reads so much more as soon as it begins anew.
 constexpr uint64_t kAdviseGapBytes = 32u << 10;
+// Shorter runs are advised about as fast as they are looked at.
+constexpr uint64_t kLookBytesMin = 64u << 10;
+// Of longer ones a byte in so many is looked at: advice about memory that is there costs as much as half of reading it.
+constexpr uint64_t kLookEveryBytes = 1u << 20;
 // Pieces that a thread reads at once.
 constexpr size_t kSlice = 64;
 
@@ -34,6 +38,20 @@ bool ReadCached(int fd, uint64_t offset, const struct iovec* rooms, size_t count
   (void)fd, (void)offset, (void)rooms, (void)count;
   return false;
 #endif
+}
+
+// Whether all of it is in memory already, as far as a look at some bytes of it tells.
+bool IsCached(int fd, uint64_t begin, uint64_t end) {
+  if (end - begin < kLookBytesMin) return false;
+  const auto look = [fd](uint64_t at) {
+    uint8_t byte;
+    const struct iovec room = {&byte, 1};
+    return ReadCached(fd, at, &room, 1);
+  };
+  for (uint64_t at = begin; at < end; at += kLookEveryBytes) {
+    if (!look(at)) return false;
+  }
+  return look(end - 1);
 }
 
 class PieceReader {
@@ -142,12 +160,16 @@ void AdviseRuns(int fd, const std::vector<Run>& runs) {
 #if defined(POSIX_FADV_WILLNEED)
   // Advice: that it cannot be taken is no failure. Runs that are soon behind each other are one piece of advice: for
   // thousands of pages a call for each costs a third of what reading them does.
+  bool cached = true;
   for (size_t i = 0; i < runs.size();) {
     const uint64_t begin = runs[i].offset;
     uint64_t end = begin + runs[i].length;
     for (i += 1; i < runs.size() && runs[i].offset >= end && runs[i].offset - end <= kAdviseGapBytes; ++i) {
       end = runs[i].offset + runs[i].length;
     }
+    // The first that is not in memory is hardly the only one.
+    cached = cached && IsCached(fd, begin, end);
+    if (cached) continue;
     (void)posix_fadvise(fd, static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_WILLNEED);
   }
 #else

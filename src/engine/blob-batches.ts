@@ -44,6 +44,9 @@ export const FROM_ITEMS = 0x80000000;
 /** Place of a slice that goes to `data`. */
 export const IN_DATA = 0xffffffff;
 
+/** See `SliceBatch.verify`. */
+export type SliceVerify = 'all' | 'ends' | 'none';
+
 /** Blobs of which only parts are wanted. Nothing needs to be joined: payloads and contexts are pieces of `buffers`. */
 export interface SliceBatch {
   readonly buffers: readonly Uint8Array[];
@@ -68,9 +71,9 @@ export interface SliceBatch {
   /** 32 bytes per item: what the decoded bytes must digest to. */
   readonly digests: Uint8Array;
   /**
-   * Whether items without slices are decoded only, not verified: then what is wrong with one of them shows in the digests
-   * of those that are made of it. Default false.
+   * Which items must have their digests; the others are only decoded. `ends`: those that slices are taken of, in whose
+   * digests shows what is wrong with the others. `none`: for who compares a digest of what all of it makes. Default `all`.
    */
-  readonly endsOnly?: boolean;
+  readonly verify?: SliceVerify;
   readonly algo: HashAlgo;
 }

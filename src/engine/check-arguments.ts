@@ -12,6 +12,7 @@ import {
   IN_DATA,
   type PlaceBatch,
   type SliceBatch,
+  type SliceVerify,
   STAT_COLUMNS,
   ZERO_BYTES,
 } from './engine.js';
@@ -37,6 +38,8 @@ export function checkFilePath(value: unknown, name: string): void {
   if (value === '' || value.includes('\0'))
     throw new RangeError(`${name} must be a path without NUL, not ${JSON.stringify(value)}`);
 }
+
+const VERIFIES: readonly SliceVerify[] = ['all', 'ends', 'none'];
 
 /** Fails unless the value is a digest algorithm. */
 export function checkAlgo(value: unknown): void {
@@ -147,6 +150,9 @@ export function checkDecodeBatch(batch: DecodeBatch, bytesMax: number): void {
 export function checkSliceBatch(batch: SliceBatch, bytesMax: number): void {
   const count = batch.codecs.length;
   checkAlgo(batch.algo);
+  if (!VERIFIES.includes(batch.verify ?? 'all')) {
+    throw new TypeError(`verify must be 'all', 'ends' or 'none', not ${String(batch.verify)}`);
+  }
   checkCount(batch.decodedLengths.length, count, 'decodedLengths');
   checkCount(batch.digests.length, count * 32, 'digests');
   checkCount(batch.payloads.length, count * 3, 'payloads');

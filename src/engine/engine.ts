@@ -23,6 +23,7 @@ export {
   FROM_ITEMS,
   IN_DATA,
   type SliceBatch,
+  type SliceVerify,
   ZERO_BYTES,
 } from './blob-batches.js';
 export type { ChainBatch, ChainPlace, FollowedChains, RecordPlaces } from './chain-verbs.js';
@@ -247,7 +248,7 @@ export interface Engine
   decodeBlobs(batch: DecodeBatch): Promise<DecodedBatch>;
   /**
    * As `decodeBlobs`, but `data` is the slices in order, but for those that go to `target` (all zeroed where the item failed).
-   * Items are verified whole; with `endsOnly`, those that slices are taken of.
+   * Items are verified whole, as far as `verify` asks for it.
    */
   decodeSlices(batch: SliceBatch): Promise<DecodedBatch>;
   createStatIndex(): StatIndex;

@@ -21,7 +21,7 @@ export async function decodeSlices(batch: SliceBatch): Promise<DecodedBatch> {
     const contextEnd = context + (batch.contextCounts[i] as number);
     const sliceEnd = slice + (batch.sliceCounts[i] as number);
     const joined = items.context(context, contextEnd);
-    const verify = batch.endsOnly !== true || slice < sliceEnd;
+    const verify = batch.verify === 'ends' ? slice < sliceEnd : batch.verify !== 'none';
     const item = joined
       ? decodeItem(batch, i, { payload: piece(batch, batch.payloads, i), context: joined, verify })
       : { status: CONTEXT_LOST, decoded: undefined };

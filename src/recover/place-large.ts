@@ -2,7 +2,7 @@
  * Large lane: files that do not fit one batch. Each is written to a temporary
  * name in steps, the next steps being read while one is written, hashed on the
  * way, and renamed only after its digest was compared. The memory is bounded by
- * 2 files x 2 steps x 16 MiB, and by what the store gathers these from.
+ * 2 files x 3 steps x 16 MiB, and by what the store gathers these from.
  */
 import { close, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
@@ -19,8 +19,10 @@ import { RootedDirectory } from './rooted-directory.js';
 import { DIRECT_FILE_BYTES_MIN, WriteWay } from './write-way.js';
 
 const FILES_AT_ONCE = 2;
-/** So many steps behind the one being read, the disk is asked for the next already. */
-const AHEAD_STEPS = 2;
+/** Steps that are read, or wait to be written, beside the one that is: one alone leaves processors idle between its calls. */
+const READ_STEPS = 2;
+/** So many steps behind the last one being read, the disk is asked for the next already. */
+const AHEAD_STEPS = 1;
 
 const closeFd = promisify(close);
 const truncateFd = promisify(ftruncate);
@@ -112,7 +114,7 @@ async function placeOnce(
   }
 }
 
-/** Writes the content step by step; yields the bytes of each. The next step is read while one is written. */
+/** Writes the content step by step; yields the bytes of each. The next steps are read while one is written. */
 async function* writeSteps(
   job: RecoverJob,
   version: Version,
@@ -121,24 +123,27 @@ async function* writeSteps(
   const { writer, way } = how;
   const reader = job.store.reader(version);
   const { steps, prefetch } = await stepsOf(reader);
-  const longest = steps.reduce((most, { bytes }) => Math.max(most, bytes), 0);
-  const load = async (step: Step | undefined, room: Buffer): Promise<Piece[]> =>
-    step ? loadStep(reader, step, { room, way: how.reading }) : [];
   // The pieces of a sparse file begin anywhere.
   const direct = version.size >= DIRECT_FILE_BYTES_MIN && !version.sparse;
-  const room = () => (direct ? job.engine.alignedBuffer(STEP_BYTES_MAX) : Buffer.allocUnsafeSlow(longest));
-  let [reading, writing] = [room(), room()];
-  let ahead = load(steps[0], reading);
+  const rooms = roomsFor(job, steps, direct);
+  const underWay: Promise<Piece[]>[] = [];
   let asked: Promise<unknown> = Promise.resolve();
+  const begin = (index: number): void => {
+    const step = steps[index];
+    if (!step) return;
+    const later = prefetch ? steps[index + AHEAD_STEPS] : undefined;
+    if (later) asked = Promise.all([asked, reader.prefetch(later.offset, later.bytes)]);
+    const pieces = loadStep(reader, step, { room: rooms[index % rooms.length] as Buffer, way: how.reading });
+    // When writing fails nobody awaits what was read ahead any more.
+    pieces.catch(() => {});
+    underWay.push(pieces);
+  };
   try {
+    for (let index = 0; index < READ_STEPS; index += 1) begin(index);
     for (const [index, step] of steps.entries()) {
-      const pieces = await ahead;
-      [reading, writing] = [writing, reading];
-      const later = prefetch ? steps[index + 1 + AHEAD_STEPS] : undefined;
-      if (later) asked = Promise.all([asked, reader.prefetch(later.offset, later.bytes)]);
-      ahead = load(steps[index + 1], reading);
-      // When writing fails nobody awaits what was read ahead any more.
-      ahead.catch(() => {});
+      const pieces = await (underWay.shift() as Promise<Piece[]>);
+      // The room of the step before is free by now.
+      begin(index + READ_STEPS);
       job.check();
       for (const { position, bytes } of pieces) {
         await (direct ? way.write(writer, position, bytes) : writer.write(position, bytes, false));
@@ -147,8 +152,16 @@ async function* writeSteps(
     }
   } finally {
     // The caller may close the store as soon as it hears of an error.
-    await Promise.all([ahead.catch(() => {}), asked]);
+    await Promise.all([...underWay.map((pieces) => pieces.catch(() => {})), asked]);
   }
+}
+
+/** Memory for the step that is written and those that are read. @param direct suits writes past the page cache */
+function roomsFor(job: RecoverJob, steps: readonly Step[], direct: boolean): Buffer[] {
+  const longest = steps.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+  return Array.from({ length: Math.min(steps.length, READ_STEPS + 1) }, () =>
+    direct ? job.engine.alignedBuffer(STEP_BYTES_MAX) : Buffer.allocUnsafeSlow(longest),
+  );
 }
 
 /** Reads one step into `room`; of a sparse file only what is not a hole. */

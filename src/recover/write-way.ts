@@ -1,7 +1,8 @@
 /**
  * How large files are written: through the page cache or past it. Which is faster depends on the disk, on how much of
  * the memory is free, and on whether it is a virtual machine's, so it is measured on the way: a piece of a step is
- * written past the cache, the rest of it through the cache, and the faster way is kept until the next look.
+ * written past the cache, the rest of it through the cache, and the faster way is kept until the next look. Past the cache
+ * the processor only waits, though, and has others to do: a disk that takes steps faster than they come is fast enough.
  */
 import type { FileWriter } from '../engine/engine.js';
 
@@ -11,6 +12,8 @@ export const DIRECT_FILE_BYTES_MIN = 128 << 20;
 const PROBE_BYTES = 4 << 20;
 /** Steps from one look to the next. */
 const PROBE_EVERY = 32;
+/** So many times as fast as steps come, the disk has time left between them. */
+const SPARE = 1.2;
 
 /** Bytes per millisecond, smoothed. */
 class Rate {
@@ -30,6 +33,10 @@ export class WriteWay {
   readonly #nowMs: () => number;
   readonly #direct = new Rate();
   readonly #cached = new Rate();
+  /** Of all steps, the time in which they were read included. */
+  readonly #coming = new Rate();
+  /** When the last step began, and its bytes. */
+  #last: { readonly startMs: number; readonly bytes: number } | null = null;
   #steps = 0;
   #refused = false;
 
@@ -45,13 +52,21 @@ export class WriteWay {
     }
     const look = this.#steps % PROBE_EVERY === 0;
     this.#steps += 1;
-    if (!look) return this.#timed(writer, { position, bytes, direct: this.#direct.value > this.#cached.value });
+    const startMs = this.#nowMs();
+    if (this.#last) this.#coming.note(this.#last.bytes, startMs - this.#last.startMs);
+    this.#last = { startMs, bytes: bytes.length };
+    if (!look) return this.#timed(writer, { position, bytes, direct: this.#isDirectBetter() });
     await this.#timed(writer, { position, bytes: bytes.subarray(0, PROBE_BYTES), direct: true });
     await this.#timed(writer, {
       position: position + PROBE_BYTES,
       bytes: bytes.subarray(PROBE_BYTES),
       direct: false,
     });
+  }
+
+  #isDirectBetter(): boolean {
+    const direct = this.#direct.value;
+    return direct > this.#cached.value || direct > SPARE * this.#coming.value;
   }
 
   async #timed(

@@ -1,9 +1,9 @@
 /**
  * Reads blobs back: index, pack, checksum, context, decode, digest. Nothing
- * unverified leaves this file.
+ * unverified leaves this file but through `readLoosely`, and nothing of that is kept here.
  */
 import { DiffKeeperError } from '../core/core.js';
-import type { Engine, HashAlgo } from '../engine/engine.js';
+import type { Engine, HashAlgo, SliceVerify } from '../engine/engine.js';
 import { type Digest, digestKey, type Extent } from '../format/format.js';
 import { BlobCache } from './blob-cache.js';
 import { BlobChains } from './blob-chains.js';
@@ -156,12 +156,12 @@ export class BlobStore {
   }
 
   /**
-   * The bytes of a stretch, to the beginning of `into`; blobs that are mostly not wanted are not checked: for who compares
-   * the digest of the whole afterwards, and asks `readExtents` when it is another one.
+   * The bytes of a stretch, to the beginning of `into`; no digest is compared: for who compares that of the whole
+   * afterwards, and asks `readExtents` when it is another one.
    */
   async readLoosely(stretch: Stretch, into: Buffer): Promise<void> {
     const left = await this.#leases.during(() => this.#raw.fill(stretch, into));
-    if (left.length > 0) await this.#readDemands(left, into);
+    if (left.length > 0) await this.#readDemands(left, into, 'none');
   }
 
   async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {
@@ -169,12 +169,12 @@ export class BlobStore {
   }
 
   /** @param demands each with its place in the target */
-  async #readDemands(demands: readonly Demand[], target: Buffer): Promise<void> {
-    const done = await this.#leases.during(() => this.#plan(demands, target));
+  async #readDemands(demands: readonly Demand[], target: Buffer, verify: SliceVerify = 'ends'): Promise<void> {
+    const done = await this.#leases.during(() => this.#plan(demands, target, verify));
     if (done === 'cut') {
       const middle = demands.length >> 1;
-      await this.#readDemands(demands.slice(0, middle), target);
-      return this.#readDemands(demands.slice(middle), target);
+      await this.#readDemands(demands.slice(0, middle), target, verify);
+      return this.#readDemands(demands.slice(middle), target, verify);
     }
     for (const { digest, offset, length = 0 } of demands) {
       const node = done.plan.find(digest);
@@ -187,19 +187,19 @@ export class BlobStore {
 
   /**
    * A plan carried out, or 'cut' when it would hold too much and can be divided. Links between the ends of chains are not
-   * verified for themselves, as the ends are; when one of these is wrong everything is decoded again, and each link
-   * verified, which tells which of them is damaged.
+   * verified for themselves, as the ends are, unless the caller does that; when anything turns out to be wrong everything is
+   * decoded again, and each link verified, which tells which of them is damaged.
    * @param given where the demands have their places; without it one is made for demands of whole blobs
    */
-  async #plan(demands: readonly Demand[], given?: Buffer): Promise<Done | 'cut'> {
-    const done = await this.#carryOut(demands, given, true);
-    return done !== 'cut' && done.wrong ? this.#carryOut(demands, given, false) : done;
+  async #plan(demands: readonly Demand[], given?: Buffer, verify: SliceVerify = 'ends'): Promise<Done | 'cut'> {
+    const done = await this.#carryOut(demands, given, verify);
+    return done !== 'cut' && done.wrong ? this.#carryOut(demands, given, 'all') : done;
   }
 
   async #carryOut(
     demands: readonly Demand[],
     given: Buffer | undefined,
-    endsOnly: boolean,
+    verify: SliceVerify,
   ): Promise<(Done & { readonly wrong: boolean }) | 'cut'> {
     const single = demands.length <= 1;
     const plan = new BlobPlan(this.#fetch, single ? PLAN_BYTES_MAX : PLAN_BYTES);
@@ -216,7 +216,7 @@ export class BlobStore {
       ahead = this.#load(plan, plan.stages[index + 1]);
       // When decoding fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
-      if (!(await this.#decode(plan, stage, { target, endsOnly }))) wrong = true;
+      if (!(await this.#decode(plan, stage, { target, verify }))) wrong = true;
     }
     await ahead;
     return { plan, target, wrong };
@@ -234,9 +234,9 @@ export class BlobStore {
   async #decode(
     plan: BlobPlan,
     { nodes, keeps }: Stage,
-    { target, endsOnly }: { readonly target: Buffer; readonly endsOnly: boolean },
+    { target, verify }: { readonly target: Buffer; readonly verify: SliceVerify },
   ): Promise<boolean> {
-    const call = new SliceCall(target, { keeps, endsOnly });
+    const call = new SliceCall(target, { keeps, verify });
     for (const node of nodes) {
       const { coded } = node;
       if (!coded) continue;

@@ -79,11 +79,14 @@ export class LooseBlobs {
     return withoutFile(this.slices, first, last);
   }
 
-  /** Lists of the packs that these extents need, by their numbers as files; of each list only a few are not null. At least one. */
+  /**
+   * Lists of the packs that these extents need, by their numbers as files; of each list only a few are not null. None for
+   * extents that are not read loosely, at least one where there are zeros among them.
+   */
   calls(first: number, last: number): (number | null)[][] {
     const needed = filesOf(this.slices, { first, last }, new Uint8Array(this.#packs.length));
-    const calls = [this.#packs.map((): number | null => null)];
-    let open = 0;
+    const calls: (number | null)[][] = [];
+    let open = PACKS_AT_ONCE;
     for (const [file, pack] of this.#packs.entries()) {
       if (needed[file] === 0) continue;
       if (open === PACKS_AT_ONCE) {
@@ -93,6 +96,7 @@ export class LooseBlobs {
       (calls[calls.length - 1] as (number | null)[])[file] = pack;
       open += 1;
     }
+    if (calls.length === 0 && hasZeros(this.slices, first, last)) calls.push(this.#packs.map(() => null));
     return calls;
   }
 }
@@ -129,6 +133,10 @@ function filesOf(
     if (blob !== 0 && file !== NO_FILE) needed[file] = 1;
   }
   return needed;
+}
+
+function hasZeros({ blobs }: FileSlices, first: number, last: number): boolean {
+  return blobs.subarray(first, last + 1).includes(0);
 }
 
 function withoutFile({ blobs, files }: FileSlices, first: number, last: number): number[] {

@@ -27,14 +27,14 @@ export interface EntriesOptions {
   readonly onUnreadable?: OnUnreadable;
 }
 
-/** Random access to one version's bytes; every blob's digest is verified. */
+/** Random access to one version's bytes; every blob's digest is verified, but by `readLoosely`. */
 export interface VersionReader {
   readonly version: Version;
   /** Extents that cover exactly these bytes, in order. */
   extents(offset: number, length: number): Promise<Extent[]>;
   /** The bytes; in `into`, of at least `length`, when given. Throws DK_CORRUPT_* for what is damaged or missing. */
   read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
-  /** As `read`; blobs that are mostly unwanted are not verified: compare the file's digest, `read` again when it differs. */
+  /** As `read`, but no digest is compared: compare the file's, `read` again when it differs. */
   readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer>;
   /** Whether it is up to 64 MiB of small pieces that `readLoosely` takes as they stand: short reads cost no more per byte. */
   isScattered(): Promise<boolean>;

@@ -1,6 +1,6 @@
 /** One decode call: the columns of the blobs of a stage. */
 import { DiffKeeperError } from '../core/core.js';
-import { FROM_ITEMS, type HashAlgo, IN_DATA, type SliceBatch, ZERO_BYTES } from '../engine/engine.js';
+import { FROM_ITEMS, type HashAlgo, IN_DATA, type SliceBatch, type SliceVerify, ZERO_BYTES } from '../engine/engine.js';
 import type { Digest, Extent } from '../format/format.js';
 import type { CodedBlob } from './blob-fetch.js';
 import type { PlanNode } from './plan-node.js';
@@ -9,7 +9,7 @@ export class SliceCall {
   readonly nodes: PlanNode[] = [];
   readonly runs = new Set<Buffer>();
   readonly #keeps: boolean;
-  readonly #endsOnly: boolean;
+  readonly #verify: SliceVerify;
   readonly #items = new Map<PlanNode, number>();
   readonly #buffers = new Map<Uint8Array, number>();
   readonly #payloads: number[] = [];
@@ -21,11 +21,11 @@ export class SliceCall {
   readonly #places: number[] = [];
   readonly #target: Buffer;
 
-  /** @param how `keeps`: blobs of later calls need what the `needs` of these say; `endsOnly`: see `SliceBatch` */
-  constructor(target: Buffer, { keeps, endsOnly }: { readonly keeps: boolean; readonly endsOnly: boolean }) {
+  /** @param how `keeps`: blobs of later calls need what the `needs` of these say; `verify`: see `SliceBatch` */
+  constructor(target: Buffer, { keeps, verify }: { readonly keeps: boolean; readonly verify: SliceVerify }) {
     this.#target = target;
     this.#keeps = keeps;
-    this.#endsOnly = endsOnly;
+    this.#verify = verify;
   }
 
   /** What its context comes from must have been added, or decoded and kept. */
@@ -82,7 +82,7 @@ export class SliceCall {
       target: this.#target,
       places: Uint32Array.from(this.#places),
       digests: Buffer.concat(this.nodes.map((node) => node.info.digest)),
-      endsOnly: this.#endsOnly,
+      verify: this.#verify,
       algo,
     };
   }

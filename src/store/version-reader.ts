@@ -19,7 +19,8 @@ interface Part extends Stretch {
 export class RecipeReader implements VersionReader {
   readonly version: Version;
   readonly #blobs: BlobStore;
-  readonly #regions = new Map<number, ExtentTable>();
+  /** Several readings may be under way: one of them loads a region for all. */
+  readonly #regions = new Map<number, Promise<ExtentTable>>();
 
   constructor(blobs: BlobStore, version: Version) {
     this.#blobs = blobs;
@@ -54,11 +55,15 @@ export class RecipeReader implements VersionReader {
     }
   }
 
-  async #region(index: number): Promise<ExtentTable> {
+  #region(index: number): Promise<ExtentTable> {
     const known = this.#regions.get(index);
     if (known) return known;
-    const region = await this.#loadRegion(index);
+    const region = this.#loadRegion(index);
     this.#regions.set(index, region);
+    // Whoever asks after a failure tries again.
+    region.catch(() => {
+      if (this.#regions.get(index) === region) this.#regions.delete(index);
+    });
     if (this.#regions.size > REGIONS_KEPT) {
       this.#regions.delete(this.#regions.keys().next().value as number);
     }

@@ -115,6 +115,19 @@ export function describeSlices(engine: Engine): void {
     expect(decoded.data.equals(Buffer.concat([Buffer.alloc(1100), text]))).toBe(true);
   });
 
+  it('gives them all the same to who verifies nothing, but for what does not decode', async () => {
+    const batch = await made();
+    const good = await engine.decodeSlices(batch);
+    const digests = Buffer.alloc(batch.digests.length);
+    const decoded = await engine.decodeSlices({ ...batch, digests, verify: 'none' });
+    expect([...decoded.status]).toEqual([0, 0]);
+    expect(decoded.data.equals(good.data)).toBe(true);
+    const decodedLengths = Uint32Array.from(batch.decodedLengths, (length, item) => length + (item === 0 ? 1 : 0));
+    const cut = await engine.decodeSlices({ ...batch, digests, decodedLengths, verify: 'none' });
+    expect([...cut.status]).toEqual([1, 0]);
+    await expect(engine.decodeSlices({ ...batch, verify: 'some' as 'all' })).rejects.toThrow(TypeError);
+  });
+
   it('takes zeros for a context', async () => {
     const zeros = Buffer.alloc(50_000);
     const edited = editedBytes(zeros, 3);
@@ -172,7 +185,7 @@ export function describeSlices(engine: Engine): void {
     // Of the second chain a link, of the fourth the end.
     for (const wrong of [CHAINS + 1, CHAINS * (LINKS - 1) + 3])
       digests[32 * wrong] = (digests[32 * wrong] as number) ^ 1;
-    const { status, data } = await engine.decodeSlices({ ...batch, digests, endsOnly: true });
+    const { status, data } = await engine.decodeSlices({ ...batch, digests, verify: 'ends' });
     const expected = Array.from(status, (_, item) => (item === CHAINS * (LINKS - 1) + 3 ? 2 : 0));
     expect([...status]).toEqual(expected);
     last[3] = Buffer.alloc(last[3]?.length ?? 0);

@@ -59,6 +59,23 @@ test('changes when the other way has become faster', async () => {
   expect(await writeSteps(disk, way, 3)).toBe('direct cached direct direct');
 });
 
+test('goes past the cache where the disk is slower than it and still faster than steps come', async () => {
+  const disk = new Disk({ direct: 2, cached: 1 });
+  const way = new WriteWay(() => disk.nowMs);
+  const written: string[] = [];
+  const slowly = async (steps: number, stepMs: number) => {
+    for (let step = 0; step < steps; step += 1) {
+      written.push(await writeSteps(disk, way, 1));
+      disk.nowMs += stepMs;
+    }
+    return written.splice(0).join(' ');
+  };
+  // 32 ms for a step past the cache, and 48 for reading one.
+  expect(await slowly(4, 48)).toBe('direct cached direct direct direct');
+  // The disk is what everybody waits for: now the cache takes more.
+  expect((await slowly(12, 0)).split(' ').slice(-6)).toEqual(Array(6).fill('cached'));
+});
+
 test('asks no second time where direct writes are refused', async () => {
   const disk = new Disk({ direct: 1, cached: 1 }, true);
   const way = new WriteWay(() => disk.nowMs);

@@ -114,7 +114,7 @@ describe('stages of a plan', () => {
       const { stages } = stagesOf(nodes, max);
       expect(stages).toHaveLength(max === 0 ? 6 : 1);
       for (const stage of stages) {
-        const call = new SliceCall(target, { keeps: stage.keeps, endsOnly: false });
+        const call = new SliceCall(target, { keeps: stage.keeps, verify: 'all' });
         for (const node of stage.nodes) call.add(node, node.coded as never);
         const { data, status } = await engine.decodeSlices(call.batch('blake3'));
         expect(status.every((one) => one === 0)).toBe(true);
