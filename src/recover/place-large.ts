@@ -22,7 +22,7 @@ const FILES_AT_ONCE = 2;
 /** Steps that are read, or wait to be written, beside the one that is: one alone leaves processors idle between its calls. */
 const READ_STEPS = 2;
 /** So many steps behind the last one being read, the disk is asked for the next already. */
-const AHEAD_STEPS = 1;
+const AHEAD_STEPS = 2;
 
 const closeFd = promisify(close);
 const truncateFd = promisify(ftruncate);
