@@ -1,10 +1,17 @@
 // preallocate, syncFileSystem, and info about what is inside.
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "binding/args.h"
 #include "binding/register.h"
@@ -83,6 +90,73 @@ Napi::Value ReapProcess(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), waitpid(pid, &status, WNOHANG) == pid);
 }
 
+// Child processes that lose their parent come to us from now on, not to process 1. Nobody inherits this. False where
+// the system does not have it.
+Napi::Value AdoptOrphans(const Napi::CallbackInfo& info) {
+#if defined(__linux__)
+  return Napi::Boolean::New(info.Env(), prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+#else
+  return Napi::Boolean::New(info.Env(), false);
+#endif
+}
+
+#if defined(__linux__)
+// The same one by one, for systems before Linux 5.11 or that forbid the call.
+bool CloseEachOnExec(int first) {
+  DIR* listing = opendir("/proc/self/fd");
+  if (listing == nullptr) return false;
+  while (const dirent* entry = readdir(listing)) {
+    const int fd = std::atoi(entry->d_name);
+    // What is closed meanwhile needs nothing.
+    if (fd >= first) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  closedir(listing);
+  return true;
+}
+#endif
+
+// Descriptors from `first` on are closed in whatever is started from now on: LevelDB opens its files without saying so,
+// and Node hands on what is not marked. False where the system lets us do neither. On the calling thread: it waits for
+// nothing.
+Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
+  const int first = static_cast<int>(TakeInteger(info[0], "first", 3, 0x7fffffff));
+#if defined(__linux__)
+  // By number, since the name needs glibc 2.34; it is the same on every processor.
+  constexpr long kCloseRange = 436;
+  constexpr unsigned kMarkOnly = 1u << 2;
+  if (syscall(kCloseRange, static_cast<unsigned>(first), ~0u, kMarkOnly) == 0) {
+    return Napi::Boolean::New(info.Env(), true);
+  }
+  return Napi::Boolean::New(info.Env(), CloseEachOnExec(first));
+#else
+  (void)first;
+  return Napi::Boolean::New(info.Env(), false);
+#endif
+}
+
+// Leaves our process group for one of our own, in the same session, and becomes another program, as if Node had
+// started it: signals as they are by default, stdin, stdout and stderr ours. Returns only when that fails.
+Napi::Value BecomeInOwnGroup(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string program = TakeString(info[0], "program");
+  if (!info[1].IsArray()) ThrowType(env, "args must be an array");
+  const Napi::Array given = info[1].As<Napi::Array>();
+  std::vector<std::string> words{program};
+  for (uint32_t i = 0; i < given.Length(); ++i) words.push_back(TakeString(given.Get(i), "argument"));
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(&word[0]);
+  argv.push_back(nullptr);
+  // The leader of a session has a group of its own already, and may not change it.
+  if (setpgid(0, 0) == 0 || getsid(0) == getpid()) {
+    for (int name = 1; name < 32; ++name) signal(name, SIG_DFL);
+    // Node has marked these for its own children's sake.
+    for (int fd = 0; fd < 3; ++fd) fcntl(fd, F_SETFD, 0);
+    execv(program.c_str(), argv.data());
+  }
+  const int error = errno;
+  throw MakeError(env, ErrnoName(error), std::string(ErrnoName(error)) + ": cannot become '" + program + "'");
+}
+
 // Names of what a process has mapped shared and writable, each with a NUL behind it; undefined where only the text in
 // /proc tells. On the calling thread: the application stands still.
 Napi::Value WritableMappings(const Napi::CallbackInfo& info) {
@@ -142,6 +216,9 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "preallocate", Preallocate);
   Export(env, exports, "syncFileSystem", RunJob<SyncFileSystemJob>);
   Export(env, exports, "reapProcess", ReapProcess);
+  Export(env, exports, "adoptOrphans", AdoptOrphans);
+  Export(env, exports, "closeOnExec", CloseOnExec);
+  Export(env, exports, "becomeInOwnGroup", BecomeInOwnGroup);
   Export(env, exports, "writableMappings", WritableMappings);
   Export(env, exports, "listProcesses", ListProcesses);
   Export(env, exports, "info", Info);

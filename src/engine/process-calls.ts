@@ -4,6 +4,10 @@ import { loadAddon } from '../addon.cjs';
 export interface ProcessCalls {
   /** Collects an ended child process; false when it has not ended or is none of ours. */
   reapProcess(pid: number): boolean;
+  /** Processes below us that lose their parent become our children, for as long as we live. False where the system cannot do that. */
+  adoptOrphans(): boolean;
+  /** Descriptors from this one on are closed in each program that is started from now on. False where that cannot be had. */
+  closeOnExec(first: number): boolean;
   /**
    * Names of the files that a process has mapped shared and writable, each with a NUL behind it, as the kernel spells them;
    * undefined where only the text of `/proc/PID/maps` tells.
@@ -22,9 +26,11 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   if (process.env.DIFFKEEPER_ENGINE === 'typescript') return undefined;
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
-    const { reapProcess, writableMappings, listProcesses } = addon;
+    const { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses } = addon;
     if (typeof reapProcess !== 'function' || typeof writableMappings !== 'function') return undefined;
-    return typeof listProcesses === 'function' ? { reapProcess, writableMappings, listProcesses } : undefined;
+    if (typeof adoptOrphans !== 'function' || typeof closeOnExec !== 'function') return undefined;
+    if (typeof listProcesses !== 'function') return undefined;
+    return { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses };
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { DiffKeeperError, systemCode } from '../core/core.js';
+import { loadProcessCalls } from '../engine/load.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
 import type { ChildEnd } from './types.js';
 
@@ -34,8 +35,17 @@ export function spawnFailureCode(error: unknown): number {
   return systemCode(cause) === 'ENOENT' ? EXIT_CODES.notFound : EXIT_CODES.cannotExecute;
 }
 
+/**
+ * Just before each start, and not once: LevelDB opens files of the store all the time, for writing, and they would be handed
+ * on. What the application leaves running would keep them open for good. Without the addon there is no such call.
+ */
+function keepDescriptors(): void {
+  loadProcessCalls()?.closeOnExec(3);
+}
+
 /** Starts a program and waits until it runs. Throws the system's error. */
 export async function launch(program: string, args: readonly string[], options: SpawnOptions): Promise<ChildProcess> {
+  keepDescriptors();
   const child = spawn(program, args, { shell: false, ...options });
   await once(child, 'spawn');
   return child;
@@ -46,15 +56,16 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const [program = '', ...args] = options.command;
   const around = options.around ?? ((start) => start());
   try {
-    const child = around(() =>
-      spawn(program, args, {
+    const child = around(() => {
+      keepDescriptors();
+      return spawn(program, args, {
         stdio: 'inherit',
         shell: false,
         detached: options.ownGroup,
         env: options.env,
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      }),
-    );
+      });
+    });
     // Subscribed before anything is awaited: a quick child must not end unseen.
     const ended = new Promise<ChildEnd>((resolve) => {
       child.once('exit', (code, signalName) => resolve(childEnd(code, signalName)));

@@ -1,6 +1,8 @@
 /** The application's stdin, stdout and stderr are its own: every byte, every flag, the terminal. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBuilt, PROGRAM, scratch } from '../cli/cli-process.js';
@@ -72,4 +74,25 @@ sys.exit(os.waitstatus_to_exitcode(status))`;
     expect(await new Promise((resolve) => child.on('close', resolve))).toBe(23);
     child.stdin?.destroy();
   });
+});
+
+it.each(['file', 'freeze'])('--consistency=%s: nobody that is started gets descriptors of the store', async (mode) => {
+  // Three hooks are more than one: LevelDB opens files while we run.
+  const list = 'ls -l /proc/self/fd | sed -n "s/.* -> //p" > data/NAME; echo x >> data/count';
+  const hook = list.replace('NAME', 'hook');
+  const words = [
+    `--consistency=${mode}`,
+    '--checkpoint-interval=50ms',
+    '--max-lag=50ms',
+    `--before-checkpoint=${hook}`,
+  ];
+  const script = `${list.replace('NAME', 'own')}
+while [ $(wc -l < data/count) -lt 4 ]; do date +%N > data/now; sleep 0.05; done`;
+  const result = await runWith([...words, '--', 'sh', '-c', script], async () => {});
+  expect(result.code, String(result.stderr)).toBe(0);
+  for (const name of ['own', 'hook']) {
+    const open = (await readFile(path.join(cwd, 'data', name), 'utf8')).split('\n');
+    expect(open.length).toBeGreaterThan(3);
+    expect(open.filter((target) => target.includes('/keep'))).toEqual([]);
+  }
 });
