@@ -125,6 +125,17 @@ describe('compose and Kubernetes', () => {
     }
   });
 
+  it('images: nothing of the host gets into them that they make themselves', () => {
+    const ignored = readText('.dockerignore').split('\n');
+    expect(ignored).toEqual(expect.arrayContaining(['node_modules', 'build', 'dist', 'native/*/vendor', '.git']));
+    for (const name of projectFiles(/^deploy\/docker\/(.*\.)?Dockerfile$/)) {
+      const copied = [...readText(name).matchAll(/^COPY (?!--from)(.*) \S+$/gm)].flatMap(([, files = '']) =>
+        files.split(' '),
+      );
+      expect(copied.filter((file) => ignored.includes(file.split('/')[0] ?? ''))).toEqual([]);
+    }
+  });
+
   it('compose: services build from files that are there, volumes are declared', () => {
     const [file] = yaml(readText('deploy/docker/compose.yml'));
     for (const service of Object.values(file?.services ?? {}) as unknown as Json[]) {
@@ -144,6 +155,8 @@ describe('compose and Kubernetes', () => {
     expect(service?.spec?.selector).toEqual(pod?.metadata?.labels);
     expect(set?.spec?.serviceName).toBe(service?.metadata?.name);
     const container = pod?.spec?.containers?.[0] as Json;
+    // Without a tag, as with `latest`, it would be pulled each time, from a registry that does not have it.
+    expect([container.image, container.imagePullPolicy]).toEqual([expect.stringMatching(/:[\w.]+$/), 'IfNotPresent']);
     const ports = (container.ports as unknown as Json[]).map(({ name }) => name);
     for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
       expect(ports).toContain(container[probe]?.httpGet?.port);
