@@ -1,7 +1,6 @@
 // preallocate, syncFileSystem, and info about what is inside.
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #if defined(__linux__)
@@ -134,29 +133,6 @@ Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
 #endif
 }
 
-// Leaves our process group for one of our own, in the same session, and becomes another program, as if Node had
-// started it: signals as they are by default, stdin, stdout and stderr ours. Returns only when that fails.
-Napi::Value BecomeInOwnGroup(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const std::string program = TakeString(info[0], "program");
-  if (!info[1].IsArray()) ThrowType(env, "args must be an array");
-  const Napi::Array given = info[1].As<Napi::Array>();
-  std::vector<std::string> words{program};
-  for (uint32_t i = 0; i < given.Length(); ++i) words.push_back(TakeString(given.Get(i), "argument"));
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(&word[0]);
-  argv.push_back(nullptr);
-  // The leader of a session has a group of its own already, and may not change it.
-  if (setpgid(0, 0) == 0 || getsid(0) == getpid()) {
-    for (int name = 1; name < 32; ++name) signal(name, SIG_DFL);
-    // Node has marked these for its own children's sake.
-    for (int fd = 0; fd < 3; ++fd) fcntl(fd, F_SETFD, 0);
-    execv(program.c_str(), argv.data());
-  }
-  const int error = errno;
-  throw MakeError(env, ErrnoName(error), std::string(ErrnoName(error)) + ": cannot become '" + program + "'");
-}
-
 // Names of what a process has mapped shared and writable, each with a NUL behind it; undefined where only the text in
 // /proc tells. On the calling thread: the application stands still.
 Napi::Value WritableMappings(const Napi::CallbackInfo& info) {
@@ -218,7 +194,6 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "reapProcess", ReapProcess);
   Export(env, exports, "adoptOrphans", AdoptOrphans);
   Export(env, exports, "closeOnExec", CloseOnExec);
-  Export(env, exports, "becomeInOwnGroup", BecomeInOwnGroup);
   Export(env, exports, "writableMappings", WritableMappings);
   Export(env, exports, "listProcesses", ListProcesses);
   Export(env, exports, "info", Info);

@@ -24,6 +24,7 @@ export async function run(context: CommandContext): Promise<number> {
       maxLagMs: settings.maxLag,
       consistency: settings.consistency,
       collectGarbage: true,
+      adoptOrphans: true,
       freezeWith: settings.freezeWith,
       checkpointIntervalMs: settings.checkpointInterval,
       ...(settings.maxOverhead !== undefined && { maxOverheadPercent: settings.maxOverhead }),

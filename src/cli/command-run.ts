@@ -25,6 +25,7 @@ export async function run(context: CommandContext): Promise<number> {
     exec: settings.exec,
     consistency: settings.consistency,
     collectGarbage: true,
+    adoptOrphans: true,
     freezeWith: settings.freezeWith,
     checkpointIntervalMs: settings.checkpointInterval,
     ...(settings.maxOverhead !== undefined && { maxOverheadPercent: settings.maxOverhead }),

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { DiffKeeperError, systemCode } from '../core/core.js';
 import { loadProcessCalls } from '../engine/load.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
+import { HELPER_MARK, MARK_VARIABLE } from './proc.js';
 import type { ChildEnd } from './types.js';
 
 export type { ChildProcess };
@@ -43,10 +44,11 @@ function keepDescriptors(): void {
   loadProcessCalls()?.closeOnExec(3);
 }
 
-/** Starts a program and waits until it runs. Throws the system's error. */
+/** Starts a program of our own and waits until it runs. It does not belong to the application. Throws the system's error. */
 export async function launch(program: string, args: readonly string[], options: SpawnOptions): Promise<ChildProcess> {
   keepDescriptors();
-  const child = spawn(program, args, { shell: false, ...options });
+  const env = { ...(options.env ?? process.env), [MARK_VARIABLE]: HELPER_MARK };
+  const child = spawn(program, args, { shell: false, ...options, env });
   await once(child, 'spawn');
   return child;
 }

@@ -6,17 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, Semaphore } from '../core/core.js';
 import { loadProcessCalls } from '../engine/load.js';
 import type { FreezeGroup } from './cgroup.js';
-import {
-  hasEnded,
-  type Leader,
-  leaderOf,
-  mappedWritable,
-  type ProcessSurvey,
-  stillLeading,
-  surveyProcesses,
-} from './proc.js';
+import { hasEnded, type Leader, leaderOf, mappedWritable, stillLeading } from './proc.js';
 import { letGo, type Standstill, stopBySignals, stopGroup } from './stop-all.js';
 import type { StopList } from './stop-list.js';
+import { type Adoption, type ProcessSurvey, surveyProcesses } from './survey.js';
 import type { Watchdog } from './watchdog.js';
 
 /**
@@ -49,6 +42,8 @@ export interface FreezerOptions {
   readonly group?: FreezeGroup;
   /** Value of the mark in the environment of the application. */
   readonly mark: string;
+  /** Given where orphans come to us. */
+  readonly adoption?: Adoption;
   /** Real path of the state directory. */
   readonly root: string;
   readonly watchdog: Watchdog;
@@ -154,8 +149,8 @@ export class Freezer {
 
   /** Everybody who is to stand still; of the control group all, whatever they look like. */
   #look(): ProcessSurvey {
-    const { group, mark } = this.#options;
-    const { members, others } = surveyProcesses(this.#leaders, mark);
+    const { group, mark, adoption } = this.#options;
+    const { members, others } = surveyProcesses(this.#leaders, mark, undefined, adoption);
     const inside = group?.members() ?? new Set();
     if (inside.size === 0) return { members, others };
     return {
@@ -165,12 +160,18 @@ export class Freezer {
   }
 
   async #stop(seen: ProcessSurvey, group: FreezeGroup | undefined): Promise<Standstill> {
-    const { watchdog, clock, mark, ownGroup } = this.#options;
+    const { watchdog, clock, mark, ownGroup, adoption } = this.#options;
     const parts = { watchdog, clock, waitMs: this.#stopWaitMs };
     try {
       const still = group
         ? await stopGroup(group, parts)
-        : await stopBySignals(seen, { ...parts, leaders: this.#leaders, mark, ownGroup });
+        : await stopBySignals(seen, {
+            ...parts,
+            leaders: this.#leaders,
+            mark,
+            ownGroup,
+            ...(adoption && { adoption }),
+          });
       this.#stopWaitMs = STOP_WAIT_MS;
       return still;
     } catch (error) {

@@ -7,6 +7,7 @@ import type { Figures } from './figures.js';
 import { Freezer } from './freeze.js';
 import { MARK_VARIABLE } from './proc.js';
 import { StopList } from './stop-list.js';
+import type { Adoption } from './survey.js';
 import type { SidecarOptions } from './types.js';
 import { Watchdog } from './watchdog.js';
 
@@ -17,6 +18,8 @@ export interface FreezingParts {
   readonly storePath: string;
   readonly logger: Logger;
   readonly figures: Figures;
+  /** Absent where orphans do not come to us. */
+  readonly adoption?: Adoption | undefined;
 }
 
 export class Freezing {
@@ -31,7 +34,7 @@ export class Freezing {
   /** Only what is stopped has to be found. */
   readonly #mark = randomUUID();
 
-  constructor({ options, stateDir: root, storePath, logger, figures }: FreezingParts) {
+  constructor({ options, stateDir: root, storePath, logger, figures, adoption }: FreezingParts) {
     this.#stopped = new StopList(storePath);
     const resumed = this.#stopped.resumeLeft();
     if (resumed > 0) logger.warn({ resumed }, 'let processes go on that an earlier run had left stopped');
@@ -42,6 +45,7 @@ export class Freezing {
     this.freezer = new Freezer({
       ownGroup: this.ownGroup,
       ...(group && { group }),
+      ...(adoption && { adoption }),
       mark: this.#mark,
       root,
       watchdog: this.#watchdog,

@@ -1,5 +1,5 @@
 /**
- * Reads `/proc`: which processes belong to the application, whether they stand
+ * Reads `/proc`: what processes there are, whether they stand
  * still, and which files they have mapped for writing. Synchronous on purpose:
  * the application may be stopped while this runs, and each read takes microseconds.
  */
@@ -9,9 +9,8 @@ import { loadProcessCalls, type ProcessCalls } from '../engine/load.js';
 
 /** Name of the variable that marks the environment of the application's processes. */
 export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
-
-/** Most that may have taken an orphan: all above us, in any tree of processes that is one. */
-const ADOPTERS_MAX = 64;
+/** Its value for what we start for ourselves: commands around checkpoints, the watchdog. */
+export const HELPER_MARK = `helper-${process.pid}`;
 
 /** Place of the start time among the fields behind the name. */
 const START_FIELD = 19;
@@ -23,21 +22,13 @@ export interface Leader {
   readonly startTicks: number;
 }
 
-interface ProcessFacts {
+export interface ProcessFacts {
   readonly pid: number;
   readonly parent: number;
   readonly group: number;
   readonly session: number;
   /** Clock ticks since boot. */
   readonly startTicks: number;
-}
-
-/** A split of the processes of the machine, taken at one moment. */
-export interface ProcessSurvey {
-  /** Processes that belong to the application, by process id. */
-  readonly members: ReadonlySet<number>;
-  /** All other processes: a process does not become a member later, so these need no second look. */
-  readonly others: ReadonlySet<number>;
 }
 
 /** What says that a process has ended, or is not ours to look at. Anything else is our trouble, not an answer. */
@@ -50,7 +41,7 @@ const NO_ANSWER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES',
 const ROOM = Buffer.allocUnsafeSlow(64 << 10);
 
 /** @param once all of it comes with one read, as a line of `stat` does */
-function readText(path: string, once = false): string {
+export function readText(path: string, once = false): string {
   try {
     const fd = openSync(path, 'r');
     try {
@@ -77,7 +68,7 @@ function statFields(path: string): string[] | undefined {
   return close < 0 ? undefined : line.slice(close + 2).split(' ', START_FIELD + 1);
 }
 
-function processFacts(pid: number): ProcessFacts | undefined {
+export function processFacts(pid: number): ProcessFacts | undefined {
   const fields = statFields(`/proc/${pid}/stat`);
   if (fields === undefined) return undefined;
   // Ended and not collected yet. A leading thread may end before the others, so all of them are asked.
@@ -105,7 +96,7 @@ function onlyEnded(pid: number): boolean {
   return threadStates(pid).every((state) => state === undefined || state === 'Z' || state === 'X');
 }
 
-function processIds(): number[] {
+export function processIds(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
@@ -139,7 +130,7 @@ let table = new Float64Array(COLUMNS * 512);
 let calls: ProcessCalls | null | undefined;
 
 /** The processes of the machine in one call; undefined where that cannot be asked. Gone ones may have left theirs. */
-function allProcesses(): Map<number, ProcessFacts> | undefined {
+export function allProcesses(): Map<number, ProcessFacts> | undefined {
   calls ??= loadProcessCalls() ?? null;
   let count = calls?.listProcesses(table);
   while (count !== undefined && count * COLUMNS > table.length) {
@@ -155,84 +146,6 @@ function allProcesses(): Map<number, ProcessFacts> | undefined {
     found.set(pid, { pid, parent, group, session, startTicks });
   }
   return found;
-}
-
-/** What is known of the application while its processes are sought. */
-interface Family {
-  /** Numbers of leaders, and so of their groups and sessions. */
-  readonly numbers: ReadonlySet<number>;
-  /** When we were started: whoever carries the mark is younger. */
-  readonly sinceTicks: number;
-  readonly mark: string;
-  /** Parents of processes that have lost theirs. */
-  readonly orphanage: ReadonlySet<number>;
-}
-
-function familyOf(
-  leaders: readonly Leader[],
-  mark: string,
-  factsOf: (pid: number) => ProcessFacts | undefined,
-): Family {
-  // A number is given away again only when nobody is left of the group and the session that it named.
-  const own = leaders.filter(({ pid, startTicks }) => (factsOf(pid)?.startTicks ?? startTicks) === startTicks);
-  return {
-    numbers: new Set(own.map(({ pid }) => pid)),
-    sinceTicks: factsOf(process.pid)?.startTicks ?? 0,
-    mark,
-    orphanage: adopters(factsOf),
-  };
-}
-
-/**
- * Who may be the parent of a process of ours that has lost its own: process 1, we ourselves, and those above us, any of
- * which may have said that it takes orphans (`systemd --user` has).
- */
-function adopters(factsOf: (pid: number) => ProcessFacts | undefined): Set<number> {
-  const found = new Set([0, 1, process.pid]);
-  let at: number | undefined = process.ppid;
-  for (; at !== undefined && !found.has(at) && found.size < ADOPTERS_MAX; at = factsOf(at)?.parent) found.add(at);
-  return found;
-}
-
-/**
- * A process belongs to the application when its parent does, when it is in a leader's group or session, or, for a
- * daemon that left all of these behind, when it carries the mark in its environment.
- */
-function belongs(facts: ProcessFacts, { numbers, sinceTicks, mark, orphanage }: Family, members: Set<number>): boolean {
-  if (numbers.has(facts.pid) || members.has(facts.parent)) return true;
-  if (numbers.has(facts.group) || numbers.has(facts.session)) return true;
-  // Only a process that lost its parent can have hidden its descent: this keeps environ reads rare.
-  if (mark === '' || facts.startTicks < sinceTicks || !orphanage.has(facts.parent)) return false;
-  return `\0${readText(`/proc/${facts.pid}/environ`)}`.includes(`\0${MARK_VARIABLE}=${mark}\0`);
-}
-
-/** Sorts all processes into members and others; with `before`, looks only at what is new since then. */
-export function surveyProcesses(leaders: readonly Leader[], mark: string, before?: ProcessSurvey): ProcessSurvey {
-  const members = new Set<number>(before?.members);
-  const others = new Set<number>(before?.others);
-  // Of few new ones a listing of numbers tells more cheaply.
-  const all = before === undefined ? allProcesses() : undefined;
-  const factsOf = (pid: number) => (all ? all.get(pid) : processFacts(pid));
-  let open: ProcessFacts[] = [];
-  for (const pid of all?.keys() ?? processIds()) {
-    if (members.has(pid) || others.has(pid) || pid === process.pid) continue;
-    const facts = factsOf(pid);
-    if (facts !== undefined) open.push(facts);
-  }
-  if (open.length === 0) return { members, others };
-  const family = familyOf(leaders, mark, factsOf);
-  // Parents may come after their children in the listing: repeat until nothing is added.
-  for (let grown = true; grown; ) {
-    const rest = open.filter((facts) => {
-      const member = belongs(facts, family, members);
-      if (member) members.add(facts.pid);
-      return !member;
-    });
-    grown = rest.length < open.length;
-    open = rest;
-  }
-  for (const facts of open) others.add(facts.pid);
-  return { members, others };
 }
 
 /** States in which a thread cannot write: stopped, traced, ended. */
@@ -258,16 +171,6 @@ export function parentOf(pid: number): number | undefined {
 /** Whether a process was stopped by a signal, as by Ctrl-Z; a traced one does not count. */
 export function isStopped(pid: number): boolean {
   return statFields(`/proc/${pid}/stat`)?.[0] === 'T';
-}
-
-/** Paths below `root` that a process or a descendant of it has mapped shared and writable, relative to it. */
-export function mappedByFamily(leaderPid: number, root: string): BytePath[] {
-  const found = new Set<BytePath>();
-  const calls = loadProcessCalls();
-  for (const pid of surveyProcesses([leaderOf(leaderPid)], '').members) {
-    for (const path of mappedWritable(pid, root, calls)) found.add(path);
-  }
-  return [...found];
 }
 
 /**

@@ -16,7 +16,6 @@ import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
 import { Overhead } from './overhead.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
-import { mappedByFamily } from './proc.js';
 import { Reaper } from './reaper.js';
 import { Replicas } from './replicas.js';
 import { SignalRelay } from './signals.js';
@@ -24,6 +23,7 @@ import { lockStateDir, type StateLock } from './state-lock.js';
 import { StopRequest } from './stop-request.js';
 import { openInTurn } from './store-turn.js';
 import { checkSupervision, Supervisor } from './supervisor.js';
+import { type Adoption, mappedByFamily } from './survey.js';
 import type { SidecarOptions } from './types.js';
 
 export { EXIT_CODES } from './exit-codes.js';
@@ -48,6 +48,8 @@ interface Run {
   readonly heap: Heap;
   readonly panel: ControlPanel;
   readonly doors: Doors;
+  /** Absent where orphans do not come to us. */
+  readonly adoption: Adoption | undefined;
 }
 
 /**
@@ -67,7 +69,8 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   const onAbort = (): void => stop.request();
   options.signal?.addEventListener('abort', onAbort);
   if (options.signal?.aborted) onAbort();
-  const reaper = Reaper.start(logger);
+  const freezes = options.consistency === 'freeze' && options.exec !== false;
+  const reaper = Reaper.start(logger, freezes && (options.adoptOrphans ?? false));
   const figures = new Figures();
   let store: Store | undefined;
   let panel: ControlPanel | undefined;
@@ -98,7 +101,18 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     panel.replicas = replicas;
     const heap = new Heap(options.collectGarbage ?? false);
     const place = { store, stateDir: await realpath(stateDir) };
-    const run: Run = { options, ...place, logger, relay, stop, figures, heap, panel, doors };
+    const run: Run = {
+      options,
+      ...place,
+      logger,
+      relay,
+      stop,
+      figures,
+      heap,
+      panel,
+      doors,
+      adoption: reaper?.adoption,
+    };
     return options.exec === false ? await runAlone(run) : await runWithChild(run);
   } catch (error) {
     if (isDiffKeeperError(error, 'DK_ABORTED') && stop.requested) return stop.exitCode;

@@ -2,15 +2,8 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
 import type { FreezeGroup } from './cgroup.js';
-import {
-  isStopped,
-  type Leader,
-  type ProcessSurvey,
-  parentOf,
-  standsStill,
-  stillRuns,
-  surveyProcesses,
-} from './proc.js';
+import { isStopped, type Leader, parentOf, standsStill, stillRuns } from './proc.js';
+import { type Adoption, type ProcessSurvey, surveyProcesses } from './survey.js';
 import type { Watchdog } from './watchdog.js';
 
 /** Looks in immediate succession whether those told to stop have done so. */
@@ -37,6 +30,8 @@ export interface SignalParts extends StopParts {
   readonly mark: string;
   /** Whether a leader leads a group of its own. */
   readonly ownGroup: boolean;
+  /** Given where orphans come to us. */
+  readonly adoption?: Adoption;
 }
 
 /** Lets the application go on; where we cannot, the watchdog does, for it hears the end of its pipe. */
@@ -74,7 +69,7 @@ function send(target: number, name: NodeJS.Signals): void {
 
 /** Throws DK_IO, with everything running again, when they do not all stop in time. */
 export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): Promise<Standstill> {
-  const { leaders, mark, ownGroup, watchdog, clock, waitMs } = parts;
+  const { leaders, mark, ownGroup, adoption, watchdog, clock, waitMs } = parts;
   const startMs = clock.steadyMs();
   // Whom the user has stopped (Ctrl-Z in a shell) is to stay so.
   const resting = new Set([...before.members].filter(isStopped));
@@ -102,7 +97,7 @@ export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): 
     for (const group of asGroup) send(group, 'SIGSTOP');
     for (let look = 1, left = Number.POSITIVE_INFINITY; ; look += 1) {
       const known = survey.members.size;
-      survey = surveyProcesses(leaders, mark, survey);
+      survey = surveyProcesses(leaders, mark, survey, adoption);
       const moving = new Set([...survey.members].filter((pid) => !standsStill(pid)));
       // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
       if (moving.size === 0 && survey.members.size === known) {

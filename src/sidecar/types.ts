@@ -52,6 +52,12 @@ export interface SidecarOptions {
    * time, and V8's setting is the process's. Default false.
    */
   readonly collectGarbage?: boolean;
+  /**
+   * Freeze mode: processes below us that lose their parent become our children (Linux, with the addon), belong to the application,
+   * and are collected when they end, so that a daemon is stopped for each checkpoint whatever it did to its environment. For a process
+   * that does nothing else: every other child of it counts as the application's too, and this lasts as long as the process. Default false.
+   */
+  readonly adoptOrphans?: boolean;
   /** False: keep the directory without a child until SIGINT or SIGTERM (or `signal`). Default true. */
   readonly exec?: boolean;
   /** Largest piece of a file handled at once, bytes. Default 4 MiB. */

@@ -7,7 +7,8 @@ import { systemClock } from '../../src/core/core.js';
 import { loadProcessCalls } from '../../src/engine/load.js';
 import { type Child, startChild } from '../../src/sidecar/child.js';
 import { Freezer, type FrozenState } from '../../src/sidecar/freeze.js';
-import { leaderOf, MARK_VARIABLE, mappedWritable, standsStill, surveyProcesses } from '../../src/sidecar/proc.js';
+import { leaderOf, MARK_VARIABLE, mappedWritable, standsStill } from '../../src/sidecar/proc.js';
+import { surveyProcesses } from '../../src/sidecar/survey.js';
 import { startWatchdog, type Watchdog } from '../../src/sidecar/watchdog.js';
 import { ensureBuilt, jsonLines, PROGRAM, runCli, scratch, startCli, startProgram } from '../cli/cli-process.js';
 

@@ -1,6 +1,6 @@
 /** What outlives the process that was started: it is stopped for every checkpoint all the same, and goes on after each. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,6 +44,12 @@ async function until(what: () => boolean | Promise<boolean>): Promise<void> {
     await sleep(10);
   }
   throw new Error(`waited in vain: ${what}`);
+}
+
+/** Ended children that nobody has collected yet; those of this moment among them. */
+function deadChildren(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
+  return children.filter((child) => stateOf(Number(child)) === 'Z').length;
 }
 
 /** All files of a checkpoint are of one instant. */
@@ -97,6 +103,40 @@ describe.each(['auto', 'signals'])('--freeze-with=%s', (means) => {
     await expectRunning();
   }, 100_000);
 });
+
+it('with signals a daemon that has given up everything, its environment too, is stopped; what we start is not, nor left dead', async () => {
+  const words = ['--state-dir=data', '--store=keep', '--consistency=freeze', '--freeze-with=signals'];
+  const hook =
+    '[ -e hooked ] || { echo > hooked; (setsid sh -c "echo \\$\\$ > helper; exec sleep 60" > /dev/null 2>&1 & ); }';
+  const script = `(setsid env -i "$(command -v python3)" writer.py < /dev/null > /dev/null 2>&1 &)
+(env -i sleep 0.1 &)
+while [ ! -s pid ] || [ ! -s helper ]; do sleep 0.02; done
+while [ ! -e end ]; do sleep 0.05; done; exit 4`;
+  const options = ['--checkpoint-interval=50ms', '--debug', `--before-checkpoint=${hook}`];
+  const running = startCli([...words, ...options, '--', 'sh', '-c', script], { cwd });
+  await until(() => ['helper', 'pid'].every((name) => existsSync(at(name)) && statSync(at(name)).size > 0));
+  const helper = Number(await readFile(at('helper'), 'utf8'));
+  const daemon = Number(await readFile(at('pid'), 'utf8'));
+  try {
+    const seen = { helper: new Set<string>(), daemon: new Set<string>() };
+    await until(() => {
+      seen.helper.add(stateOf(helper));
+      seen.daemon.add(stateOf(daemon));
+      return seen.daemon.has('T');
+    });
+    await until(async () => (await checkpoints()).length > 5);
+    expect(seen.helper).toEqual(new Set(['S']));
+    await until(() => deadChildren(running.pid) === 0);
+    await writeFile(at('end'), '');
+    expect((await running.ended).code).toBe(4);
+    const all = (await checkpoints()).filter(({ frozen }) => frozen === true);
+    const sequences = all.map(({ sequence }) => Number(sequence)).sort((one, other) => other - one);
+    for (const sequence of sequences.slice(0, 3)) await expectWhole(sequence);
+    await expectRunning();
+  } finally {
+    process.kill(helper, 'SIGKILL');
+  }
+}, 100_000);
 
 describe('Freezer', () => {
   async function sleeper(): Promise<Awaited<ReturnType<typeof startChild>>> {

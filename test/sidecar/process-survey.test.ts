@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadProcessCalls, type ProcessCalls } from '../../src/engine/load.js';
-import { leaderOf, MARK_VARIABLE, surveyProcesses } from '../../src/sidecar/proc.js';
+import { leaderOf, MARK_VARIABLE } from '../../src/sidecar/proc.js';
+import { surveyProcesses } from '../../src/sidecar/survey.js';
 
 /** What the addon says of a process. */
 function rowOf(pid: number): number[] | undefined {
