@@ -41,6 +41,7 @@ export type {
   CaptureSession,
   CaptureSkip,
   FreezePoint,
+  LeftOutCounts,
   RetentionOptions,
   SpacingFacts,
   StateWatcher,

@@ -7,7 +7,7 @@ import { ENTRY, STAT } from '../engine/engine.js';
 import type { Version } from '../format/format.js';
 import { type CaptureSetting, CaptureWork } from './capture-work.js';
 import { type Entry, rowSize, rowType, rowValue } from './entry-version.js';
-import type { ScanFindings } from './state-scan.js';
+import { addTooLong, type ScanFindings } from './state-scan.js';
 import { takeFindings } from './take-findings.js';
 
 /** Less than this is read within a few milliseconds: not worth reading it twice if it moves after all. */
@@ -54,6 +54,7 @@ export class Ahead {
   readonly candidates = new Map<BytePath, AheadCandidate>();
   readonly #paths = new Set<BytePath>();
   readonly #removed = new Set<BytePath>();
+  readonly #tooLong = new Set<BytePath>();
   /** The whole directory was looked at. */
   full = false;
   scanned = 0;
@@ -72,9 +73,10 @@ export class Ahead {
       this.#paths.add(path);
       this.#removed.add(path);
     }
+    for (const path of findings.tooLong) addTooLong({ tooLong: this.#tooLong }, path);
     const still = stillEntries(findings);
     if (still.size === 0) return;
-    const part = { ...findings, found: still, removed: new Set<BytePath>() };
+    const part = { ...findings, found: still, removed: new Set<BytePath>(), tooLong: new Set<BytePath>() };
     await takeFindings(new AheadWork(newSetting(), this.candidates), part);
   }
 
@@ -87,6 +89,7 @@ export class Ahead {
   complete(findings: ScanFindings, isKnown: (path: BytePath) => boolean): ScanFindings {
     // Of what the index knows, the freeze point has the last word.
     for (const path of this.#removed) if (!isKnown(path) && !findings.found.has(path)) findings.removed.add(path);
+    for (const path of this.#tooLong) addTooLong(findings, path);
     return { ...findings, full: findings.full || this.full, scanned: findings.scanned + this.scanned };
   }
 }

@@ -1,5 +1,5 @@
 /** One capture in the making: looks, takes what differs, and for a freeze point keeps the standstill short. */
-import { type BytePath, systemClock } from '../core/core.js';
+import { type BytePath, nearestWithinLimits, systemClock } from '../core/core.js';
 import type { FileScan } from '../engine/engine.js';
 import type { Store, Transaction } from '../store/store.js';
 import { Ahead } from './ahead-work.js';
@@ -7,6 +7,7 @@ import { type CaptureSetting, CaptureWork } from './capture-work.js';
 import type { LevelFiles, UnlikeFiles } from './context-worth.js';
 import { holdFindings, takeHeld } from './held-findings.js';
 import type { HoldMemory } from './hold-memory.js';
+import type { LeftOut } from './left-out.js';
 import type { MappedAhead } from './mapped-ahead.js';
 import { MovedFiles } from './moved-files.js';
 import type { PageTables } from './page-tables.js';
@@ -14,7 +15,7 @@ import type { SessionScan } from './session-scan.js';
 import type { StateMemory } from './state-memory.js';
 import type { ScanFindings } from './state-scan.js';
 import { takeFindings } from './take-findings.js';
-import type { CaptureOptions, CaptureRun, FreezePoint } from './types.js';
+import type { CaptureOptions, CaptureRun, CaptureSkip, FreezePoint } from './types.js';
 
 /** Looks around before a freeze point, at most: each leaves less to look at. */
 const ROUNDS = 3;
@@ -49,6 +50,7 @@ export interface PassParts {
   readonly scan: SessionScan;
   /** Holds what a freeze point takes. */
   readonly hold: HoldMemory;
+  readonly leftOut: LeftOut;
   /** What is mapped before a freeze point. */
   readonly mapped: MappedAhead;
   /** Told of each scan. */
@@ -59,6 +61,8 @@ export interface PassParts {
 export interface Taken {
   readonly work: CaptureWork;
   readonly findings: ScanFindings;
+  /** What was left out before and was not looked at. */
+  readonly leftOutBefore: ReadonlyMap<BytePath, CaptureSkip['kind']>;
 }
 
 export class CapturePass {
@@ -115,9 +119,10 @@ export class CapturePass {
     const work = new CaptureWork(this.#setting(startMs, findings));
     work.checkAborted();
     await takeFindings(work, findings);
+    const leftOutBefore = this.#parts.leftOut.untouched(findings);
     // A first capture has a row for every name here, and nobody asks for them again.
     findings.found.clear();
-    return { work, findings };
+    return { work, findings, leftOutBefore };
   }
 
   async #takeFrozen(freeze: NonNullable<CaptureRun['freeze']>): Promise<Taken> {
@@ -149,7 +154,7 @@ export class CapturePass {
     await scan.addDropped(findings);
     scanned(looked);
     await takeHeld(work, held);
-    return { work, findings };
+    return { work, findings, leftOutBefore: this.#parts.leftOut.untouched(findings) };
   }
 
   /** What is to be read whatever its times say: what is mapped now, and what was at the last capture that asked. */
@@ -157,7 +162,8 @@ export class CapturePass {
     const { memory } = this.#parts;
     const { rescan } = this.#run;
     if (rescan === undefined && frozen === undefined) return [];
-    this.#mapped = new Set([...(rescan ?? []), ...(frozen ?? [])]);
+    const paths = [...(rescan ?? []), ...(frozen ?? [])];
+    this.#mapped = new Set(paths.filter((path) => nearestWithinLimits(path) === path));
     // Should this capture fail, the next one reads all of them.
     memory.mapped = new Set([...memory.mapped, ...this.#mapped]);
     return [...memory.mapped];

@@ -9,6 +9,7 @@ import { rowSize, rowType, sameInode } from './entry-version.js';
 import { HoldMemory } from './hold-memory.js';
 import { IgnoreRules } from './ignore-rules.js';
 import { type IndexScope, loadIndexFile, saveIndexFile } from './index-file.js';
+import { LeftOut } from './left-out.js';
 import { MappedAhead } from './mapped-ahead.js';
 import { PageTables } from './page-tables.js';
 import { SessionScan } from './session-scan.js';
@@ -23,7 +24,7 @@ import {
 import { StateMemory } from './state-memory.js';
 import type { ScanFindings } from './state-scan.js';
 import { takeRoot } from './take-root.js';
-import type { CaptureOptions, CaptureReport, CaptureSession } from './types.js';
+import type { CaptureOptions, CaptureReport, CaptureSession, LeftOutCounts } from './types.js';
 
 /** What a watcher wants to know about a capture while it runs. */
 export interface CaptureObserver {
@@ -44,6 +45,7 @@ export class StateSession implements CaptureSession {
   readonly #memory: StateMemory;
   readonly #scan: SessionScan;
   readonly #hold = new HoldMemory();
+  readonly #leftOut = new LeftOut();
   readonly #mapped = new MappedAhead();
   readonly #unlike = new UnlikeFiles();
   readonly #levels = new LevelFiles();
@@ -133,6 +135,10 @@ export class StateSession implements CaptureSession {
     return this.#skip;
   }
 
+  get leftOut(): LeftOutCounts {
+    return this.#leftOut.counts;
+  }
+
   get rules(): IgnoreRules | null {
     return this.#rules;
   }
@@ -183,6 +189,7 @@ export class StateSession implements CaptureSession {
         levels: this.#levels,
         scan: this.#scan,
         hold: this.#hold,
+        leftOut: this.#leftOut,
         mapped: this.#mapped,
         scanned: (findings) => this.#observer?.scanned(findings),
       },
@@ -227,7 +234,7 @@ export class StateSession implements CaptureSession {
     throw new DiffKeeperError('DK_STATE_DIR', `${this.#root} was replaced during the scan`, { path: this.#root });
   }
 
-  async #remember({ work, findings }: Taken, checkpoint: Checkpoint | null): Promise<void> {
+  async #remember({ work, findings, leftOutBefore }: Taken, checkpoint: Checkpoint | null): Promise<void> {
     const memory = this.#memory;
     for (const path of findings.removed) {
       const row = memory.index.get(path);
@@ -235,6 +242,7 @@ export class StateSession implements CaptureSession {
     }
     work.apply(memory.index);
     await this.#tables.commit();
+    this.#leftOut.replace(leftOutBefore, work.leftOut);
     if (checkpoint) memory.sequence = checkpoint.sequence;
     if (findings.full) {
       memory.primed = true;

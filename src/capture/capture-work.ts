@@ -58,6 +58,8 @@ export class CaptureWork {
   /** XOR was asked for: give it a chance wherever sizes are equal. */
   readonly preferXor: boolean;
   readonly skipped: CaptureSkip[] = [];
+  /** The same by path. */
+  readonly leftOut = new Map<BytePath, CaptureSkip['kind']>();
   readonly unsettled: string[] = [];
   /** Entries left to a later capture. */
   readonly left: BytePath[] = [];
@@ -104,17 +106,23 @@ export class CaptureWork {
    * report. `again`: look as soon as possible, because it only did not hold still.
    */
   skip(path: BytePath, reason: SkipReason | null, again = false): void {
-    if (reason !== null) this.skipped.push({ path: pathToText(path), ...reason });
+    if (reason !== null) this.leaveOut(path, reason);
     this.left.push(path);
     if (again) this.again.push(path);
     this.#step(0);
   }
 
-  /** Leaves out what is never kept (a socket, for example). The index remembers it, so it is reported once. */
+  /** Tells that something is left out. */
+  leaveOut(path: BytePath, reason: SkipReason): void {
+    this.skipped.push({ path: pathToText(path), ...reason });
+    this.leftOut.set(path, reason.kind);
+  }
+
+  /** Leaves out what is never kept (a socket, for example). The index must not trust it, so that each full scan tells of it. */
   exclude(entry: Entry, head: Version | undefined, reason: string): void {
-    this.skipped.push({ path: pathToText(entry.path), kind: 'special', reason });
+    this.leaveOut(entry.path, { kind: 'special', reason });
     if (head) this.#removal(entry.path);
-    this.#know(entry, 1);
+    this.#know(entry, 0);
     this.#step(0);
   }
 

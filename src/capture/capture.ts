@@ -3,6 +3,8 @@ import type { Store } from '../store/store.js';
 import { StateSession } from './capture-session.js';
 import type { CaptureOptions, CaptureReport, CaptureSession, StateWatcher, WatchOptions } from './types.js';
 
+export { NOTHING_LEFT_OUT } from './left-out.js';
+export { LeftOutWarnings } from './left-out-warnings.js';
 export type * from './types.js';
 
 /**

@@ -34,6 +34,7 @@ export interface HeldFindings {
   readonly large: readonly { readonly entry: Entry; readonly opened: OpenedLarge }[];
   readonly special: readonly Entry[];
   readonly removed: ReadonlySet<BytePath>;
+  readonly tooLong: ReadonlySet<BytePath>;
 }
 
 /** What goes into a freeze point besides its findings. */
@@ -89,7 +90,8 @@ export async function holdFindings(
       else await takeLargeEntry(work, entry, taken.opened);
     }
   }
-  return { small, large: held, special: sorted.special, removed: findings.removed };
+  const { removed, tooLong } = findings;
+  return { small, large: held, special: sorted.special, removed, tooLong };
 }
 
 /** As `Promise.all`, but none is left running when one fails: it would go on opening files, or writing to memory. */

@@ -1,5 +1,5 @@
 /** Words for why an entry was left out. */
-import { DiffKeeperError, errnoFacts, fromSystemError, systemCode } from '../core/core.js';
+import { type BytePath, DiffKeeperError, errnoFacts, fromSystemError, systemCode } from '../core/core.js';
 import type { CaptureSkip } from './types.js';
 
 /** Why an entry was left out. */
@@ -7,6 +7,16 @@ export type SkipReason = Omit<CaptureSkip, 'path'>;
 
 /** Of an entry that was read several times in vain. */
 export const UNSETTLED: SkipReason = { kind: 'unsettled', reason: 'it kept changing while it was read' };
+
+/** Of an entry whose path no store holds. */
+export const TOO_LONG: SkipReason = {
+  kind: 'too-long',
+  reason: 'its path is longer than 4,095 bytes, or a name in it than 255',
+};
+/** Of a path that this engine, which has to name it from the root of the file system, cannot reach. */
+const BEYOND_REACH: SkipReason = { kind: 'too-long', reason: 'its path is too long for the system (ENAMETOOLONG)' };
+/** A file system's own directory for what a check finds: nothing that an application keeps is in it. */
+const OF_FILE_SYSTEM = 'lost+found';
 
 /** The entry vanished between scan and reading: the next scan, or its own event, says so. Not worth a report. */
 const VANISHED = new Set(['ENOENT', 'ENOTDIR']);
@@ -24,6 +34,13 @@ export function reasonOf(errno: number): SkipReason | null {
   return describe(name, text);
 }
 
+/** As `reasonOf`, of one entry that cannot even be looked at. */
+export function reasonOfEntry(path: BytePath, errno: number): SkipReason | null {
+  const reason = reasonOf(errno);
+  if (path !== OF_FILE_SYSTEM || reason?.kind !== 'unreadable') return reason;
+  return { kind: 'special', reason: "it is the file system's own, and cannot be read" };
+}
+
 /** As `reasonOf`, for a thrown system error; rethrows what is not the fault of one entry. */
 export function reasonOfError(error: unknown): SkipReason | null {
   const name = systemCode(error);
@@ -34,6 +51,7 @@ export function reasonOfError(error: unknown): SkipReason | null {
 
 function describe(name: string, text: string): SkipReason | null {
   if (VANISHED.has(name)) return null;
+  if (name === 'ENAMETOOLONG') return BEYOND_REACH;
   if (REPLACED.has(name)) return { kind: 'unsettled', reason: 'it was replaced while it was read' };
   return { kind: 'unreadable', reason: `cannot be read: ${text} (${name})` };
 }

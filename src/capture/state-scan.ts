@@ -1,5 +1,14 @@
 /** Finds what changed in the state directory: stat against the index, never against file contents. */
-import { type BytePath, DiffKeeperError, errnoFacts, isWithin, pathParent } from '../core/core.js';
+import {
+  type BytePath,
+  DiffKeeperError,
+  errnoFacts,
+  isPathWithinLimits,
+  isWithin,
+  LIMITS,
+  nearestWithinLimits,
+  pathParent,
+} from '../core/core.js';
 import { CHANGE, ENTRY, STAT, STAT_COLUMNS, type StatIndex, type TreeChanges } from '../engine/engine.js';
 import { rowAt, rowType, rowValue, sameInode } from './entry-version.js';
 import type { IgnoreRules } from './ignore-rules.js';
@@ -13,10 +22,14 @@ export interface ScanFindings {
   readonly found: Map<BytePath, BigInt64Array>;
   /** Entries that are gone. */
   readonly removed: Set<BytePath>;
+  /** Entries whose paths are longer than a store holds, `LIMITS.leftOutEntries` of them at most. */
+  readonly tooLong: Set<BytePath>;
   /** Directories that are gone or became something else: everything the store has below them is gone too. */
   readonly droppedTrees: BytePath[];
   /** The whole directory was looked at. */
   readonly full: boolean;
+  /** Paths that were asked for: all that is in directories among them was looked at. Empty when `full`. */
+  readonly looked: readonly BytePath[];
   scanned: number;
 }
 
@@ -40,7 +53,7 @@ export class StateScan {
 
   /** Looks at everything. */
   async full(): Promise<ScanFindings> {
-    const findings = emptyFindings(true);
+    const findings = emptyFindings(null);
     await this.#enter(findings, [''], true);
     return findings;
   }
@@ -48,8 +61,9 @@ export class StateScan {
   /** Looks at these paths, lists the directories among them and enters what is new below. */
   async marked(marks: readonly BytePath[]): Promise<ScanFindings> {
     const { index, root } = this.#options;
-    const findings = emptyFindings(false);
-    const wanted = marks.filter((path) => !this.#isSkipped(path));
+    // Of what is too long to be kept, only the directory it lies in can be asked for.
+    const wanted = [...new Set(marks.map(nearestWithinLimits))].filter((path) => !this.#isSkipped(path));
+    const findings = emptyFindings(wanted);
     const paths = withParents(wanted);
     if (paths.length > 0) this.#absorb(findings, await index.scanPaths({ root, paths }));
     this.#forgetBelowLeaves(findings);
@@ -162,6 +176,11 @@ export class StateScan {
       }
       const gone = changes.kinds[i] === CHANGE.removed;
       const directory = !gone && rowType(row) === ENTRY.directory;
+      if (!isPathWithinLimits(path)) {
+        // Neither the index nor the store has ever heard of it.
+        if (!gone && !rules?.ignores(path, directory)) addTooLong(findings, path);
+        continue;
+      }
       const known = index.get(path);
       if (known && rowType(known) === ENTRY.directory && !directory && (gone || rowType(row) > 0)) {
         findings.droppedTrees.push(path);
@@ -182,6 +201,7 @@ export class StateScan {
     }
     for (const directory of foreign) {
       for (const path of [...findings.found.keys()]) if (isWithin(path, directory)) findings.found.delete(path);
+      for (const path of [...findings.tooLong]) if (isWithin(path, directory)) findings.tooLong.delete(path);
     }
   }
 
@@ -215,8 +235,15 @@ function joinRows(rows: readonly BigInt64Array[]): BigInt64Array {
   return joined;
 }
 
-function emptyFindings(full: boolean): ScanFindings {
-  return { found: new Map(), removed: new Set(), droppedTrees: [], full, scanned: 0 };
+/** @param looked paths that are asked for; null: everything */
+function emptyFindings(looked: readonly BytePath[] | null): ScanFindings {
+  const none = { found: new Map(), removed: new Set<BytePath>(), tooLong: new Set<BytePath>(), droppedTrees: [] };
+  return { ...none, full: looked === null, looked: looked ?? [], scanned: 0 };
+}
+
+/** Remembers one that is too long, as far as there is room: each takes 4 KiB. */
+export function addTooLong({ tooLong }: Pick<ScanFindings, 'tooLong'>, path: BytePath): void {
+  if (tooLong.size < LIMITS.leftOutEntries) tooLong.add(path);
 }
 
 /** The paths and all directories above them: a name that came or went also changed its directory. */

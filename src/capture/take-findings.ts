@@ -6,7 +6,7 @@ import type { Store } from '../store/store.js';
 import type { CaptureWork } from './capture-work.js';
 import { type Entry, rowSize, rowType } from './entry-version.js';
 import { takeLargeEntry } from './large-files.js';
-import { reasonOf } from './skip-reason.js';
+import { reasonOfEntry, TOO_LONG } from './skip-reason.js';
 import { takeSmallEntries } from './small-files.js';
 import type { ScanFindings } from './state-scan.js';
 
@@ -22,7 +22,7 @@ export function sortFindings(work: CaptureWork, findings: ScanFindings): SortedF
   const sorted: SortedFindings = { small: [], large: [], special: [] };
   for (const [path, row] of findings.found) {
     const type = rowType(row);
-    if (type < 0) work.skip(path, reasonOf(type));
+    if (type < 0) work.skip(path, reasonOfEntry(path, type));
     else if (type === ENTRY.special) sorted.special.push({ path, row });
     else if (type === ENTRY.file && rowSize(row) > LIMITS.smallFileBytes) sorted.large.push({ path, row });
     else sorted.small.push({ path, row });
@@ -35,14 +35,19 @@ export async function takeFindings(work: CaptureWork, findings: ScanFindings): P
   const { small, large, special } = sortFindings(work, findings);
   for (const entry of await takeSmallEntries(work, small)) large.push(entry);
   for (const entry of large) await takeLargeEntry(work, entry);
-  await takeLeaves(work, { special, removed: findings.removed });
+  await takeLeaves(work, { ...findings, special });
 }
 
-/** What needs no reading: special files, which are never kept, and removals. */
-export async function takeLeaves(
-  work: CaptureWork,
-  leaves: { readonly special: readonly Entry[]; readonly removed: ReadonlySet<BytePath> },
-): Promise<void> {
+/** What needs no reading. */
+interface Leaves {
+  readonly special: readonly Entry[];
+  readonly removed: ReadonlySet<BytePath>;
+  readonly tooLong: ReadonlySet<BytePath>;
+}
+
+/** Takes what needs no reading: special files and paths that are too long, which are never kept, and removals. */
+export async function takeLeaves(work: CaptureWork, leaves: Leaves): Promise<void> {
+  for (const path of leaves.tooLong) work.leaveOut(path, TOO_LONG);
   for await (const [entry, head] of withHeads(work.store, leaves.special)) {
     work.exclude(entry, head, 'it is a socket, FIFO or device');
   }

@@ -30,12 +30,16 @@ export interface CaptureProgress {
 export interface CaptureSkip {
   readonly path: string;
   /**
-   * `special`: a socket, FIFO or device, never kept and reported once; `unreadable`: tried again at the next capture;
-   * `unsettled`: it changed or was replaced while it was read, tried again as well.
+   * `special`: a socket, FIFO or device, or a `lost+found` that cannot be read, never kept; `too-long`: its path is longer than
+   * a store holds (4,095 bytes, 255 in a name), never kept either, nor is what is below it; `unreadable`: tried again at
+   * the next capture of everything; `unsettled`: it changed or was replaced while it was read, tried again at the next capture.
    */
-  readonly kind: 'special' | 'unreadable' | 'unsettled';
+  readonly kind: 'special' | 'too-long' | 'unreadable' | 'unsettled';
   readonly reason: string;
 }
+
+/** How many entries are left out, by reason. */
+export type LeftOutCounts = Readonly<Record<CaptureSkip['kind'], number>>;
 
 export interface CaptureReport {
   /** Null when nothing changed. */
@@ -47,7 +51,7 @@ export interface CaptureReport {
   /** Content bytes read. */
   readonly readBytes: number;
   readonly storedBytes: number;
-  /** Entries left out: special files, unreadable or ever-changing files (tried again at the next capture). */
+  /** Entries left out, of those that were looked at: all that there are when everything was. */
   readonly skipped: readonly CaptureSkip[];
   /** Large files that never held still and were taken as they were read (only with `takeUnsettled`). */
   readonly unsettled: readonly string[];
@@ -60,6 +64,11 @@ export interface CaptureReport {
 export interface CaptureSession {
   /** Takes what changed. With `marks`, only these paths (and what is new below them) are looked at. */
   capture(options?: CaptureRun): Promise<CaptureReport>;
+  /**
+   * What is left out as of the last capture, 16,384 entries at most. Of what was there before the session, and of special files
+   * that come and go unasked, only a capture of everything knows.
+   */
+  readonly leftOut: LeftOutCounts;
   /** Saves the advisory caches. Does not close the store. */
   close(): Promise<void>;
 }
@@ -134,11 +143,18 @@ export interface WatchOptions extends CaptureOptions {
   readonly retention?: RetentionOptions;
 }
 
-/** Emits `checkpoint` (CaptureReport), `state` (WatchState, reason), `error` (Error). */
+/**
+ * Emits `checkpoint` (CaptureReport), `state` (WatchState, reason), `leftOut` (CaptureSkip[]), `error` (Error). Without a listener
+ * `error` is logged, and of `leftOut` the first entries of each kind, once, as warnings.
+ */
 export interface StateWatcher {
   readonly state: WatchState;
   /** Changes that no event announced and a full scan found: 0 on a healthy system. */
   readonly missedChanges: number;
+  /** What is left out as of the last capture, as `leftOut` of `CaptureSession`. */
+  readonly leftOut: LeftOutCounts;
+  /** After each capture that left something out, of those that it looked at: each full scan tells of all. */
+  on(event: 'leftOut', listener: (skipped: readonly CaptureSkip[]) => void): this;
   on(event: 'checkpoint', listener: (report: CaptureReport) => void): this;
   on(event: 'state', listener: (state: WatchState, reason: string) => void): this;
   on(event: 'error', listener: (error: Error) => void): this;

@@ -1,5 +1,5 @@
 /** What events announced since the last capture, and which directories they can come from. */
-import { type BytePath, type Clock, isWithin } from '../core/core.js';
+import { type BytePath, type Clock, isPathWithinLimits, isWithin, pathParent } from '../core/core.js';
 import { ENTRY } from '../engine/engine.js';
 import { CalmTurns } from './calm-turns.js';
 import type { Heard } from './capture-pass.js';
@@ -161,6 +161,11 @@ export class WatchCoverage {
   }
 
   #changed(path: BytePath, renamed: boolean): void {
+    // It cannot be asked for; the list of its directory tells whether it is there.
+    if (!isPathWithinLimits(path)) {
+      this.#mark(pathParent(path));
+      return;
+    }
     if (!renamed && this.#marks.paths.has(path)) {
       // The common case of a busy file: all that is to do about it has been done.
       this.#marks.lastMs = this.#clock.steadyMs();
@@ -188,6 +193,7 @@ export class WatchCoverage {
   }
 
   #ignores(path: BytePath, directory: boolean): boolean {
+    if (!isPathWithinLimits(path)) return true;
     if (this.#session.skipped.some((skipped) => isWithin(path, skipped))) return true;
     return path !== '' && (this.#session.rules?.ignores(path, directory) ?? false);
   }

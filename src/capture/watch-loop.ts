@@ -2,15 +2,7 @@
  * Keeps a state directory captured: events only mark paths; this loop takes the marks in batches, when they hold
  * still or when the maximum lag is near, and proves by full scans that no event was missed.
  */
-import { EventEmitter } from 'node:events';
-import {
-  type BytePath,
-  type Clock,
-  DiffKeeperError,
-  isDiffKeeperError,
-  silentLogger,
-  systemClock,
-} from '../core/core.js';
+import { type BytePath, type Clock, DiffKeeperError, isDiffKeeperError, systemClock } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { SessionRun } from './capture-pass.js';
 import { StateSession } from './capture-session.js';
@@ -19,9 +11,9 @@ import { LoopRest } from './loop-rest.js';
 import { MarkSet } from './mark-set.js';
 import { Retention } from './retention.js';
 import type { ScanFindings } from './state-scan.js';
-import type { CaptureReport, StateWatcher, WatchOptions, WatchState } from './types.js';
+import type { CaptureReport, LeftOutCounts, StateWatcher, WatchOptions, WatchState } from './types.js';
 import { WatchCoverage } from './watch-coverage.js';
-import type { FlushRequest, WatchEvents } from './watch-events.js';
+import { type FlushRequest, WatchEmitter } from './watch-events.js';
 import { WatchHealth } from './watch-health.js';
 import { hearing } from './watch-hearing.js';
 import { checkWatchOptions, isTimed, spacingOf, type WatchTimes } from './watch-settings.js';
@@ -29,7 +21,7 @@ import { checkWatchOptions, isTimed, spacingOf, type WatchTimes } from './watch-
 /** Full scans wait at least this many times as long as one takes. */
 const SCAN_SHARE = 10;
 
-export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher {
+export class WatchLoop extends WatchEmitter implements StateWatcher {
   readonly #options: WatchOptions;
   readonly #times: WatchTimes;
   readonly #clock: Clock;
@@ -54,7 +46,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
   #retention: Retention | undefined;
 
   private constructor(options: WatchOptions) {
-    super();
+    super(options.logger);
     this.#options = options;
     this.#times = checkWatchOptions(options);
     this.#clock = options.clock ?? systemClock;
@@ -75,8 +67,8 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
       troubled: (reason) => loop.#watchFailed(reason),
     });
     await loop.#coverage.start();
-    const { retention, logger = silentLogger } = options;
-    if (retention) loop.#retention = new Retention(store, retention, logger, (reason) => loop.#unpruned(reason));
+    const { retention } = options;
+    if (retention) loop.#retention = new Retention(store, retention, loop.logger, (reason) => loop.#unpruned(reason));
     options.signal?.addEventListener('abort', () => void loop.close({ finalCapture: false }).catch(() => {}), {
       once: true,
     });
@@ -93,6 +85,10 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
 
   get missedChanges(): number {
     return this.#coverage.missedChanges;
+  }
+
+  get leftOut(): LeftOutCounts {
+    return this.#session.leftOut;
   }
 
   flush(options: { readonly tag?: string; readonly force?: boolean } = {}): Promise<CaptureReport> {
@@ -215,6 +211,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     if (replaced) this.#nextFullMs = 0;
     this.#health.succeeded();
     this.#notBeforeMs = startMs + spacingOf(this.#options, report, this.#retention?.takeWorked() ?? false);
+    this.tellLeftOut(report.skipped);
     const lagMs = empty ? undefined : this.#clock.steadyMs() - firstMs;
     if (report.checkpoint) this.emit('checkpoint', lagMs === undefined ? report : { ...report, lagMs });
     const { reason } = this.#health;
@@ -279,8 +276,7 @@ export class WatchLoop extends EventEmitter<WatchEvents> implements StateWatcher
     this.#nextFullMs = 0;
     if (isDiffKeeperError(error, 'DK_ABORTED') && this.#closing) return;
     this.#setState('degraded', `capture failed, trying again: ${failure.message}`);
-    if (this.listenerCount('error') > 0) this.emit('error', failure);
-    else (this.#options.logger ?? silentLogger).error({ error: failure.message }, 'capture failed, trying again');
+    this.tellFailure(failure);
   }
 
   #unpruned(reason: string): void {

@@ -9,20 +9,11 @@
  * A directory with more events than listing it would cost, or than can be handled in time, is taken off watch ("calmed")
  * until `rearmCalmed`: it is then listed as a whole instead.
  */
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FSWatcher } from 'chokidar';
-import {
-  type BytePath,
-  inGroups,
-  pathBytes,
-  pathFromText,
-  pathJoin,
-  pathName,
-  pathParent,
-  pathToText,
-} from '../core/core.js';
+import { type BytePath, inGroups, pathFromText, pathJoin, pathName, pathParent, pathToText } from '../core/core.js';
 import { EventBudget, type EventCount } from './event-budget.js';
+import { isReachable, listBeneath } from './list-beneath.js';
 
 /** A directory with more names is watched for each capture anew: it may have few events by now, and to list it takes long. */
 const STAYING_NAMES_MAX = 1024;
@@ -78,7 +69,7 @@ export class DirectoryWatcher {
   readonly #budget: EventBudget;
   /** Names in each, when it was listed. */
   readonly #names = new Map<BytePath, number>();
-  /** Directories whose names are not text: chokidar cannot watch them. */
+  /** Directories whose names are not text, or whose absolute paths are too long for the kernel: chokidar cannot watch them. */
   readonly #unwatchable = new Set<BytePath>();
   #watcher: QuietWatcher;
 
@@ -236,17 +227,14 @@ export class DirectoryWatcher {
 
   async #armOne(directory: BytePath, fresh: BytePath[], below: BytePath[]): Promise<void> {
     const isText = pathFromText(pathToText(directory)) === directory;
-    if (!isText) this.#unwatchable.add(directory);
+    if (!isText || !isReachable(this.#root, directory)) this.#unwatchable.add(directory);
     else if (!this.#armed.has(directory)) {
       this.#armed.add(directory);
       fresh.push(directory);
       this.#watch(directory);
     }
-    const path = isText
-      ? this.#absolute(directory)
-      : Buffer.concat([Buffer.from(`${this.#root}/`), pathBytes(directory)]);
     // A directory that vanished meanwhile has nothing to watch; its own removal is an event of its parent.
-    const entries = await readdir(path, { withFileTypes: true, encoding: 'latin1' }).catch(() => []);
+    const entries = await listBeneath(this.#root, directory).catch(() => []);
     this.#count(directory, entries.length);
     for (const entry of entries) {
       const child = pathJoin(directory, entry.name);

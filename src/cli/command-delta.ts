@@ -47,10 +47,10 @@ function explain(context: CommandContext, report: DeltaReport, toStdout: boolean
     lines.push(`  ${engine.padEnd(12)} ${size.padStart(12)} ${time.padStart(9)}  ${reason}`);
   }
   lines.push(report.why);
-  if (toStdout) output.note(lines.join('\n'));
-  else {
-    output.record('explain', report);
-    output.line(lines.join('\n'));
+  if (!toStdout) output.record('explain', report);
+  for (const line of lines) {
+    if (toStdout) output.note(line);
+    else output.line(line);
   }
 }
 

@@ -32,7 +32,7 @@ export async function run(context: CommandContext): Promise<number> {
       const facts = { mark, ...pathFacts(path), what };
       output.record('difference', { ...facts, sizeBefore: before?.size ?? null, sizeAfter: after?.size ?? null });
       const why = what.length > 0 ? pc.dim(`  (${what.join(', ')})`) : '';
-      output.line(`${PAINT[mark](`${mark} ${pathShown(path) || '.'}`)}${sizes(one)}${why}`);
+      output.drawn(`${PAINT[mark](`${mark} ${pathShown(path) || '.'}`)}${sizes(one)}${why}`);
     }
     const totals = { from: older.sequence, to: newer.sequence, added: counts['+'], changed: counts['~'] };
     output.record('diff', { ...totals, removed: counts['-'], damaged: damaged.count });

@@ -4,7 +4,6 @@ import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { digestChoice, linkOf } from './link-options.js';
 import { metricsAddress, parseAllow, parseListen, tellListening, untilInterrupted } from './listen-options.js';
-import { pathShown } from './output.js';
 import { showBytes } from './units.js';
 
 export async function run(context: CommandContext): Promise<number> {
@@ -23,7 +22,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...(allowed && { authorize: (name: string) => allowed.get(name) }),
     onFile: ({ name, path, size, peer, resumedBytes }) => {
       output.record('received', { name, path, size, peer, resumedBytes });
-      output.line(`${pathShown(name)}: ${showBytes(size)} from ${peer}`);
+      output.line(`${name}: ${showBytes(size)} from ${peer}`);
       if (local.once === true) once.abort();
     },
   });

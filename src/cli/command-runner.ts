@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { EXIT_CODES, isDiffKeeperError } from '../index.js';
 import type { CommandFacts } from './command-table.js';
-import { failureCode, failureFacts, failureText } from './failure.js';
+import { failureCode, failureFacts, failureLines } from './failure.js';
 import { createLogger } from './log-lines.js';
 import { createOutput } from './output.js';
 import { resolveSettings } from './settings.js';
@@ -64,7 +64,7 @@ export async function runCommand(invocation: Invocation): Promise<number> {
       return interruption.exitCode;
     }
     output.record('error', failureFacts(error));
-    output.note(failureText(error, debug));
+    for (const line of failureLines(error, debug)) output.note(line);
     return failureCode(error, runMode);
   }
 }

@@ -1,6 +1,7 @@
 /** `stats`: what is stored and what it saves. */
 import { EXIT_CODES, type PackLiveness, type Store, type StoreSavings, type StoreStats } from '../index.js';
 import type { CommandContext } from './context.js';
+import { shown } from './shown-text.js';
 import { withReading } from './store-access.js';
 import { count, showBytes, showNumber } from './units.js';
 
@@ -73,7 +74,7 @@ export async function run(context: CommandContext): Promise<number> {
   const table = new Table({ chars: rule, style: { head: [], border: [] }, colAligns: ['left', 'right'] });
   const depths = stats.depths.map((blobs, depth) => `${depth}: ${showNumber(blobs)}`).join('  ');
   table.push(
-    ['store', `${stats.path} (${stats.hashAlgo})`],
+    ['store', `${shown(stats.path)} (${stats.hashAlgo})`],
     [
       'state now',
       `${count(stats.entries, 'entry')}, ${stats.files === null ? '' : `${count(stats.files, 'file')} among them, `}${showBytes(stats.treeBytes)}`,
@@ -94,6 +95,6 @@ export async function run(context: CommandContext): Promise<number> {
   if (stats.savings) table.push(...savingRows(stats.savings));
   if (stats.packs) table.push(...packRows(stats.packs));
   if (pauses !== null) table.push(['pauses', showPauses(pauses)]);
-  output.line(table.toString());
+  for (const line of table.toString().split('\n')) output.drawn(line);
   return EXIT_CODES.ok;
 }

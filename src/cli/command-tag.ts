@@ -3,7 +3,6 @@ import { type Checkpoint, DiffKeeperError, EXIT_CODES, type Store, tagSharedStor
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
 import { parseMoment } from './moment.js';
-import { pathShown } from './output.js';
 import { checkpointFacts, withReading } from './store-access.js';
 
 export async function run(context: CommandContext): Promise<number> {
@@ -17,7 +16,7 @@ export async function run(context: CommandContext): Promise<number> {
     return (await tagSharedStore(store, tag)) ?? tagNewest(store, tag);
   });
   output.record('checkpoint', checkpointFacts(checkpoint));
-  output.line(`#${checkpoint.sequence} is tagged "${pathShown(tag)}"`);
+  output.line(`#${checkpoint.sequence} is tagged "${tag}"`);
   return EXIT_CODES.ok;
 }
 

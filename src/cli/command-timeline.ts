@@ -5,6 +5,7 @@ import type { CommandContext } from './context.js';
 import { DamagedVersions } from './damaged-versions.js';
 import { parseCount } from './moment.js';
 import { pathFacts, pathShown } from './output.js';
+import { shown } from './shown-text.js';
 import { checkpointFacts, withReading } from './store-access.js';
 import { type TimelineRow, timelineRows } from './timeline-rows.js';
 import { showBytes, showTime } from './units.js';
@@ -30,16 +31,15 @@ function drawRow(row: TimelineRow, largest: number): string[] {
     pc.red(`-${removed}`.padStart(6)),
   ];
   const frozen = checkpoint.frozen ? pc.cyan(`  ❄ ${checkpoint.pauseMs.toFixed(1)} ms`) : '';
-  const tag = checkpoint.tag === '' ? '' : pc.bold(`  "${pathShown(checkpoint.tag)}"`);
+  const tag = checkpoint.tag === '' ? '' : pc.bold(`  "${shown(checkpoint.tag)}"`);
   const bytes = `${showBytes(checkpoint.changedBytes).padStart(8)} → ${showBytes(checkpoint.storedBytes).padStart(8)}`;
   const head = `${showTime(checkpoint.timeMs)} ${pc.bold(`#${checkpoint.sequence}`.padStart(6))}`;
   const lines = [
     `${head} ${marks.join(' ')}  ${bytes}  ${pc.blue(bar(checkpoint.storedBytes, largest))}${frozen}${tag}`,
   ];
   const more = added + changed + removed - names.length;
-  const shown = names.map(({ mark, path }) => PAINT[mark](`${mark} ${pathShown(path) || '.'}`));
-  if (shown.length > 0)
-    lines.push(`${' '.repeat(20)}${shown.join('  ')}${more > 0 ? pc.dim(`  and ${more} more`) : ''}`);
+  const told = names.map(({ mark, path }) => PAINT[mark](`${mark} ${pathShown(path) || '.'}`));
+  if (told.length > 0) lines.push(`${' '.repeat(20)}${told.join('  ')}${more > 0 ? pc.dim(`  and ${more} more`) : ''}`);
   return lines;
 }
 
@@ -58,8 +58,8 @@ export async function run(context: CommandContext): Promise<number> {
       if (!output.json) rows.push(row);
     }
     const largest = Math.max(0, ...rows.map((row) => row.checkpoint.storedBytes));
-    if (rows.length > 0) output.line(pc.dim('time                     no.  added changed  gone   content →   stored'));
-    for (const row of rows) for (const line of drawRow(row, largest)) output.line(line);
+    if (rows.length > 0) output.drawn(pc.dim('time                     no.  added changed  gone   content →   stored'));
+    for (const row of rows) for (const line of drawRow(row, largest)) output.drawn(line);
     if (rows.length === 0) output.note('the store has no checkpoints yet');
   });
   return damaged.count > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;

@@ -1,5 +1,6 @@
 /** Turns an error into words for people and an exit code. */
 import { DiffKeeperError, type ErrorCode, EXIT_CODES, isDiffKeeperError } from '../index.js';
+import { shown } from './shown-text.js';
 
 /** What to do about it, where there is something short to say. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
@@ -31,17 +32,21 @@ export function failureCode(error: unknown, runMode: boolean): number {
 }
 
 /** Lines for stderr. */
-export function failureText(error: unknown, debug: boolean): string {
+export function failureLines(error: unknown, debug: boolean): string[] {
   const message = error instanceof Error ? error.message : String(error);
   const lines = [isDiffKeeperError(error) ? `diffkeeper: ${message} (${error.code})` : `diffkeeper: ${message}`];
   const hint = isDiffKeeperError(error) ? HINTS[error.code] : undefined;
   if (hint !== undefined) lines.push(`  ${hint}`);
-  if (debug && error instanceof Error) lines.push(error.stack ?? '', causeText(error.cause));
-  return lines.filter((line) => line !== '').join('\n');
+  if (debug && error instanceof Error) {
+    lines.push(...stackLines(error));
+    if (error.cause instanceof Error) lines.push(...stackLines(error.cause, 'caused by: '));
+  }
+  return lines;
 }
 
-function causeText(cause: unknown): string {
-  return cause instanceof Error ? `caused by: ${cause.stack ?? cause.message}` : '';
+/** The stack begins with the message, which may hold a name with line breaks. */
+function stackLines({ message, stack = message }: Error, before = ''): string[] {
+  return `${before}${stack.replace(message, () => shown(message))}`.split('\n');
 }
 
 /** Facts for a JSON line. */

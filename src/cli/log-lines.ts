@@ -1,5 +1,6 @@
 /** Logs on stderr: lines for people, which a program of short runs writes itself, and JSON by pino for machines. */
 import type { Logger } from '../index.js';
+import { shown } from './shown-text.js';
 
 export interface LogOptions {
   /** Lowest level: `warn` for one-shot commands, `info` in run mode, `debug` on request. */
@@ -25,8 +26,8 @@ function jsonOf(value: object | null): string {
 /** `warn: message (key=value ...)`. */
 function humanLine(level: string, facts: object, message: string): string {
   const known = Object.entries(facts).filter(([, value]) => value !== undefined && value !== null);
-  const shown = known.map(([key, value]) => `${key}=${showValue(value)}`).join(' ');
-  return `diffkeeper ${level}: ${message}${shown === '' ? '' : ` (${shown})`}\n`;
+  const values = known.map(([key, value]) => `${key}=${showValue(value)}`).join(' ');
+  return `${shown(`diffkeeper ${level}: ${message}${values === '' ? '' : ` (${values})`}`)}\n`;
 }
 
 const drop = (): void => {};

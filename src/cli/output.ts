@@ -1,15 +1,18 @@
 /** The two ways out: results on stdout (words or JSON lines), everything else on stderr. */
-import { pathToText } from '../index.js';
+import { type BytePath, pathToText } from '../index.js';
+import { shown } from './shown-text.js';
 
 export interface Output {
   readonly json: boolean;
   /** Whether colours and progress bars make sense on stderr. */
   readonly terminal: boolean;
-  /** A line of the result for people; nothing in JSON mode. */
+  /** A line of the result for people; nothing in JSON mode. What would do something to a terminal is replaced. */
   line(text: string): void;
+  /** As `line`, as it is: for what is coloured here. Everything in it that comes from elsewhere must have been `shown`. */
+  drawn(text: string): void;
   /** One JSON line; nothing otherwise. `type` says what it is. */
   record(type: string, facts: object): void;
-  /** A remark for people, on stderr, in both modes. */
+  /** A remark of one line for people, on stderr, in both modes. What would do something to a terminal is replaced. */
   note(text: string): void;
 }
 
@@ -18,12 +21,15 @@ export function createOutput(json: boolean): Output {
     json,
     terminal: process.stderr.isTTY === true,
     line: (text) => {
+      if (!json) process.stdout.write(`${shown(text)}\n`);
+    },
+    drawn: (text) => {
       if (!json) process.stdout.write(`${text}\n`);
     },
     record: (type, facts) => {
       if (json) process.stdout.write(`${JSON.stringify({ type, ...facts })}\n`);
     },
-    note: (text) => void process.stderr.write(`${text}\n`),
+    note: (text) => void process.stderr.write(`${shown(text)}\n`),
   };
 }
 
@@ -36,7 +42,7 @@ export function pathFacts(path: string): { readonly path: string; readonly pathB
     : { path: text, pathBase64: bytes.toString('base64') };
 }
 
-/** A path for a terminal: control characters must not reach it. */
-export function pathShown(path: string): string {
-  return pathToText(path).replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
+/** A path for a terminal. */
+export function pathShown(path: BytePath): string {
+  return shown(pathToText(path));
 }

@@ -1,5 +1,6 @@
 /** The program as a process. Loads the parser and nothing else: a command's code is loaded when it runs. */
 import { runProgram } from './program.js';
+import { shownLines } from './shown-text.js';
 import { watchStreams } from './standard-streams.js';
 import { tuneRuntime } from './v8-settings.js';
 
@@ -15,7 +16,8 @@ function leave(code: number): void {
 export function start(): void {
   watchStreams();
   runProgram(process.argv.slice(2), tuneRuntime).then(leave, (error: unknown) => {
-    process.stderr.write(`diffkeeper: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`diffkeeper: ${shownLines(text)}\n`);
     leave(1);
   });
 }

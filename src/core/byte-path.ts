@@ -56,6 +56,23 @@ export function isSafePath(path: BytePath): boolean {
   return true;
 }
 
+/** Whether a path that the kernel gave is short enough to be kept: 4,095 bytes in all, 255 in its last name. */
+export function isPathWithinLimits(path: BytePath): boolean {
+  return path.length <= 4095 && path.length - path.lastIndexOf('/') <= 256;
+}
+
+/** The path itself, or the nearest directory above it that is short enough to be kept. */
+export function nearestWithinLimits(path: BytePath): BytePath {
+  if (path.length <= 255) return path;
+  let end = 0;
+  for (const name of path.split('/')) {
+    const next = end === 0 ? name.length : end + 1 + name.length;
+    if (name.length > 255 || next > 4095) break;
+    end = next;
+  }
+  return path.slice(0, end);
+}
+
 /** Whether `path` is `directory` or lies below it. */
 export function isWithin(path: BytePath, directory: BytePath): boolean {
   return directory === '' || path === directory || path.startsWith(`${directory}/`);

@@ -3,7 +3,7 @@
  * either. Wrong types are TypeError, wrong values RangeError, paths that leave
  * the root DK_UNSAFE_PATH.
  */
-import { type BytePath, DiffKeeperError, isSafePath, pathToText } from '../core/core.js';
+import { type BytePath, DiffKeeperError, isSafePath, nearestWithinLimits, pathToText } from '../core/core.js';
 import {
   type CutOptions,
   type DecodeBatch,
@@ -78,13 +78,9 @@ export function checkEffort(value: unknown): void {
 export function checkBytePath(path: BytePath): void {
   if (typeof path !== 'string') throw new TypeError(`a path must be a string, not ${typeof path}`);
   if (path === '' || isSafePath(path)) return;
-  throw new DiffKeeperError(
-    'DK_UNSAFE_PATH',
-    `the path ${JSON.stringify(pathToText(path))} does not stay below the root`,
-    {
-      path: pathToText(path),
-    },
-  );
+  const text = pathToText(path);
+  const why = nearestWithinLimits(path) === path ? 'does not stay below the root' : 'is too long';
+  throw new DiffKeeperError('DK_UNSAFE_PATH', `the path ${JSON.stringify(text)} ${why}`, { path: text });
 }
 
 /** As `checkBytePath`, for something that cannot be the root. */

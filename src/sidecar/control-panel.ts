@@ -81,10 +81,11 @@ export class ControlPanel implements ControlSubject {
   status(): object {
     const { figures, options, store } = this.#parts;
     const newest = store.newest;
+    const leftOut = figures.leftOut();
     return {
       phase: figures.phase,
       state: figures.watchState,
-      reason: figures.watchReason,
+      reason: figures.reason,
       degraded: figures.degraded,
       lastError: figures.lastError ?? null,
       pid: process.pid,
@@ -98,7 +99,8 @@ export class ControlPanel implements ControlSubject {
       newest: newest && { sequence: newest.sequence, timeMs: newest.timeMs, tag: newest.tag },
       checkpoints: figures.checkpoints,
       captureFailures: figures.captureFailures,
-      skipped: figures.skipped,
+      skipped: Object.values(leftOut).reduce((sum, count) => sum + count, 0),
+      leftOut,
       missedChanges: this.keeper?.missedChanges ?? 0,
       pauses: figures.spread('pause'),
       lag: figures.spread('lag'),
@@ -112,7 +114,7 @@ export class ControlPanel implements ControlSubject {
   ready(): { readonly ready: boolean; readonly reason: string } {
     const { figures } = this.#parts;
     if (!figures.ready) return { ready: false, reason: figures.phase };
-    return { ready: true, reason: figures.degraded ? `degraded: ${figures.watchReason}` : 'ready' };
+    return { ready: true, reason: figures.degraded ? `degraded: ${figures.reason}` : 'ready' };
   }
 
   async metrics(): Promise<{ readonly contentType: string; readonly text: string }> {

@@ -1,5 +1,5 @@
 /** What a sidecar has done and how it is: for the log, the status and the metrics. Counts only; says nothing itself. */
-import type { CaptureReport, WatchState } from '../capture/capture.js';
+import { type CaptureReport, type LeftOutCounts, NOTHING_LEFT_OUT, type WatchState } from '../capture/capture.js';
 import { isDiffKeeperError, systemClock } from '../core/core.js';
 import type { RecoverReport } from '../recover/recover.js';
 import { Spread, type SpreadFacts } from './spread.js';
@@ -32,8 +32,8 @@ export class Figures {
   removed = 0;
   readBytes = 0;
   storedBytes = 0;
-  /** Entries that the newest capture left out. */
-  skipped = 0;
+  /** What is left out now, as whoever captures knows it. */
+  leftOut: () => LeftOutCounts = () => NOTHING_LEFT_OUT;
   /** Time that has to pass from checkpoint to checkpoint so that they are not too dear, ms. */
   spacingMs = 0;
   /** For how long the application has stood still, ms: all freeze points together, whatever became of them. */
@@ -84,7 +84,6 @@ export class Figures {
     this.removed += report.removed;
     this.readBytes += report.readBytes;
     this.storedBytes += report.storedBytes;
-    this.skipped = report.skipped.length;
     if (report.checkpoint === null) return;
     this.checkpoints += 1;
     this.lastCheckpointMs = report.checkpoint.timeMs;
@@ -121,6 +120,18 @@ export class Figures {
   }
 
   get degraded(): boolean {
-    return this.watchState === 'degraded';
+    return this.watchState === 'degraded' || this.unkept > 0;
+  }
+
+  /** Why it is degraded, or empty. */
+  get reason(): string {
+    if (this.watchReason !== '' || this.unkept === 0) return this.watchReason;
+    return `entries that cannot be read, or whose paths are too long, are left out: ${this.unkept}`;
+  }
+
+  /** Entries left out that are of the application, and that recover would not bring back. */
+  get unkept(): number {
+    const counts = this.leftOut();
+    return counts.unreadable + counts['too-long'];
   }
 }

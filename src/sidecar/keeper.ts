@@ -1,6 +1,7 @@
 /** Keeps the state directory while the application runs. Its troubles are logged and never stop the application. */
 import {
   type CaptureReport,
+  type LeftOutWarnings,
   openCaptureSession,
   type StateWatcher,
   type WatchOptions,
@@ -20,6 +21,8 @@ export interface KeeperParts {
   readonly options: WatchOptions & { readonly logger: Logger };
   readonly figures: Figures;
   readonly heap: Heap;
+  /** Told of what is left out. */
+  readonly warnings: LeftOutWarnings;
 }
 
 export class Keeper {
@@ -29,6 +32,7 @@ export class Keeper {
   readonly #logger: Logger;
   readonly #figures: Figures;
   readonly #heap: Heap;
+  readonly #warnings: LeftOutWarnings;
   #watcher: StateWatcher | undefined;
   #starting: Promise<void> = Promise.resolve();
   #begin: () => void = () => {};
@@ -39,13 +43,14 @@ export class Keeper {
   #retry: NodeJS.Timeout | undefined;
   #closing = false;
 
-  constructor({ store, stateDir, options, figures, heap }: KeeperParts) {
+  constructor({ store, stateDir, options, figures, heap, warnings }: KeeperParts) {
     this.#store = store;
     this.#stateDir = stateDir;
     this.#options = options;
     this.#logger = options.logger;
     this.#figures = figures;
     this.#heap = heap;
+    this.#warnings = warnings;
   }
 
   /** Starts watching; returns at once. */
@@ -88,6 +93,8 @@ export class Keeper {
 
   #listen(watcher: StateWatcher): void {
     let degraded = false;
+    this.#figures.leftOut = () => watcher.leftOut;
+    watcher.on('leftOut', (skipped) => this.#warnings.tell(skipped));
     watcher.on('checkpoint', (report) => {
       this.#captured(report);
       if (report.checkpoint?.frozen) this.#heap.tidy();
@@ -116,6 +123,9 @@ export class Keeper {
     try {
       const { freeze } = this.#options;
       const report = await session.capture(freeze ? { freeze } : {});
+      this.#warnings.tell(report.skipped);
+      const { leftOut } = session;
+      this.#figures.leftOut = () => leftOut;
       if (report.checkpoint) this.#captured(report);
     } finally {
       await session.close();
@@ -132,7 +142,10 @@ export class Keeper {
       if (this.#watcher === undefined) await this.#captureUnwatched();
       else await this.#watcher.close({ finalCapture: true });
       const sequence = this.#store.newest?.sequence;
-      this.#logger.info({ sequence, checkpoints: this.#figures.checkpoints }, 'final state is kept');
+      const { checkpoints, unkept } = this.#figures;
+      if (unkept === 0) this.#logger.info({ sequence, checkpoints }, 'final state is kept');
+      else
+        this.#logger.warn({ sequence, checkpoints, leftOut: unkept }, 'final state is kept, but for what is left out');
       return true;
     } catch (error) {
       this.#figures.failed(error);

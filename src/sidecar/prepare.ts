@@ -1,7 +1,7 @@
 /** Before the application starts: recover the newest state, or keep what is there. */
 import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
 import * as path from 'node:path';
-import { type CaptureOptions, capture } from '../capture/capture.js';
+import { type CaptureOptions, capture, type LeftOutWarnings } from '../capture/capture.js';
 import {
   createHash,
   DiffKeeperError,
@@ -27,6 +27,8 @@ export interface PrepareOptions {
   /** How captures are made. */
   readonly capture: CaptureOptions & { readonly ignore: readonly string[] };
   readonly logger: Logger;
+  /** Told of what is left out. */
+  readonly warnings: LeftOutWarnings;
   readonly signal: AbortSignal;
   /** Takes the state directory for us, as soon as it exists. */
   readonly lock: () => Promise<StateLock>;
@@ -105,6 +107,7 @@ async function captureFirst(options: PrepareOptions, tag?: string): Promise<void
     signal,
     ...(tag === undefined ? {} : { tag }),
   });
+  options.warnings.tell(report.skipped);
   const { added, changed, removed, elapsedMs } = report;
   const sequence = report.checkpoint?.sequence ?? store.newest?.sequence;
   logger.info({ sequence, added, changed, removed, elapsedMs }, 'took what is in the state directory');

@@ -108,7 +108,7 @@ export class Metrics {
     );
     set.process();
     set.gauge('ready', '1 while the application runs on its recovered state.', () => Number(figures.ready));
-    set.gauge('degraded', '1 while captures fail or changes are found by scanning only.', () =>
+    set.gauge('degraded', '1 while captures fail, changes are found by scanning only, or files are left out.', () =>
       Number(figures.degraded),
     );
     set.gauge(
@@ -122,7 +122,9 @@ export class Metrics {
       'Time from checkpoint to checkpoint that the limit of their cost asks for; 0 without one.',
       () => figures.spacingMs / 1000,
     );
-    set.gauge('skipped_entries', 'Entries that the newest capture left out.', () => figures.skipped);
+    set.gauges({ name: 'skipped_entries', help: 'Entries that are left out now, by reason.' }, ['reason'], () =>
+      Object.entries(figures.leftOut()).map(([reason, count]) => [{ reason }, count] as const),
+    );
     set.gauge('missed_changes', 'Changes that no event announced and a full scan found.', missedChanges);
   }
 

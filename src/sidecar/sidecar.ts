@@ -1,7 +1,7 @@
 /** Door of the room `sidecar`: recover, start the application, capture while it runs, end as it did. */
 import { realpath } from 'node:fs/promises';
 import * as path from 'node:path';
-import type { WatchOptions } from '../capture/capture.js';
+import { LeftOutWarnings, type WatchOptions } from '../capture/capture.js';
 import { parseControl, parseMetricsAddress } from '../control/control.js';
 import { isDiffKeeperError, type Logger, silentLogger } from '../core/core.js';
 import type { Store } from '../store/store.js';
@@ -45,6 +45,7 @@ interface Run {
   /** Fires when we are asked to end. */
   readonly stop: StopRequest;
   readonly figures: Figures;
+  readonly warnings: LeftOutWarnings;
   readonly heap: Heap;
   readonly panel: ControlPanel;
   readonly doors: Doors;
@@ -72,6 +73,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   const freezes = options.consistency === 'freeze' && options.exec !== false;
   const reaper = Reaper.start(logger, freezes && (options.adoptOrphans ?? false));
   const figures = new Figures();
+  const warnings = new LeftOutWarnings(logger);
   let store: Store | undefined;
   let panel: ControlPanel | undefined;
   let lock: StateLock | undefined;
@@ -93,6 +95,7 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
       warm: options.consistency === 'freeze',
       capture: captureOptionsOf(options),
       logger,
+      warnings,
       signal: stop.controller.signal,
       lock: () => lockStateDir(stateDir, logger),
       onRecovered: (report) => figures.recoverDone(report),
@@ -101,18 +104,8 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
     panel.replicas = replicas;
     const heap = new Heap(options.collectGarbage ?? false);
     const place = { store, stateDir: await realpath(stateDir) };
-    const run: Run = {
-      options,
-      ...place,
-      logger,
-      relay,
-      stop,
-      figures,
-      heap,
-      panel,
-      doors,
-      adoption: reaper?.adoption,
-    };
+    const facts = { logger, relay, stop, figures, warnings, heap, panel, doors };
+    const run: Run = { options, ...place, ...facts, adoption: reaper?.adoption };
     return options.exec === false ? await runAlone(run) : await runWithChild(run);
   } catch (error) {
     if (isDiffKeeperError(error, 'DK_ABORTED') && stop.requested) return stop.exitCode;
@@ -185,7 +178,7 @@ function hooksOf({ options, store, stateDir, logger, figures }: Run): Hooks {
 
 /** @param freeze wraps each capture; absent when nothing has to be done around one */
 function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
-  const { options, logger, store, stateDir, figures, panel, heap } = run;
+  const { options, logger, store, stateDir, figures, panel, heap, warnings } = run;
   const paced = options.consistency === 'freeze' && options.exec !== false;
   const interval = paced ? (options.checkpointIntervalMs ?? INTERVAL_MS) : (options.maxLagMs ?? LAG_MS);
   const { maxOverheadPercent } = options;
@@ -196,6 +189,7 @@ function keeperOf(run: Run, freeze: WatchOptions['freeze']): Keeper {
     stateDir,
     figures,
     heap,
+    warnings,
     options: {
       ...captureOptionsOf(options),
       // The watcher takes files that never hold still after half its lag.

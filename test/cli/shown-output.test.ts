@@ -49,7 +49,7 @@ describe('progress for programs', () => {
       words: [],
       local: {},
       command: null,
-      output: { json: true, terminal: false, line: () => {}, record, note: () => {} },
+      output: { json: true, terminal: false, line: () => {}, drawn: () => {}, record, note: () => {} },
       logger: silentLogger,
       signal: new AbortController().signal,
     };

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { LeftOutWarnings } from '../../src/capture/capture.js';
 import { silentLogger } from '../../src/core/core.js';
 import { Figures } from '../../src/sidecar/figures.js';
 import { Heap } from '../../src/sidecar/heap.js';
@@ -26,7 +27,8 @@ function newKeeper(stateDir: string): { keeper: Keeper; figures: Figures; said: 
   const figures = new Figures();
   const said: string[] = [];
   const logger = { ...silentLogger, debug: (_: object, line: string) => void said.push(line) };
-  const keeper = new Keeper({ store, stateDir, figures, heap: new Heap(false), options: { logger } });
+  const warnings = new LeftOutWarnings(logger);
+  const keeper = new Keeper({ store, stateDir, figures, heap: new Heap(false), options: { logger }, warnings });
   return { keeper, figures, said };
 }
 

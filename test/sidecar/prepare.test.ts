@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { capture } from '../../src/capture/capture.js';
+import { capture, LeftOutWarnings } from '../../src/capture/capture.js';
 import { silentLogger } from '../../src/core/core.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { loadEngine } from '../../src/engine/load.js';
@@ -56,6 +56,7 @@ const prepare = async (): Promise<void> => {
     warm: false,
     capture: { ignore: [] },
     logger: silentLogger,
+    warnings: new LeftOutWarnings(silentLogger),
     signal: new AbortController().signal,
     lock: async () => ({ release: () => {} }),
     onRecovered: () => {},
