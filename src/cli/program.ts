@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { splitArguments } from './arguments.js';
 import { COMMAND_TABLE, type CommandFacts } from './command-table.js';
 import { allowedText, flagText, OPTION_TABLE, type OptionFacts, type OptionKey, variableOf } from './option-table.js';
-import { shownLines } from './shown-text.js';
+import { shown, shownLines } from './shown-text.js';
 import { VERSION } from './version.js';
 
 /** Exit code of wrong usage; `EXIT_CODES.usage`, without loading the library for it. */
@@ -83,7 +83,18 @@ export async function runProgram(words: readonly string[], onLoaded = (): void =
     .version(VERSION, '-V, --version')
     .showHelpAfterError('(--help says more)')
     .addHelpText('after', HELP_AFTER)
-    .configureOutput({ writeErr: (text) => void process.stderr.write(shownLines(text)) })
+    .configureOutput({
+      writeErr: (text) => void process.stderr.write(shownLines(text)),
+      // The line break before its guess is commander's own; any other is of a word that was typed.
+      outputError: (text, write) =>
+        write(
+          `${text
+            .trimEnd()
+            .split(/\n(?=\(Did you mean )/)
+            .map(shown)
+            .join('\n')}\n`,
+        ),
+    })
     .exitOverride();
   // The options of all commands take longer to declare than some commands to run.
   const named = COMMAND_TABLE.find(({ name }) => name === head[0]);
