@@ -11,6 +11,8 @@ const FIRST_MS = 60_000;
  * round that finds nothing to do, and a short prune after each capture, are no reason not to count.
  */
 const WORKED_SHARE = 0.2;
+/** A block of most file systems: what would take more waits until dropping gives something back. */
+const GROWTH_BYTES_MAX = 4096;
 
 /** Throws RangeError, TypeError. */
 export function checkRetention({ policy, condense = false, intervalMs = HOUR_MS }: RetentionOptions): void {
@@ -99,7 +101,11 @@ export class Retention {
     if (await this.#isIdle(policy)) return;
     const { signal } = this.#stopped;
     this.#logger.debug({}, 'pruning');
-    const { kept, dropped, bytesBefore, bytesAfter } = await this.#store.prune(policy, { signal });
+    const { kept, dropped, bytesBefore, bytesAfter } = await this.#store.prune(policy, {
+      signal,
+      growthMax: GROWTH_BYTES_MAX,
+    });
+    if (dropped.length === 0) return;
     const freedBytes = bytesBefore - bytesAfter;
     this.#logger.info({ kept: kept.length, dropped: dropped.length, freedBytes }, 'pruned');
   }

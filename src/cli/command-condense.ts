@@ -17,7 +17,8 @@ export async function run(context: CommandContext): Promise<number> {
   output.line(
     `${count(packs, 'pack')} condensed; packs: ${showBytes(bytesBefore)} before, ${showBytes(bytesAfter)} after, ${showBytes(freed)} given back`,
   );
-  if (considered === 0) output.note('no pack is made mostly of small versions that the newest state does not need');
+  if (considered === 0)
+    output.note('no pack is left that is made mostly of small versions that the newest state does not need');
   if (packsLeft > 0) output.note(`${count(packsLeft, 'pack')} in use: run it again later`);
   if (damaged > 0) output.note(`${count(damaged, 'pack')} with damaged records left as they are`);
   return damaged > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;

@@ -1,9 +1,9 @@
 /** `prune`: drops checkpoints that no rule keeps. */
-import { EXIT_CODES, type PrunePolicy } from '../index.js';
+import { EXIT_CODES, type PrunePolicy, type PruneReport, type Store } from '../index.js';
 import type { CommandContext } from './context.js';
 import { parseRules } from './keep-rules.js';
 import { startProgress } from './progress.js';
-import { withStore } from './store-access.js';
+import { withReading, withStore } from './store-access.js';
 import { count, showBytes } from './units.js';
 
 const SHOWN = 20;
@@ -23,11 +23,13 @@ export async function run(context: CommandContext): Promise<number> {
   const { output, local, signal } = context;
   const policy = policyOf(local);
   const dryRun = local.dryRun === true;
-  const report = await withStore(context, {}, async (store) => {
+  const prune = async (store: Store): Promise<PruneReport> => {
     const progress = await startProgress(output, 'pruning');
     const options = { dryRun, allowDamaged: local.allowDamaged === true, signal, onProgress: progress.update };
     return store.prune(policy, options).finally(progress.stop);
-  });
+  };
+  // What only looks does so beside a process that has the store.
+  const report = await (dryRun ? withReading(context, prune) : withStore(context, {}, prune));
   const freed = report.bytesBefore - report.bytesAfter;
   output.record('prune', { ...report, freedBytes: freed });
   const { kept, dropped, packsLeft } = report;

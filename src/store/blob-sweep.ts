@@ -1,24 +1,23 @@
 /** Sweep: which packs go, and the blobs that have to move out of them before. */
-import { DiffKeeperError, LIMITS, throwIfAborted } from '../core/core.js';
+import { DiffKeeperError, throwIfAborted } from '../core/core.js';
+import type { Digest } from '../format/format.js';
 import { type BlobTable, MARK } from './blob-table.js';
 import type { LiveBlobs } from './live-blobs.js';
-import { isCompacted, packName } from './pack-names.js';
+import { PackChoice, type PruneCosts } from './pack-choice.js';
+import { packName } from './pack-names.js';
 import type { PackWindow } from './pack-window.js';
 import type { PackWriter } from './pack-writer.js';
 import type { Packs } from './packs.js';
-
-/** Packs of earlier prunes that are smaller are put together. */
-const SMALL_PACK_BYTES = LIMITS.packBytes / 4;
 
 export interface SweepParts {
   readonly table: BlobTable;
   readonly live: LiveBlobs;
   readonly window: PackWindow;
   readonly packs: Packs;
-  /** Null: nothing is written, only counted. */
-  readonly writer: PackWriter | null;
   /** A pack goes when less than this share of its bytes is live. */
   readonly compactBelow: number;
+  /** Packs were condensed: what is written will be. */
+  readonly dense: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((doneBytes: number, totalBytes: number) => void) | undefined;
 }
@@ -27,6 +26,7 @@ export class BlobSweep {
   readonly #parts: SweepParts;
   readonly #retired = new Set<number>();
   #movedBytes = 0;
+  #plannedBytes = 0;
 
   constructor(parts: SweepParts) {
     this.#parts = parts;
@@ -37,35 +37,56 @@ export class BlobSweep {
     return [...this.#retired].sort((one, other) => one - other);
   }
 
+  /** Bytes of the records that are to be copied, as far as it was known when packs were chosen. */
+  get plannedBytes(): number {
+    return this.#plannedBytes;
+  }
+
   /** Bytes of the records that were copied. */
   get movedBytes(): number {
     return this.#movedBytes;
   }
 
-  /** Chooses the packs that go; all blobs of the others stay. Versions and recipes must have been marked. */
-  async choose(candidates: readonly number[]): Promise<void> {
-    const { table, live, packs, compactBelow } = this.#parts;
+  /**
+   * Chooses the packs that go; all blobs of the others stay. Versions and recipes must have been marked. Gives by how much the
+   * packs will be longer, bytes.
+   */
+  async choose(candidates: readonly number[], costs: PruneCosts): Promise<number> {
+    const { table, live, packs, compactBelow, dense } = this.#parts;
     await live.closeContexts();
-    const liveBytes = new Map<number, number>();
-    for (let row = 0; row < table.count; row += 1) {
-      if (!table.has(row, MARK.live)) continue;
-      const pack = table.pack(row);
-      liveBytes.set(pack, (liveBytes.get(pack) ?? 0) + table.recordBytes(row));
-    }
-    await this.#assertThere(new Set(liveBytes.keys()));
-    const small: number[] = [];
-    for (const pack of candidates) {
-      if (live.damagedPacks.has(pack)) continue;
-      // What stays of a dense pack is copied into a plain one: that has to be less than what the dense one takes.
-      const length = await packs.fileBytes(pack);
-      const used = liveBytes.get(pack) ?? 0;
-      if (used === 0 || used < length * compactBelow) this.#retired.add(pack);
-      else if (isCompacted(pack) && length < SMALL_PACK_BYTES) small.push(pack);
-    }
-    if (small.length > 1) for (const pack of small) this.#retired.add(pack);
+    const used = this.#liveBytes();
+    await this.#assertThere(new Set(used.keys()));
+    const choice = new PackChoice(packs, costs, { compactBelow, dense });
+    const sound = candidates.filter((pack) => !live.damagedPacks.has(pack));
+    for (const pack of await choice.choose(sound, used)) this.#retired.add(pack);
     for (let row = 0; row < table.count; row += 1) {
       if (!this.#retired.has(table.pack(row))) table.set(row, MARK.live);
     }
+    await live.closeContexts();
+    this.#keepDamaged();
+    const staying = this.#liveBytes();
+    for (const pack of this.#retired) this.#plannedBytes += staying.get(pack) ?? 0;
+    return choice.change(staying);
+  }
+
+  #liveBytes(): Map<number, number> {
+    const { table } = this.#parts;
+    const bytes = new Map<number, number>();
+    for (let row = 0; row < table.count; row += 1) {
+      if (!table.has(row, MARK.live)) continue;
+      const pack = table.pack(row);
+      bytes.set(pack, (bytes.get(pack) ?? 0) + table.recordBytes(row));
+    }
+    return bytes;
+  }
+
+  isRetired(pack: number): boolean {
+    return this.#retired.has(pack);
+  }
+
+  /** A pack stays after all, and with it all that its blobs need. */
+  keep(pack: number): void {
+    if (this.#retired.delete(pack)) this.#parts.live.markPack(pack);
   }
 
   /** A pack that is missing may come back (a disk that is not mounted): nothing is decided without it. */
@@ -81,7 +102,7 @@ export class BlobSweep {
   }
 
   /** Copies what stays out of the packs that go; may be called again when more was marked. */
-  async move(): Promise<void> {
+  async move(writer: PackWriter): Promise<void> {
     const { table, live, signal, onProgress } = this.#parts;
     for (;;) {
       await live.closeContexts();
@@ -95,23 +116,30 @@ export class BlobSweep {
       let done = 0;
       for (const row of rows) {
         throwIfAborted(signal);
-        if (this.#retired.has(table.pack(row))) await this.#moveOne(row);
+        if (this.#retired.has(table.pack(row))) await this.#moveOne(row, writer);
         done += table.recordBytes(row);
         onProgress?.(done, total);
       }
     }
   }
 
-  async #moveOne(row: number): Promise<void> {
-    const { table, live, window, writer } = this.#parts;
+  /** The same for one blob, if it is to be moved at all. */
+  async moveBlob(digest: Digest, writer: PackWriter): Promise<void> {
+    const { table } = this.#parts;
+    const row = table.find(digest);
+    if (row < 0 || table.has(row, MARK.moved) || !this.#retired.has(table.pack(row))) return;
+    await this.#moveOne(row, writer);
+  }
+
+  async #moveOne(row: number, writer: PackWriter): Promise<void> {
+    const { table, live, window } = this.#parts;
     const { pack, offset, digest, recordBytes } = table.info(row);
     try {
       const { record, bytes } = await window.record(pack, offset);
       if (!record.head.digest.equals(digest)) {
         throw new DiffKeeperError('DK_CORRUPT_RECORD', `${packName(pack)} has another record at byte ${offset}`);
       }
-      if (writer) table.move(row, await writer.append(bytes));
-      else table.set(row, MARK.moved);
+      table.move(row, await writer.append(bytes));
       this.#movedBytes += recordBytes;
     } catch (error) {
       live.noteDamage(pack, error);
@@ -121,15 +149,6 @@ export class BlobSweep {
 
   /** A pack with damaged records stays as it is, and with it all that its blobs need. */
   #keepDamaged(): void {
-    for (const pack of this.#parts.live.damagedPacks) {
-      if (this.#retired.delete(pack)) this.#parts.live.markPack(pack);
-    }
-  }
-
-  /** Bytes of the packs that go. */
-  async retiredBytes(): Promise<number> {
-    let bytes = 0;
-    for (const pack of this.#retired) bytes += await this.#parts.packs.fileBytes(pack);
-    return bytes;
+    for (const pack of this.#parts.live.damagedPacks) this.keep(pack);
   }
 }

@@ -1,5 +1,5 @@
 /** Which packs are worth being written densely, and what in them the newest state needs. */
-import { type Logger, throwIfAborted } from '../core/core.js';
+import { LIMITS, type Logger, throwIfAborted } from '../core/core.js';
 import { RECORD } from '../format/format.js';
 import type { BlobStore } from './blob-store.js';
 import { BlobTable, MARK } from './blob-table.js';
@@ -19,6 +19,8 @@ export const SMALL_BLOB_BYTES = 64 << 10;
 const SMALL_SHARE = 0.5;
 /** Of the bytes of a pack, the share that the newest state may need: it is to be read as fast as before. */
 const USED_SHARE = 0.25;
+/** A shorter pack makes one group, which is soon read whatever the newest state needs of it. */
+const ONE_GROUP_BYTES = LIMITS.denseGroupBytes / 4;
 
 export interface ChoiceParts {
   readonly meta: MetaReader;
@@ -75,7 +77,9 @@ export class CondenseChoice {
     const chosen = [...lengths].filter(([pack, length]) => {
       const { large, used } = sums.get(pack) ?? { large: 0, used: 0 };
       const damaged = live.damagedPacks.has(pack);
-      return !damaged && length - large >= length * SMALL_SHARE && used <= length * USED_SHARE;
+      return (
+        !damaged && length - large >= length * SMALL_SHARE && (length <= ONE_GROUP_BYTES || used <= length * USED_SHARE)
+      );
     });
     return new CondenseChoice(
       chosen.map(([pack]) => pack).sort((one, other) => one - other),

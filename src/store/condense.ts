@@ -4,20 +4,22 @@
  * back; then, while nobody reads or writes, it takes the old one's place and the metadata follows. A crash in between is
  * told by a key of the metadata, which is rebuilt from the packs then.
  */
-import { randomInt } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { DiffKeeperError, fromSystemError, isDiffKeeperError, renameDurable, throwIfAborted } from '../core/core.js';
-import { ByteReader, ByteWriter } from '../format/format.js';
+import { ByteReader, ByteWriter, PACK_HEADER_BYTES } from '../format/format.js';
 import { encodeNewest } from './blob-index.js';
 import { CondenseChoice } from './condense-choice.js';
 import { type CondensedPack, condensePack } from './condense-pack.js';
+import { condensedChange } from './condensed-mark.js';
 import type { Heads } from './heads.js';
 import type { MetaChange } from './meta.js';
 import { Changes } from './meta-changes.js';
-import { CONDENSED_KEY, CONDENSING_KEY, NEWEST_KEY } from './meta-keys.js';
+import { CONDENSING_KEY, NEWEST_KEY } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
+import { isCompacted } from './pack-names.js';
 import { PlaceMoves } from './place-moves.js';
 import type { PruneParts } from './prune-run.js';
+import { readPrune } from './prune-state.js';
 import type { ReadLeases } from './read-leases.js';
 import type { CondenseOptions, CondenseReport } from './types.js';
 import { isUnreadable } from './unreadable-blocks.js';
@@ -41,19 +43,16 @@ export async function readCondensing(meta: MetaReader): Promise<number> {
   return value ? new ByteReader(value, 'DK_CORRUPT_INDEX', 'pack that is being replaced').varint() : 0;
 }
 
-/** Says that places learned before do not count any more. */
-export function condensedChange(): MetaChange {
-  return { key: CONDENSED_KEY, value: new ByteWriter(8).varint(randomInt(1, 2 ** 47)).finish() };
-}
-
-/** Another number each time that a pack was replaced, 0 before the first. Throws DK_CORRUPT_INDEX. */
-export async function readCondensed(meta: MetaReader): Promise<number> {
-  const value = await meta.get(CONDENSED_KEY);
-  return value ? new ByteReader(value, 'DK_CORRUPT_INDEX', 'mark of condensed packs').varint() : 0;
-}
-
-/** See `Store.condense`. */
-export async function condenseStore(parts: CondenseParts, options: CondenseOptions): Promise<CondenseReport> {
+/**
+ * See `Store.condense`.
+ *
+ * @param only no other packs than these
+ */
+export async function condenseStore(
+  parts: CondenseParts,
+  options: CondenseOptions,
+  only?: ReadonlySet<number>,
+): Promise<CondenseReport> {
   const { packs } = parts;
   if (packs.records.sealed) {
     throw new DiffKeeperError(
@@ -64,7 +63,8 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
   const bytesBefore = await bytesOf(parts);
   const report = { packs: 0, considered: 0, bytesBefore, bytesAfter: bytesBefore, damaged: 0, packsLeft: 0 };
   const vain = await VainPacks.read(parts);
-  const choice = await CondenseChoice.make({ ...parts, vain }, await committedPacks(parts), options);
+  const candidates = (await settledPacks(parts)).filter((pack) => only?.has(pack) ?? true);
+  const choice = await CondenseChoice.make({ ...parts, vain }, candidates, options);
   const total = 2 * (await sum(choice.packs, (pack) => packs.fileBytes(pack)));
   let done = 0;
   const onBytes = (bytes: number): void => {
@@ -79,7 +79,7 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
       report.packsLeft += choice.packs.length - index;
       break;
     }
-    await parts.alone(() => packs.leave(pack));
+    if (!isCompacted(pack)) report.bytesAfter += await leave(parts, pack);
     const condensed = await condensePack(parts, { pack, choice, signal, onBytes }).catch((error: unknown) => {
       const isDamage = isDiffKeeperError(error) && (error.code.startsWith('DK_CORRUPT') || isUnreadable(error));
       if (!isDamage) throw error;
@@ -89,10 +89,23 @@ export async function condenseStore(parts: CondenseParts, options: CondenseOptio
     });
     if (condensed === null) await vain.add(pack, await packs.fileBytes(pack), await packs.list());
     if (!condensed) continue;
-    if (await putInPlace(parts, pack, { condensed, signal })) report.packs += 1;
-    else report.packsLeft += 1;
+    if (await putInPlace(parts, pack, { condensed, signal })) {
+      report.packs += 1;
+      // What captures add meanwhile was not taken by this.
+      report.bytesAfter += condensed.fileBytes - condensed.sourceBytes;
+    } else report.packsLeft += 1;
   }
-  return { ...report, bytesAfter: await bytesOf(parts) };
+  return report;
+}
+
+/** Gives how many bytes that took. */
+async function leave({ alone, packs }: CondenseParts, pack: number): Promise<number> {
+  let isNew = false;
+  await alone(async () => {
+    isNew = packs.position.pack <= pack;
+    await packs.leave(pack);
+  });
+  return isNew ? PACK_HEADER_BYTES : 0;
 }
 
 /** False when some go on and on. Throws DK_ABORTED. */
@@ -102,12 +115,17 @@ async function readersOver(parts: CondenseParts, signal: AbortSignal | undefined
   return over;
 }
 
-/** What a transaction has begun meanwhile is not ours. */
-async function committedPacks({ alone, packs, state }: CondenseParts): Promise<number[]> {
+/** What a transaction has begun meanwhile is not ours, nor what stems from a prune that did not end. */
+async function settledPacks({ alone, packs, state, meta }: CondenseParts): Promise<number[]> {
   let found: number[] = [];
   await alone(async () => {
     const last = state()?.pack ?? 0;
-    found = (await packs.commits()).filter((pack) => pack <= last);
+    const prune = await readPrune(meta);
+    // The last two are its seal.
+    const lastWritten = prune ? prune.lastPack - 2 : 0;
+    const retired = new Set(prune?.retired);
+    const isSettled = (pack: number) => pack <= (isCompacted(pack) ? lastWritten : last) && !retired.has(pack);
+    found = (await packs.list()).filter(isSettled);
   });
   return found;
 }
@@ -137,7 +155,7 @@ async function putInPlace(
     if (await readersOver(parts, signal)) {
       const place = async (): Promise<void> => {
         // After a failed commit the packs are cut back, and the last one is appended to again.
-        await parts.packs.leave(pack);
+        if (!isCompacted(pack)) await parts.packs.leave(pack);
         const isKnown = parts.openings() === opening && (await isUntouched(parts, pack, condensed));
         placed = isKnown && (await parts.readersOver(READERS_ALONE_MS));
         if (!placed) return;
@@ -165,6 +183,8 @@ async function putInPlace(
 /** A store that follows another one may keep blobs behind its newest checkpoint: what will be written there is not known yet. */
 async function isUntouched({ packs, state }: CondenseParts, pack: number, condensed: CondensedPack): Promise<boolean> {
   const now = state();
+  if (isCompacted(pack))
+    return (await packs.list()).includes(pack) && (await packs.fileBytes(pack)) === condensed.sourceBytes;
   // Nothing is ever appended to what is replaced.
   if (!now || now.pack < pack || packs.position.pack <= pack) return false;
   if (now.pack === pack && (!condensed.endsWhole || now.length !== condensed.sourceBytes)) return false;

@@ -14,7 +14,7 @@ import {
 import type { IndexedBlob, RecordPlace } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { blobsOfList } from './blob-uses.js';
-import { readCondensed } from './condense.js';
+import { readCondensed } from './condensed-mark.js';
 import type {
   BlobDescription,
   CheckpointDraft,

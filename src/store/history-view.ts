@@ -20,6 +20,11 @@ export class HistoryView {
     return sequence > (this.prune?.sequence ?? 0);
   }
 
+  /** The last pack of commits that is gone: all of those before it were committed to their end. 0 for none. */
+  get lastGone(): number {
+    return Math.max(0, ...[...this.#retired].filter((pack) => !isCompacted(pack)));
+  }
+
   /** Whether nothing in this pack counts, blobs included: what it names may be gone. */
   isRetired(pack: number): boolean {
     return this.#retired.has(pack);

@@ -37,6 +37,8 @@ export interface HistoryParts {
   readonly append: (record: Buffer) => Promise<void>;
   /** Every version that stays. */
   readonly onVersion: (version: Version) => void;
+  /** Before each record of versions is made, behind the versions of which it is. */
+  readonly beforeRecord?: () => Promise<void>;
   /** Versions of a kept checkpoint, by its index, that stand in no record; each in the place of an older one of its path. */
   readonly carried?: (group: number) => readonly Version[];
   readonly signal: AbortSignal | undefined;
@@ -113,6 +115,7 @@ class CheckpointWriter {
 
   async #flush(): Promise<void> {
     if (this.#staged.length === 0) return;
+    await this.#parts.beforeRecord?.();
     const bytes = encodeVersionsRecord(this.#sequence, this.#staged);
     this.#staged = [];
     this.#stagedBytes = 16;

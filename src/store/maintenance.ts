@@ -1,8 +1,10 @@
 /** Verifying, rebuilding and pruning: one after the other, never two at once. */
 import type { Checkpoint } from '../format/format.js';
 import { type CondenseParts, condenseStore } from './condense.js';
+import { readCondensed } from './condensed-mark.js';
 import { checkPolicy, type PrunePolicy } from './prune-policy.js';
 import { type PruneParts, pruneStore } from './prune-run.js';
+import { readPrune } from './prune-state.js';
 import { retagCheckpoint } from './retag.js';
 import type { CondenseOptions, CondenseReport, PruneOptions, PruneReport } from './types.js';
 
@@ -25,9 +27,13 @@ export class Maintenance {
   }
 
   /** @param ready resolves to what the prune needs, once the metadata may be read */
-  async prune(ready: () => Promise<PruneParts>, policy: PrunePolicy, options: PruneOptions): Promise<PruneReport> {
+  async prune(ready: () => Promise<CondenseParts>, policy: PrunePolicy, options: PruneOptions): Promise<PruneReport> {
     checkPolicy(policy);
-    return this.#asPrune(ready, (parts, stopped) => pruneStore(parts, policy, endedBy(options, stopped)));
+    return this.#asPrune(ready, async (parts, stopped) => {
+      const asked = endedBy(options, stopped);
+      const report = await pruneStore(parts, policy, asked);
+      return report.writtenPacks === 0 ? report : condenseAgain(parts, report, asked.signal);
+    });
   }
 
   /** As `prune`, for packs that are written anew. */
@@ -64,6 +70,25 @@ export class Maintenance {
     if (!this.#pruning) return;
     this.#pruning.abort();
     await this.#turn;
+  }
+}
+
+/** What a prune has written of a condensed store is condensed, too. It is pruned whatever comes of that. */
+async function condenseAgain(
+  parts: CondenseParts,
+  report: PruneReport,
+  signal: AbortSignal | undefined,
+): Promise<PruneReport> {
+  const { meta, packs, logger } = parts;
+  try {
+    const prune = await readPrune(meta);
+    if (!prune || packs.records.sealed || (await readCondensed(meta)) === 0) return report;
+    const written = (await packs.list()).filter((pack) => prune.firstPack <= pack && pack <= prune.lastPack);
+    const { bytesBefore, bytesAfter } = await condenseStore(parts, signal ? { signal } : {}, new Set(written));
+    return { ...report, bytesAfter: report.bytesAfter + bytesAfter - bytesBefore };
+  } catch (error) {
+    logger.warn({ error: String(error) }, 'what the prune has written is not condensed');
+    return report;
   }
 }
 

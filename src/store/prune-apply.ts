@@ -3,7 +3,7 @@
  * is written, `sprune` names the prune before, and opening the store rebuilds the metadata from the packs.
  */
 import { ByteReader, ByteWriter, PACK_HEADER_BYTES, type PruneRecord } from '../format/format.js';
-import { decodeBlobInfo, encodeBlobInfo } from './blob-index.js';
+import { decodeBlobInfo, encodeBlobInfo, encodeNewest, type NewestState } from './blob-index.js';
 import { type BlobTable, MARK } from './blob-table.js';
 import { keptFor } from './history-plan.js';
 import { HistoryView } from './history-view.js';
@@ -11,16 +11,24 @@ import { decodeStoredCheckpoint, decodeVersionPlace } from './index-changes.js';
 import { gapsChange } from './index-check.js';
 import type { Meta } from './meta.js';
 import { Changes } from './meta-changes.js';
-import { blobKey, checkpointSequence, KEY_LETTER, prefixRange, versionKeyFacts } from './meta-keys.js';
+import { blobKey, checkpointSequence, KEY_LETTER, NEWEST_KEY, prefixRange, versionKeyFacts } from './meta-keys.js';
 import { pruneChange } from './prune-state.js';
 import { Replay } from './replay.js';
 import type { TailParts } from './tail.js';
 
-/** @param table knows where the blobs went; null when they stay where they are */
+export interface Applied {
+  /** Knows where the blobs went; null when they stay where they are. */
+  readonly table: BlobTable | null;
+  /** Sequences, ascending. */
+  readonly kept: readonly number[];
+  /** Where the log of commits ends now; null when that has not changed. */
+  readonly end: NewestState | null;
+}
+
 export async function applyPrune(
   parts: TailParts,
   prune: PruneRecord,
-  { table, kept }: { readonly table: BlobTable | null; readonly kept: readonly number[] },
+  { table, kept, end: logEnd }: Applied,
 ): Promise<void> {
   const { meta } = parts;
   const changes = new Changes(meta);
@@ -40,7 +48,8 @@ export async function applyPrune(
   await dropOld(meta, prune, changes);
   await renameHeads(meta, prune, { kept, changes });
   await changes.flush();
-  await meta.writeInBatches([gapsChange(prune.sequence), pruneChange(prune)]);
+  const newest = logEnd ? [{ key: NEWEST_KEY, value: encodeNewest(logEnd) }] : [];
+  await meta.writeInBatches([gapsChange(prune.sequence), pruneChange(prune), ...newest]);
 }
 
 /** Versions, checkpoints and blobs that only the packs before the prune have. */

@@ -4,28 +4,18 @@
  * seal is written and synced, and the metadata follows. Only then are packs removed. Whatever happens before the seal
  * is durable leaves the old state, whatever happens after it the new one.
  */
-import {
-  type Checkpoint,
-  decodeVersionsRecord,
-  PACK_HEADER_BYTES,
-  type PruneRecord,
-  RECORD,
-} from '../format/format.js';
+import { decodeVersionsRecord, PACK_HEADER_BYTES, type PruneRecord, RECORD, type Version } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
-import { BlobSweep } from './blob-sweep.js';
-import { BlobTable } from './blob-table.js';
-import { blobsOfList } from './blob-uses.js';
+import { blobsOfList, blobsOfVersion } from './blob-uses.js';
 import type { History } from './history.js';
-import { HistoryPlan, keptFor } from './history-plan.js';
-import { writeHistory } from './history-writer.js';
-import { LiveBlobs } from './live-blobs.js';
-import { isCompacted } from './pack-names.js';
+import { endBehind } from './log-end.js';
 import { scanPack } from './pack-scan.js';
-import { PackWindow } from './pack-window.js';
 import { PackNumbers, PackWriter } from './pack-writer.js';
 import { applyPrune } from './prune-apply.js';
-import { keptSequences, type PrunePolicy } from './prune-policy.js';
+import { type Decision, decidePrune, estimatePrune } from './prune-decision.js';
+import type { PlanFacts, PrunePlan } from './prune-plan.js';
+import type { PrunePolicy } from './prune-policy.js';
 import { readPrune, removeLeftovers, writeSeal } from './prune-state.js';
 import { decodeMetaRecord } from './replay.js';
 import type { TailParts } from './tail.js';
@@ -33,8 +23,6 @@ import type { PruneOptions, PruneReport } from './types.js';
 
 /** Readers that began before the switch are waited for this long; their packs go at the next opening otherwise. */
 const READERS_MS = 10_000;
-const COMPACT_BELOW = 0.5;
-
 export interface PruneParts extends TailParts {
   readonly blobs: BlobStore;
   readonly history: History;
@@ -51,109 +39,125 @@ export interface PruneParts extends TailParts {
   readonly readersOver: (timeoutMs: number, signal?: AbortSignal) => Promise<boolean>;
 }
 
-/** Facts of a checkpoint that the choice needs; there may be a million. */
-type CheckpointFacts = Pick<Checkpoint, 'sequence' | 'timeMs' | 'tag' | 'storedBytes'>;
-
+/** @param parts see `PruneParts` */
 export async function pruneStore(parts: PruneParts, policy: PrunePolicy, options: PruneOptions): Promise<PruneReport> {
-  const began = parts.state();
-  const checkpoints: CheckpointFacts[] = [];
-  for await (const { sequence, timeMs, tag, storedBytes } of parts.history.checkpoints(-1)) {
-    if (sequence <= (began?.sequence ?? 0)) checkpoints.push({ sequence, timeMs, tag, storedBytes });
-  }
-  const kept = keptSequences(checkpoints, policy);
-  const dryRun = options.dryRun ?? false;
+  if (options.dryRun) return estimatePrune(parts, policy, options);
   // Packs that the last prune had to leave to readers may be read still.
-  if (!dryRun && (await parts.readersOver(0))) await removeLeftovers(parts, await readPrune(parts.meta));
-  const bytesBefore = await packBytes(parts);
-  const known = new Set(kept);
-  const dropped = checkpoints.map(({ sequence }) => sequence).filter((sequence) => !known.has(sequence));
-  const none = { versions: 0, movedBytes: 0, removedPacks: 0, writtenPacks: 0, damaged: 0, packsLeft: 0 };
-  const report = { dryRun, kept, dropped: dropped.reverse(), bytesBefore, bytesAfter: bytesBefore, ...none };
-  if (!began) return report;
-  const run = new PruneRun(parts, options, { began, kept, checkpoints });
-  // Without anything to drop it may still pay to put packs together, but not to write the history for nothing.
-  if (dryRun || dropped.length === 0) {
-    const found = await run.measure();
-    if (dryRun || found.removedPacks === 0) {
-      return { ...report, ...found, bytesAfter: dryRun ? bytesBefore + found.change : bytesBefore };
-    }
+  if (await parts.readersOver(0)) await removeLeftovers(parts, await readPrune(parts.meta));
+  let known = await parts.packs.list();
+  let decision = await decidePrune(parts, policy, options);
+  if (decision.plan?.closesLast && !(await closeLast(parts, decision))) {
+    // Commits have come meanwhile. None can be added to the pack any more: what is decided now holds.
+    known = await parts.packs.list();
+    decision = await decidePrune(parts, policy, options, decision.facts?.began.sequence);
   }
-  const done = await new PruneRun(parts, options, { began, kept, checkpoints }).carryOut();
-  return { ...report, ...done, bytesAfter: await packBytes(parts) };
+  const { facts, plan, report } = decision;
+  if (!plan || !facts) return report;
+  const { freedBytes, ...done } = await new PruneRun(parts, { ...facts, known }, plan).carryOut();
+  return { ...report, ...done, bytesAfter: report.bytesBefore - freedBytes };
 }
 
-async function packBytes({ packs }: PruneParts): Promise<number> {
-  let bytes = 0;
-  for (const pack of await packs.list()) bytes += await packs.fileBytes(pack);
-  return bytes;
+/** False when anything was committed since the decision. */
+async function closeLast(parts: PruneParts, { facts }: Decision): Promise<boolean> {
+  let unchanged = false;
+  await parts.alone(async () => {
+    const [began, now] = [facts?.began, parts.state()];
+    if (!began || !now) return;
+    await parts.packs.leave(now.pack);
+    unchanged = now.pack === began.pack && now.length === began.length;
+  });
+  return unchanged;
 }
 
 type Outcome = Pick<PruneReport, 'versions' | 'movedBytes' | 'removedPacks' | 'writtenPacks' | 'damaged' | 'packsLeft'>;
 
-interface RunFacts {
-  readonly began: NewestState;
-  readonly kept: readonly number[];
-  readonly checkpoints: readonly CheckpointFacts[];
+interface Writers {
+  readonly history: PackWriter;
+  /** The same one in a condensed store: what a history names takes no room besides when it stands with it. */
+  readonly blobs: PackWriter;
+  readonly numbers: PackNumbers;
+}
+
+interface RunFacts extends PlanFacts {
+  /** Packs that there were when bytes were counted. */
+  readonly known: readonly number[];
 }
 
 class PruneRun {
   readonly #parts: PruneParts;
-  readonly #options: PruneOptions;
   readonly #facts: RunFacts;
-  readonly #window: PackWindow;
-  #table!: BlobTable;
-  #live!: LiveBlobs;
-  #sweep!: BlobSweep;
-  #versions = 0;
+  readonly #plan: PrunePlan;
   #sealing = false;
+  /** Bytes that the log was given so that its last pack can go. */
+  #endBytes = 0;
 
-  constructor(parts: PruneParts, options: PruneOptions, facts: RunFacts) {
+  constructor(parts: PruneParts, facts: RunFacts, plan: PrunePlan) {
     this.#parts = parts;
-    this.#options = options;
     this.#facts = facts;
-    this.#window = new PackWindow(parts.packs);
+    this.#plan = plan;
   }
 
-  /** What carrying out would do; writes nothing. `change`: of the bytes of all packs. */
-  async measure(): Promise<Outcome & { readonly change: number }> {
-    let historyBytes = 0;
-    await this.#mark(null, async (record) => {
-      historyBytes += record.length;
-    });
-    await this.#sweep.move();
-    const { movedBytes, retired } = this.#sweep;
-    const change = historyBytes + movedBytes - (await this.#sweep.retiredBytes());
-    return { ...this.#outcome(retired.length, 0), change };
-  }
-
-  #outcome(removedPacks: number, writtenPacks: number): Outcome {
-    const { movedBytes } = this.#sweep;
-    const damaged = this.#live.damaged;
-    return { versions: this.#versions, movedBytes, removedPacks, writtenPacks, damaged, packsLeft: 0 };
-  }
-
-  async carryOut(): Promise<Outcome> {
+  async carryOut(): Promise<Outcome & { readonly freedBytes: number }> {
     const { packs } = this.#parts;
     const numbers = new PackNumbers(await packs.list());
     const history = new PackWriter(packs, numbers);
-    const blobs = new PackWriter(packs, numbers);
+    const blobs = this.#facts.dense ? history : new PackWriter(packs, numbers);
+    const writers = { history, blobs, numbers };
     let prune: PruneRecord | undefined;
     try {
-      await this.#mark(blobs, async (record) => void (await history.append(record)));
-      await this.#sweep.move();
+      const versions = await this.#writeHistory(writers);
+      await this.#plan.move(blobs);
       await this.#parts.alone(async () => {
-        prune = await this.#finish({ history, blobs, numbers });
+        prune = await this.#finish(writers);
       });
+      return await this.#ended(prune as PruneRecord, versions);
     } catch (error) {
+      if (prune) throw error;
       for (const writer of [history, blobs]) {
         // What stays on disk is removed when the store is opened, or pruned, again.
         await (this.#sealing ? writer.release() : writer.abandon()).catch(() => {});
       }
       throw error;
     }
-    const { retired } = this.#sweep;
-    const left = await this.#remove(prune as PruneRecord);
-    return { ...this.#outcome(retired.length, numbers.last - numbers.first + 1), packsLeft: left };
+  }
+
+  async #writeHistory({ history, blobs }: Writers): Promise<number> {
+    const { sweep } = this.#plan;
+    const append = async (record: Buffer): Promise<void> => void (await history.append(record));
+    if (history !== blobs) return this.#plan.write(append, { onVersion: () => {} });
+    let named: Version[] = [];
+    return this.#plan.write(append, {
+      onVersion: (version) => void named.push(version),
+      beforeRecord: async () => {
+        for (const version of named) for (const digest of blobsOfVersion(version)) await sweep.moveBlob(digest, blobs);
+        named = [];
+      },
+    });
+  }
+
+  async #ended(prune: PruneRecord, versions: number): Promise<Outcome & { readonly freedBytes: number }> {
+    const { packs } = this.#parts;
+    const sizes = new Map<number, number>();
+    for (const pack of await packs.list()) sizes.set(pack, await packs.fileBytes(pack));
+    const packsLeft = await this.#remove(prune);
+    let freedBytes = -this.#endBytes;
+    const there = new Set(await packs.list());
+    for (const [pack, bytes] of sizes) {
+      if (prune.firstPack <= pack && pack <= prune.lastPack) freedBytes -= bytes;
+      else if (!there.has(pack)) freedBytes += bytes;
+    }
+    const { live, sweep } = this.#plan;
+    const writtenPacks = prune.lastPack - prune.firstPack + 1;
+    const removedPacks = prune.retired.length;
+    return {
+      versions,
+      movedBytes: sweep.movedBytes,
+      removedPacks,
+      writtenPacks,
+      damaged: live.damaged,
+      packsLeft,
+      freedBytes,
+    };
   }
 
   /** Packs that could not be removed now. */
@@ -168,60 +172,13 @@ class PruneRun {
     return prune.retired.filter((pack) => there.has(pack)).length;
   }
 
-  /** Chooses what stays, and writes the history on the way. */
-  async #mark(writer: PackWriter | null, append: (record: Buffer) => Promise<void>): Promise<void> {
-    const { meta, blobs, logger, packs } = this.#parts;
-    const { allowDamaged = false, signal, onProgress, compactBelow = COMPACT_BELOW } = this.#options;
-    const { began, kept } = this.#facts;
-    const window = this.#window;
-    // What commits append from now on is not ours to move.
-    this.#table = await BlobTable.load(
-      meta,
-      ({ pack, offset }) => isCompacted(pack) || pack < began.pack || (pack === began.pack && offset < began.length),
-      signal,
-    );
-    const table = this.#table;
-    const live = new LiveBlobs({ table, blobs, window, logger, allowDamaged, signal });
-    this.#live = live;
-    this.#sweep = new BlobSweep({ table, live, window, packs, writer, compactBelow, signal, onProgress });
-    const before = (await packs.list()).filter((pack) => isCompacted(pack) || pack < began.pack);
-    this.#versions = await writeHistory({
-      ...this.#parts,
-      window,
-      plan: await HistoryPlan.make(meta, kept, signal),
-      checkpoint: this.#checkpoints(),
-      append,
-      onVersion: (version) => live.markVersion(version),
-      signal,
-    });
-    await live.closeRecipes();
-    await this.#sweep.choose(before);
-  }
-
-  /** Kept checkpoints count as theirs what the dropped ones before them stored. */
-  #checkpoints(): (sequence: number) => Promise<Checkpoint> {
-    const { kept, checkpoints } = this.#facts;
-    const stored = new Float64Array(kept.length + 1);
-    for (const { sequence, storedBytes } of checkpoints) {
-      const group = keptFor(kept, sequence);
-      stored[group] = (stored[group] as number) + storedBytes;
-    }
-    return async (sequence) => {
-      const { checkpoint } = await this.#parts.history.stored(sequence);
-      return { ...checkpoint, storedBytes: stored[keptFor(kept, sequence)] as number };
-    };
-  }
-
   /** The last step, while nobody writes. */
-  async #finish(writers: {
-    readonly history: PackWriter;
-    readonly blobs: PackWriter;
-    readonly numbers: PackNumbers;
-  }): Promise<PruneRecord> {
-    const { history, blobs, numbers } = writers;
+  async #finish({ history, blobs, numbers }: Writers): Promise<PruneRecord> {
     const { began, kept } = this.#facts;
+    const { sweep, table } = this.#plan;
+    await this.#keepGrown();
     await this.#markSince();
-    await this.#sweep.move();
+    await this.#plan.move(blobs);
     await blobs.close();
     await history.close();
     const prune: PruneRecord = {
@@ -230,12 +187,13 @@ class PruneRun {
       firstPack: numbers.first,
       lastPack: numbers.last + 2,
       history: [...history.written],
-      retired: this.#sweep.retired,
+      retired: sweep.retired,
     };
     this.#sealing = true;
     try {
+      const end = await this.#endLog();
       await writeSeal(this.#parts, history, prune);
-      await applyPrune(this.#parts, prune, { table: this.#table, kept });
+      await applyPrune(this.#parts, prune, { table, kept, end });
     } catch (error) {
       await history.release();
       await this.#parts.failed();
@@ -244,10 +202,32 @@ class PruneRun {
     return prune;
   }
 
+  /** After a failed commit the last pack was appended to again: then it stays. */
+  async #keepGrown(): Promise<void> {
+    const { packs } = this.#parts;
+    const { pack, length } = this.#facts.began;
+    if (this.#plan.closesLast && (await packs.length(pack)) !== length) this.#plan.sweep.keep(pack);
+  }
+
+  /** Where the log ends from now on; null when that does not change. */
+  async #endLog(): Promise<NewestState | null> {
+    const { packs } = this.#parts;
+    const now = this.#parts.state();
+    if (!now || !this.#plan.closesLast) return null;
+    const record = this.#plan.newestRecord;
+    const closed = now.pack !== this.#facts.began.pack || !record;
+    const end = closed ? null : await endBehind(packs, now, record);
+    const behind = end?.pack ?? this.#facts.began.pack + 1;
+    const counted = this.#facts.known.includes(behind) ? PACK_HEADER_BYTES : 0;
+    this.#endBytes = (end?.length ?? PACK_HEADER_BYTES) - counted;
+    return end;
+  }
+
   /** What commits have used since the beginning: nothing else can use a blob that is about to go. */
   async #markSince(): Promise<void> {
     const { packs, blobs, engine, algo } = this.#parts;
     const { began } = this.#facts;
+    const { live } = this.#plan;
     const now = this.#parts.state() ?? began;
     for (const pack of await packs.commits()) {
       if (pack < began.pack || pack > now.pack) continue;
@@ -256,16 +236,16 @@ class PruneRun {
       for await (const scanned of scanPack(packs, { pack, from, end })) {
         if (scanned.kind === 'damage') continue;
         const { head, contextList } = scanned.record;
-        if (contextList.length > 0) for (const digest of blobsOfList(contextList)) this.#live.mark(digest);
+        if (contextList.length > 0) for (const digest of blobsOfList(contextList)) live.mark(digest);
         if (head.kind === RECORD.recipe) {
           const [bytes] = await blobs.read([head.digest]);
-          if (Buffer.isBuffer(bytes)) for (const digest of blobsOfList(bytes)) this.#live.mark(digest);
+          if (Buffer.isBuffer(bytes)) for (const digest of blobsOfList(bytes)) live.mark(digest);
         } else if (head.kind === RECORD.versions) {
           const bytes = await decodeMetaRecord(engine, algo, scanned.record);
-          for (const version of decodeVersionsRecord(bytes).versions) this.#live.markVersion(version);
+          for (const version of decodeVersionsRecord(bytes).versions) live.markVersion(version);
         }
       }
     }
-    await this.#live.closeRecipes();
+    await live.closeRecipes();
   }
 }

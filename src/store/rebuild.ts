@@ -173,15 +173,21 @@ async function replayAll(parts: TailParts, heads: Heads, promised: NewestState |
       }
     }
     // Behind the last checkpoint stands what nobody was promised: it may be cut off, so that no index may name it.
-    await parts.meta.writeInBatches(isCompacted(pack) ? replay.takeBlobs() : replay.takeFirmBlobs());
+    const isFirm = isCompacted(pack) || pack < view.lastGone;
+    await parts.meta.writeInBatches(isFirm ? replay.takeBlobs() : replay.takeFirmBlobs());
   }
   for (const item of replay.damage) {
     const where = `${parts.packs.file(item.pack)} at byte ${item.offset}`;
     damage.push({ kind: 'record', where, message: item.message, affected: [] });
   }
-  const end = logEnd ?? replay.replacedEnd ?? (await wholeLog(parts, prune));
+  const end = notBefore(logEnd ?? replay.replacedEnd ?? (await wholeLog(parts, prune)), view.lastGone);
   const state = await finishRebuild(parts, heads, { prune, last, end }, damage);
   return { state, checkpoints, records: replay.records, damage };
+}
+
+/** A log whose end was in a pack that a prune has taken away is not cut off before it, should the record behind be lost. */
+function notBefore(end: LogEnd, gone: number): LogEnd {
+  return end.pack > 0 && end.pack < gone ? { pack: gone, length: PACK_HEADER_BYTES } : end;
 }
 
 /** Without a readable checkpoint record in the log nothing of it is cut off. */

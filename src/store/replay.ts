@@ -143,6 +143,7 @@ export class Replay {
   #torn = false;
   /** Newest checkpoint met: later ones have larger numbers. */
   #newest: number;
+  #newestDigest: Digest | null = null;
   /** How many of them stand before a checkpoint record that a prune has replaced: nothing will cut them off. */
   #firm = 0;
   /** End of the last of these records. */
@@ -258,6 +259,8 @@ export class Replay {
       if (!isCompacted(place.pack)) this.replacedEnd = { pack: place.pack, length: place.offset + place.recordBytes };
       return null;
     }
+    // A prune that did not end has closed the log with the record that it ended with.
+    if (sequence === this.#newest && this.#newestDigest?.equals(record.head.digest)) return null;
     if (sequence <= this.#newest) {
       // Commits count up: somebody has put a record here that stood elsewhere.
       this.#parts.clear();
@@ -286,7 +289,10 @@ export class Replay {
     // What a prune wrote was durable before its seal: damage there is damage.
     const torn = this.#torn && !isCompacted(place.pack);
     this.#torn = false;
-    if (!torn) this.#newest = sequence;
+    if (!torn) {
+      this.#newest = sequence;
+      this.#newestDigest = record.head.digest;
+    }
     changes.push(checkpointChanges(decoded.checkpoint, place, partPlaces, bytes));
     return { ...decoded, digest: record.head.digest, place, versions, changes, missingParts, torn };
   }

@@ -94,7 +94,7 @@ export interface CondenseReport {
   readonly packs: number;
   /** Packs of mostly small blobs and history that the newest state needs little of. */
   readonly considered: number;
-  /** Bytes of all packs. */
+  /** Bytes of all packs; what captures add meanwhile is not counted. */
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   /** Packs with damaged records: they stay as they are. */
@@ -106,7 +106,12 @@ export interface CondenseReport {
 export interface PruneOptions {
   /** Say what would go; write nothing. Default false. */
   readonly dryRun?: boolean;
-  /** A pack is rewritten when less than this share of its bytes is needed, 0 to 1. Default 0.5. */
+  /** Drop nothing when the packs would become longer by more than this, bytes. Default: whatever it takes. */
+  readonly growthMax?: number;
+  /**
+   * A pack is rewritten when less than this share of its bytes is needed, 0 to 1. Above 0, others are as well where the packs
+   * would become longer otherwise. Default 0.5.
+   */
   readonly compactBelow?: number;
   /** Prune although records are damaged; packs that hold them stay as they are. Default false. */
   readonly allowDamaged?: boolean;
@@ -122,7 +127,7 @@ export interface PruneReport {
   readonly dropped: readonly number[];
   /** Versions (and removals) that the kept checkpoints have now. */
   readonly versions: number;
-  /** Bytes of all packs; with `dryRun` an estimate of what it would be. */
+  /** Bytes of all packs; what captures add meanwhile is not counted. With `dryRun` `bytesAfter` is an estimate. */
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   /** Bytes copied out of packs that went. */

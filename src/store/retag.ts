@@ -3,7 +3,9 @@
  * history is written anew, as a prune that drops nothing would do it. That is some bytes for each version; content stays.
  */
 import { type Checkpoint, TAG_BYTES_MAX } from '../format/format.js';
+import { decodeBlobInfo } from './blob-index.js';
 import { writeCarried } from './carry-write.js';
+import { KEY_LETTER, prefixRange } from './meta-keys.js';
 import { applyPrune } from './prune-apply.js';
 import type { PruneParts } from './prune-run.js';
 import { readPrune, removeLeftovers } from './prune-state.js';
@@ -28,15 +30,23 @@ export async function retagCheckpoint(parts: PruneParts, sequence: number, tag: 
 
 async function writeAnew(parts: PruneParts, changed: Checkpoint): Promise<void> {
   const before = await readPrune(parts.meta);
-  // Packs of a history hold nothing else.
-  const retire = before ? [...before.history, before.lastPack - 1, before.lastPack] : [];
+  const retire = before ? [...(await withoutBlobs(parts, before.history)), before.lastPack - 1, before.lastPack] : [];
   const carried = { checkpoints: new Map([[changed.sequence, changed]]), versions: [], lost: [] };
   try {
     const { seal, kept } = await writeCarried(parts, carried, retire);
-    await applyPrune(parts, seal, { table: null, kept });
+    await applyPrune(parts, seal, { table: null, kept, end: null });
   } catch (error) {
     // The seal may be durable, and the metadata does not follow: opening it again settles that.
     await parts.failed();
     throw error;
   }
+}
+
+/** In a condensed store the packs of a history hold the blobs that it names as well. */
+async function withoutBlobs({ meta }: PruneParts, packs: readonly number[]): Promise<number[]> {
+  const without = new Set(packs);
+  for await (const entries of meta.range(prefixRange(Buffer.from([KEY_LETTER.blob])))) {
+    for (const [key, value] of entries) without.delete(decodeBlobInfo(value, key.subarray(1)).pack);
+  }
+  return packs.filter((pack) => without.has(pack));
 }

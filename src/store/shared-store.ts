@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { DiffKeeperError } from '../core/core.js';
 import type { StoreKeys } from '../crypt/crypt.js';
 import type { Checkpoint } from '../format/format.js';
-import { readNewest } from './blob-index.js';
+import { type NewestState, readNewest } from './blob-index.js';
 import { IndexCipher } from './index-cipher.js';
 import { findMarker } from './marker-files.js';
 import { measureStore } from './measure.js';
@@ -12,12 +12,15 @@ import { type AskedOptions, keysOf, type OpenFacts, openTools } from './open-sto
 import { checkOwnPlaces } from './own-places.js';
 import { OwnerConnection } from './owner-connection.js';
 import { packFacts } from './pack-facts.js';
+import { estimatePrune } from './prune-decision.js';
+import { checkPolicy, type PrunePolicy } from './prune-policy.js';
 import { lastUnsealed, readPrune } from './prune-state.js';
 import { lockedError, storePaths } from './store-files.js';
 import { StoreReading } from './store-reading.js';
 import { withTwins } from './twin-check.js';
 import type {
   CondenseReport,
+  PruneOptions,
   PruneReport,
   RebuildReport,
   StatsOptions,
@@ -116,6 +119,7 @@ class SharedStore extends StoreReading implements Store {
   readonly #owner: OwnerConnection;
   readonly #packs: ViewPacks;
   #newest: Checkpoint | null = null;
+  #state: NewestState | null = null;
   #locked = new DiffKeeperError('DK_STORE_LOCKED', 'another process owns the store');
 
   constructor(facts: OpenFacts, owner: OwnerConnection, packs: ViewPacks) {
@@ -129,6 +133,7 @@ class SharedStore extends StoreReading implements Store {
     const state = await readNewest(meta);
     this.#packs.endAt({ state, prune: await readPrune(meta), unsealed: await lastUnsealed(meta) });
     this.known = await readMended(meta);
+    this.#state = state;
     this.#newest = state?.sequence ? (await history.stored(state.sequence)).checkpoint : null;
     this.#locked = await lockedError(this.facts.paths, undefined);
   }
@@ -180,8 +185,13 @@ class SharedStore extends StoreReading implements Store {
     throw this.#onlyReading();
   }
 
-  async prune(): Promise<PruneReport> {
-    throw this.#onlyReading();
+  async prune(policy: PrunePolicy, options: PruneOptions = {}): Promise<PruneReport> {
+    if (!options.dryRun) throw this.#onlyReading();
+    checkPolicy(policy);
+    const { logger } = this.facts;
+    return this.#whileOwned(() =>
+      estimatePrune({ ...this.reading, logger, state: () => (this.#newest ? this.#state : null) }, policy, options),
+    );
   }
 
   async condense(): Promise<CondenseReport> {

@@ -37,7 +37,7 @@ describe('condense', () => {
     const again = await cli('condense', '--store=keep');
     expect(again.code).toBe(0);
     expect(again.stdout).toContain('0 packs condensed');
-    expect(again.stderr).toContain('no pack is made mostly of small versions');
+    expect(again.stderr).toContain('no pack is left that is made mostly of small versions');
   });
 
   it('is refused for an encrypted store', async () => {

@@ -264,6 +264,47 @@ async function similar(base: string, say: Say): Promise<void> {
   }
 }
 
+function releaseAllBut(store: Store, say: Say, kept: number): void {
+  const newest = store.newest?.sequence ?? 0;
+  say({ type: 'released', sequences: Array.from({ length: newest - kept }, (_, index) => index + 1) });
+}
+
+/** The log is one pack, mostly dead: it is closed and goes, with and without commits before, meanwhile and after. */
+async function pruneLast(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  for (let round = 0; round < 3; round += 1) {
+    for (let index = 0; index < 3; index += 1) {
+      await commit(store, say, { file: noise(6000, round * 10 + index + 300), [`f${round}`]: noise(200, index + 400) });
+    }
+    releaseAllBut(store, say, 1);
+    const pruned = store.prune({ keepLast: 1 });
+    if (round === 1) await smallCommits(store, say, 2);
+    const { removedPacks, packsLeft } = await pruned;
+    if (removedPacks === 0 || packsLeft > 0) throw new Error('no pack went');
+    if (round === 0) continue;
+    await smallCommits(store, say, 1);
+  }
+  await store.close();
+  const again = await open(base, say);
+  await smallCommits(again, say, 1);
+  await again.close();
+}
+
+/** What is left of a dense pack becomes dense again, with commits meanwhile. */
+async function pruneCondensed(base: string, say: Say): Promise<void> {
+  const store = await open(base, say);
+  await store.condense();
+  await textCommits(store, say, 3);
+  for (const kept of [30, 8]) {
+    releaseAllBut(store, say, kept);
+    const pruned = store.prune({ keepLast: kept });
+    if (kept === 8) await textCommits(store, say, 2);
+    await pruned;
+  }
+  await textCommits(store, say, 1);
+  await store.close();
+}
+
 /** Versions of a text of which a line changes each time. */
 export function versionOf(seed: number): Buffer {
   const lines = Array.from({ length: 40 }, (_, line) => {
@@ -402,6 +443,8 @@ const IN_THE_CLEAR: readonly Workload[] = [
   { name: 'recovery-packs', weight: 3, run: goOn, after: { workload: 'packs', cases: 6 } },
   { name: 'prune', weight: 6, run: prune },
   { name: 'similar', weight: 4, run: similar },
+  { name: 'prune-last', weight: 4, run: pruneLast },
+  { name: 'prune-condensed', weight: 4, before: texts, run: pruneCondensed, plainOnly: true },
   { name: 'retag', weight: 3, before: filled, run: retag },
   { name: 'condense', weight: 6, before: texts, run: condense, plainOnly: true },
   { name: 'condense-again', weight: 4, before: texts, run: condenseAgain, plainOnly: true },
@@ -413,6 +456,7 @@ const IN_THE_CLEAR: readonly Workload[] = [
     after: { workload: 'condense', cases: 6 },
   },
   { name: 'recovery-similar', weight: 3, run: goOn, after: { workload: 'similar', cases: 6 } },
+  { name: 'recovery-prune-last', weight: 3, run: pruneAgain, after: { workload: 'prune-last', cases: 6 } },
   { name: 'recovery-prune', weight: 4, run: pruneAgain, after: { workload: 'prune', cases: 6 } },
   { name: 'migration', weight: 4, before: snapshots, run: migrate, migrates: true },
   { name: 'repair', weight: 3, before: filled, run: repair },

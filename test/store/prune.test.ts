@@ -198,7 +198,8 @@ describe('damage', () => {
     const again = await fixture.open();
     const files = await packFiles();
     expect(await codeOf(() => again.prune({ keepLast: 1 }))).toBe('DK_CORRUPT_RECORD');
-    expect(await packFiles()).toEqual(files);
+    // The last pack may have been closed.
+    expect((await packFiles()).slice(0, files.length)).toEqual(files);
     const report = await again.prune({ keepLast: 1 }, { allowDamaged: true });
     expect(report.damaged).toBe(1);
     expect(await packFiles()).toContain('00000001.dkp');
