@@ -4,12 +4,14 @@
  * seal is written and synced, and the metadata follows. Only then are packs removed. Whatever happens before the seal
  * is durable leaves the old state, whatever happens after it the new one.
  */
+import { DiffKeeperError } from '../core/core.js';
 import { decodeVersionsRecord, PACK_HEADER_BYTES, type PruneRecord, RECORD, type Version } from '../format/format.js';
 import type { NewestState } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { blobsOfList, blobsOfVersion } from './blob-uses.js';
 import type { History } from './history.js';
 import { endBehind } from './log-end.js';
+import { packName } from './pack-names.js';
 import { scanPack } from './pack-scan.js';
 import { PackNumbers, PackWriter } from './pack-writer.js';
 import { applyPrune } from './prune-apply.js';
@@ -176,6 +178,7 @@ class PruneRun {
   async #finish({ history, blobs, numbers }: Writers): Promise<PruneRecord> {
     const { began, kept } = this.#facts;
     const { sweep, table } = this.#plan;
+    await this.#assertThere([...history.written, ...blobs.written]);
     await this.#keepGrown();
     await this.#markSince();
     await this.#plan.move(blobs);
@@ -200,6 +203,17 @@ class PruneRun {
       throw error;
     }
     return prune;
+  }
+
+  /** Metadata that had to be made anew meanwhile takes what no seal names for leftovers. */
+  async #assertThere(written: readonly number[]): Promise<void> {
+    const there = new Set(await this.#parts.packs.list());
+    const gone = written.find((pack) => !there.has(pack));
+    if (gone === undefined) return;
+    const name = packName(gone);
+    throw new DiffKeeperError('DK_CORRUPT_PACK', `${name}, which the prune has written, is gone: nothing is pruned`, {
+      name,
+    });
   }
 
   /** After a failed commit the last pack was appended to again: then it stays. */

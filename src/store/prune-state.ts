@@ -82,14 +82,19 @@ export async function removeLeftovers(parts: TailParts, prune: PruneRecord | nul
 /** As `removeLeftovers` when there was no metadata to ask: what no seal names is put aside. */
 export async function putLeftoversAside(parts: TailParts, prune: PruneRecord): Promise<void> {
   const unsealed = (await parts.packs.list()).filter((pack) => isCompacted(pack) && pack > prune.lastPack);
-  for (const pack of unsealed) {
+  await putPacksAside(parts, unsealed);
+  await removeLeftovers(parts, prune);
+}
+
+/** Throws DK_IO. */
+export async function putPacksAside(parts: TailParts, packs: readonly number[]): Promise<void> {
+  for (const pack of packs) {
     const file = placeAside(parts.quarantine, `unsealed-${packName(pack)}`);
     await parts.packs.forget(pack);
     await renameDurable(parts.packs.file(pack), file).catch((error: unknown) => {
       throw fromSystemError(error, 'put aside', parts.packs.file(pack));
     });
   }
-  await removeLeftovers(parts, prune);
 }
 
 /** A crash may have kept the record and lost the header, which was never synced by itself. */

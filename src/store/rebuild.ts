@@ -15,7 +15,7 @@ import { forgottenDamage, forgottenVersions } from './lost-versions.js';
 import { madeAnew, NEVER_MENDED, readMended } from './mended.js';
 import { NEWEST_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
-import { findSeal, healSeal, pruneChange, putLeftoversAside, unsealedChange } from './prune-state.js';
+import { findSeal, healSeal, pruneChange, putLeftoversAside, putPacksAside, unsealedChange } from './prune-state.js';
 import { endOf, type LogEnd, lostParts, Replay, type ReplayedCheckpoint, TornCommit } from './replay.js';
 import { StagedVersions } from './staged-versions.js';
 import type { TailParts } from './tail.js';
@@ -149,6 +149,7 @@ function lostNewest(promised: number, newest: number): DamageReport {
 async function replayAll(parts: TailParts, heads: Heads, promised: NewestState | null): Promise<RebuildResult> {
   await parts.tree.forget();
   const prune = await findSeal(parts, 0);
+  if (!prune && (await isLogWhole(parts))) await putPacksAside(parts, (await parts.packs.list()).filter(isCompacted));
   const view = new HistoryView(prune);
   const replay = new Replay(parts.engine, parts.algo, view);
   const damage: DamageReport[] = [];
@@ -183,6 +184,12 @@ async function replayAll(parts: TailParts, heads: Heads, promised: NewestState |
   const end = notBefore(logEnd ?? replay.replacedEnd ?? (await wholeLog(parts, prune)), view.lastGone);
   const state = await finishRebuild(parts, heads, { prune, last, end }, damage);
   return { state, checkpoints, records: replay.records, damage };
+}
+
+/** No pack of the log has ever gone: what a prune without a seal has written stands there as well. */
+async function isLogWhole({ packs }: TailParts): Promise<boolean> {
+  const commits = await packs.commits();
+  return commits.length > 0 && commits.every((pack, index) => pack === index + 1);
 }
 
 /** A log whose end was in a pack that a prune has taken away is not cut off before it, should the record behind be lost. */
