@@ -146,6 +146,19 @@ describe('reading', () => {
     expect(await codeOf(() => other.condense())).toBe('DK_STORE_LOCKED');
   });
 
+  it('says what a prune would do, which the owner then does', async () => {
+    const store = await filled();
+    await commitFiles(store, { a: noise(300_000, 9) });
+    await shareStore(store);
+    const other = await shared();
+    const dry = await prune(other, { keepLast: 1 }, { dryRun: true });
+    await other.close();
+    const done = await prune(store, { keepLast: 1 });
+    const { kept, dropped, versions, movedBytes, removedPacks, bytesBefore } = done;
+    expect(dry).toMatchObject({ dryRun: true, kept, dropped, versions, movedBytes, removedPacks, bytesBefore });
+    expect(Math.abs(dry.bytesAfter - done.bytesAfter)).toBeLessThan(done.bytesAfter / 50);
+  });
+
   it('takes no write: DK_STORE_LOCKED', async () => {
     await shareStore(await filled());
     const other = await shared();
