@@ -1,8 +1,7 @@
 /**
- * Door of the room `engine`: the one interface to everything that is computed
- * over bytes in bulk or asks the kernel for what Node does not offer. Two
- * implementations: the native addon and a pure-TypeScript twin, held to the same
- * conformance suite. All batches are flat: one crossing per unit of work.
+ * Door of the room `engine`: the one interface to everything that is computed over bytes in bulk or asks the kernel for what
+ * Node does not offer. Two implementations: the native addon and a pure-TypeScript twin, held to the same conformance suite.
+ * All batches are flat: one crossing per unit of work.
  */
 import type { BytePath } from '../core/core.js';
 import type { DecodeBatch, DecodedBatch, EncodeBatch, EncodedBatch, SliceBatch } from './blob-batches.js';
