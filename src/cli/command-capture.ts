@@ -2,15 +2,17 @@
 import { type CaptureReport, EXIT_CODES, openCaptureSession } from '../index.js';
 import type { CommandContext } from './context.js';
 import { captureOptions, checkpointFacts, storeOptions, withStore } from './store-access.js';
+import { assertTag } from './tag-text.js';
 import { count, showBytes, showDuration } from './units.js';
 
 export async function run(context: CommandContext): Promise<number> {
   const { settings, local, output, logger, signal } = context;
+  const tag = typeof local.tag === 'string' ? { tag: local.tag } : {};
+  if (tag.tag !== undefined) assertTag('--tag', tag.tag);
   const report = await withStore(context, { ...storeOptions(settings), create: true }, async (store) => {
     const options = { ...captureOptions(settings), logger, signal };
     const session = await openCaptureSession(store, settings.stateDir, options);
     try {
-      const tag = typeof local.tag === 'string' ? { tag: local.tag } : {};
       return await session.capture({ ...tag, force: local.force === true, signal });
     } finally {
       await session.close();

@@ -4,7 +4,7 @@ import { EXIT_CODES, VERSION_TYPE } from '../index.js';
 import { type Difference, differences } from './checkpoint-diff.js';
 import type { CommandContext } from './context.js';
 import { DamagedVersions } from './damaged-versions.js';
-import { parseMoment } from './moment.js';
+import { parseMoment, resolveMoment } from './moment.js';
 import { pathFacts, pathShown } from './output.js';
 import { withReading } from './store-access.js';
 import { showBytes, showNumber } from './units.js';
@@ -20,11 +20,12 @@ function sizes({ before, after }: Difference): string {
 
 export async function run(context: CommandContext): Promise<number> {
   const { output, words } = context;
-  const [from, to] = words.slice(0, 2).map((word) => parseMoment(word, Date.now()));
+  const now = Date.now();
+  const [from, to] = [parseMoment(words[0], now, 'from'), parseMoment(words[1], now, 'to')];
   const damaged = new DamagedVersions(output);
   await withReading(context, async (store) => {
-    const older = await store.checkpointAt(from ?? 0);
-    const newer = await store.checkpointAt(to ?? store.newest?.sequence ?? 0);
+    const older = await store.checkpointAt(await resolveMoment(store, from ?? 0));
+    const newer = await store.checkpointAt(await resolveMoment(store, to ?? store.newest?.sequence ?? 0));
     const counts = { '+': 0, '~': 0, '-': 0 };
     for await (const one of differences(store, { from: older, to: newer, onUnreadable: damaged.take })) {
       const { mark, path, before, after, what } = one;

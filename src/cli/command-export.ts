@@ -12,7 +12,7 @@ import {
 } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
-import { parseMoment } from './moment.js';
+import { parseMoment, resolveMoment } from './moment.js';
 import { startProgress } from './progress.js';
 import { innerPath, withReading } from './store-access.js';
 import { count, showBytes } from './units.js';
@@ -35,7 +35,7 @@ export async function run(context: CommandContext): Promise<number> {
       signal,
       setuid: settings.setuid,
       onProgress: progress.update,
-      ...(at !== undefined && { at }),
+      ...(at !== undefined && { at: await resolveMoment(store, at) }),
       ...(paths.length > 0 && { paths }),
     };
     return exportAs(store, { format, target }, options).finally(progress.stop);

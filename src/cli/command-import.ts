@@ -15,6 +15,7 @@ import { argumentError } from './failure.js';
 import { withPrivateDirectory } from './private-directory.js';
 import { startProgress } from './progress.js';
 import { captureOptions, checkpointFacts, storeOptions, withStore } from './store-access.js';
+import { assertTag, cutToTag } from './tag-text.js';
 import { count } from './units.js';
 
 const SOURCES = ['dir', 'tar', 'restic', 'borg', 'bolt'] as const;
@@ -32,6 +33,7 @@ export async function run(context: CommandContext): Promise<number> {
   const isBackup = from === 'restic' || from === 'borg';
   if (local.root !== undefined && !isBackup) throw argumentError('--root', 'goes with --from=restic and --from=borg');
   if (local.tag !== undefined && isBackup) throw argumentError('--tag', `the snapshots of ${from} have their own`);
+  if (typeof local.tag === 'string') assertTag('--tag', local.tag);
   if (isBackup) return (await import('./import-backup.js')).importBackup(context, from, source);
   const facts = await stat(source).catch(() => null);
   if (from === 'bolt') {
@@ -66,7 +68,7 @@ async function importDirectory(context: CommandContext, from: Source, directory:
   const source = context.words[0] ?? '';
   const report = await withStore(context, { ...storeOptions(settings), create: true }, async (store) => {
     const progress = await startProgress(output, 'importing', (files) => count(Math.floor(files), 'entry'));
-    const tag = typeof local.tag === 'string' ? local.tag : `imported from ${source}`;
+    const tag = typeof local.tag === 'string' ? local.tag : cutToTag(`imported from ${source}`);
     return takeTree(context, store, { directory, tag, onProgress: progress.update }).finally(progress.stop);
   });
   const { checkpoint, ...counts } = report;

@@ -1,7 +1,7 @@
 /** `recover`: brings the state back. */
 import { EXIT_CODES, planRecover, recover, type Store } from '../index.js';
 import type { CommandContext } from './context.js';
-import { parseMoment } from './moment.js';
+import { parseMoment, resolveMoment } from './moment.js';
 import { startProgress } from './progress.js';
 import { checkpointFacts, innerPath, withReading } from './store-access.js';
 import { count, showBytes, showDuration, showTime } from './units.js';
@@ -15,10 +15,11 @@ interface Selection {
 export async function run(context: CommandContext): Promise<number> {
   const at = parseMoment(context.local.at, Date.now());
   const paths = context.words.filter((word) => word !== undefined).map(innerPath);
-  const selection = { ...(at === undefined ? {} : { at }), ...(paths.length === 0 ? {} : { paths }) };
-  return withReading(context, (store) =>
-    context.local.dryRun === true ? plan(context, store, selection) : restore(context, store, selection),
-  );
+  return withReading(context, async (store) => {
+    const moment = at === undefined ? {} : { at: await resolveMoment(store, at) };
+    const selection = { ...moment, ...(paths.length === 0 ? {} : { paths }) };
+    return context.local.dryRun === true ? plan(context, store, selection) : restore(context, store, selection);
+  });
 }
 
 async function plan({ output, signal }: CommandContext, store: Store, selection: Selection): Promise<number> {

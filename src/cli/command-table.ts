@@ -44,7 +44,10 @@ const RUN: readonly OptionKey[] = [
   'restartLimit',
   'stopTimeout',
 ];
-const AT: LocalOption = { flags: '--at <moment>', help: 'checkpoint number, ISO time, or such as "10m", "2h ago"' };
+const AT: LocalOption = {
+  flags: '--at <moment>',
+  help: 'checkpoint number, tag, ISO time, or such as "10m", "2h ago"',
+};
 const LIMIT: LocalOption = { flags: '--limit <n>', help: 'how many to show, newest; 0 = all (default: 20)' };
 
 export const COMMAND_TABLE: readonly CommandFacts[] = [
@@ -141,7 +144,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     help: 'list what differs between two checkpoints; the second is the newest when it is left out',
     arguments: '<from> [to]',
     options: STORE,
-    examples: ['diffkeeper diff --store=./keep 12 15', 'diffkeeper diff --store=./keep "2h ago"'],
+    examples: ['diffkeeper diff --store=./keep 12 15', 'diffkeeper diff --store=./keep "2h ago" tag:release-7'],
     load: () => import('./command-diff.js'),
   },
   {

@@ -1,18 +1,20 @@
 /** `tag`: names the newest state, or a checkpoint, so that it can be found, and kept by `prune --keep-tag`. */
-import { type Checkpoint, DiffKeeperError, EXIT_CODES, type Store, tagSharedStore } from '../index.js';
+import { type Checkpoint, EXIT_CODES, type Store, tagSharedStore } from '../index.js';
 import type { CommandContext } from './context.js';
 import { argumentError } from './failure.js';
-import { parseMoment } from './moment.js';
+import { type Moment, parseMoment, resolveMoment } from './moment.js';
 import { checkpointFacts, withReading } from './store-access.js';
+import { assertTag } from './tag-text.js';
 
 export async function run(context: CommandContext): Promise<number> {
   const { output, words, local } = context;
   const tag = words[0] ?? '';
   const at = parseMoment(local.at, Date.now());
+  assertTag('text', tag);
   if (local.delete === true) return removeTag(context, tag, at);
   if (tag === '') throw argumentError('text', 'a tag must not be empty');
   const checkpoint = await withReading(context, async (store) => {
-    if (at !== undefined) return store.retag((await store.checkpointAt(at)).sequence, tag);
+    if (at !== undefined) return store.retag((await checkpointOf(store, at)).sequence, tag);
     return (await tagSharedStore(store, tag)) ?? tagNewest(store, tag);
   });
   output.record('checkpoint', checkpointFacts(checkpoint));
@@ -21,11 +23,11 @@ export async function run(context: CommandContext): Promise<number> {
 }
 
 /** Takes the tag from the newest checkpoint that has it, or from one that is named. */
-async function removeTag(context: CommandContext, tag: string, at: number | Date | undefined): Promise<number> {
+async function removeTag(context: CommandContext, tag: string, at: Moment | undefined): Promise<number> {
   const { output } = context;
   if ((tag === '') === (at === undefined)) throw argumentError('--delete', 'give the tag, or its checkpoint with --at');
   const checkpoint = await withReading(context, async (store) => {
-    const { sequence } = at === undefined ? await newestWith(store, tag) : await store.checkpointAt(at);
+    const { sequence } = await checkpointOf(store, at ?? { tag, name: 'text', marked: true });
     return store.retag(sequence, '');
   });
   output.record('checkpoint', checkpointFacts(checkpoint));
@@ -33,9 +35,8 @@ async function removeTag(context: CommandContext, tag: string, at: number | Date
   return EXIT_CODES.ok;
 }
 
-async function newestWith(store: Store, tag: string): Promise<Checkpoint> {
-  for await (const checkpoint of store.checkpoints()) if (checkpoint.tag === tag) return checkpoint;
-  throw new DiffKeeperError('DK_NOT_FOUND', `no checkpoint has the tag "${tag}"`, { name: tag });
+async function checkpointOf(store: Store, moment: Moment): Promise<Checkpoint> {
+  return store.checkpointAt(await resolveMoment(store, moment));
 }
 
 /** A checkpoint that changes nothing: records in a pack are never rewritten for a name. */

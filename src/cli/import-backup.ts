@@ -16,10 +16,9 @@ import type { CommandContext } from './context.js';
 import { withPrivateDirectory } from './private-directory.js';
 import { startProgress } from './progress.js';
 import { checkpointFacts, storeOptions, withStore } from './store-access.js';
+import { cutToTag } from './tag-text.js';
 import { count } from './units.js';
 
-/** A checkpoint's tag holds so many bytes. */
-const TAG_BYTES = 1024;
 /** Digits of a snapshot's id in its tag. */
 const ID_DIGITS = 16;
 
@@ -120,12 +119,7 @@ function nameOf(kind: BackupKind, { id }: BackupSnapshot): string {
 }
 
 function tagOf(kind: BackupKind, snapshot: BackupSnapshot): string {
-  const text = Buffer.from([nameOf(kind, snapshot), snapshot.tags.join(', ')].join(' ').trim());
-  // A cut character at the end becomes a longer one: it goes.
-  return text
-    .subarray(0, TAG_BYTES - 2)
-    .toString('utf8')
-    .replace(/\ufffd$/, '');
+  return cutToTag([nameOf(kind, snapshot), snapshot.tags.join(', ')].join(' ').trim());
 }
 
 /** What earlier imports brought in. */

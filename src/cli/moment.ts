@@ -1,5 +1,6 @@
 /** Reads `--at` and whole numbers of the commands' own options. */
-import { DiffKeeperError } from '../index.js';
+import { DiffKeeperError, type Store } from '../index.js';
+import { assertTag } from './tag-text.js';
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -11,13 +12,33 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 const RELATIVE = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d|w)(?: ago)?$/;
 const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
+/** A time with seconds and no fraction of one, as `log` shows it. */
+const WHOLE_SECOND = /:\d{2}:\d{2}(?![.\d])/;
 const LARGEST_DATE_MS = 8.64e15;
+const TAG_MARK = 'tag:';
+const ALLOWED = 'a checkpoint number, an ISO time, a time ago such as 10m, 2h, "3d ago", or a tag (TAG, tag:TAG)';
+
+/** The newest checkpoint that has this tag. */
+export interface TaggedMoment {
+  readonly tag: string;
+  /** Name of the argument, for the error when no checkpoint has the tag. */
+  readonly name: string;
+  /** Written with `tag:`: it cannot have been meant as anything else. */
+  readonly marked: boolean;
+}
+
+export type Moment = number | Date | TaggedMoment;
+
+function refused(name: string, text: string): DiffKeeperError {
+  return new DiffKeeperError('DK_ARGUMENT', `${name}: got "${text}"; allowed: ${ALLOWED}`, { name, actual: text });
+}
 
 /**
- * A checkpoint number (digits only) or a moment: ISO time (local without a zone), or a time ago such as `10m`,
- * `2h ago`, `1.5d`. Undefined stays undefined. Throws DK_ARGUMENT.
+ * A checkpoint number (digits only), a moment, or else a tag. Moments are ISO times (local without a zone; one that is
+ * given to the second lasts to the end of that second) and times ago such as `10m`, `2h ago`, `1.5d`. `tag:` in front
+ * makes a tag of anything. Undefined stays undefined. Throws DK_ARGUMENT.
  */
-export function parseMoment(value: unknown, nowMs: number): number | Date | undefined {
+export function parseMoment(value: unknown, nowMs: number, name = '--at'): Moment | undefined {
   if (value === undefined) return undefined;
   const text = String(value).trim();
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
@@ -28,12 +49,28 @@ export function parseMoment(value: unknown, nowMs: number): number | Date | unde
   }
   // A day without a time is meant in local time; the language would take it as UTC.
   const date = ISO.test(text) ? new Date(text.length === 10 ? `${text}T00:00` : text) : undefined;
+  // Checkpoints are shown to the second: the one that is shown with this time must be found by it.
+  if (date !== undefined && WHOLE_SECOND.test(text)) date.setMilliseconds(999);
   if (date !== undefined && !Number.isNaN(date.getTime())) return date;
-  throw new DiffKeeperError(
-    'DK_ARGUMENT',
-    `--at: got "${text}"; allowed: a checkpoint number, an ISO time, or a time ago such as 10m, 2h, "3d ago"`,
-    { name: '--at', actual: text },
-  );
+  const marked = text.startsWith(TAG_MARK);
+  // As it was typed: a tag may begin or end with a space.
+  const tag = marked ? String(value).trimStart().slice(TAG_MARK.length) : String(value);
+  if (tag.trim() === '') throw refused(name, text);
+  assertTag(name, tag);
+  return { tag, name, marked };
+}
+
+/**
+ * What the library takes for a moment: of a tag the number of the newest checkpoint that has it. Throws DK_NOT_FOUND
+ * when none has, or DK_ARGUMENT for what may have been meant as a time.
+ */
+export async function resolveMoment(store: Store, moment: Moment): Promise<number | Date> {
+  if (typeof moment === 'number' || moment instanceof Date) return moment;
+  const { tag, name, marked } = moment;
+  for await (const checkpoint of store.checkpoints()) if (checkpoint.tag === tag) return checkpoint.sequence;
+  if (marked) throw new DiffKeeperError('DK_NOT_FOUND', `no checkpoint has the tag "${tag}"`, { name: tag });
+  const { message, facts } = refused(name, tag);
+  throw new DiffKeeperError('DK_ARGUMENT', `${message}; no checkpoint has that tag`, facts);
 }
 
 /** A whole number not below 0. Throws DK_ARGUMENT that names the flag. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { splitArguments } from '../../src/cli/arguments.js';
 import { parseCount, parseMoment } from '../../src/cli/moment.js';
-import { count, showBytes, showDuration } from '../../src/cli/units.js';
+import { count, showBytes, showDuration, showTime } from '../../src/cli/units.js';
 
 const NOW = Date.UTC(2026, 0, 15, 12, 0, 0);
 
@@ -60,12 +60,29 @@ describe('parseMoment', () => {
   });
 
   it('reads ISO times, local without a zone', () => {
-    expect(parseMoment('2026-01-02T03:04:05Z', NOW)).toEqual(new Date('2026-01-02T03:04:05Z'));
+    expect(parseMoment('2026-01-02T03:04:05.25Z', NOW)).toEqual(new Date('2026-01-02T03:04:05.250Z'));
+    expect(parseMoment('2026-01-02T03:04:05.000+02:00', NOW)).toEqual(new Date('2026-01-02T01:04:05Z'));
     expect(parseMoment('2026-01-02', NOW)).toEqual(new Date(2026, 0, 2));
     expect(parseMoment('2026-01-02 03:04', NOW)).toEqual(new Date(2026, 0, 2, 3, 4));
   });
 
-  it.each(['', 'yesterday', '-5m', '2026-13-40', '10 parsecs', '1e3'])('refuses %j', (text) => {
+  it('takes a time without a fraction to the end of its second, as it is shown', () => {
+    expect(parseMoment('2026-01-02T03:04:05Z', NOW)).toEqual(new Date('2026-01-02T03:04:05.999Z'));
+    expect(parseMoment('2026-01-02T03:04:05+02:00', NOW)).toEqual(new Date('2026-01-02T01:04:05.999Z'));
+    const shown = new Date(2026, 0, 2, 3, 4, 5, 678).getTime();
+    expect(parseMoment(showTime(shown), NOW)).toEqual(new Date(2026, 0, 2, 3, 4, 5, 999));
+  });
+
+  it.each(['yesterday', '-5m', '2026-13-40', '10 parsecs', '1e3', ' x '])('takes %j for a tag', (text) => {
+    expect(parseMoment(text, NOW, 'from')).toEqual({ tag: text, name: 'from', marked: false });
+  });
+
+  it('takes anything for a tag that is marked as one', () => {
+    for (const tag of ['12', '10m', '2026-01-02', 'tag:x', 'x '])
+      expect(parseMoment(`tag:${tag}`, NOW)).toEqual({ tag, name: '--at', marked: true });
+  });
+
+  it.each(['', ' ', 'tag:', 'tag: ', `tag:${'x'.repeat(1025)}`, 'ü'.repeat(513)])('refuses %j', (text) => {
     expect(() => parseMoment(text, NOW)).toThrow(expect.objectContaining({ code: 'DK_ARGUMENT' }));
   });
 
