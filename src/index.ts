@@ -124,10 +124,12 @@ export {
   unpackTar,
 } from './migrate/migrate.js';
 export type {
+  PlanOptions,
   ReadFileOptions,
   RecoverDamage,
   RecoverOptions,
   RecoverPlan,
+  RecoverRemoval,
   RecoverReport,
 } from './recover/recover.js';
 export { planRecover, readFileAt, recover } from './recover/recover.js';

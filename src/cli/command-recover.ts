@@ -1,10 +1,11 @@
 /** `recover`: brings the state back. */
-import { EXIT_CODES, planRecover, recover, type Store } from '../index.js';
+import { EXIT_CODES, pathFromText, planRecover, recover, type Store } from '../index.js';
 import type { CommandContext } from './context.js';
 import { parseMoment, resolveMoment } from './moment.js';
+import { pathShown } from './output.js';
 import { startProgress } from './progress.js';
 import { checkpointFacts, innerPath, withReading } from './store-access.js';
-import { count, showBytes, showDuration, showTime } from './units.js';
+import { count, showBytes, showDuration, showNumber, showTime } from './units.js';
 
 /** What the user selected: a moment and paths. */
 interface Selection {
@@ -22,13 +23,31 @@ export async function run(context: CommandContext): Promise<number> {
   });
 }
 
-async function plan({ output, signal }: CommandContext, store: Store, selection: Selection): Promise<number> {
-  const { checkpoint, ...facts } = await planRecover(store, { ...selection, signal });
+/** Whether what the checkpoint does not have is removed: as the library decides, unless it is to be kept. */
+function removing({ local }: CommandContext): { readonly removeExtra?: boolean } {
+  return local.keepExtra === true ? { removeExtra: false } : {};
+}
+
+async function plan(context: CommandContext, store: Store, selection: Selection): Promise<number> {
+  const { output, settings, signal } = context;
+  const { stateDir, ignore } = settings;
+  const { checkpoint, ...facts } = await planRecover(store, {
+    ...selection,
+    ...removing(context),
+    stateDir,
+    ignore,
+    signal,
+  });
   output.record('plan', { ...facts, checkpoint: checkpointFacts(checkpoint) });
   output.line(
     `checkpoint ${checkpoint.sequence} of ${showTime(checkpoint.timeMs)}: ${count(facts.files, 'file')}, ` +
       `${count(facts.directories, 'directory')}, ${count(facts.symlinks, 'link')}, ${showBytes(facts.bytes)}`,
   );
+  const removed = facts.removed ?? 0;
+  output.line(`${stateDir}: ${removed === 0 ? 'nothing' : count(removed, 'entry')} would be removed`);
+  for (const { path } of facts.removals) output.line(`- ${pathShown(pathFromText(path))}`);
+  if (removed > facts.removals.length) output.line(`and ${showNumber(removed - facts.removals.length)} more`);
+  for (const { path, code, message } of facts.damaged) output.note(`damaged: ${path || 'tree'}: ${message} (${code})`);
   return facts.damaged.length > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }
 
@@ -40,7 +59,7 @@ async function restore(context: CommandContext, store: Store, selection: Selecti
     strict: local.strict === true,
     ignore: settings.ignore,
     setuid: settings.setuid,
-    ...(local.keepExtra === true ? { removeExtra: false } : {}),
+    ...removing(context),
     signal,
     logger,
     ...(output.terminal ? { onProgress: progress.update } : {}),

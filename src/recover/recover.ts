@@ -11,17 +11,19 @@ import {
   systemClock,
   throwIfAborted,
 } from '../core/core.js';
-import { type Checkpoint, VERSION_TYPE } from '../format/format.js';
-import type { OnUnreadable, Store } from '../store/store.js';
+import type { Checkpoint } from '../format/format.js';
+import type { Store } from '../store/store.js';
 import { DamageLog } from './damage-log.js';
+import { countEntries } from './plan-recover.js';
 import { RecoverJob } from './recover-job.js';
 import { type PassOptions, RecoverPass } from './recover-pass.js';
 import { compileIgnores } from './remove-extra.js';
-import { entriesOf, findCheckpoint, refusal, selectPaths } from './select-entries.js';
+import { findCheckpoint, selectPaths } from './select-entries.js';
 import { syncTarget } from './sync-target.js';
 import { openTarget } from './target-tree.js';
-import type { RecoverDamage, RecoverOptions, RecoverPlan, RecoverReport } from './types.js';
+import type { RecoverDamage, RecoverOptions, RecoverReport } from './types.js';
 
+export { planRecover } from './plan-recover.js';
 export { type ReadFileOptions, readFileAt, readVersion } from './read-file-at.js';
 export * from './types.js';
 
@@ -81,53 +83,6 @@ export async function recover(store: Store, stateDir: string, options: RecoverOp
     rootVerified,
     elapsedMs: systemClock.steadyMs() - started,
   };
-}
-
-/**
- * What a recover of this checkpoint would bring back; reads metadata only and
- * touches nothing. Throws as `recover` does for a missing checkpoint or wrong paths.
- */
-export async function planRecover(
-  store: Store,
-  options: Pick<RecoverOptions, 'at' | 'paths' | 'signal'> = {},
-): Promise<RecoverPlan> {
-  const under = selectPaths(options.paths);
-  const checkpoint = await findCheckpoint(store, options.at);
-  return countEntries(store, { checkpoint, under, signal: options.signal });
-}
-
-async function countEntries(
-  store: Store,
-  options: {
-    readonly checkpoint: Checkpoint;
-    readonly under: PassOptions['under'];
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<RecoverPlan> {
-  const { checkpoint, under, signal } = options;
-  const damage = new DamageLog();
-  const counts = {
-    entries: 0,
-    directories: 0,
-    files: 0,
-    symlinks: 0,
-    bytes: 0,
-  };
-  const onUnreadable: OnUnreadable = ({ path, error }) => damage.addError(path, error);
-  for await (const batch of entriesOf(store, checkpoint, { under, onUnreadable })) {
-    throwIfAborted(signal);
-    for (const version of batch) {
-      if (version.type === VERSION_TYPE.removed) continue;
-      counts.entries += 1;
-      counts.bytes += version.size;
-      if (version.type === VERSION_TYPE.directory) counts.directories += 1;
-      else if (version.type === VERSION_TYPE.symlink) counts.symlinks += 1;
-      else counts.files += 1;
-      const refused = refusal(version, null);
-      if (refused) damage.addError(version.path, refused);
-    }
-  }
-  return { checkpoint, ...counts, damaged: damage.entries };
 }
 
 /**

@@ -4,6 +4,7 @@ import { type BytePath, isWithin, pathParent, pathToText } from '../core/core.js
 import { isDirectoryRow } from './attribute-rows.js';
 import type { RecoverJob } from './recover-job.js';
 import { RootedDirectory } from './rooted-directory.js';
+import type { Target } from './target-tree.js';
 
 /** Removals between two turns of the event loop. */
 const TURN = 256;
@@ -21,19 +22,29 @@ export function compileIgnores(patterns: readonly string[]): Ignores {
   };
 }
 
-/** Removes these entries of the listing. Directories that still hold something are left. */
-export async function removeExtra(job: RecoverJob, extra: ReadonlySet<BytePath>, ignores: Ignores): Promise<void> {
-  const { listing, storeInside } = job.target;
-  if (listing === null || extra.size === 0) return;
+export interface Removable {
+  readonly files: BytePath[];
+  readonly directories: BytePath[];
+}
+
+/** Those of these entries of the listing that may be removed: the store and what is ignored never is. */
+export function removableOf({ listing, storeInside }: Target, extra: Iterable<BytePath>, ignores: Ignores): Removable {
   const files: BytePath[] = [];
   const directories: BytePath[] = [];
   for (const path of extra) {
-    const row = listing.get(path);
+    const row = listing?.get(path);
     if (row === undefined || (storeInside !== null && isWithin(path, storeInside))) continue;
     const isDirectory = isDirectoryRow(row);
     if (ignores(path, isDirectory)) continue;
     (isDirectory ? directories : files).push(path);
   }
+  return { files, directories };
+}
+
+/** Removes these entries of the listing. Directories that still hold something are left. */
+export async function removeExtra(job: RecoverJob, extra: ReadonlySet<BytePath>, ignores: Ignores): Promise<void> {
+  const { files, directories } = removableOf(job.target, extra, ignores);
+  if (files.length + directories.length === 0) return;
   // One parent after the other, so that its descriptor is opened once; deepest directories first.
   files.sort((one, other) => compare(pathParent(one), pathParent(other)) || compare(one, other));
   directories.sort((one, other) => depth(other) - depth(one) || compare(one, other));

@@ -1,5 +1,5 @@
 /** The directory that is recovered into: made when missing, and listed when something is in it already. */
-import { mkdir, opendir, realpath } from 'node:fs/promises';
+import { lstat, mkdir, opendir, realpath } from 'node:fs/promises';
 import { relative, resolve, sep } from 'node:path';
 import { type BytePath, DiffKeeperError, fromSystemError, pathFromText, systemCode } from '../core/core.js';
 import { type Engine, STAT_COLUMNS } from '../engine/engine.js';
@@ -37,7 +37,31 @@ export interface Target {
 
 /** Makes the target directory when it is missing and lists what is in it. Throws DK_STATE_DIR. */
 export async function openTarget(store: Store, stateDir: string, engine: Engine): Promise<Target> {
-  const { root, storeInside } = await locate(store, stateDir);
+  const { root, storeInside } = await locate(
+    store,
+    stateDir,
+    async (wanted) => void (await mkdir(wanted, { recursive: true })),
+  );
+  return listTarget(engine, root, storeInside);
+}
+
+/** As `openTarget`, and makes nothing: a directory that is missing is empty. Throws DK_STATE_DIR. */
+export async function lookAtTarget(store: Store, stateDir: string, engine: Engine): Promise<Target> {
+  const root = resolve(stateDir);
+  const isMissing = await lstat(root).then(
+    () => false,
+    (error: unknown) => systemCode(error) === 'ENOENT',
+  );
+  if (isMissing) return { root, storeInside: null, listing: null };
+  const { storeInside, ...located } = await locate(store, stateDir, assertDirectory);
+  return listTarget(engine, located.root, storeInside);
+}
+
+async function assertDirectory(wanted: string): Promise<void> {
+  await (await opendir(wanted)).close();
+}
+
+async function listTarget(engine: Engine, root: string, storeInside: BytePath | null): Promise<Target> {
   if (await isEmpty(root)) return { root, storeInside, listing: null };
   const changes = await engine.createStatIndex().scan({
     root,
@@ -53,17 +77,21 @@ export async function openTarget(store: Store, stateDir: string, engine: Engine)
   };
 }
 
-async function locate(store: Store, stateDir: string): Promise<{ root: string; storeInside: BytePath | null }> {
+async function locate(
+  store: Store,
+  stateDir: string,
+  prepare: (wanted: string) => Promise<void>,
+): Promise<{ root: string; storeInside: BytePath | null }> {
   const wanted = resolve(stateDir);
   let root: string;
   try {
-    await mkdir(wanted, { recursive: true });
+    await prepare(wanted);
     root = await realpath(wanted);
   } catch (error) {
     const ours = fromSystemError(error, 'use the state directory', wanted);
     if (ours.code === 'DK_DISK_FULL') throw ours;
     // Of a file, mkdir says that it exists, which is not what is wrong with it.
-    const message = systemCode(error) === 'EEXIST' ? `${wanted} is not a directory` : ours.message;
+    const message = ['EEXIST', 'ENOTDIR'].includes(systemCode(error)) ? `${wanted} is not a directory` : ours.message;
     throw new DiffKeeperError('DK_STATE_DIR', message, { path: wanted }, error);
   }
   const storePath = await realpath(store.path).catch(() => resolve(store.path));

@@ -58,7 +58,20 @@ export interface RecoverReport {
   readonly elapsedMs: number;
 }
 
-/** What a recover would bring back, told by the metadata alone. */
+export interface PlanOptions extends Pick<RecoverOptions, 'at' | 'paths' | 'removeExtra' | 'ignore' | 'signal'> {
+  /** Directory that the recover would go to: what it would remove there is told. Nothing is made. Default: not told. */
+  readonly stateDir?: string;
+}
+
+/** An entry of the state directory that a recover would remove. */
+export interface RecoverRemoval {
+  /** Bytes of the path read as UTF-8. */
+  readonly path: string;
+  /** The path's bytes in base64; only when they are not UTF-8. */
+  readonly pathBase64?: string;
+}
+
+/** What a recover would bring back, and remove; content is not looked at. */
 export interface RecoverPlan {
   readonly checkpoint: Checkpoint;
   readonly entries: number;
@@ -69,4 +82,11 @@ export interface RecoverPlan {
   readonly bytes: number;
   /** Entries that a recover will refuse. */
   readonly damaged: readonly RecoverDamage[];
+  /**
+   * Entries of `stateDir`, directories included, that a recover would remove; it removes none when the tree does not
+   * match its root. Null without `stateDir`.
+   */
+  readonly removed: number | null;
+  /** The first 10,000 of them, by name. */
+  readonly removals: readonly RecoverRemoval[];
 }
