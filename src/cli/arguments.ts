@@ -1,11 +1,11 @@
 /** Brings the command line into the one shape that the parser is given: command word first, then its arguments. */
-import { COMMAND_TABLE } from './command-table.js';
+import { COMMAND_TABLE, type CommandFacts } from './command-table.js';
 import { OPTION_TABLE } from './option-table.js';
 
 export interface SplitArguments {
   /** Command word and its arguments; empty words stay. */
   readonly head: readonly string[];
-  /** Everything after the first `--`, untouched; null without one. */
+  /** Everything after the first `--`, untouched, for a command that starts another one; null without one. */
   readonly command: readonly string[] | null;
 }
 
@@ -21,10 +21,14 @@ function valueFlags(): Set<string> {
   return flags;
 }
 
-/** Switches may be written bare or with `=true`; bare ones are spelled out, so that they never take the next word. */
-function spellSwitches(words: readonly string[]): string[] {
+/**
+ * Switches may be written bare or with `=true`; bare ones are spelled out, so that they never take the next word. Those
+ * that the command does not have stay as they were typed, since the parser is going to name them.
+ */
+function spellSwitches(words: readonly string[], facts: CommandFacts | undefined): string[] {
   const switches = new Set<string>();
-  for (const option of Object.values(OPTION_TABLE)) {
+  for (const key of facts?.options ?? []) {
+    const option = OPTION_TABLE[key];
     if (option.kind === 'boolean' && !option.negated) switches.add(`--${option.flag}`);
   }
   return words.map((word) => (switches.has(word) ? `${word}=true` : word));
@@ -41,20 +45,29 @@ function firstPositional(words: readonly string[]): number {
   return -1;
 }
 
+function factsOf(name: string): CommandFacts | undefined {
+  return COMMAND_TABLE.find((facts) => facts.name === name);
+}
+
 /**
  * Splits at the first `--`, finds the command word wherever it stands, and puts it first. Without one, `run` is meant,
- * unless the words ask for the program's own help or version, or there are none.
+ * unless the words ask for the program's own help or version, or there are none. Behind a command that starts no other
+ * one, what comes after `--` are its own arguments, which may begin with a dash.
  */
 export function splitArguments(words: readonly string[]): SplitArguments {
   const cut = words.indexOf('--');
-  const before = spellSwitches(cut < 0 ? words : words.slice(0, cut));
+  const before = cut < 0 ? words : words.slice(0, cut);
   const command = cut < 0 ? null : words.slice(cut + 1);
   const at = firstPositional(before);
-  const word = at < 0 ? undefined : before[at];
-  const known = word === 'help' || COMMAND_TABLE.some(({ name }) => name === word);
-  if (word !== undefined && known) return { head: [word, ...before.slice(0, at), ...before.slice(at + 1)], command };
+  if (at < 0) {
+    const forProgram = command === null && (before.length === 0 || before.some((flag) => PROGRAM_FLAGS.includes(flag)));
+    return { head: forProgram ? before : ['run', ...spellSwitches(before, factsOf('run'))], command };
+  }
   // An unknown word goes to the parser as it is, which names it and the nearest command.
-  if (word !== undefined) return { head: [word, ...before.filter((_, index) => index !== at)], command };
-  const forProgram = command === null && (before.length === 0 || before.some((flag) => PROGRAM_FLAGS.includes(flag)));
-  return { head: forProgram ? before : ['run', ...before], command };
+  const word = before[at] ?? '';
+  const facts = factsOf(word);
+  const flags = before.filter((_, index) => index !== at);
+  const head = [word, ...spellSwitches(flags, facts)];
+  if (facts === undefined || facts.startsCommand || command === null) return { head, command };
+  return { head: [...head, '--', ...command], command: null };
 }

@@ -50,8 +50,10 @@ export async function run(context: CommandContext): Promise<number> {
   const damaged = new DamagedVersions(output);
   await withReading(context, async (store) => {
     const rows: TimelineRow[] = [];
+    let found = 0;
     for await (const row of timelineRows(store, { limit, names, onUnreadable: damaged.take })) {
       const { checkpoint, ...facts } = row;
+      found += 1;
       damaged.takeUnnamed(checkpoint.sequence, row.unreadable);
       const named = facts.names.map(({ mark, path }) => ({ mark, ...pathFacts(path) }));
       output.record('checkpoint', { ...checkpointFacts(checkpoint), ...facts, names: named });
@@ -60,7 +62,7 @@ export async function run(context: CommandContext): Promise<number> {
     const largest = Math.max(0, ...rows.map((row) => row.checkpoint.storedBytes));
     if (rows.length > 0) output.drawn(pc.dim('time                     no.  added changed  gone   content →   stored'));
     for (const row of rows) for (const line of drawRow(row, largest)) output.drawn(line);
-    if (rows.length === 0) output.note('the store has no checkpoints yet');
+    if (found === 0) output.note('the store has no checkpoints yet');
   });
   return damaged.count > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }

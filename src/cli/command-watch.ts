@@ -20,7 +20,7 @@ export async function run(context: CommandContext): Promise<number> {
     });
     watcher.on('state', (state, reason) => {
       output.record('state', { state, reason });
-      output.note(`${state}: ${reason}`);
+      output.note(reason === '' ? state : `${state}: ${reason}`);
     });
     watcher.on('error', (error) => output.note(`capture failed, trying again: ${error.message}`));
     output.record('state', { state: watcher.state, reason: 'started' });

@@ -47,7 +47,6 @@ function build(facts: CommandFacts, { tail, onLoaded, done }: Run): Command {
   command.option('--config <file>', 'JSON file with these options by name (DIFFKEEPER_CONFIG)');
   command.addHelpText('after', `\nExamples:\n${facts.examples.map((line) => `  $ ${line}`).join('\n')}`);
   command.action(async () => {
-    if (tail !== null && !facts.startsCommand) command.error(`error: "${facts.name}" takes no command after "--"`);
     const { runCommand } = await import('./command-runner.js');
     const words = command.processedArgs.flat() as (string | undefined)[];
     done(await runCommand({ facts, words, flags: command.opts(), command: tail, onLoaded }));

@@ -38,6 +38,17 @@ describe('splitArguments', () => {
     expect(splitArguments(['--debug', 'frob']).head[0]).toBe('frob');
   });
 
+  it('takes what is behind -- for arguments of a command that starts none', () => {
+    expect(splitArguments(['log', '--json', '--', '-dash', '--json'])).toEqual({
+      head: ['log', '--json=true', '--', '-dash', '--json'],
+      command: null,
+    });
+  });
+
+  it('leaves switches that the command does not have as they were typed', () => {
+    expect(splitArguments(['cat', '--json', '--debug', 'x']).head).toEqual(['cat', '--json', '--debug=true', 'x']);
+  });
+
   it('splits at the first -- only', () => {
     expect(splitArguments(['run', '--', 'sh', '-c', 'x', '--', 'y']).command).toEqual(['sh', '-c', 'x', '--', 'y']);
   });

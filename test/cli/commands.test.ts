@@ -44,7 +44,7 @@ describe('program', () => {
     [['frob'], /unknown command 'frob'/],
     [['log', '--bogus'], /unknown option '--bogus'/],
     [['cat', '--store=keep'], /missing required argument/],
-    [['log', '--store=keep', '--', 'x'], /takes no command/],
+    [['log', '--store=keep', '--', 'x', 'y'], /too many arguments/],
     [['--store=keep', '--'], /nothing to run/],
     [['--level=77', '--', 'true'], /--level: got "77"; allowed: a whole number from 1 to 19/],
     [['recover', '--store=keep', '--at=soon'], /--at: got "soon"/],
