@@ -19,7 +19,8 @@ const LIMIT = 20;
 export async function run(context: CommandContext): Promise<number> {
   const limit = parseCount('--limit', context.local.limit, LIMIT);
   const [word] = context.words;
-  const path = word === undefined ? undefined : innerPath(word);
+  // The state directory itself has versions like any other.
+  const path = word === undefined ? undefined : /^\.\/*$/.test(word) ? '' : innerPath(word);
   return withReading(context, async (store) => {
     if (path !== undefined) return logVersions(context, store, { path, limit });
     await logCheckpoints(context, store, limit);
@@ -46,10 +47,14 @@ async function logCheckpoints({ output }: CommandContext, store: Store, limit: n
     for await (const checkpoint of store.checkpoints(limit === 0 ? {} : { limit })) {
       const { sequence, timeMs, changed, removed, changedBytes, storedBytes, frozen, pauseMs, tag } = checkpoint;
       while (root !== undefined && root > sequence) root = (await roots.next()).value;
+      const own = root === sequence ? 1 : 0;
+      const written = changed - own;
+      // It moves with every name made in it: worth a word where nothing else did.
+      const itself = own > 0 && written + removed === 0 ? ', the state directory itself' : '';
       output.record('checkpoint', checkpointFacts(checkpoint));
       const extra = `${frozen ? `  frozen ${pauseMs.toFixed(1)} ms` : ''}${tag === '' ? '' : `  "${tag}"`}`;
       output.line(
-        `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${changed - (root === sequence ? 1 : 0)} written, ${removed} removed, ` +
+        `${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${written} written, ${removed} removed${itself}, ` +
           `${showBytes(changedBytes)} of content, ${showBytes(storedBytes)} stored${extra}`,
       );
     }
@@ -99,7 +104,9 @@ async function logVersions(
     output.line(`${String(sequence).padStart(6)}  ${showTime(timeMs)}  ${describe(summary)}`);
   }
   if (shown === 0) {
-    throw new DiffKeeperError('DK_NOT_FOUND', `the store has no version of ${options.path}`, { path: options.path });
+    throw new DiffKeeperError('DK_NOT_FOUND', `the store has no version of ${options.path || '.'}`, {
+      path: options.path,
+    });
   }
   return damaged > 0 ? EXIT_CODES.partial : EXIT_CODES.ok;
 }

@@ -34,16 +34,18 @@ function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
   return `${count(points, 'freeze point')}: p50 ${p50} ms, p99 ${p99} ms, longest ${max} ms`;
 }
 
-/** Where the saving comes from; what a cause cost instead shows as nothing. */
+/** From every version whole to what the packs take; a cause that cost more than it saved has a minus. */
 function savingRows(savings: StoreSavings): [string, string][] {
-  const { dedupBytes, deltaBytes, compressionBytes, dictionaryBytes, denseBytes } = savings;
-  const shown = (bytes: number): string => (bytes > 0 ? showBytes(bytes) : 'nothing');
+  const { dedupBytes, deltaBytes, compressionBytes, dictionaryBytes, denseBytes, otherBytes } = savings;
+  const shown = (bytes: number): string =>
+    bytes === 0 ? 'nothing' : bytes > 0 ? showBytes(bytes) : `-${showBytes(-bytes)}`;
   return [
     ['saved: stored once', shown(dedupBytes)],
     ['saved: deltas', shown(deltaBytes)],
     ['saved: compression', shown(compressionBytes)],
     ['saved: dictionary', shown(dictionaryBytes)],
     ['saved: dense packs', shown(denseBytes)],
+    ['besides contents', shown(otherBytes)],
   ];
 }
 

@@ -56,7 +56,12 @@ export async function run(context: CommandContext): Promise<number> {
       found += 1;
       damaged.takeUnnamed(checkpoint.sequence, row.unreadable);
       const named = facts.names.map(({ mark, path }) => ({ mark, ...pathFacts(path) }));
-      output.record('checkpoint', { ...checkpointFacts(checkpoint), ...facts, names: named });
+      output.record('checkpoint', {
+        ...checkpointFacts(checkpoint),
+        written: checkpoint.changed,
+        ...facts,
+        names: named,
+      });
       if (!output.json) rows.push(row);
     }
     const largest = Math.max(0, ...rows.map((row) => row.checkpoint.storedBytes));

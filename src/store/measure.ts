@@ -41,6 +41,7 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     originalBytes += checkpoint.changedBytes;
   }
   const { packBytes, denseBytes } = await measurePacks(parts.packs);
+  const dedupBytes = Math.max(0, originalBytes - uniqueBytes);
   return {
     path: store.path,
     id: store.id,
@@ -57,11 +58,12 @@ export async function measureStore(store: Store, parts: LivenessParts, options: 
     originalBytes,
     depths,
     savings: {
-      dedupBytes: Math.max(0, originalBytes - uniqueBytes),
+      dedupBytes,
       deltaBytes,
       compressionBytes,
       dictionaryBytes,
       denseBytes,
+      otherBytes: packBytes - originalBytes + dedupBytes + deltaBytes + compressionBytes + dictionaryBytes + denseBytes,
     },
     ...(options.liveness && { packs: await packLiveness(parts) }),
   };

@@ -24,8 +24,14 @@ export interface LivenessParts {
 /** Throws DK_CORRUPT_* when versions cannot be read. */
 export async function packLiveness(parts: LivenessParts): Promise<PackLiveness[]> {
   const { meta, blobs, packs } = parts;
+  const liveBytes = new Map<number, number>();
+  const count = (pack: number, bytes: number): void => void liveBytes.set(pack, (liveBytes.get(pack) ?? 0) + bytes);
   const kept: number[] = [];
-  for await (const { sequence } of parts.history.checkpoints(-1)) kept.push(sequence);
+  for await (const { sequence } of parts.history.checkpoints(-1)) {
+    kept.push(sequence);
+    const { place, partPlaces } = await parts.history.stored(sequence);
+    for (const record of [place, ...partPlaces]) count(record.pack, record.recordBytes);
+  }
   const window = new PackWindow(packs);
   const table = await BlobTable.load(meta, () => true);
   const live = new LiveBlobs({ table, blobs, window, logger: silentLogger, allowDamaged: true, signal: undefined });
@@ -35,10 +41,9 @@ export async function packLiveness(parts: LivenessParts): Promise<PackLiveness[]
   }
   await live.closeRecipes();
   await live.closeContexts();
-  const liveBytes = new Map<number, number>();
   for (let row = 0; row < table.count; row += 1) {
     if (!table.has(row, MARK.live)) continue;
-    liveBytes.set(table.pack(row), (liveBytes.get(table.pack(row)) ?? 0) + table.recordBytes(row));
+    count(table.pack(row), table.recordBytes(row));
   }
   const facts: PackLiveness[] = [];
   for (const pack of await packs.list()) {

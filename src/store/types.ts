@@ -118,7 +118,7 @@ export interface Transaction {
   abort(): Promise<void>;
 }
 
-/** What made the store smaller than all versions whole, bytes. */
+/** What made the store smaller than all versions whole, bytes; below 0 what cost more than it saved. */
 export interface StoreSavings {
   /** Content that is stored once: equal files, equal pieces, stretches that did not change, runs of zeros. */
   readonly dedupBytes: number;
@@ -130,12 +130,17 @@ export interface StoreSavings {
   readonly dictionaryBytes: number;
   /** By dense packs: what their records would take one by one. */
   readonly denseBytes: number;
+  /**
+   * What packs hold besides: records of versions, checkpoints and recipes, dictionaries, headers of packs, and contents
+   * that no checkpoint has any more. `originalBytes` less all savings, plus this, is `packBytes`.
+   */
+  readonly otherBytes: number;
 }
 
 export interface PackLiveness {
   readonly pack: number;
   readonly bytes: number;
-  /** Bytes of records of blobs that checkpoints need; versions and checkpoint records are not counted. */
+  /** Bytes of records that there are checkpoints for: blobs that they need, their versions, and they themselves. */
   readonly liveBytes: number;
 }
 

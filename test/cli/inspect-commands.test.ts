@@ -84,6 +84,7 @@ describe('stats', () => {
       'compressionBytes',
       'dictionaryBytes',
       'denseBytes',
+      'otherBytes',
     ]);
     expect(stats.savings.compressionBytes).toBeGreaterThan(1000);
     // None of its checkpoints was a freeze point: nothing stood still, not even for 0 ms.

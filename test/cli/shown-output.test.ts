@@ -1,5 +1,5 @@
 /** What a terminal and a program are shown besides the facts: colours, progress, counts that agree. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { run as verify } from '../../src/cli/command-verify.js';
@@ -86,6 +86,27 @@ describe('counts', () => {
     expect(logged.map(([, count]) => Number(count))).toEqual([1, 2, 2]);
     const rows = jsonLines((await place.run('timeline', '--store=keep', '--json')).stdout);
     expect(rows.map(({ added, changed }) => Number(added) + Number(changed))).toEqual([2, 2, 1]);
+  });
+
+  it('of log and timeline say what is the state directory itself', async () => {
+    await writeFile(at('a'), 'a');
+    await capture();
+    await chmod(path.join(place.directory, 'data'), 0o700);
+    await capture();
+    const lines = (await place.run('log', '--store=keep')).stdout.trim().split('\n');
+    expect(lines[0]).toContain('0 written, 0 removed, the state directory itself, ');
+    expect(lines[1]).toContain('2 written, 0 removed, 1 B');
+    const logged = jsonLines((await place.run('log', '--store=keep', '--json')).stdout);
+    expect(logged.map(({ changed }) => changed)).toEqual([1, 3]);
+    const rows = jsonLines((await place.run('timeline', '--store=keep', '--json')).stdout);
+    expect(rows.map(({ added, changed, written }) => [added, changed, written])).toEqual([
+      [2, 0, 3],
+      [0, 0, 1],
+    ]);
+    const own = (await place.run('log', '--store=keep', '.')).stdout.trim().split('\n');
+    expect(own).toHaveLength(2);
+    expect(own[0]).toMatch(/^2 .*directory 0700$/);
+    expect((await place.run('log', '--store=keep', '..')).code).toBe(2);
   });
 
   it('of stats tell files from other entries', async () => {
