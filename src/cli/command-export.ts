@@ -1,6 +1,6 @@
 /** `export`: a checkpoint as a tar archive, a directory, or a file of the older system. */
 import { once } from 'node:events';
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import {
   EXIT_CODES,
   type ExportOptions,
@@ -75,8 +75,11 @@ async function exportAs(
 
 /** A recover into a directory of its own: nothing there is replaced or removed. */
 async function exportDirectory(store: Store, target: string, options: ExportOptions): Promise<ExportReport> {
-  await mkdir(target, { recursive: true });
-  if ((await readdir(target)).length > 0) throw argumentError('target', `${target} is not empty`);
+  const found = await readdir(target).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  if (found.length > 0) throw argumentError('target', `${target} is not empty`);
   const report = await recover(store, target, options);
   const leftOut = report.damaged.map(({ path, message }) => ({ path, reason: message }));
   const { checkpoint, entries, bytes, identityDropped } = report;

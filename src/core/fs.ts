@@ -123,14 +123,42 @@ export async function unlinkDurable(file: string): Promise<void> {
   await fsyncDirectory(path.dirname(file));
 }
 
+async function isMissing(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => false,
+    (error: unknown) => systemCode(error) === 'ENOENT',
+  );
+}
+
+/**
+ * Makes a directory and its parents; gives the first that was made, undefined when it is there. Node's own way goes up and
+ * down for ever where a file system says of what it does not make that it is missing, as /proc does, or where a parent is
+ * a link to nothing: so the topmost one is made by itself, and its error counts.
+ */
+export async function makeParents(directory: string, mode?: number): Promise<string | undefined> {
+  const options = { recursive: true, ...(mode !== undefined && { mode }) } as const;
+  let top: string | undefined;
+  for (let at = path.resolve(directory); await isMissing(at); at = path.dirname(at)) top = at;
+  if (top === undefined) return mkdir(directory, options);
+  try {
+    await mkdir(top, mode);
+  } catch (error) {
+    // Another process was faster.
+    if (systemCode(error) !== 'EEXIST' || (await isMissing(top))) throw error;
+    return mkdir(directory, options);
+  }
+  await mkdir(directory, options);
+  return top;
+}
+
 /** Makes a directory (and parents) private to the user. */
 export async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeParents(directory, 0o700);
 }
 
 /** As `makeDirectory`; each directory that was made is durable in its parent, as far as that may be opened. */
 export async function makeDirectoryDurable(directory: string): Promise<void> {
-  const first = await mkdir(directory, { recursive: true, mode: 0o700 });
+  const first = await makeParents(directory, 0o700);
   if (first === undefined) return;
   for (let made = path.resolve(directory); ; made = path.dirname(made)) {
     await fsyncDirectory(path.dirname(made)).catch((error: unknown) => {

@@ -1,7 +1,14 @@
 /** The directory that is recovered into: made when missing, and listed when something is in it already. */
-import { lstat, mkdir, opendir, realpath } from 'node:fs/promises';
+import { lstat, opendir, realpath } from 'node:fs/promises';
 import { relative, resolve, sep } from 'node:path';
-import { type BytePath, DiffKeeperError, fromSystemError, pathFromText, systemCode } from '../core/core.js';
+import {
+  type BytePath,
+  DiffKeeperError,
+  fromSystemError,
+  makeParents,
+  pathFromText,
+  systemCode,
+} from '../core/core.js';
 import { type Engine, STAT_COLUMNS } from '../engine/engine.js';
 import type { Store } from '../store/store.js';
 
@@ -37,11 +44,7 @@ export interface Target {
 
 /** Makes the target directory when it is missing and lists what is in it. Throws DK_STATE_DIR. */
 export async function openTarget(store: Store, stateDir: string, engine: Engine): Promise<Target> {
-  const { root, storeInside } = await locate(
-    store,
-    stateDir,
-    async (wanted) => void (await mkdir(wanted, { recursive: true })),
-  );
+  const { root, storeInside } = await locate(store, stateDir, async (wanted) => void (await makeParents(wanted)));
   return listTarget(engine, root, storeInside);
 }
 

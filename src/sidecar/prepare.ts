@@ -1,5 +1,5 @@
 /** Before the application starts: recover the newest state, or keep what is there. */
-import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
+import { readdir, readFile, realpath } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type CaptureOptions, capture, type LeftOutWarnings } from '../capture/capture.js';
 import {
@@ -7,6 +7,7 @@ import {
   DiffKeeperError,
   fromSystemError,
   type Logger,
+  makeParents,
   systemCode,
   unlinkDurable,
   writeFileDurable,
@@ -83,7 +84,7 @@ async function holdsNothing(directory: string, storePath: string): Promise<boole
 async function openStateDir(options: PrepareOptions): Promise<boolean> {
   const { stateDir, store } = options;
   try {
-    await mkdir(stateDir, { recursive: true });
+    await makeParents(stateDir);
     // Both may be named through symbolic links: only the real paths tell whether one lies in the other.
     return await holdsNothing(await realpath(stateDir), await realpath(store.path));
   } catch (error) {

@@ -1,5 +1,5 @@
 /** What commands say to people, and how they take their words. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { cliPlace } from './cli-place.js';
@@ -30,6 +30,36 @@ describe('timeline --json', () => {
   it('says that there are no checkpoints only where there are none', async () => {
     await capture();
     expect((await place.run('timeline', '--json', '--store=keep')).stderr).toBe('');
+  });
+});
+
+describe('a directory that cannot be made', () => {
+  it('is refused, and not tried for ever', async () => {
+    await symlink('nowhere', path.join(place.directory, 'dangling'));
+    for (const where of ['/proc/nothing/below', 'dangling/below']) {
+      const run = await place.run(`--state-dir=${where}`, '--store=keep', '--', 'true');
+      expect(run.code).toBe(125);
+      expect(run.stderr).toContain('DK_STATE_DIR');
+      expect((await place.run('capture', '--state-dir=data', `--store=${where}`)).code).toBe(1);
+      await capture();
+      expect((await place.run('recover', `--state-dir=${where}`, '--store=keep')).stderr).toContain('DK_STATE_DIR');
+      expect((await place.run('export', '--format=dir', '--store=keep', where)).code).toBe(1);
+    }
+  }, 60_000);
+});
+
+describe('--log-format=json', () => {
+  it('holds for the error that ends the command', async () => {
+    await writeFile(path.join(place.directory, 'file'), '');
+    for (const [words, code] of [
+      [['--state-dir=file', '--store=keep', '--', 'true'], 'DK_STATE_DIR'],
+      [['log', '--store=none'], 'DK_NO_STORE'],
+      [['--state-dir=data', '--store=keep', '--level=77', '--', 'true'], 'DK_CONFIG'],
+    ] as const) {
+      const { stderr } = await place.run('--log-format=json', ...words);
+      const lines = jsonLines(stderr);
+      expect(lines.at(-1)).toMatchObject({ level: 'error', code, msg: expect.any(String) });
+    }
   });
 });
 
