@@ -36,6 +36,8 @@ interface Answer {
   readonly code: number;
   readonly body: string | object;
   readonly contentType?: string;
+  /** Methods that the path takes. */
+  readonly allow?: string;
 }
 
 export class ControlServer {
@@ -105,7 +107,8 @@ export class ControlServer {
 
   async #answer(asked: IncomingMessage): Promise<Answer> {
     const place = asked.url ?? '/';
-    if (!URL.canParse(place, BASE)) return { code: 400, body: 'this is no path\n' };
+    // Escapes that are no text would be taken for other text.
+    if (!URL.canParse(place, BASE) || !isText(place)) return { code: 400, body: 'this is no path\n' };
     const url = new URL(place, BASE);
     const known: Record<string, 'GET' | 'POST'> = {
       '/status': 'GET',
@@ -116,7 +119,10 @@ export class ControlServer {
     };
     const method = known[url.pathname];
     if (method === undefined) return { code: 404, body: `known: ${Object.keys(known).join(' ')}\n` };
-    if (asked.method !== method) return { code: 405, body: `${url.pathname} takes ${method}\n` };
+    const allow = method === 'GET' ? 'GET, HEAD' : method;
+    if (!allow.split(', ').includes(asked.method ?? '')) {
+      return { code: 405, body: `${url.pathname} takes ${allow}\n`, allow };
+    }
     if (!this.#readOnly && fromBrowser(asked, this.#address)) return { code: 403, body: 'not from a web page\n' };
     switch (url.pathname) {
       case '/healthz':
@@ -132,6 +138,7 @@ export class ControlServer {
         return { code: 200, body: text, contentType };
       }
       default:
+        assertKnownNames(url.searchParams);
         return { code: 200, body: (await this.#subject.checkpoint?.(checkedTag(url.searchParams.get('tag')))) ?? {} };
     }
   }
@@ -146,6 +153,22 @@ async function listenTcp(server: Server, { host, port }: ControlAddress & { read
       resolve();
     });
   });
+}
+
+function isText(place: string): boolean {
+  try {
+    // In a query a plus sign is a space, which changes nothing here.
+    decodeURIComponent(place);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A name that is mistyped must not pass for a checkpoint without a tag. */
+function assertKnownNames(parameters: URLSearchParams): void {
+  for (const name of parameters.keys()) if (name !== 'tag') throw new RangeError(`unknown "${name}"; known: tag`);
+  if (parameters.getAll('tag').length > 1) throw new RangeError('a checkpoint has one tag');
 }
 
 function checkedTag(tag: string | null): string | undefined {
@@ -163,15 +186,20 @@ function fromBrowser(asked: IncomingMessage, address: ControlAddress): boolean {
 }
 
 function failure(error: unknown): Answer {
-  if (error instanceof RangeError) return { code: 400, body: { code: null, message: error.message } };
+  if (error instanceof RangeError) return { code: 400, body: { code: 'DK_ARGUMENT', message: error.message } };
   const message = error instanceof Error ? error.message : String(error);
   return { code: 503, body: { code: isDiffKeeperError(error) ? error.code : null, message } };
 }
 
-function reply(answer: ServerResponse, { code, body, contentType }: Answer): void {
+function reply(answer: ServerResponse, { code, body, contentType, allow }: Answer): void {
   const text = typeof body === 'string' ? body : `${JSON.stringify(body)}\n`;
   const type = contentType ?? (typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json');
-  answer.writeHead(code, { 'content-type': type, 'cache-control': 'no-store', connection: 'close' });
+  answer.writeHead(code, {
+    'content-type': type,
+    'cache-control': 'no-store',
+    connection: 'close',
+    ...(allow !== undefined && { allow }),
+  });
   answer.end(text);
 }
 

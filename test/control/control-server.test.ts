@@ -42,6 +42,31 @@ function codeOf(options: {
   });
 }
 
+interface Told {
+  readonly code: number;
+  readonly body: string;
+  readonly allow?: string;
+}
+
+function askAs(options: {
+  readonly socketPath: string;
+  readonly method: string;
+  readonly path: string;
+}): Promise<Told> {
+  return new Promise((resolve, reject) => {
+    const asked = request(options, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (part: string) => {
+        body += part;
+      });
+      const { allow } = answer.headers;
+      answer.on('end', () => resolve({ code: answer.statusCode ?? 0, body, ...(allow !== undefined && { allow }) }));
+    });
+    asked.once('error', reject);
+    asked.end();
+  });
+}
+
 it('leaves everything alone that is no socket', async () => {
   writeFileSync(at('file'), 'precious');
   mkdirSync(at('directory'));
@@ -76,6 +101,30 @@ it('answers what is no path with 400', async () => {
   server = await ControlServer.listen({ kind: 'socket', path: at('s') }, SUBJECT);
   expect(await codeOf({ socketPath: at('s'), path: '//' })).toBe(400);
   expect(await codeOf({ socketPath: at('s'), path: '//[' })).toBe(400);
+});
+
+it('says what a path takes, answers HEAD, and takes no name that it does not know for a tag', async () => {
+  const tags: (string | undefined)[] = [];
+  const checkpoint = async (tag: string | undefined): Promise<object> => {
+    tags.push(tag);
+    return {};
+  };
+  server = await ControlServer.listen({ kind: 'socket', path: at('s') }, { ...SUBJECT, checkpoint });
+  const ask = (method: string, place: string) => askAs({ socketPath: at('s'), method, path: place });
+  expect(await ask('POST', '/status')).toMatchObject({ code: 405, allow: 'GET, HEAD' });
+  expect(await ask('GET', '/checkpoint')).toMatchObject({ code: 405, allow: 'POST' });
+  expect(await ask('HEAD', '/checkpoint')).toMatchObject({ code: 405 });
+  for (const place of ['/healthz', '/readyz', '/status', '/metrics'])
+    expect(await ask('HEAD', place)).toEqual({ code: 200, body: '' });
+  for (const query of ['tga=x', 'tag=a&tag=b', 'tag=a&x', `tag=${'x'.repeat(1025)}`]) {
+    const { code, body } = await ask('POST', `/checkpoint?${query}`);
+    expect([code, JSON.parse(body).code]).toEqual([400, 'DK_ARGUMENT']);
+  }
+  expect((await ask('POST', '/checkpoint?tag=%ff%fe')).code).toBe(400);
+  expect(tags).toEqual([]);
+  for (const query of ['', '?tag=', '?tag=a+b%C3%BC%25'])
+    expect((await ask('POST', `/checkpoint${query}`)).code).toBe(200);
+  expect(tags).toEqual([undefined, undefined, 'a bü%']);
 });
 
 it('strangers that connect and say nothing keep neither descriptors nor others out', async () => {
