@@ -5,7 +5,7 @@ import type { CommandFacts } from './command-table.js';
 import { failureCode, failureFacts, failureLines } from './failure.js';
 import { createLogger } from './log-lines.js';
 import { createOutput } from './output.js';
-import { resolveSettings } from './settings.js';
+import { resolveSettings, type Settings } from './settings.js';
 import { outliveReaders } from './standard-streams.js';
 
 export interface Invocation {
@@ -37,6 +37,18 @@ class Interruption {
   }
 }
 
+/** Form of the log before settings are known, and when they are wrong. */
+function earlyForm(flags: Invocation['flags']): Settings['logFormat'] {
+  return (flags.logFormat ?? process.env.DIFFKEEPER_LOG_FORMAT) === 'json' ? 'json' : 'human';
+}
+
+/** The error that ends the command, for who reads the log line by line. */
+async function logFailure(error: unknown, debug: boolean): Promise<void> {
+  const { message, ...facts } = failureFacts(error);
+  const stack = debug && error instanceof Error ? { stack: error.stack } : {};
+  (await createLogger({ level: 'warn', form: 'json' })).error({ ...facts, ...stack }, message);
+}
+
 /** Runs the command and gives the exit code; never throws. */
 export async function runCommand(invocation: Invocation): Promise<number> {
   const { facts, words, flags, command, onLoaded } = invocation;
@@ -47,10 +59,12 @@ export async function runCommand(invocation: Invocation): Promise<number> {
   else interruption.listen();
   let debug = flags.debug === 'true';
   let output = createOutput(flags.json === 'true');
+  let logFormat = earlyForm(flags);
   try {
     const settings = await resolveSettings({ flags, env: process.env, keys: facts.options, defaults: facts.defaults });
     debug = settings.debug;
     output = createOutput(settings.json);
+    logFormat = settings.logFormat;
     const level = debug ? 'debug' : facts.name === 'run' ? 'info' : 'warn';
     const logger = await createLogger({ level, form: settings.logFormat });
     const { run } = await facts.load();
@@ -64,7 +78,8 @@ export async function runCommand(invocation: Invocation): Promise<number> {
       return interruption.exitCode;
     }
     output.record('error', failureFacts(error));
-    for (const line of failureLines(error, debug)) output.note(line);
+    if (logFormat === 'json') await logFailure(error, debug);
+    else for (const line of failureLines(error, debug)) output.note(line);
     return failureCode(error, runMode);
   }
 }

@@ -50,7 +50,7 @@ function stackLines({ message, stack = message }: Error, before = ''): string[] 
 }
 
 /** Facts for a JSON line. */
-export function failureFacts(error: unknown): object {
+export function failureFacts(error: unknown): { readonly code: ErrorCode | null; readonly message: string } {
   const message = error instanceof Error ? error.message : String(error);
   return isDiffKeeperError(error) ? { code: error.code, message, ...error.facts } : { code: null, message };
 }

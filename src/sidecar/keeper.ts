@@ -7,7 +7,7 @@ import {
   type WatchOptions,
   watch,
 } from '../capture/capture.js';
-import { DiffKeeperError, type Logger } from '../core/core.js';
+import { DiffKeeperError, isDiffKeeperError, type Logger } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
 import type { Heap } from './heap.js';
@@ -86,7 +86,7 @@ export class Keeper {
     } catch (error) {
       this.#figures.failed(error);
       this.#figures.watching('degraded', `cannot watch: ${reasonOf(error)}`);
-      this.#logger.error({ error: reasonOf(error) }, 'cannot watch the state directory; trying again');
+      this.#logger.error(factsOf(error), 'cannot watch the state directory; trying again');
       if (!this.#closing) this.#retry = setTimeout(() => this.start(), RETRY_MS);
     }
   }
@@ -101,13 +101,14 @@ export class Keeper {
     });
     watcher.on('state', (state, reason) => {
       this.#figures.watching(state, reason);
-      if (state === 'degraded') this.#logger.warn({ reason }, 'degraded: changes are still found, by scanning');
-      else if (degraded) this.#logger.info({ state, reason }, 'no longer degraded');
+      if (state === 'degraded') this.#logger.warn({ reason }, 'degraded');
+      // A run that ends while captures fail is no better for it.
+      else if (degraded && state !== 'closed') this.#logger.info({ state, reason }, 'no longer degraded');
       degraded = state === 'degraded';
     });
     watcher.on('error', (error) => {
       this.#figures.failed(error);
-      this.#logger.error({ error: reasonOf(error) }, 'capture failed; trying again');
+      this.#logger.error(factsOf(error), 'capture failed; trying again');
     });
   }
 
@@ -149,10 +150,15 @@ export class Keeper {
       return true;
     } catch (error) {
       this.#figures.failed(error);
-      this.#logger.error({ error: reasonOf(error) }, 'the final capture failed: the last changes are not kept');
+      this.#logger.error(factsOf(error), 'the final capture failed: the last changes are not kept');
       return false;
     }
   }
+}
+
+/** Programs that read the log tell by the code what is wrong. */
+function factsOf(error: unknown): object {
+  return { error: reasonOf(error), ...(isDiffKeeperError(error) && { code: error.code }) };
 }
 
 function reasonOf(error: unknown): string {
