@@ -95,7 +95,7 @@ async function expectSurvived({ log, ask }: Run, full: () => void, free: () => v
   await log.says(/checkpoint \(/);
   const since = log.text.length;
   full();
-  await log.says(/degraded: .*(ENOSPC|EFBIG|No space left|too large)/, since);
+  await log.says(/warn: degraded .*(ENOSPC|EFBIG|No space left|too large)/, since);
   await expectShownDegraded(ask, /ENOSPC|EFBIG|No space left|too large/);
   const before = await counter();
   await sleep(400);
