@@ -10,6 +10,7 @@ import { LiveBlobs } from './live-blobs.js';
 import type { MetaReader } from './meta-reader.js';
 import { PackWindow } from './pack-window.js';
 import type { Packs } from './packs.js';
+import { readPrune } from './prune-state.js';
 import type { PackLiveness } from './types.js';
 
 export interface LivenessParts {
@@ -45,9 +46,15 @@ export async function packLiveness(parts: LivenessParts): Promise<PackLiveness[]
     if (!table.has(row, MARK.live)) continue;
     count(table.pack(row), table.recordBytes(row));
   }
+  const prune = await readPrune(meta);
   const facts: PackLiveness[] = [];
   for (const pack of await packs.list()) {
     const bytes = await packs.fileBytes(pack);
+    // The record of the last prune stands twice, each time in a pack of its own.
+    if (prune !== null && (pack === prune.lastPack || pack === prune.lastPack - 1)) {
+      facts.push({ pack, bytes, liveBytes: bytes });
+      continue;
+    }
     // Of a dense pack the records are longer than what they take in it.
     const share = bytes / Math.max(1, await packs.length(pack));
     facts.push({ pack, bytes, liveBytes: Math.round((liveBytes.get(pack) ?? 0) * share) });
