@@ -51,6 +51,8 @@ interface ClassState {
   observed: number;
   /** Whether the last state took much more room than those before (1), much less (-1), or neither. */
   moved: number;
+  /** It did, for the first time in a row. */
+  doubted: boolean;
   measures: (Measure | undefined)[];
   /** By step: after so many states it is tried, and so many more after a try that was no good. */
   readonly due: Map<number, { readonly observed: number; readonly wait: number }>;
@@ -100,7 +102,10 @@ export class EffortControl {
       state.measures = [];
       state.due.clear();
     }
-    state.moved = moved;
+    // One more look soon tells whether the states are others by now; of those that go to and fro there is no end.
+    state.doubted = moved !== 0 && state.moved === 0 && step >= LEAST_STEP;
+    // What is sent as it is takes the same room whatever it is: it says nothing against a move that another level saw.
+    if (moved !== 0 || step >= LEAST_STEP) state.moved = moved;
     const known = state.measures[step] ?? { times: [], outPerByte };
     state.measures[step] = {
       times: [...known.times.slice(1 - TIMES), facts.ms / facts.inBytes],
@@ -117,6 +122,7 @@ export class EffortControl {
       step: DEFAULT_STEP,
       observed: 0,
       moved: 0,
+      doubted: false,
       measures: [],
       due: new Map(),
     };
@@ -163,8 +169,9 @@ export class EffortControl {
     if (tried !== best && took !== undefined) {
       const wait = took > CLEARLY * least ? (state.due.get(tried)?.wait ?? EXPLORE_EVERY) * 2 : EXPLORE_EVERY;
       const isSingle = state.measures[tried]?.times.length === 1;
+      const soon = isSingle || state.doubted;
       state.due.set(tried, {
-        observed: state.observed + (isSingle ? UNTRIED_AFTER : Math.min(wait, EXPLORE_MAX)),
+        observed: state.observed + (soon ? UNTRIED_AFTER : Math.min(wait, EXPLORE_MAX)),
         wait: isSingle ? EXPLORE_EVERY : Math.min(wait, EXPLORE_MAX),
       });
     }

@@ -208,6 +208,43 @@ describe('levels', () => {
     expect(late(outOf, 60)).toBe(1);
   });
 
+  it('are found anew after sending states as they are for long, which says nothing of them', () => {
+    for (const before of [50, 600, 1000, 2000]) {
+      const control = new EffortControl({ ...options, linkBytesPerSecond: 2e8 });
+      const levels = (count: number, share: number, ms: number): number[] =>
+        Array.from({ length: count }, () => {
+          const level = control.level('c');
+          const coded = level > 0;
+          control.observe('c', {
+            level,
+            inBytes: 1e6,
+            outBytes: coded ? 1e6 * share : 1e6,
+            ms: coded ? ms * level : 0.05,
+          });
+          return level;
+        });
+      expect(levels(before, 0.85, 3).at(-1)).toBe(0);
+      // One look within so many states, and another one to be sure.
+      const found = levels(256 + 20, 0.1, 1);
+      expect(found.slice(-5)).toEqual([1, 1, 1, 1, 1]);
+    }
+    // Those that go to and fro are not looked at for good.
+    const control = new EffortControl({ ...options, linkBytesPerSecond: 2e8 });
+    let looks = 0;
+    for (let i = 0; i < 2000; i += 1) {
+      const level = control.level('c');
+      if (level > 0) looks += 1;
+      const share = i % 3 === 0 ? 0.6 : 0.95;
+      control.observe('c', {
+        level,
+        inBytes: 1e6,
+        outBytes: level > 0 ? 1e6 * share : 1e6,
+        ms: level > 0 ? 9 * level : 0.05,
+      });
+    }
+    expect(looks).toBeLessThan(200);
+  });
+
   it('are those of long states: short ones say nothing of them', () => {
     /** Levels of the long ones, each behind so many short ones. */
     const run = (short: number): number[] => {
