@@ -64,7 +64,12 @@ export class Reaper {
   #soon(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#collect();
+      try {
+        this.#collect();
+      } catch {
+        // No file can be opened now: they have to wait, and the application has not.
+        this.#soon();
+      }
     }, PATIENCE_MS).unref();
   }
 
