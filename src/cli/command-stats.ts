@@ -37,15 +37,15 @@ function showPauses({ count: points, p50Ms, p99Ms, maxMs }: Pauses): string {
 /** From every version whole to what the packs take; a cause that cost more than it saved has a minus. */
 function savingRows(savings: StoreSavings): [string, string][] {
   const { dedupBytes, deltaBytes, compressionBytes, dictionaryBytes, denseBytes, otherBytes } = savings;
-  const shown = (bytes: number): string =>
+  const saved = (bytes: number): string =>
     bytes === 0 ? 'nothing' : bytes > 0 ? showBytes(bytes) : `-${showBytes(-bytes)}`;
   return [
-    ['saved: stored once', shown(dedupBytes)],
-    ['saved: deltas', shown(deltaBytes)],
-    ['saved: compression', shown(compressionBytes)],
-    ['saved: dictionary', shown(dictionaryBytes)],
-    ['saved: dense packs', shown(denseBytes)],
-    ['besides contents', shown(otherBytes)],
+    ['saved: stored once', saved(dedupBytes)],
+    ['saved: deltas', saved(deltaBytes)],
+    ['saved: compression', saved(compressionBytes)],
+    ['saved: dictionary', saved(dictionaryBytes)],
+    ['saved: dense packs', saved(denseBytes)],
+    ['besides contents', saved(otherBytes)],
   ];
 }
 

@@ -29,8 +29,11 @@ export interface TaggedMoment {
 
 export type Moment = number | Date | TaggedMoment;
 
-function refused(name: string, text: string): DiffKeeperError {
-  return new DiffKeeperError('DK_ARGUMENT', `${name}: got "${text}"; allowed: ${ALLOWED}`, { name, actual: text });
+function refused(name: string, text: string, more = ''): DiffKeeperError {
+  return new DiffKeeperError('DK_ARGUMENT', `${name}: got "${text}"; allowed: ${ALLOWED}${more}`, {
+    name,
+    actual: text,
+  });
 }
 
 /**
@@ -69,8 +72,7 @@ export async function resolveMoment(store: Store, moment: Moment): Promise<numbe
   const { tag, name, marked } = moment;
   for await (const checkpoint of store.checkpoints()) if (checkpoint.tag === tag) return checkpoint.sequence;
   if (marked) throw new DiffKeeperError('DK_NOT_FOUND', `no checkpoint has the tag "${tag}"`, { name: tag });
-  const { message, facts } = refused(name, tag);
-  throw new DiffKeeperError('DK_ARGUMENT', `${message}; no checkpoint has that tag`, facts);
+  throw refused(name, tag, '; no checkpoint has that tag');
 }
 
 /** A whole number not below 0. Throws DK_ARGUMENT that names the flag. */

@@ -2,7 +2,7 @@
 import { argumentError } from './failure.js';
 
 /** A checkpoint's tag holds so many bytes. */
-export const TAG_BYTES = 1024;
+const TAG_BYTES = 1024;
 
 /** Throws DK_ARGUMENT that names the argument. */
 export function assertTag(name: string, tag: string): void {
@@ -11,11 +11,11 @@ export function assertTag(name: string, tag: string): void {
 }
 
 /** The text as far as a tag has room for it. */
-export function cutToTag(text: string, bytes = TAG_BYTES): string {
-  if (Buffer.byteLength(text) <= bytes) return text;
+export function cutToTag(text: string): string {
+  if (Buffer.byteLength(text) <= TAG_BYTES) return text;
   // A cut character at the end becomes a longer one: it goes.
   return Buffer.from(text)
-    .subarray(0, bytes - 2)
+    .subarray(0, TAG_BYTES - 2)
     .toString('utf8')
     .replace(/\ufffd$/, '');
 }

@@ -1,6 +1,6 @@
 /** Lets other processes of the same user read a store that this one owns. */
 import { DiffKeeperError, type LocalListener, type LocalSocket, type Logger, listenLocal } from '../core/core.js';
-import { ByteWriter, type Checkpoint } from '../format/format.js';
+import { ByteWriter, type Checkpoint, TAG_BYTES_MAX } from '../format/format.js';
 import { OpenedStore } from './opened-store.js';
 import {
   ASK,
@@ -23,7 +23,6 @@ const CONNECTIONS_MAX = 32;
 const IDLE_MS = 10 * 60_000;
 /** Values looked up at once: each may have 64 KiB of attributes. */
 const LOOKUP_KEYS = 64;
-const TAG_BYTES_MAX = 1024;
 const NOTHING = Buffer.alloc(0);
 
 export interface ShareOptions {

@@ -69,8 +69,9 @@ async function openShared(root: string, options: AskedOptions, known?: StoreKeys
  */
 export async function isStoreKept(root: string, withinMs: number): Promise<boolean> {
   const paths = storePaths(root);
+  if (!existsSync(paths.socket)) return false;
   await checkOwnPlaces(paths.root);
-  const found = existsSync(paths.socket) ? await findMarker(paths) : null;
+  const found = await findMarker(paths);
   if (!found) return false;
   const { checksum } = openTools({});
   const owner = await OwnerConnection.open(paths.socket, {

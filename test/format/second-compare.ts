@@ -1,6 +1,6 @@
 /** What the second reader must find: names, attributes, contents, roots. */
 import { expect } from 'vitest';
-import type { SecondStore, SecondVersion } from './second-decoder.js';
+import { SecondStore, type SecondVersion } from './second-decoder.js';
 
 interface Entry {
   readonly type: number;
@@ -52,5 +52,15 @@ export function expectSecond(store: SecondStore, known: readonly Known[]): void 
     expect([...state.keys()].sort()).toEqual([...tree.keys()].sort());
     for (const [path, entry] of tree) expectEntry(store, state.get(path) as SecondVersion, entry);
     expect(store.root(state)).toBe(root.toString('hex'));
+  }
+}
+
+/** The newest state of the store at `root` must have these contents, by name. */
+export async function expectSecondContents(root: string, contents: Iterable<readonly [string, Buffer]>): Promise<void> {
+  const second = await SecondStore.open(root);
+  const state = second.state(second.checkpoints.at(-1)?.sequence ?? 0);
+  for (const [name, bytes] of contents) {
+    const found = state.get(name);
+    expect(found && second.content(found).equals(bytes), name).toBe(true);
   }
 }

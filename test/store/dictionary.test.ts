@@ -6,7 +6,7 @@ import { TRY } from '../../src/engine/engine.js';
 import { encodeExtents, removedVersion, VERSION_TYPE } from '../../src/format/format.js';
 import { dictionaryExtents, indexKind, isDictionaryList, kindFacts } from '../../src/store/dictionary-list.js';
 import { exchangeOf, openStore, type Store } from '../../src/store/store.js';
-import { SecondStore } from '../format/second-decoder.js';
+import { expectSecondContents } from '../format/second-compare.js';
 import { contentOf, noise, StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
@@ -85,12 +85,7 @@ describe('many small similar files', () => {
     await expectAll(store, all);
     expect((await savings(store)).dictionaryBytes).toBe(kept.dictionaryBytes);
     await store.close();
-    const second = await SecondStore.open(fixture.root);
-    const state = second.state(second.checkpoints.at(-1)?.sequence ?? 0);
-    for (const [name, bytes] of all) {
-      const found = state.get(name);
-      expect(found && second.content(found).equals(bytes), name).toBe(true);
-    }
+    await expectSecondContents(fixture.root, all);
   });
 
   it('are the same in an encrypted store', async () => {
