@@ -1,3 +1,5 @@
+import { LIMITS } from './limits.js';
+
 /**
  * A path relative to the state directory, as raw bytes held in a one-byte string
  * (each character is one byte, `latin1`). POSIX names are bytes, not text: a
@@ -6,6 +8,9 @@
  * itself is the empty string.
  */
 export type BytePath = string;
+
+/** Bytes of one name, as the kernel has it. */
+const NAME_BYTES_MAX = 255;
 
 /** Bytes of the path, as the operating system wants them. */
 export function pathBytes(path: BytePath): Buffer {
@@ -49,25 +54,25 @@ export function pathJoin(directory: BytePath, name: BytePath): BytePath {
  * bytes, at most 4,095 bytes in all.
  */
 export function isSafePath(path: BytePath): boolean {
-  if (path.length === 0 || path.length > 4095 || path.includes('\0')) return false;
+  if (path.length === 0 || path.length > LIMITS.pathBytes || path.includes('\0')) return false;
   for (const name of path.split('/')) {
-    if (name === '' || name === '.' || name === '..' || name.length > 255) return false;
+    if (name === '' || name === '.' || name === '..' || name.length > NAME_BYTES_MAX) return false;
   }
   return true;
 }
 
 /** Whether a path that the kernel gave is short enough to be kept: 4,095 bytes in all, 255 in its last name. */
 export function isPathWithinLimits(path: BytePath): boolean {
-  return path.length <= 4095 && path.length - path.lastIndexOf('/') <= 256;
+  return path.length <= LIMITS.pathBytes && path.length - path.lastIndexOf('/') <= NAME_BYTES_MAX + 1;
 }
 
 /** The path itself, or the nearest directory above it that is short enough to be kept. */
 export function nearestWithinLimits(path: BytePath): BytePath {
-  if (path.length <= 255) return path;
+  if (path.length <= NAME_BYTES_MAX) return path;
   let end = 0;
   for (const name of path.split('/')) {
     const next = end === 0 ? name.length : end + 1 + name.length;
-    if (name.length > 255 || next > 4095) break;
+    if (name.length > NAME_BYTES_MAX || next > LIMITS.pathBytes) break;
     end = next;
   }
   return path.slice(0, end);
