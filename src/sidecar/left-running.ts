@@ -5,7 +5,7 @@
  *
  * `running-H`, as `docs/format.md` has it; never synced, since what ends the machine ends the application.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { constants, readFileSync, readlinkSync } from 'node:fs';
 import { open, realpath, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -100,14 +100,15 @@ async function readRecord(file: string): Promise<LeftRunning | undefined> {
   const text = Buffer.alloc(BYTES_MAX);
   let bytesRead: number;
   try {
-    const handle = await open(file, 'r');
+    // What is no file of ours is neither followed nor waited for.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       ({ bytesRead } = await handle.read(text, 0, BYTES_MAX, 0));
     } finally {
       await handle.close();
     }
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
+    if (/^(ENOENT|ELOOP|ENXIO|EISDIR)$/.test(systemCode(error))) return undefined;
     throw error;
   }
   const [world, line = ''] = text.toString('latin1', 0, bytesRead).split('\n');
