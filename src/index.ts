@@ -143,7 +143,7 @@ export type {
   SyncReport,
 } from './replicate/replicate.js';
 export { followStore, pullStore, pushStore, serveStore } from './replicate/replicate.js';
-export type { Consistency, RecoverMode, ReplicaTarget, SidecarOptions } from './sidecar/sidecar.js';
+export type { Consistency, OrphanMode, RecoverMode, ReplicaTarget, SidecarOptions } from './sidecar/sidecar.js';
 export { EXIT_CODES, runSidecar } from './sidecar/sidecar.js';
 export type {
   BlobContext,

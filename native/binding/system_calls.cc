@@ -20,6 +20,7 @@
 #include "common/cpu.h"
 #include "common/errno_name.h"
 #include "common/thread_pool.h"
+#include "pages/group_anchor.h"
 #include "pages/process_maps.h"
 #include "pages/process_stat.h"
 #include "xxhash/xxhash_face.h"
@@ -172,6 +173,32 @@ Napi::Value ListProcesses(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(rows.size()));
 }
 
+constexpr uint32_t kGroupsMax = 64;
+
+// Processes that keep groups of our session from being orphaned by our death: the holder, a child of ours, first; none
+// where no group can be entered. On the calling thread: a millisecond.
+Napi::Value AnchorGroups(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsArray()) ThrowType(env, "groups must be an array");
+  const Napi::Array given = info[0].As<Napi::Array>();
+  if (given.Length() > kGroupsMax) ThrowRange(env, "groups must be at most 64");
+  std::vector<pid_t> groups;
+  for (uint32_t i = 0; i < given.Length(); ++i) {
+    groups.push_back(static_cast<pid_t>(TakeInteger(given.Get(i), "group", 1, 0x7fffffff)));
+  }
+  const unsigned seconds = static_cast<unsigned>(TakeInteger(info[1], "seconds", 1, 3600));
+  const std::string mark = TakeString(info[2], "mark");
+  std::vector<pid_t> pids;
+  const int status = pages::AnchorGroups(groups, seconds, mark.c_str(), &pids);
+  if (status != 0)
+    throw MakeError(env, ErrnoName(-status), std::string(ErrnoName(-status)) + ": cannot anchor process groups");
+  Napi::Array result = Napi::Array::New(env, pids.size());
+  for (size_t i = 0; i < pids.size(); ++i) {
+    result.Set(static_cast<uint32_t>(i), Napi::Number::New(env, static_cast<double>(pids[i])));
+  }
+  return result;
+}
+
 Napi::Value Info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Object versions = Napi::Object::New(env);
@@ -196,6 +223,7 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "closeOnExec", CloseOnExec);
   Export(env, exports, "writableMappings", WritableMappings);
   Export(env, exports, "listProcesses", ListProcesses);
+  Export(env, exports, "anchorGroups", AnchorGroups);
   Export(env, exports, "info", Info);
 }
 

@@ -5,6 +5,7 @@ import type { CaptureOptions, CaptureReport, CaptureSession, StateWatcher, Watch
 
 export { NOTHING_LEFT_OUT } from './left-out.js';
 export { LeftOutWarnings } from './left-out-warnings.js';
+export { identify } from './state-location.js';
 export type * from './types.js';
 
 /**

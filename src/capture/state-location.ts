@@ -24,15 +24,21 @@ export function checkCaptureOptions(options: CaptureOptions): void {
   }
 }
 
-/** Device and inode of the state directory; DK_STATE_DIR when it is not there. */
+/**
+ * Device and inode of a directory that is named by its real path. Throws DK_STATE_DIR when it is not there, and when a link has
+ * taken its place, or that of a directory above it: what lies behind that is something else, which nobody asked us to keep.
+ */
 export async function identify(stateDir: string): Promise<Identity> {
+  let reason = 'is not a directory';
   try {
+    const real = await realpath(stateDir);
     const facts = await lstat(stateDir, { bigint: true });
-    if (facts.isDirectory()) return { dev: BigInt.asUintN(64, facts.dev), ino: BigInt.asUintN(64, facts.ino) };
+    if (real !== stateDir) reason = 'was replaced by a symbolic link, or a directory above it was: it is not followed';
+    else if (facts.isDirectory()) return { dev: BigInt.asUintN(64, facts.dev), ino: BigInt.asUintN(64, facts.ino) };
   } catch (error) {
     throw stateDirError(stateDir, error);
   }
-  throw new DiffKeeperError('DK_STATE_DIR', `${stateDir} is not a directory`, { path: stateDir });
+  throw new DiffKeeperError('DK_STATE_DIR', `${stateDir} ${reason}`, { path: stateDir });
 }
 
 export function stateDirError(stateDir: string, error: unknown): DiffKeeperError {

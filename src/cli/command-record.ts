@@ -21,6 +21,7 @@ export async function run(context: CommandContext): Promise<number> {
       command,
       // What is there is what the command is to find; nothing is brought back.
       recover: 'never',
+      orphan: settings.orphan,
       maxLagMs: settings.maxLag,
       consistency: settings.consistency,
       collectGarbage: true,

@@ -32,6 +32,7 @@ export async function run(context: CommandContext): Promise<number> {
     maxLagMs: settings.maxLag,
     ...retentionOptions(settings),
     recover: settings.recover,
+    orphan: settings.orphan,
     allowDamaged: settings.allowDamaged,
     setuid: settings.setuid,
     ...(settings.beforeCheckpoint !== undefined && { beforeCheckpoint: settings.beforeCheckpoint }),

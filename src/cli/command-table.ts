@@ -30,6 +30,7 @@ const RUN: readonly OptionKey[] = [
   'retentionInterval',
   'condense',
   'recover',
+  'orphan',
   'allowDamaged',
   'setuid',
   'exec',
@@ -76,6 +77,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
       'control',
       'metricsAddr',
       'stopTimeout',
+      'orphan',
     ],
     examples: [
       'diffkeeper record -- npm test',

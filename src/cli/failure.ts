@@ -6,6 +6,8 @@ import { shown } from './shown-text.js';
 const HINTS: Partial<Record<ErrorCode, string>> = {
   DK_STORE_LOCKED:
     'what only reads works while it runs (not with whole-file snapshots); to write, end that process first, or use another store',
+  DK_APPLICATION_RUNS:
+    '--orphan=terminate ends it before the start; --orphan=ignore starts another one beside it, and both write to the directory',
   DK_NO_STORE: 'check --store (or DIFFKEEPER_STORE); run, capture and watch make a store',
   DK_CORRUPT_INDEX: 'run "diffkeeper repair" to rebuild the metadata from the packs',
   DK_NATIVE_MISSING: 'run "npm rebuild diffkeeper" with a C++17 compiler at hand, or set DIFFKEEPER_ENGINE=typescript',
@@ -20,6 +22,7 @@ const EXIT_BY_CODE: Partial<Record<ErrorCode, number>> = {
   DK_PARTIAL: EXIT_CODES.partial,
   DK_STORE_LOCKED: EXIT_CODES.locked,
   DK_STATE_DIR_LOCKED: EXIT_CODES.locked,
+  DK_APPLICATION_RUNS: EXIT_CODES.locked,
   DK_KEY_LOST: EXIT_CODES.key,
   DK_KEY_NEEDED: EXIT_CODES.key,
   DK_KEY_WRONG: EXIT_CODES.key,

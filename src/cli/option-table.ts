@@ -285,12 +285,15 @@ export const OPTION_TABLE = facts({
     choices: ['auto', 'always', 'never'],
     fallback: 'auto',
   },
-  allowDamaged: {
-    kind: 'boolean',
-    flag: 'allow-damaged',
-    help: 'start although some files could not be brought back',
-    fallback: false,
+  orphan: {
+    kind: 'choice',
+    flag: 'orphan',
+    value: 'what',
+    help: 'when the application of an earlier run that was killed still runs: do not start, end that one first, or start beside it',
+    choices: ['refuse', 'terminate', 'ignore'],
+    fallback: 'refuse',
   },
+  allowDamaged: { kind: 'boolean', flag: 'allow-damaged', help: 'start although files are damaged', fallback: false },
   exec: { kind: 'boolean', flag: 'exec', help: 'watch without starting a command', negated: true, fallback: true },
 });
 

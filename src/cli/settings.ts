@@ -51,6 +51,7 @@ export interface Settings {
   readonly stopTimeout: number;
   readonly ignore: readonly string[];
   readonly recover: 'auto' | 'always' | 'never';
+  readonly orphan: 'refuse' | 'terminate' | 'ignore';
   readonly allowDamaged: boolean;
   readonly exec: boolean;
 }

@@ -5,6 +5,7 @@ import {
   bindLocal,
   DiffKeeperError,
   isDiffKeeperError,
+  LIMITS,
   type LocalListener,
   type LocalSocket,
   systemCode,
@@ -13,8 +14,6 @@ import { type ControlAddress, isLoopback } from './control-address.js';
 
 /** What paths are relative to. */
 const BASE = 'http://sidecar';
-/** A text that a checkpoint can carry, bytes. */
-const TAG_BYTES_MAX = 1024;
 /** Requests are small: more than this, or slower, is not one of ours. */
 const HEADER_BYTES_MAX = 8192;
 const REQUEST_MS = 10_000;
@@ -173,7 +172,7 @@ function assertKnownNames(parameters: URLSearchParams): void {
 
 function checkedTag(tag: string | null): string | undefined {
   if (tag === null || tag === '') return undefined;
-  if (Buffer.byteLength(tag) > TAG_BYTES_MAX) throw new RangeError(`a tag has at most ${TAG_BYTES_MAX} bytes`);
+  if (Buffer.byteLength(tag) > LIMITS.tagBytes) throw new RangeError(`a tag has at most ${LIMITS.tagBytes} bytes`);
   return tag;
 }
 

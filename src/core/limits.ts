@@ -65,6 +65,8 @@ export const LIMITS = {
   chainDepthMax: 64,
   /** Bytes of one path. */
   pathBytes: 4095,
+  /** Bytes of a checkpoint's tag. */
+  tagBytes: 1024,
   /** Entries left out of the captures that a session remembers by name, and so counts. */
   leftOutEntries: 16384,
   /** Bytes of all extended attributes of one entry. */

@@ -19,6 +19,15 @@ export interface ProcessCalls {
    * the name of a system error as `code`.
    */
   listProcesses(into: Float64Array): number | undefined;
+  /**
+   * Starts a child of ours in a group of its own, and below it one process in each of these groups of our session (at most
+   * 64) that can be entered: as long as they live, our death orphans none of them. They end by themselves after `seconds`,
+   * and with the first of them. Gives their process ids, the child's first; empty when no group could be entered. Throws with
+   * the name of a system error as `code`.
+   *
+   * @param mark their environment, `NAME=VALUE`
+   */
+  anchorGroups(groups: readonly number[], seconds: number, mark: string): number[];
 }
 
 /** The calls, or undefined where the addon does not load or is not wanted. */
@@ -26,11 +35,11 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   if (process.env.DIFFKEEPER_ENGINE === 'typescript') return undefined;
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
-    const { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses } = addon;
+    const { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups } = addon;
     if (typeof reapProcess !== 'function' || typeof writableMappings !== 'function') return undefined;
     if (typeof adoptOrphans !== 'function' || typeof closeOnExec !== 'function') return undefined;
-    if (typeof listProcesses !== 'function') return undefined;
-    return { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses };
+    if (typeof listProcesses !== 'function' || typeof anchorGroups !== 'function') return undefined;
+    return { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups };
   } catch {
     return undefined;
   }

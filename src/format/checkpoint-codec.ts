@@ -19,9 +19,6 @@ export interface CheckpointRecord {
   readonly parts: readonly Digest[];
 }
 
-/** Longest tag, bytes. */
-export const TAG_BYTES_MAX = 1024;
-
 export function encodeCheckpoint(record: CheckpointRecord): Buffer {
   const { checkpoint } = record;
   const tag = Buffer.from(checkpoint.tag, 'utf8');
@@ -55,7 +52,7 @@ export function decodeCheckpoint(bytes: Uint8Array): CheckpointRecord {
     changedBytes: reader.varint(),
     pauseMs: reader.f64(),
     frozen: reader.flags(1) === 1,
-    tag: reader.bytes(reader.varint(TAG_BYTES_MAX)).toString('utf8'),
+    tag: reader.bytes(reader.varint(LIMITS.tagBytes)).toString('utf8'),
   };
   const count = reader.varint(LIMITS.blobBytes / 32);
   if (count * 32 !== reader.left) reader.fail(`expected ${count} part digests`);

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, Semaphore } from '../core/core.js';
 import { loadProcessCalls } from '../engine/load.js';
 import type { FreezeGroup } from './cgroup.js';
+import { GroupAnchor } from './group-anchor.js';
 import { hasEnded, type Leader, leaderOf, mappedWritable, stillLeading } from './proc.js';
 import { letGo, type Standstill, stopBySignals, stopGroup } from './stop-all.js';
 import type { StopList } from './stop-list.js';
@@ -132,15 +133,18 @@ export class Freezer {
     await watchdog.ensure();
     const group = this.#groupOfAll(seen.members);
     if (!group) this.#options.stopped?.note(seen.members);
+    // In a session of its own nothing depends on us.
+    const anchor = group || this.#options.ownGroup ? undefined : GroupAnchor.hold(seen.members, this.#calls);
     const startMs = clock.steadyMs();
     let stillMs: number | undefined;
     let still: Standstill | undefined;
     try {
-      still = await this.#stop(seen, group);
+      still = await this.#stop(seen, group, anchor);
       stillMs = clock.steadyMs();
       return this.#pointOf(still, this.#mapped(still), { startMs, stillMs });
     } catch (error) {
       if (still) letGo(still.resume, watchdog);
+      anchor?.end();
       const nowMs = clock.steadyMs();
       this.#options.onPause?.(nowMs - startMs, (stillMs ?? nowMs) - startMs);
       throw error;
@@ -159,7 +163,11 @@ export class Freezer {
     };
   }
 
-  async #stop(seen: ProcessSurvey, group: FreezeGroup | undefined): Promise<Standstill> {
+  async #stop(
+    seen: ProcessSurvey,
+    group: FreezeGroup | undefined,
+    anchor: GroupAnchor | undefined,
+  ): Promise<Standstill> {
     const { watchdog, clock, mark, ownGroup, adoption } = this.#options;
     const parts = { watchdog, clock, waitMs: this.#stopWaitMs };
     try {
@@ -171,6 +179,7 @@ export class Freezer {
             mark,
             ownGroup,
             ...(adoption && { adoption }),
+            ...(anchor && { anchor }),
           });
       this.#stopWaitMs = STOP_WAIT_MS;
       return still;

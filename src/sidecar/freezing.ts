@@ -31,8 +31,8 @@ export class Freezing {
   readonly #group: FreezeGroup | undefined;
   readonly #watchdog: Watchdog;
   readonly #stopped: StopList;
-  /** Only what is stopped has to be found. */
-  readonly #mark = randomUUID();
+  /** In the environment of the application: only what is stopped has to be found. */
+  readonly mark = randomUUID();
 
   constructor({ options, stateDir: root, storePath, logger, figures, adoption }: FreezingParts) {
     this.#stopped = new StopList(storePath);
@@ -46,7 +46,7 @@ export class Freezing {
       ownGroup: this.ownGroup,
       ...(group && { group }),
       ...(adoption && { adoption }),
-      mark: this.#mark,
+      mark: this.mark,
       root,
       watchdog: this.#watchdog,
       clock: systemClock,
@@ -65,7 +65,7 @@ export class Freezing {
       startChild({
         ...options,
         ownGroup: this.ownGroup,
-        env: { ...options.env, [MARK_VARIABLE]: this.#mark },
+        env: { ...options.env, [MARK_VARIABLE]: this.mark },
         ...(group && { around: (start) => group.startInside(start) }),
       }),
     );

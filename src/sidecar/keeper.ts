@@ -1,6 +1,7 @@
 /** Keeps the state directory while the application runs. Its troubles are logged and never stop the application. */
 import {
   type CaptureReport,
+  identify,
   type LeftOutWarnings,
   openCaptureSession,
   type StateWatcher,
@@ -80,6 +81,7 @@ export class Keeper {
 
   async #open(): Promise<void> {
     try {
+      await this.#assertInPlace();
       const watcher = await watch(this.#store, this.#stateDir, this.#options);
       this.#watcher = watcher;
       this.#listen(watcher);
@@ -119,7 +121,13 @@ export class Keeper {
     this.#logger.debug({ ...facts, elapsedMs }, 'checkpoint');
   }
 
+  /** What opens a session follows links, and ours has been followed: one that stands there now is somebody else's. Throws DK_STATE_DIR. */
+  async #assertInPlace(): Promise<void> {
+    await identify(this.#stateDir);
+  }
+
   async #captureUnwatched(): Promise<void> {
+    await this.#assertInPlace();
     const session = await openCaptureSession(this.#store, this.#stateDir, this.#options);
     try {
       const { freeze } = this.#options;

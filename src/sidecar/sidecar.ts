@@ -14,12 +14,13 @@ import { Freezing } from './freezing.js';
 import { Heap } from './heap.js';
 import { Hooks } from './hooks.js';
 import { Keeper } from './keeper.js';
+import { claimStateDir, RunningNote } from './left-running.js';
 import { Overhead } from './overhead.js';
 import { assertApart, type PrepareOptions, prepareState } from './prepare.js';
 import { Reaper } from './reaper.js';
 import { Replicas } from './replicas.js';
 import { SignalRelay } from './signals.js';
-import { lockStateDir, type StateLock } from './state-lock.js';
+import type { StateLock } from './state-lock.js';
 import { StopRequest } from './stop-request.js';
 import { openInTurn } from './store-turn.js';
 import { checkSupervision, Supervisor } from './supervisor.js';
@@ -28,7 +29,7 @@ import type { SidecarOptions } from './types.js';
 
 export { EXIT_CODES } from './exit-codes.js';
 export type { ReplicaTarget } from './replicas.js';
-export type { Consistency, RecoverMode, SidecarOptions } from './types.js';
+export type { Consistency, OrphanMode, RecoverMode, SidecarOptions } from './types.js';
 
 const INTERVAL_MS = 1000;
 const LAG_MS = 400;
@@ -59,7 +60,7 @@ interface Run {
  *
  * Throws when the application could not be started because of us: DK_NO_STORE, DK_STORE_LOCKED (at once when a sidecar or
  * a watch keeps the store, after 10 s when something else has it), DK_STATE_DIR, DK_STATE_DIR_LOCKED, DK_PARTIAL (damaged
- * state), DK_DISK_FULL ...; TypeError, RangeError and DK_CONFIG for wrong options. Once the child runs, trouble is logged
+ * state), DK_APPLICATION_RUNS (`orphan`), DK_DISK_FULL ...; TypeError, RangeError and DK_CONFIG for wrong options. Once the child runs, trouble is logged
  * and never stops it.
  */
 export async function runSidecar(options: SidecarOptions): Promise<number> {
@@ -81,7 +82,9 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
   let replicas: Replicas | undefined;
   try {
     await assertApart(options.stateDir, typeof options.store === 'string' ? options.store : options.store.path);
-    store = await openStoreOf(options, logger, stop.controller.signal);
+    const { signal } = stop.controller;
+    const opened = await openStoreOf(options, logger, signal);
+    store = opened;
     panel = new ControlPanel({ options, store, figures, logger });
     await panel.open();
     doors = new Doors(store, panel, logger);
@@ -96,8 +99,8 @@ export async function runSidecar(options: SidecarOptions): Promise<number> {
       capture: captureOptionsOf(options),
       logger,
       warnings,
-      signal: stop.controller.signal,
-      lock: () => lockStateDir(stateDir, logger),
+      signal,
+      lock: () => claimStateDir({ options, store: opened, stateDir, logger, signal }),
       onRecovered: (report) => figures.recoverDone(report),
     });
     replicas = new Replicas(store, options.replicate ?? [], logger);
@@ -233,18 +236,20 @@ async function runAlone(run: Run): Promise<number> {
 async function runWithChild(run: Run): Promise<number> {
   const { options, stop, store } = run;
   if (stop.requested) return stop.exitCode;
-  if (options.consistency !== 'freeze') return superviseAndKeep(run, undefined);
-  const freezing = new Freezing({ ...run, storePath: store.path });
+  const freezes = options.consistency === 'freeze';
+  const freezing = freezes ? new Freezing({ ...run, storePath: store.path }) : undefined;
+  const note = new RunningNote(store, run.stateDir, run.logger);
   try {
-    return await superviseAndKeep(run, freezing);
+    return await superviseAndKeep(run, note, freezing);
   } finally {
-    await freezing.close();
+    await freezing?.close();
+    await note.remove();
   }
 }
 
-async function superviseAndKeep(run: Run, freezing: Freezing | undefined): Promise<number> {
+async function superviseAndKeep(run: Run, note: RunningNote, freezing: Freezing | undefined): Promise<number> {
   const { relay, logger, figures } = run;
-  const supervisor = new Supervisor({ ...run, ...(freezing && { freezing }) });
+  const supervisor = new Supervisor({ ...run, note, ...(freezing && { freezing }) });
   const hooks = hooksOf(run);
   const freeze = freezing || hooks.present ? freezePoint(hooks, run.heap, freezing?.freezer) : undefined;
   const keeper = keeperOf(run, freeze);

@@ -3,7 +3,7 @@
  * gone with its owner, however that ends. Nothing is written anywhere. Linux only; containers that share a directory
  * but no network are kept apart by the lock of their store alone.
  */
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, realpath } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import { DiffKeeperError, type Logger, silentLogger, systemCode } from '../core/core.js';
 
@@ -24,8 +24,11 @@ interface Held {
   readonly directory: FileHandle | undefined;
 }
 
+/** Of a real path. Throws when something else than a directory is there: what a link points at is not ours. */
 async function nameOf(stateDir: string): Promise<string> {
-  const { dev, ino } = await stat(stateDir, { bigint: true });
+  const facts = await lstat(stateDir, { bigint: true });
+  if (!facts.isDirectory() || (await realpath(stateDir)) !== stateDir) throw new Error('it is no directory any more');
+  const { dev, ino } = facts;
   return `\0diffkeeper/state/${dev}:${ino}`;
 }
 
@@ -87,7 +90,7 @@ async function take(stateDir: string, logger: Logger): Promise<Held | undefined>
 }
 
 /**
- * Takes the directory, and the one that takes its place should it be removed and made again. Throws DK_STATE_DIR_LOCKED,
+ * Takes the directory, named by its real path, and the one that takes its place should it be removed and made again. Throws DK_STATE_DIR_LOCKED,
  * with the other one's process id, when another sidecar keeps it.
  */
 export async function lockStateDir(stateDir: string, logger: Logger): Promise<StateLock> {

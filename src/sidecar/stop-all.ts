@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
 import type { FreezeGroup } from './cgroup.js';
+import type { GroupAnchor } from './group-anchor.js';
 import { isStopped, type Leader, parentOf, standsStill, stillRuns } from './proc.js';
 import { type Adoption, type ProcessSurvey, surveyProcesses } from './survey.js';
 import type { Watchdog } from './watchdog.js';
@@ -32,6 +33,8 @@ export interface SignalParts extends StopParts {
   readonly ownGroup: boolean;
   /** Given where orphans come to us. */
   readonly adoption?: Adoption;
+  /** Holds groups that our death would orphan, until everybody goes on. */
+  readonly anchor?: GroupAnchor;
 }
 
 /** Lets the application go on; where we cannot, the watchdog does, for it hears the end of its pipe. */
@@ -69,20 +72,21 @@ function send(target: number, name: NodeJS.Signals): void {
 
 /** Throws DK_IO, with everything running again, when they do not all stop in time. */
 export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): Promise<Standstill> {
-  const { leaders, mark, ownGroup, adoption, watchdog, clock, waitMs } = parts;
+  const { leaders, mark, ownGroup, adoption, anchor, watchdog, clock, waitMs } = parts;
   const startMs = clock.steadyMs();
   // Whom the user has stopped (Ctrl-Z in a shell) is to stay so.
   const resting = new Set([...before.members].filter(isStopped));
   const leader = leaders.at(-1);
   // The number of a group whose leader has ended may be somebody else's by now.
   const asGroup = ownGroup && resting.size === 0 && leader !== undefined && stillRuns(leader) ? [-leader.pid] : [];
-  let survey = before;
+  let survey: ProcessSurvey = { ...before, others: new Set([...before.others, ...(anchor?.pids ?? [])]) };
   /** Whom we have to resume: all, or, one by one, those that we found moving. */
   const stopped = new Set(asGroup.length > 0 ? before.members : []);
   // Children first: a shell among them must not wake up beside a stopped child, or it would report it.
   const targets = (): number[] => [...[...stopped].reverse(), ...asGroup];
   const resume = (): void => {
     for (const target of targets()) send(target, 'SIGCONT');
+    anchor?.end();
   };
   // The watchdog must know whom to resume before anyone is stopped.
   const cover = (): void => watchdog.cover(targets());
@@ -92,7 +96,7 @@ export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): 
     for (const pid of pids) send(pid, 'SIGSTOP');
   };
   cover();
-  watchdog.hold();
+  watchdog.hold(anchor?.pid);
   try {
     for (const group of asGroup) send(group, 'SIGSTOP');
     for (let look = 1, left = Number.POSITIVE_INFINITY; ; look += 1) {

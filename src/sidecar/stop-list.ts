@@ -5,9 +5,10 @@
  *
  *   (process id, space, clock ticks from boot to its start, newline)*
  */
-import { readFileSync, statSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import * as path from 'node:path';
+import { writeFileAdvisory } from '../core/core.js';
 import { isStopped, leaderOf } from './proc.js';
 
 const NAME = 'stopped-processes';
@@ -43,7 +44,14 @@ export class StopList {
 
   #text(): string {
     try {
-      return statSync(this.#file).size > BYTES_MAX ? '' : readFileSync(this.#file, 'latin1');
+      // What is no file of ours is neither followed nor waited for.
+      const file = openSync(this.#file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      try {
+        const facts = fstatSync(file);
+        return facts.isFile() && facts.size <= BYTES_MAX ? readFileSync(file, 'latin1') : '';
+      } finally {
+        closeSync(file);
+      }
     } catch {
       // There is none, as after every run that ended well.
       return '';
@@ -61,7 +69,8 @@ export class StopList {
     const forget = (): void => {
       this.#noted = new Set();
     };
-    this.#writing = writeFile(this.#file, lines.join(''), { mode: 0o600 })
+    // Replaced, not rewritten: killed in between, the last list is still there.
+    this.#writing = writeFileAdvisory(this.#file, Buffer.from(lines.join('')))
       .catch(forget)
       .finally(() => {
         this.#writing = undefined;

@@ -4,6 +4,7 @@ import { type Child, spawnFailureCode, startChild } from './child.js';
 import { signalExitCode } from './exit-codes.js';
 import type { Figures } from './figures.js';
 import type { Freezing } from './freezing.js';
+import { type RunningNote, STOP_TIMEOUT_MS } from './left-running.js';
 import type { SignalRelay, SignalWay } from './signals.js';
 import type { StopRequest } from './stop-request.js';
 import type { ChildEnd, SidecarOptions } from './types.js';
@@ -14,7 +15,6 @@ const BACKOFF_MAX_MS = 60_000;
 /** An application that ran for this long is healthy again: the count of restarts begins anew, ms. */
 const HEALTHY_MS = 60_000;
 const RESTARTS_MAX = 5;
-const STOP_TIMEOUT_MS = 25_000;
 
 export interface SupervisorParts {
   readonly options: SidecarOptions;
@@ -24,6 +24,8 @@ export interface SupervisorParts {
   readonly figures: Figures;
   /** Absent where nothing is stopped. */
   readonly freezing?: Freezing;
+  /** Told of each application that is started. */
+  readonly note: RunningNote;
   /** Opened when the application runs, and before that is said. */
   readonly doors: { readonly open: () => Promise<void> };
 }
@@ -115,9 +117,10 @@ export class Supervisor {
   }
 
   async #start(): Promise<Life> {
-    const { options, logger, figures, stop, relay, doors, freezing } = this.#parts;
+    const { options, logger, figures, stop, relay, doors, freezing, note } = this.#parts;
     const what = { command: options.command ?? [], env: options.env ?? process.env, cwd: options.cwd };
     const child = await (freezing ? freezing.start(what) : startChild({ ...what, ownGroup: false }));
+    note.write(child.pid, freezing?.mark ?? '');
     const life: Life = { child };
     this.#life = life;
     relay.attach((name, how) => this.#pass(name, how), { sharesGroup: !freezing?.ownGroup });

@@ -81,14 +81,15 @@ function belongs(facts: ProcessFacts, family: Family, members: Set<number>): boo
   if (numbers.has(facts.group) || numbers.has(facts.session)) return true;
   if (adoption && facts.parent === process.pid && adoption.strangers.get(facts.pid) !== facts.startTicks) {
     // What we have started for ourselves, and what that left behind, says so.
-    return !carries(facts.pid, HELPER_MARK);
+    return !carriesMark(facts.pid, HELPER_MARK);
   }
   // Only a process that lost its parent can have hidden its descent: this keeps environ reads rare.
   if (mark === '' || facts.startTicks < sinceTicks || !orphanage.has(facts.parent)) return false;
-  return carries(facts.pid, mark);
+  return carriesMark(facts.pid, mark);
 }
 
-function carries(pid: number, mark: string): boolean {
+/** Whether the environment that a process was started with has the mark, as far as we may see it. */
+export function carriesMark(pid: number, mark: string): boolean {
   return `\0${readText(`/proc/${pid}/environ`)}`.includes(`\0${MARK_VARIABLE}=${mark}\0`);
 }
 

@@ -15,6 +15,13 @@ export type Consistency = 'file' | 'freeze';
  */
 export type RecoverMode = 'auto' | 'always' | 'never';
 
+/**
+ * What happens when an earlier run on this directory was killed and its application still runs. `refuse`: this run does
+ * not start, unless that ends within two seconds; `terminate`: it is told to end as at the end of a run (SIGTERM, after
+ * `stopTimeoutMs` SIGKILL); `ignore`: another one is started beside it.
+ */
+export type OrphanMode = 'refuse' | 'terminate' | 'ignore';
+
 export interface SidecarOptions {
   /** Directory that is kept. Made when it is missing. */
   readonly stateDir: string;
@@ -42,6 +49,8 @@ export interface SidecarOptions {
   readonly ignore?: readonly string[];
   /** Default `auto`. */
   readonly recover?: RecoverMode;
+  /** Default `refuse`. Without a child (`exec` false) nobody is asked for. */
+  readonly orphan?: OrphanMode;
   /** Start although files of the checkpoint could not be brought back. Default false. */
   readonly allowDamaged?: boolean;
   /** As in `RecoverOptions`. Default false. */

@@ -22,14 +22,14 @@ export interface WatchdogTarget {
 
 /*
  * It says `ready` once it listens. The input, line by line: `cover PID...` names the processes and (negative) the group to
- * resume; `hold`, `free`: the application stands still, or goes on; `done` ends the watch. The end of input without `done`
- * is our death. A clock of its own writes `tick` between our lines. Processes come before the group, and children before
+ * resume; `hold PID`, `free`: the application stands still, or goes on; `done` ends the watch. The end of input without `done`
+ * is our death: everybody goes on, and the process named with `hold` (`group-anchor.ts`) ends after that. A clock of its own writes `tick` between our lines. Processes come before the group, and children before
  * their parents, so that no shell among them sees a stopped child.
  *
  * What it is about comes through its environment: its command line must not carry our name, or who kills us by name
  * (`pkill -9 -f`) while the application stands still kills it as well.
  */
-const SHELL_WATCH = `extra=; held=0
+const SHELL_WATCH = `extra=; held=0; anchor=
 resume() {
   for pid in $extra; do kill -CONT "$pid" 2>/dev/null; done
   [ -z "$WATCH_FILE" ] || echo 0 2>/dev/null >"$WATCH_FILE"
@@ -43,23 +43,23 @@ resume() {
 } | { echo ready; while read -r word rest; do
   case $word in
     cover) extra=$rest ;;
-    hold) held=1 ;;
-    free) held=0 ;;
+    hold) held=1; anchor=$rest ;;
+    free) held=0; anchor= ;;
     done) exit 0 ;;
-    over) resume; exit 0 ;;
+    over) resume; [ -z "$anchor" ] || kill -KILL "$anchor" 2>/dev/null; exit 0 ;;
     tick) [ $held = 0 ] || held=$((held + 1)); [ $held -le "$WATCH_TICKS_MAX" ] || resume ;;
   esac
 done; }`;
 
 /** The same for images without a shell. */
 const NODE_WATCH = `const {createInterface}=require('node:readline'),{writeFileSync}=require('node:fs');
-const {WATCH_FILE:file,WATCH_TICK:tick,WATCH_TICKS_MAX:max}=process.env;let extra=[],held=0,over=false;
-const send=(pid)=>{try{process.kill(pid,'SIGCONT')}catch{}};
-const resume=()=>{extra.forEach(send);try{if(file)writeFileSync(file,'0')}catch{}held=0};
+const {WATCH_FILE:file,WATCH_TICK:tick,WATCH_TICKS_MAX:max}=process.env;let extra=[],held=0,over=false,anchor=0;
+const send=(pid,name)=>{try{process.kill(pid,name)}catch{}};
+const resume=()=>{extra.forEach((pid)=>send(pid,'SIGCONT'));try{if(file)writeFileSync(file,'0')}catch{}held=0};
 setInterval(()=>{if(held&&++held>+max)resume()},tick*1000).unref();
 createInterface({input:process.stdin}).on('line',(line)=>{const [word,...rest]=line.split(' ');
-if(word==='cover')extra=rest.map(Number).filter(Boolean);if(word==='hold')held=1;if(word==='free')held=0;
-if(word==='done')over=true}).on('close',()=>{if(!over)resume()});console.log('ready')`;
+if(word==='cover')extra=rest.map(Number).filter(Boolean);if(word==='hold'){held=1;anchor=Number(rest[0])}if(word==='free')held=anchor=0;
+if(word==='done')over=true}).on('close',()=>{if(over)return;resume();if(anchor)send(anchor,'SIGKILL')});console.log('ready')`;
 
 /** Starts the watchdog. Throws DK_SPAWN: without it nothing may be stopped. */
 export async function startWatchdog(target: WatchdogTarget): Promise<Watchdog> {
@@ -135,10 +135,10 @@ export class Watchdog {
     this.#say(`cover ${targets.join(' ')}`);
   }
 
-  /** From now on the application stands still, or is being stopped. */
-  hold(): void {
+  /** From now on the application stands still, or is being stopped. `anchor`: ends once it goes on without us. */
+  hold(anchor?: number): void {
     this.#holding = true;
-    this.#say('hold');
+    this.#say(anchor === undefined ? 'hold' : `hold ${anchor}`);
   }
 
   /** The application goes on. */

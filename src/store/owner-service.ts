@@ -1,6 +1,13 @@
 /** Lets other processes of the same user read a store that this one owns. */
-import { DiffKeeperError, type LocalListener, type LocalSocket, type Logger, listenLocal } from '../core/core.js';
-import { ByteWriter, type Checkpoint, TAG_BYTES_MAX } from '../format/format.js';
+import {
+  DiffKeeperError,
+  LIMITS,
+  type LocalListener,
+  type LocalSocket,
+  type Logger,
+  listenLocal,
+} from '../core/core.js';
+import { ByteWriter, type Checkpoint } from '../format/format.js';
 import { OpenedStore } from './opened-store.js';
 import {
   ASK,
@@ -133,8 +140,8 @@ class OwnerSession {
   async #tag(body: Buffer): Promise<Uint8Array> {
     const { tag } = this.#options;
     if (!tag) throw new DiffKeeperError('DK_STORE_LOCKED', 'the process that owns the store takes no tags');
-    if (body.length === 0 || body.length > TAG_BYTES_MAX) {
-      throw new DiffKeeperError('DK_ARGUMENT', `a tag has 1 to ${TAG_BYTES_MAX} bytes`);
+    if (body.length === 0 || body.length > LIMITS.tagBytes) {
+      throw new DiffKeeperError('DK_ARGUMENT', `a tag has 1 to ${LIMITS.tagBytes} bytes`);
     }
     const checkpoint = await tag(body.toString());
     if (!checkpoint) throw new DiffKeeperError('DK_IO', 'there is no checkpoint that could carry the tag');

@@ -2,7 +2,8 @@
  * Gives a checkpoint that stands another tag. Its record says the tag, and records are never changed in their place: the
  * history is written anew, as a prune that drops nothing would do it. That is some bytes for each version; content stays.
  */
-import { type Checkpoint, TAG_BYTES_MAX } from '../format/format.js';
+import { LIMITS } from '../core/core.js';
+import type { Checkpoint } from '../format/format.js';
 import { decodeBlobInfo } from './blob-index.js';
 import { writeCarried } from './carry-write.js';
 import { KEY_LETTER, prefixRange } from './meta-keys.js';
@@ -15,7 +16,7 @@ const READERS_MS = 10_000;
 
 /** See `Store.retag`. */
 export async function retagCheckpoint(parts: PruneParts, sequence: number, tag: string): Promise<Checkpoint> {
-  if (Buffer.byteLength(tag) > TAG_BYTES_MAX) throw new RangeError(`tag must have at most ${TAG_BYTES_MAX} bytes`);
+  if (Buffer.byteLength(tag) > LIMITS.tagBytes) throw new RangeError(`tag must have at most ${LIMITS.tagBytes} bytes`);
   const { checkpoint } = await parts.history.stored(sequence);
   if (checkpoint.tag === tag) return checkpoint;
   const changed = { ...checkpoint, tag };

@@ -7,14 +7,13 @@
  * whatever happens, so that the metadata may follow in several batches when it
  * is large. Readers of this process wait until all of them are written.
  */
-import { type BytePath, DiffKeeperError } from '../core/core.js';
+import { type BytePath, DiffKeeperError, LIMITS } from '../core/core.js';
 import {
   type Checkpoint,
   type Digest,
   type Extent,
   type Recipe,
   removedVersion,
-  TAG_BYTES_MAX,
   VERSION_TYPE,
   type Version,
 } from '../format/format.js';
@@ -126,7 +125,8 @@ export class StoreTransaction implements Transaction {
   async commit(facts: CommitFacts = {}): Promise<Checkpoint | null> {
     this.#assertOpen();
     const { tag = '', frozen = false, pauseMs = 0 } = facts;
-    if (Buffer.byteLength(tag) > TAG_BYTES_MAX) throw new RangeError(`tag must have at most ${TAG_BYTES_MAX} bytes`);
+    if (Buffer.byteLength(tag) > LIMITS.tagBytes)
+      throw new RangeError(`tag must have at most ${LIMITS.tagBytes} bytes`);
     if (this.#versions.size === 0 && facts.force !== true && tag === '') {
       await this.abort();
       return null;
