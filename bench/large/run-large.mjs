@@ -16,6 +16,7 @@ import { timeSteps } from '../lib/timed-run.mjs';
 import { CLI, ROOT } from '../lib/tools.mjs';
 import { differences, manifestOf, usageOf } from '../lib/tree-manifest.mjs';
 import { freeBytes, openWorkspace, settleDisk } from '../lib/workspace.mjs';
+import { copyOnce } from './copy-speed.mjs';
 import { writeLarge } from './large-section.mjs';
 import { changeLargeFile, changeManyFiles, makeLargeFile, makeManyFiles } from './large-states.mjs';
 import { betterOf, writeOnce } from './write-speed.mjs';
@@ -54,13 +55,20 @@ async function timed(command, args) {
   return { ...cost, settledMs: performance.now() - start };
 }
 
-/** What the disk takes from a program that does nothing but write so many bytes, one file, both ways. @param {number} count */
-function writeBoth(count) {
+/**
+ * What the disk takes from a program that does nothing but write so many bytes, one file, both ways; and from one that only
+ * copies a file.
+ * @param {number} count
+ * @param {string} source of as many bytes
+ */
+async function writeBoth(count, source) {
   const file = join(workspace.root, 'written');
   settleDisk(workspace.root);
   const cached = writeOnce(file, count, 'cached') ?? 0;
   settleDisk(workspace.root);
-  return { cached, direct: writeOnce(file, count, 'direct') };
+  const direct = writeOnce(file, count, 'direct');
+  settleDisk(workspace.root);
+  return { cached, direct, copied: await copyOnce(source, file) };
 }
 
 /**
@@ -70,13 +78,14 @@ function writeBoth(count) {
 const faster = (one, other) => (other.settledMs < one.settledMs ? other : one);
 
 /**
- * First capture, a later one, and recovers of both versions. `small`: files are small, so that making them is most of the
- * work: `tar` makes the newer ones as well, and what came back stays until the end, since the file system takes as long as
+ * First capture, a later one, and recovers of both versions. `large`: the one file that there is. Without it files are small, so
+ * that making them is most of the work: `tar` makes the newer ones as well, and what came back stays until the end, since the file system takes as long as
  * a recover for looking at the places of many files that were just removed (ext4 without a journal).
  * @param {string} name
- * @param {{ make: (state: string) => void, change: (state: string) => void, small?: boolean }} content
+ * @param {{ make: (state: string) => void, change: (state: string) => void, large?: string }} content
  */
-async function measure(name, { make, change, small = false }) {
+async function measure(name, { make, change, large }) {
+  const small = large === undefined;
   const [state, store] = [workspace.place(name, 'state'), join(workspace.place(name), 'keep')];
   const place = [`--store=${store}`];
   make(state);
@@ -101,10 +110,10 @@ async function measure(name, { make, change, small = false }) {
   };
   // By turns, the fastest of each: the machine's speed drifts, and one writing alone says little.
   let [recoverNewest, recoverOlder] = [await back(2, newer), await back(1, older)];
-  let written = small ? undefined : writeBoth(size);
+  let written = small ? undefined : await writeBoth(size, join(state, large));
   recoverNewest = faster(recoverNewest, await back(2, newer));
   recoverOlder = faster(recoverOlder, await back(1, older));
-  if (written) written = betterOf(written, writeBoth(size));
+  if (written && large) written = betterOf(written, await writeBoth(size, join(state, large)));
   const steps = { first, later, recoverNewest, recoverOlder, ...(small && { unpack: await unpack(name, state) }) };
   return { count, size, storedFirst, storedLater, ...(written && { written }), ...steps };
 }
@@ -140,9 +149,9 @@ await run('file', {
     makeLargeFile(join(state, 'large.bin'), bytes);
   },
   change: (state) => changeLargeFile(join(state, 'large.bin'), bytes, 2),
+  large: 'large.bin',
 });
 await run('many', {
   make: (state) => makeManyFiles(state, files),
   change: (state) => changeManyFiles(state, files, 2),
-  small: true,
 });

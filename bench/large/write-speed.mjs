@@ -10,7 +10,10 @@ const PAGE = 4096;
 /** A file system that takes no such writes says so in one of these. */
 const REFUSED = new Set(['EINVAL', 'EOPNOTSUPP', 'ENOTSUP']);
 
-/** @typedef {{ readonly cached: number, readonly direct: number | undefined }} Written bytes a second; direct: undefined if refused */
+/**
+ * Bytes a second; undefined if refused. `copied`: of a program that reads and writes as many.
+ * @typedef {{ readonly cached: number, readonly direct: number | undefined, readonly copied: number | undefined }} Written
+ */
 
 /** Bytes that nothing on the way to the disk can make less of, in memory that starts at a page: that of WebAssembly always does. */
 function piece() {
@@ -63,9 +66,15 @@ export function writeOnce(file, count, way) {
  * @returns {Written}
  */
 export function betterOf(one, other) {
-  const direct = [one.direct, other.direct].filter((speed) => speed !== undefined);
   return {
     cached: Math.max(one.cached, other.cached),
-    direct: direct.length === 0 ? undefined : Math.max(...direct),
+    direct: betterSpeed(one.direct, other.direct),
+    copied: betterSpeed(one.copied, other.copied),
   };
+}
+
+/** @param {readonly (number | undefined)[]} speeds */
+function betterSpeed(...speeds) {
+  const known = speeds.filter((speed) => speed !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
 }

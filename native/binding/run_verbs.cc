@@ -59,11 +59,14 @@ class RunsJob : public Worker {
 
 class ReadRunsJob : public RunsJob {
  public:
-  explicit ReadRunsJob(const Napi::CallbackInfo& info) : RunsJob(info) { into_ = TakeRoom(info[2], total_, this); }
+  explicit ReadRunsJob(const Napi::CallbackInfo& info) : RunsJob(info), direct_(info[3].ToBoolean()) {
+    into_ = TakeRoom(info[2], total_, this);
+  }
 
  protected:
+  bool WaitsForDisk() const override { return direct_; }
   void Execute() override {
-    done_ = pages::ReadRuns(fd_, runs_, into_, [this] { return Cancelled(); });
+    done_ = pages::ReadRuns(fd_, runs_, into_, direct_, [this] { return Cancelled(); });
   }
 
   Napi::Value Resolve(Napi::Env env) override {
@@ -72,6 +75,7 @@ class ReadRunsJob : public RunsJob {
     return array;
   }
 
+  const bool direct_;
   uint8_t* into_ = nullptr;
   std::vector<int64_t> done_;
 };

@@ -24,6 +24,8 @@ namespace dk {
 namespace {
 
 constexpr size_t kThreadsMax = 4;
+// More only divide among them what a disk gives and takes at once.
+constexpr size_t kDiskThreads = 3;
 // Memory that nobody wanted for so long goes back to the system.
 constexpr int64_t kSpareMs = 10'000;
 
@@ -158,19 +160,23 @@ class Pool {
   std::deque<std::function<void()>> tasks_;
 };
 
-// The thread of tasks that wait for the disk. Started at the first of them, and leaked as the pool is.
-class DiskThread {
+// The threads of tasks that wait for the disk: while one is written, another is read. Started when all there are have
+// something to do, and leaked as the pool is.
+class DiskThreads {
  public:
-  static DiskThread& Shared() {
-    static DiskThread* thread = new DiskThread;
-    return *thread;
+  static DiskThreads& Shared() {
+    static DiskThreads* threads = new DiskThreads;
+    return *threads;
   }
 
   // False when the system gives no thread.
   bool Submit(std::function<void()>* task) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (!started_) started_ = StartThread([this] { Run(); });
-    if (!started_) return false;
+    if (idle_ <= tasks_.size() && threads_ < kDiskThreads && StartThread([this] { Run(); })) {
+      ++threads_;
+      ++idle_;
+    }
+    if (threads_ == 0) return false;
     tasks_.push_back(std::move(*task));
     wake_.notify_one();
     return true;
@@ -178,19 +184,23 @@ class DiskThread {
 
  private:
   [[noreturn]] void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      std::function<void()> task;
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        while (tasks_.empty()) wake_.wait(lock);
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
-      }
+      while (tasks_.empty()) wake_.wait(lock);
+      std::function<void()> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      --idle_;
+      lock.unlock();
       task();
+      task = nullptr;
+      lock.lock();
+      ++idle_;
     }
   }
 
-  bool started_ = false;  // guarded by mutex_
+  size_t threads_ = 0;  // guarded by mutex_
+  // Those that have no task, or are about to take one.
+  size_t idle_ = 0;  // guarded by mutex_
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;  // guarded by mutex_
@@ -253,7 +263,7 @@ PoolWait::~PoolWait() {
 void PoolSubmit(std::function<void()> task) { Pool::Shared().Submit(std::move(task), false); }
 
 void PoolSubmitWaiting(std::function<void()> task) {
-  if (!DiskThread::Shared().Submit(&task)) PoolSubmit(std::move(task));
+  if (!DiskThreads::Shared().Submit(&task)) PoolSubmit(std::move(task));
 }
 
 void PoolFree(void* memory) noexcept {

@@ -17,8 +17,8 @@ size_t PoolThreads();
 // Runs `task` on a pool thread. The task must not throw. Any thread may call.
 void PoolSubmit(std::function<void()> task);
 
-// As PoolSubmit, for a task that mostly waits for the disk: it begins at once, however much there is to do, on a thread
-// that takes nothing but such tasks, one after the other.
+// As PoolSubmit, for a task that mostly waits for the disk: it begins at once, however much there is to do, on one of
+// three threads that take nothing but such tasks, as long as one of them is free.
 void PoolSubmitWaiting(std::function<void()> task);
 
 // While it stands, the calling thread waits for the disk: another thread of the pool works in its place, one at most.

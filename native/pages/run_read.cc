@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <numeric>
 
 #include "common/thread_pool.h"
+#include "pages/beneath.h"
 
 namespace dk {
 namespace pages {
@@ -22,6 +24,8 @@ constexpr uint64_t kAdviseGapBytes = 32u << 10;
 constexpr uint64_t kLookBytesMin = 64u << 10;
 // Of longer ones a byte in so many is looked at: advice about memory that is there costs as much as half of reading it.
 constexpr uint64_t kLookEveryBytes = 1u << 20;
+// Memory and file positions of reads past the page cache are multiples of this.
+constexpr uint64_t kDirectUnit = 4096;
 // Pieces that a thread reads at once.
 constexpr size_t kSlice = 64;
 
@@ -52,6 +56,39 @@ bool IsCached(int fd, uint64_t begin, uint64_t end) {
     if (!look(at)) return false;
   }
   return look(end - 1);
+}
+
+// Another descriptor of the same file, whose reads go past the page cache; below 0 when there is none. The one that is
+// given is used by others meanwhile.
+int OpenPastCache(int fd) {
+#if defined(__linux__) && defined(O_DIRECT)
+  char name[32];
+  std::snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  return open(name, O_RDONLY | O_CLOEXEC | O_DIRECT);
+#else
+  (void)fd;
+  return -1;
+#endif
+}
+
+// As ReadRun, past the page cache as far as that goes: what is refused or ends within a unit is left to the cache.
+int64_t ReadPastCache(int past, int fd, const Run& run, uint8_t* into) {
+  uint64_t done = 0;
+  while (done < run.length) {
+    const ssize_t got = pread(past, into + done, run.length - done, static_cast<off_t>(run.offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<uint64_t>(got);
+    if (done % kDirectUnit != 0) break;
+  }
+  if (done == run.length) return static_cast<int64_t>(done);
+  const int64_t rest = ReadRun(fd, {run.offset + done, run.length - done}, into + done);
+  return rest < 0 ? rest : static_cast<int64_t>(done) + rest;
+}
+
+bool SuitsPastCache(const Run& run, const uint8_t* into) {
+  return run.length >= kLookBytesMin && run.offset % kDirectUnit == 0 && run.length % kDirectUnit == 0 &&
+         reinterpret_cast<uintptr_t>(into) % kDirectUnit == 0;
 }
 
 class PieceReader {
@@ -177,13 +214,17 @@ void AdviseRuns(int fd, const std::vector<Run>& runs) {
 #endif
 }
 
-std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into,
+std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into, bool direct,
                               const std::function<bool()>& cancelled) {
+  const FileDescriptor past(direct ? OpenPastCache(fd) : -1);
   // The system then reads the later runs while the first is copied.
-  if (runs.size() > 1) AdviseRuns(fd, runs);
+  if (runs.size() > 1 && past.get() < 0) AdviseRuns(fd, runs);
   std::vector<int64_t> done(runs.size(), 0);
   for (size_t i = 0; i < runs.size() && !cancelled(); ++i) {
-    done[i] = ReadRun(fd, runs[i], into);
+    const Run& run = runs[i];
+    const bool suits = past.get() >= 0 && SuitsPastCache(run, into);
+    const bool goes = suits && !IsCached(fd, run.offset, run.offset + run.length);
+    done[i] = goes ? ReadPastCache(past.get(), fd, run, into) : ReadRun(fd, run, into);
     into += runs[i].length;
   }
   return done;

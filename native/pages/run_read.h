@@ -22,7 +22,9 @@ void AdviseRuns(int fd, const std::vector<Run>& runs);
 
 // Reads the runs to `into`, each behind the room of those before it. Gives, per run, the bytes read (fewer than asked
 // where the file ends) or a negative errno. `cancelled` is asked between runs; true ends early.
-std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into,
+// With `direct`, long runs that are not in memory go past the page cache, which they would only pass through, as far as
+// they and their room consist of whole pages and the file system lets them.
+std::vector<int64_t> ReadRuns(int fd, const std::vector<Run>& runs, uint8_t* into, bool direct,
                               const std::function<bool()>& cancelled);
 
 // A piece of one of several files, and where it belongs.

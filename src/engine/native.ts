@@ -160,7 +160,7 @@ function wrapFiles(raw: RawAddon): FileVerbs {
     placeLink: (root, existing, path) => crossing(() => raw.placeLink(root, pathBytes(existing), pathBytes(path))),
     preallocate: (fd, offset, bytes) => raw.preallocate(fd, offset, bytes),
     syncFileSystem: (directory) => crossing(() => raw.syncFileSystem(directory)),
-    readRuns: (fd, runs, into) => crossing(() => raw.readRuns(fd, runs, into)),
+    readRuns: (fd, runs, into, direct = false) => crossing(() => raw.readRuns(fd, runs, into, direct)),
     readChain: (fd, place, algo) => crossing(() => raw.readChain(fd, place, algo)),
     followChains: (places) => crossing(() => raw.followChains(places)),
     decodeChains: (batch) => crossing(() => raw.decodeChains(batch)),

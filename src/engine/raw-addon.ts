@@ -185,7 +185,7 @@ export interface RawAddon extends ChainVerbs, ContentVerbs {
   placeLink(root: string, existing: Buffer, path: Buffer): Promise<void>;
   preallocate(fd: number, offset: number, bytes: number): void;
   syncFileSystem(directory: string): Promise<boolean>;
-  readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  readRuns(fd: number, runs: Float64Array, into: Uint8Array, direct: boolean): Promise<Float64Array>;
   openGroup(fd: number, group: GroupPlace, algo: HashAlgo, wanted: GroupStretch): Promise<OpenedGroup | null>;
   readSlices(fds: Int32Array, slices: FileSlices, range: SliceRange, into: Uint8Array): Promise<Uint32Array>;
   prefetchSlices(fds: Int32Array, slices: FileSlices, range: SliceRange): Promise<void>;

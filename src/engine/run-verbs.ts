@@ -74,9 +74,11 @@ export interface RunVerbs extends ChainVerbs {
   /**
    * Reads runs of a file (pairs of offset and length, bytes) to `into`, each behind the room of those before it. Gives,
    * per run, the bytes read (fewer than asked where the file ends) or a negative errno. `into` and the descriptor must
-   * be left alone until it resolves.
+   * be left alone until it resolves. `direct` (default false): long runs of whole pages of 4 KiB that are not in memory are
+   * read past the page cache when `into` is an `alignedBuffer`, and leave nothing there; where the system does not do that,
+   * as without it.
    */
-  readRuns(fd: number, runs: Float64Array, into: Uint8Array): Promise<Float64Array>;
+  readRuns(fd: number, runs: Float64Array, into: Uint8Array, direct?: boolean): Promise<Float64Array>;
   /**
    * Reads a group of a dense pack, checks it, and decompresses what `wanted` needs: that can be copied at once. Null for a damaged
    * one, as far as that was looked at, and for one that stands for other bytes: it is to be read step by step then, which tells
@@ -210,11 +212,11 @@ function checkRuns(fd: number, runs: unknown): number {
 export function guardRuns(inner: RunVerbs): RunVerbs {
   return {
     ...guardChains(inner),
-    async readRuns(fd, runs, into) {
+    async readRuns(fd, runs, into, direct) {
       checkBytes(into, 'into');
       const total = checkRuns(fd, runs);
       if (total > into.length) throw new RangeError(`into must have ${total} bytes, it has ${into.length}`);
-      return inner.readRuns(fd, runs, into);
+      return inner.readRuns(fd, runs, into, direct);
     },
     async openGroup(fd, group, algo, wanted) {
       checkAlgo(algo);

@@ -2,7 +2,7 @@
  * Large lane: files that do not fit one batch. Each is written to a temporary
  * name in steps, the next steps being read while one is written, hashed on the
  * way, and renamed only after its digest was compared. The memory is bounded by
- * 2 files x 3 steps x 16 MiB, and by what the store gathers these from.
+ * 2 files x 4 steps x 16 MiB, and by what the store gathers these from.
  */
 import { close, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
@@ -20,7 +20,7 @@ import { DIRECT_FILE_BYTES_MIN, WriteWay } from './write-way.js';
 
 const FILES_AT_ONCE = 2;
 /** Steps that are read, or wait to be written, beside the one that is: one alone leaves processors idle between its calls. */
-const READ_STEPS = 2;
+const READ_STEPS = 3;
 /** So many steps behind the last one being read, the disk is asked for the next already. */
 const AHEAD_STEPS = 2;
 

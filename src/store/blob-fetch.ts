@@ -3,7 +3,7 @@ import { DiffKeeperError, errnoError, fromSystemError, inGroups, isDiffKeeperErr
 import type { HashAlgo } from '../engine/engine.js';
 import { type DecodedRecord, type Digest, decodeExtents, digestKey, type Extent } from '../format/format.js';
 import { decodeBlobInfo, type IndexedBlob } from './blob-index.js';
-import type { BufferPool } from './buffer-pool.js';
+import { type BufferPool, POOLED_BYTES_MIN } from './buffer-pool.js';
 import { blobKey, lostBlobKey } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import { NearRecords, RECORD_BYTES_MAX, WINDOW_BYTES } from './near-records.js';
@@ -17,6 +17,8 @@ const READ_GAP_BYTES = 64 << 10;
 const READ_CALL_BYTES = 5 << 20;
 /** Crossings under way for one request. */
 const CALLS_AT_ONCE = 2;
+/** Runs that are read past the page cache consist of so many whole bytes. */
+const PAGE_BYTES = 4096;
 /** Records that are looked for one by one among those near each other; of more it is faster to read just these. */
 export const NEAR_MAX = 4;
 /** The first blob of a chain of longer ones hardly stands within a window. */
@@ -72,17 +74,17 @@ export class BlobFetch {
     return new NearRecords(this.#packs);
   }
 
-  /** Their records, in any order; what cannot be read goes into `failed`. @param how `near`: see `nearRecords` */
+  /** Their records, in any order; what cannot be read goes into `failed`. @param how `near`: see `nearRecords`; `direct`: past the page cache */
   async fetch(
     infos: readonly BlobInfo[],
     failed: Map<string, Error>,
-    how: { readonly pool?: BufferPool; readonly near?: NearRecords | undefined } = {},
+    how: Fetching & { readonly near?: NearRecords | undefined } = {},
   ): Promise<CodedBlob[]> {
-    const { pool, near } = how;
+    const { near } = how;
     const nearby = near && infos.length <= NEAR_MAX ? await this.#fetchNear(infos, near) : [];
     const left =
       nearby.length > 0 ? infos.filter((info) => !nearby.some(({ key }) => key === digestKey(info.digest))) : infos;
-    const found = await inGroups(planReads(left), CALLS_AT_ONCE, (call) => this.#fetchCall(call, failed, pool));
+    const found = await inGroups(planReads(left), CALLS_AT_ONCE, (call) => this.#fetchCall(call, failed, how));
     return [...nearby, ...found.flat()];
   }
 
@@ -122,18 +124,23 @@ export class BlobFetch {
     }
   }
 
-  /** Asks the system to read the records of these blobs ahead. */
-  async prefetch(digests: readonly Digest[]): Promise<void> {
+  /** Asks the system to read the records of these blobs ahead. @param direct those that stand alone will be read so */
+  async prefetch(digests: readonly Digest[], direct: boolean): Promise<void> {
     const infos = await this.infos(digests);
-    const calls = planReads(infos.filter((info) => info !== undefined));
+    const calls = planReads(infos.filter((info) => info !== undefined && !(direct && info.depth === 0)) as BlobInfo[]);
     await Promise.all(calls.map(({ pack, runs }) => this.#packs.prefetch(pack, Float64Array.from(runs))));
   }
 
-  async #fetchCall(call: ReadCall, failed: Map<string, Error>, pool: BufferPool | undefined): Promise<CodedBlob[]> {
-    const bytes = pool?.take(call.bytes) ?? Buffer.allocUnsafe(call.bytes);
+  async #fetchCall(planned: ReadCall, failed: Map<string, Error>, how: Fetching): Promise<CodedBlob[]> {
+    const { pool } = how;
+    let call = planned;
+    let bytes: Buffer;
     let done: Float64Array;
     try {
-      done = await this.#packs.readRuns(call.pack, Float64Array.from(call.runs), bytes);
+      const direct = how.direct === true && pool !== undefined && (await this.#goesDirect(planned));
+      if (direct) call = inWholePages(planned);
+      bytes = pool?.take(call.bytes) ?? Buffer.allocUnsafe(call.bytes);
+      done = await this.#packs.readRuns(call.pack, Float64Array.from(call.runs), bytes, direct);
     } catch (error) {
       for (const { info } of call.places) failed.set(digestKey(info.digest), asError(error));
       return [];
@@ -157,6 +164,11 @@ export class BlobFetch {
     // Nothing refers to sealed bytes once they are opened.
     if (this.#packs.records.sealed) pool?.give(bytes);
     return coded;
+  }
+
+  /** Of a dense pack other bytes stand in the file. */
+  async #goesDirect({ pack, bytes }: ReadCall): Promise<boolean> {
+    return bytes >= POOLED_BYTES_MIN && !(await this.#packs.isOpenDense(pack));
   }
 
   /** A record that was to be read together with others: those may stand where the disk gives nothing, and not this one. */
@@ -221,6 +233,32 @@ interface ReadCall {
     /** Where the record begins among the bytes read. */
     readonly at: number;
   }[];
+}
+
+interface Fetching {
+  readonly pool?: BufferPool;
+  /** Long reads go past the page cache. Without a pool none does. */
+  readonly direct?: boolean;
+}
+
+/** The same records, read with all of the pages that they lie in: each run has its room at the beginning of a page. */
+function inWholePages({ pack, runs, places }: ReadCall): ReadCall {
+  const whole: number[] = [];
+  const rooms: number[] = [];
+  let room = 0;
+  for (let index = 0; index < runs.length; index += 2) {
+    const offset = runs[index] as number;
+    const begin = offset - (offset % PAGE_BYTES);
+    const bytes = Math.ceil((offset + (runs[index + 1] as number) - begin) / PAGE_BYTES) * PAGE_BYTES;
+    whole.push(begin, bytes);
+    rooms.push(room);
+    room += bytes;
+  }
+  const moved = places.map(({ info, run }) => {
+    const runAt = rooms[run] as number;
+    return { info, run, runAt, at: runAt + info.offset - (whole[2 * run] as number) };
+  });
+  return { pack, runs: whole, bytes: room, places: moved };
 }
 
 function planReads(infos: readonly BlobInfo[]): ReadCall[] {

@@ -39,7 +39,7 @@ export class BlobStore {
   readonly #fetch: BlobFetch;
   readonly #chains: BlobChains;
   readonly #cache = new BlobCache();
-  readonly #pool = new BufferPool();
+  readonly #pool: BufferPool;
   readonly #leases: ReadLeases;
   readonly #raw: RawSlices;
 
@@ -53,6 +53,8 @@ export class BlobStore {
     this.#leases = parts.leases;
     this.#engine = parts.engine;
     this.#algo = parts.algo;
+    // Of memory that suits reads past the page cache.
+    this.#pool = new BufferPool((bytes) => parts.engine.alignedBuffer(bytes));
     this.#fetch = new BlobFetch(parts);
     this.#chains = new BlobChains(this.#fetch, parts);
     this.#raw = new RawSlices(parts.packs, this.#fetch);
@@ -67,9 +69,9 @@ export class BlobStore {
     return this.#fetch.infos(digests);
   }
 
-  /** Asks the system to read what these bytes are made of ahead. */
-  async prefetch(stretch: Stretch): Promise<void> {
-    await this.#leases.during(async () => this.#fetch.prefetch(await this.#raw.prefetch(stretch)));
+  /** Asks the system to read what these bytes are made of ahead. @param direct they will be read past the page cache */
+  async prefetch(stretch: Stretch, direct: boolean): Promise<void> {
+    await this.#leases.during(async () => this.#fetch.prefetch(await this.#raw.prefetch(stretch), direct));
   }
 
   /** Whether `readLoosely` takes most of these extents straight out of the packs. */
@@ -158,10 +160,12 @@ export class BlobStore {
   /**
    * The bytes of a stretch, to the beginning of `into`; no digest is compared: for who compares that of the whole
    * afterwards, and asks `readExtents` when it is another one.
+   *
+   * @param direct past the page cache, for who reads much more than would stay there
    */
-  async readLoosely(stretch: Stretch, into: Buffer): Promise<void> {
+  async readLoosely(stretch: Stretch, into: Buffer, direct: boolean): Promise<void> {
     const left = await this.#leases.during(() => this.#raw.fill(stretch, into));
-    if (left.length > 0) await this.#readDemands(left, into, 'none');
+    if (left.length > 0) await this.#readDemands(left, into, { verify: 'none', direct });
   }
 
   async #readInto(extents: readonly Extent[], target: Buffer): Promise<void> {
@@ -169,12 +173,12 @@ export class BlobStore {
   }
 
   /** @param demands each with its place in the target */
-  async #readDemands(demands: readonly Demand[], target: Buffer, verify: SliceVerify = 'ends'): Promise<void> {
-    const done = await this.#leases.during(() => this.#plan(demands, target, verify));
+  async #readDemands(demands: readonly Demand[], target: Buffer, how: Reading = AS_USUAL): Promise<void> {
+    const done = await this.#leases.during(() => this.#plan(demands, target, how));
     if (done === 'cut') {
       const middle = demands.length >> 1;
-      await this.#readDemands(demands.slice(0, middle), target, verify);
-      return this.#readDemands(demands.slice(middle), target, verify);
+      await this.#readDemands(demands.slice(0, middle), target, how);
+      return this.#readDemands(demands.slice(middle), target, how);
     }
     for (const { digest, offset, length = 0 } of demands) {
       const node = done.plan.find(digest);
@@ -191,15 +195,15 @@ export class BlobStore {
    * decoded again, and each link verified, which tells which of them is damaged.
    * @param given where the demands have their places; without it one is made for demands of whole blobs
    */
-  async #plan(demands: readonly Demand[], given?: Buffer, verify: SliceVerify = 'ends'): Promise<Done | 'cut'> {
-    const done = await this.#carryOut(demands, given, verify);
-    return done !== 'cut' && done.wrong ? this.#carryOut(demands, given, 'all') : done;
+  async #plan(demands: readonly Demand[], given?: Buffer, how: Reading = AS_USUAL): Promise<Done | 'cut'> {
+    const done = await this.#carryOut(demands, given, how);
+    return done !== 'cut' && done.wrong ? this.#carryOut(demands, given, { verify: 'all', direct: false }) : done;
   }
 
   async #carryOut(
     demands: readonly Demand[],
     given: Buffer | undefined,
-    verify: SliceVerify,
+    { verify, direct }: Reading,
   ): Promise<(Done & { readonly wrong: boolean }) | 'cut'> {
     const single = demands.length <= 1;
     const plan = new BlobPlan(this.#fetch, single ? PLAN_BYTES_MAX : PLAN_BYTES);
@@ -209,11 +213,11 @@ export class BlobStore {
     }
     const target = given ?? Buffer.allocUnsafeSlow(plan.wholeBytes);
     // The next records are read while these are decoded.
-    let ahead = this.#load(plan, plan.stages[0]);
+    let ahead = this.#load(plan, plan.stages[0], direct);
     let wrong = false;
     for (const [index, stage] of plan.stages.entries()) {
       await ahead;
-      ahead = this.#load(plan, plan.stages[index + 1]);
+      ahead = this.#load(plan, plan.stages[index + 1], direct);
       // When decoding fails nobody awaits what was read ahead any more.
       ahead.catch(() => {});
       if (!(await this.#decode(plan, stage, { target, verify }))) wrong = true;
@@ -223,10 +227,10 @@ export class BlobStore {
   }
 
   /** Reads the records that planning had no need to look into. */
-  async #load(plan: BlobPlan, stage: Stage | undefined): Promise<void> {
+  async #load(plan: BlobPlan, stage: Stage | undefined, direct: boolean): Promise<void> {
     const missing = (stage?.nodes ?? []).filter((node) => node.coded === undefined && node.wanted);
     const infos = missing.map((node) => node.info);
-    const coded = await this.#fetch.fetch(infos, plan.failed, { pool: this.#pool, near: plan.near });
+    const coded = await this.#fetch.fetch(infos, plan.failed, { pool: this.#pool, near: plan.near, direct });
     for (const blob of coded) (plan.nodes.get(blob.key) as PlanNode).coded = blob;
   }
 
@@ -262,6 +266,15 @@ function totalBytes(blobs: ReadonlyMap<string, Buffer>): number {
   for (const { length } of blobs.values()) total += length;
   return total;
 }
+
+/** How a plan is carried out. */
+interface Reading {
+  readonly verify: SliceVerify;
+  /** Whether records are read past the page cache. */
+  readonly direct: boolean;
+}
+
+const AS_USUAL: Reading = { verify: 'ends', direct: false };
 
 /** What came of a plan. */
 interface Done {

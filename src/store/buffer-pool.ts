@@ -4,7 +4,7 @@
  */
 
 /** Smaller ones are not worth it. */
-const POOLED_BYTES_MIN = 256 << 10;
+export const POOLED_BYTES_MIN = 256 << 10;
 /** Lengths of pooled buffers: some records, and a whole run of them with a last one. */
 const CLASSES = [1 << 20, 6 << 20] as const;
 /** Free buffers kept of each length. */
@@ -13,12 +13,18 @@ const FREE_MAX = 12;
 export class BufferPool {
   readonly #free = new Map<number, Buffer[]>(CLASSES.map((bytes) => [bytes, []]));
   readonly #taken = new WeakSet<ArrayBufferLike>();
+  readonly #make: (bytes: number) => Buffer;
+
+  /** @param make a buffer that has its memory for itself */
+  constructor(make: (bytes: number) => Buffer = Buffer.allocUnsafeSlow) {
+    this.#make = make;
+  }
 
   /** A buffer of this length, with anything in it. */
   take(bytes: number): Buffer {
     const room = CLASSES.find((length) => length >= bytes);
     if (bytes < POOLED_BYTES_MIN || room === undefined) return Buffer.allocUnsafe(bytes);
-    const buffer = this.#free.get(room)?.pop() ?? Buffer.allocUnsafeSlow(room);
+    const buffer = this.#free.get(room)?.pop() ?? this.#make(room);
     this.#taken.add(buffer.buffer);
     return buffer.subarray(0, bytes);
   }

@@ -207,9 +207,9 @@ export class PackReaders {
   }
 
   /** See `Packs.readRuns`. */
-  readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
+  readRuns(pack: number, runs: Float64Array, into: Buffer, direct = false): Promise<Float64Array> {
     return this.#with(pack, async (handle, dense) => {
-      if (!dense) return this.#engine.readRuns(handle.fd, runs, into);
+      if (!dense) return this.#engine.readRuns(handle.fd, runs, into, direct);
       const got = new Float64Array(runs.length / 2);
       let at = 0;
       for (let run = 0; run < got.length; run += 1) {

@@ -109,8 +109,8 @@ export class PackReading {
   }
 
   /** Many pieces of a pack in one crossing: see `Engine.readRuns`. */
-  readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
-    return this.readers.readRuns(pack, runs, into);
+  readRuns(pack: number, runs: Float64Array, into: Buffer, direct = false): Promise<Float64Array> {
+    return this.readers.readRuns(pack, runs, into, direct);
   }
 
   /** See `Engine.readChain`. */

@@ -34,7 +34,10 @@ export interface VersionReader {
   extents(offset: number, length: number): Promise<Extent[]>;
   /** The bytes; in `into`, of at least `length`, when given. Throws DK_CORRUPT_* for what is damaged or missing. */
   read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
-  /** As `read`, but no digest is compared: compare the file's, `read` again when it differs. */
+  /**
+   * As `read`, but no digest is compared: compare the file's, `read` again when it differs. Of files from 128 MiB on most is
+   * read past the page cache, where it is not in there already.
+   */
   readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer>;
   /** Whether it is up to 64 MiB of small pieces that `readLoosely` takes as they stand: short reads cost no more per byte. */
   isScattered(): Promise<boolean>;

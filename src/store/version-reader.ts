@@ -8,6 +8,9 @@ import type { VersionReader } from './reading-types.js';
 
 const REGIONS_KEPT = 4;
 
+/** What larger files are made of would push everything else out of the page cache, for nobody who reads it again. */
+const DIRECT_BYTES_MIN = 128 << 20;
+
 /** Extents of fewer bytes than this on average are pieces of a scattered file. */
 const SCATTERED_BYTES = 64 << 10;
 
@@ -95,9 +98,13 @@ export class RecipeReader implements VersionReader {
 
   async readLoosely(offset: number, length: number, into: Buffer): Promise<Buffer> {
     for await (const part of this.#parts(offset, length)) {
-      await this.#blobs.readLoosely(part, into.subarray(part.at, part.at + part.length));
+      await this.#blobs.readLoosely(part, into.subarray(part.at, part.at + part.length), this.#isDirect());
     }
     return into.subarray(0, length);
+  }
+
+  #isDirect(): boolean {
+    return this.version.size >= DIRECT_BYTES_MIN;
   }
 
   async isScattered(): Promise<boolean> {
@@ -109,7 +116,7 @@ export class RecipeReader implements VersionReader {
 
   async prefetch(offset: number, length: number): Promise<void> {
     try {
-      for await (const part of this.#parts(offset, length)) await this.#blobs.prefetch(part);
+      for await (const part of this.#parts(offset, length)) await this.#blobs.prefetch(part, this.#isDirect());
     } catch {
       // Reading will say what is wrong.
     }

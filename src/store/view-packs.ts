@@ -75,8 +75,8 @@ export class ViewPacks extends Packs {
     return this.#held(() => super.readFile(pack, offset, bytes));
   }
 
-  override readRuns(pack: number, runs: Float64Array, into: Buffer): Promise<Float64Array> {
-    return this.#held(() => super.readRuns(pack, runs, into));
+  override readRuns(pack: number, runs: Float64Array, into: Buffer, direct = false): Promise<Float64Array> {
+    return this.#held(() => super.readRuns(pack, runs, into, direct));
   }
 
   override readChain(...what: Parameters<Packs['readChain']>): Promise<Buffer | null> {

@@ -7,6 +7,7 @@ import { patternBytes } from './samples.js';
 import { withTree } from './tree.js';
 
 const BYTES = 300_000;
+const PAGE = 4096;
 
 export function describeRuns(engine: Engine): void {
   it('reads runs of a file behind one another', () =>
@@ -32,6 +33,30 @@ export function describeRuns(engine: Engine): void {
       expect([...(await engine.readRuns(fd, runs, into))]).toEqual([10, 0, 100]);
       expect(into.subarray(0, 10).equals(content.subarray(BYTES - 10))).toBe(true);
       expect(into.subarray(200).equals(content.subarray(0, 100))).toBe(true);
+    }));
+
+  it('reads past the page cache what it would read through it, whatever the runs and the room are like', () =>
+    withFile(async (fd, content) => {
+      const last = Math.floor(BYTES / PAGE) * PAGE;
+      // Whole pages, whole pages with the end of the file in the last of them, too short, and what begins in a page.
+      for (const runs of [
+        [PAGE, 20 * PAGE],
+        [last - 16 * PAGE, 17 * PAGE],
+        [0, PAGE, 0, 16 * PAGE],
+        [5, 20 * PAGE, 0, 100],
+      ]) {
+        for (const room of [engine.alignedBuffer(40 * PAGE), engine.alignedBuffer(40 * PAGE).subarray(7)]) {
+          const done = await engine.readRuns(fd, Float64Array.from(runs), room, true);
+          let at = 0;
+          for (let run = 0; run < done.length; run += 1) {
+            const [offset = 0, length = 0] = runs.slice(2 * run);
+            const expected = content.subarray(offset, offset + length);
+            expect(done[run]).toBe(expected.length);
+            expect(room.subarray(at, at + expected.length).equals(expected)).toBe(true);
+            at += length;
+          }
+        }
+      }
     }));
 
   it('says for each run what kept it from being read', () =>
