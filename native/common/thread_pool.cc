@@ -66,22 +66,16 @@ class Pool {
     return *pool;
   }
 
-  size_t threads() const { return threads_; }
-
   // The calling thread of the pool waits for the disk from now on.
   void BeginWait() {
     bool more = false;
     {
       std::lock_guard<std::mutex> lock(mutex_);
       --working_;
-      // At the first time somebody has something to do meanwhile.
-      more = !spare_ && !tasks_.empty();
-      if (more) spare_ = true;
+      ++waiting_;
+      more = TakesSpare();
     }
-    if (more && !StartThread([this] { Run(); })) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      spare_ = false;
-    }
+    if (more) StartSpare();
     wake_.notify_one();
   }
 
@@ -89,10 +83,12 @@ class Pool {
   void EndWait() {
     std::lock_guard<std::mutex> lock(mutex_);
     ++working_;
+    --waiting_;
   }
 
   // Helpers of a running job go first: the job is waiting for them.
   void Submit(std::function<void()> task, bool first) {
+    bool more = false;
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (first) {
@@ -100,15 +96,20 @@ class Pool {
       } else {
         tasks_.push_back(std::move(task));
       }
+      more = TakesSpare();
     }
+    if (more) StartSpare();
     wake_.notify_one();
   }
 
  private:
-  Pool() : threads_(CountThreads()) {
-    for (size_t i = 0; i < threads_; ++i) {
-      if (!StartThread([this] { Run(); })) throw std::bad_alloc();
-    }
+  Pool() {
+    const size_t wanted = CountThreads();
+    // Not before it is known how many there are.
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (threads_ < wanted && StartThread([this] { Run(); })) ++threads_;
+    // With some, this memory is theirs for good: then there are fewer.
+    if (threads_ == 0) throw std::bad_alloc();
     // A thread that rests for good would not look at memory that comes later.
     OnSpareMemory([] {
       Pool& pool = Shared();
@@ -118,10 +119,24 @@ class Pool {
     });
   }
 
+  // At the first time somebody has something to do that only those could do who wait. Under the lock.
+  bool TakesSpare() {
+    const bool more = !spare_ && waiting_ > 0 && !tasks_.empty() && working_ + waiting_ >= threads_;
+    if (more) spare_ = true;
+    return more;
+  }
+
+  void StartSpare() {
+    if (StartThread([this] { Run(); })) return;
+    std::lock_guard<std::mutex> lock(mutex_);
+    spare_ = false;
+  }
+
   [[noreturn]] void Run() {
     of_pool = true;
     for (;;) {
       std::function<void()> task;
+      bool more = false;
       {
         std::unique_lock<std::mutex> lock(mutex_);
         // What is left when too many are at work is taken by the first of them that is through with its own.
@@ -129,7 +144,9 @@ class Pool {
         ++working_;
         task = std::move(tasks_.front());
         tasks_.pop_front();
+        more = TakesSpare();
       }
+      if (more) StartSpare();
       task();
       std::lock_guard<std::mutex> lock(mutex_);
       --working_;
@@ -150,9 +167,12 @@ class Pool {
     lock->lock();
   }
 
-  const size_t threads_;
+  // Those that the system gave, without the spare one.
+  size_t threads_ = 0;  // guarded by mutex_
   // Threads with a task that do not wait for the disk.
   size_t working_ = 0;  // guarded by mutex_
+  // Threads that do.
+  size_t waiting_ = 0;  // guarded by mutex_
   // The thread that works for one that waits was started.
   bool spare_ = false;  // guarded by mutex_
   std::mutex mutex_;
@@ -278,10 +298,7 @@ void PoolFree(void* memory) noexcept {
 
 void ParallelFor(size_t count, const std::function<void(size_t)>& body) {
   if (count == 0) return;
-  if (count == 1 || PoolThreads() == 1) {
-    for (size_t i = 0; i < count; ++i) body(i);
-    return;
-  }
+  if (count == 1) return body(0);
   auto loop = std::make_shared<Loop>(count, &body);
   const size_t helpers = std::min(count, PoolThreads()) - 1;
   for (size_t i = 0; i < helpers; ++i) Pool::Shared().Submit([loop] { loop->Help(); }, true);

@@ -1,11 +1,17 @@
 /**
- * Metadata in LevelDB: the only importer of classic-level. LevelDB can lose keys
- * without an error, so every value ends with a checksum over key and value, and
- * everything here can be rebuilt from the packs.
+ * Metadata in LevelDB: the only importer of classic-level. LevelDB can lose keys without an error, so every value ends
+ * with a checksum over key and value, and everything here can be rebuilt from the packs.
  */
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
-import { DiffKeeperError, fromSystemError, fsyncDirectory, isDiffKeeperError, renameDurable } from '../core/core.js';
+import {
+  DiffKeeperError,
+  fromSystemError,
+  fsyncDirectory,
+  isDiffKeeperError,
+  renameDurable,
+  systemCode,
+} from '../core/core.js';
 import type { Checksum } from '../format/format.js';
 import type { IndexCipher } from './index-cipher.js';
 import { metaError } from './meta-errors.js';
@@ -24,7 +30,7 @@ export interface MetaChange {
 export type Level = ClassicLevel<Buffer, Buffer>;
 type Batch = ReturnType<Level['batch']>;
 
-/** About 2 MiB. A commit with more changes takes several batches. */
+/** About 2 MiB: a commit with more changes takes several. */
 export const CHANGES_PER_BATCH = 16_384;
 
 /** So few keys are looked up on this thread. */
@@ -86,7 +92,21 @@ export class Meta implements MetaReader {
     }
   }
 
+  /**
+   * LevelDB calls a directory damaged that the disk did not list: so we look ourselves, and ask once more. What metadata
+   * alone still knows would be given up otherwise.
+   */
   static async #openLevel(directory: string, how: { create: boolean; fail?: boolean }): Promise<Level> {
+    return Meta.#openOnce(directory, how).catch(async (error: unknown) => {
+      if (how.fail || !isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
+      await readdir(directory).catch((why: unknown) => {
+        throw systemCode(why) === 'ENOENT' ? error : fromSystemError(why, 'list', directory);
+      });
+      return Meta.#openOnce(directory, how);
+    });
+  }
+
+  static async #openOnce(directory: string, how: { create: boolean; fail?: boolean }): Promise<Level> {
     const level: Level = new ClassicLevel<Buffer, Buffer>(directory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',

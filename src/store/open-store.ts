@@ -1,5 +1,5 @@
 /** Opens a store: marker, metadata, tail; and the object that ties the parts together. */
-import { rename, rm, stat } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import {
   type Clock,
@@ -22,6 +22,7 @@ import { createKeys, keyNeeded, openKeys, storesOfKeys } from './key-files.js';
 import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-files.js';
 import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
+import { bringBack, isThere } from './meta-before.js';
 import { OpenedStore } from './opened-store.js';
 import { checkOwnPlaces } from './own-places.js';
 import {
@@ -196,26 +197,15 @@ interface OpenedMeta {
 /** The metadata; that of before when a repair was making it anew and did not end. */
 async function openMeta(paths: StorePaths, options: MetaOptions): Promise<OpenedMeta> {
   const opened = await openOrBegin(paths, options);
-  if (options.fresh || !(await isThere(paths.metaBefore))) return opened;
-  options.logger.warn({}, 'a repair did not end: the metadata of before is used');
   try {
-    await makeDirectory(paths.quarantine);
-    await opened.meta.restore(paths.metaBefore, placeAside(paths.quarantine, 'meta-half'));
+    if (options.fresh || !(await isThere(paths.metaBefore))) return opened;
+    await bringBack({ ...paths, meta: opened.meta, logger: options.logger });
     return { meta: opened.meta, rebuild: false };
   } catch (error) {
+    // Until then nobody else has it.
     await opened.meta.close().catch(() => {});
     if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX') || (await isThere(paths.metaBefore))) throw error;
     return openOrBegin(paths, options);
-  }
-}
-
-async function isThere(directory: string): Promise<boolean> {
-  try {
-    await stat(directory);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw fromSystemError(error, 'look at', directory);
   }
 }
 

@@ -13,6 +13,7 @@ import { Maintenance } from './maintenance.js';
 import { measureStore } from './measure.js';
 import { readMended } from './mended.js';
 import type { Meta } from './meta.js';
+import { openAgain } from './meta-before.js';
 import { MetaDoubt } from './meta-doubt.js';
 import type { OpenFacts } from './open-store.js';
 import { openTransaction } from './open-transaction.js';
@@ -162,7 +163,7 @@ export class OpenedStore extends StoreReading implements Store {
   async #reopen(): Promise<void> {
     this.assertOpen();
     const work = async (): Promise<void> => {
-      await this.#meta.reopen();
+      await openAgain(this.#upParts);
       this.#forget();
       await this.#settle(await bringUp(this.#upParts, { rebuild: false, pruning: this.#maintenance.pruning }));
     };
@@ -210,7 +211,7 @@ export class OpenedStore extends StoreReading implements Store {
       await this.#alone.settled();
       this.assertOpen();
       const make = this.#doubt.present ? rebuildAll : repairAll;
-      if (this.#doubt.present) await this.#meta.reopen();
+      if (this.#doubt.present) await openAgain(this.#upParts);
       // Should it end early, half of the metadata is no ground to go on from.
       this.#doubt.present = true;
       const work = () => make(this.#upParts);
@@ -229,7 +230,6 @@ export class OpenedStore extends StoreReading implements Store {
   prune(policy: PrunePolicy, options: PruneOptions = {}): Promise<PruneReport> {
     return this.#maintenance.prune(() => this.#readyParts(), policy, options);
   }
-
   condense(options: CondenseOptions = {}): Promise<CondenseReport> {
     return this.#maintenance.condense(() => this.#readyParts(), options);
   }

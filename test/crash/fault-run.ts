@@ -1,179 +1,165 @@
 /**
  * Lets the n-th call of a kind on a file of the store fail, for every n that a life has, by strace's fault injection:
  * calls of LevelDB and of the addon fail like ours. Afterwards the life must have ended by itself, with errors of ours
- * only, and everything that was acknowledged must be there.
+ * only, and everything that was acknowledged must be there. A life without faults says which files and which kinds of
+ * calls there are: a kind that nothing is known about is an error.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadEngine } from '../../src/engine/load.js';
-import { checkState, type Roots, STORE_NAME } from './check-state.js';
+import { checkState, type Roots } from './check-state.js';
+import { FAULTS } from './fault-calls.js';
+import { type FaultLife, LIVES, type LifeReport } from './fault-lives.js';
+import { type Lived, liveTraced, liveWithFault, liveWithout } from './fault-process.js';
 
-export interface LifeReport {
-  readonly acknowledged: readonly (readonly [sequence: number, root: string])[];
-  /** Up to this one they may be gone: a prune was asked for. 0 for none. */
-  readonly released: number;
-  /** Codes of the errors that it met. */
-  readonly errors: readonly string[];
-}
-
-const FAULTS: Readonly<Record<string, readonly string[]>> = {
-  openat: ['EIO', 'EMFILE', 'EACCES', 'ENOSPC'],
-  write: ['EIO', 'ENOSPC'],
-  pwrite64: ['EIO', 'ENOSPC'],
-  fdatasync: ['EIO', 'ENOSPC'],
-  fsync: ['EIO', 'ENOSPC'],
-  rename: ['EIO', 'ENOSPC', 'EACCES'],
-  unlink: ['EIO', 'EACCES'],
-  mkdir: ['EIO', 'ENOSPC'],
-  ftruncate: ['EIO'],
-  read: ['EIO'],
-  pread64: ['EIO'],
-  mmap: ['ENOMEM'],
-  fcntl: ['ENOLCK'],
-};
-/** What a life may say, whatever fails. A call that is refused may look like a store that may not be written, or is gone. */
-const ALLOWED = /^DK_(IO|DISK_FULL|STORE_READ_ONLY|STORE_LOCKED|CORRUPT_INDEX|CORRUPT_PACK|NO_STORE)$/;
-const LIFE_MS_MAX = 60_000;
+/** What a life may say, whatever fails. A call that is refused may look like a store that may not be written, is gone, or cannot be told from the state directory. */
+const ALLOWED = /^DK_(IO|DISK_FULL|STORE_READ_ONLY|STORE_LOCKED|CORRUPT_INDEX|CORRUPT_PACK|NO_STORE|STATE_DIR)$/;
 
 const { values: options } = parseArgs({
   options: {
     /** Only one position in so many. */
     every: { type: 'string', default: '1' },
+    /** The position to begin with: `--every=4 --first=2` is the second of four parts. */
+    first: { type: 'string', default: '1' },
     call: { type: 'string', multiple: true },
     code: { type: 'string', multiple: true },
-    encrypted: { type: 'boolean', default: false },
-    /** What is done between commits: `prune`, or `condense`. */
-    life: { type: 'string', default: 'prune' },
+    /** Names of lives, `encrypted-` before those of encrypted stores. All of them by default. */
+    life: { type: 'string', multiple: true },
   },
 });
-const child = path.join(path.dirname(process.argv[1] as string), 'fault-child.mjs');
 const scratch = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'dk-faults-'));
 const engine = loadEngine();
 
-/** strace takes whole paths only: all that a store of this life may have. */
-function pathsOf(root: string): string[] {
-  const names = [
-    '',
-    'packs',
-    'meta',
-    'cache',
-    'quarantine',
-    'meta/CURRENT',
-    'meta/LOCK',
-    'DIFFKEEPER',
-    'DIFFKEEPER.copy',
-    'KEYS',
-    'KEYS.copy',
-    'cache/meta-tables',
-  ];
-  for (let number = 1; number <= 60; number += 1) {
-    const digits = String(number).padStart(6, '0');
-    names.push(`meta/${digits}.log`, `meta/${digits}.ldb`, `meta/${digits}.dbtmp`, `meta/MANIFEST-${digits}`);
-    // A prune writes packs of its own numbers.
-    if (number < 12)
-      names.push(
-        `packs/00${digits}.dkp`,
-        `packs/00${digits}.dkp.unfinished`,
-        `packs/50${String(number - 1).padStart(6, '0')}.dkp`,
-      );
+interface Chosen {
+  readonly name: string;
+  readonly life: FaultLife;
+  readonly encrypted: boolean;
+}
+
+function chosenLives(): Chosen[] {
+  const all = [false, true].flatMap((encrypted) =>
+    LIVES.filter(({ only }) => only !== (encrypted ? 'plain' : 'encrypted')).map(
+      (life): Chosen => ({ name: `${encrypted ? 'encrypted-' : ''}${life.name}`, life, encrypted }),
+    ),
+  );
+  const unknown = options.life?.find((name) => !all.some((one) => one.name === name));
+  if (unknown) throw new Error(`no life ${unknown}: there are ${all.map(({ name }) => name).join(', ')}`);
+  return all.filter(({ name }) => options.life?.includes(name) ?? true);
+}
+
+interface Clean {
+  readonly chosen: Chosen;
+  /** What stands before. */
+  readonly before: string;
+  readonly promised: LifeReport;
+  readonly roots: Roots;
+  /** Below the directory of a life. */
+  readonly names: readonly string[];
+  readonly migrated: string | undefined;
+}
+
+/** A life without faults, in which nothing may fail. */
+function liveCleanly(chosen: Chosen): Clean {
+  const before = path.join(scratch, 'before');
+  mkdirSync(before);
+  const promised = liveWithout(chosen, before);
+  const place = path.join(scratch, 'clean');
+  cpSync(before, place, { recursive: true });
+  const { report, names } = liveTraced(chosen, place);
+  rmSync(place, { recursive: true });
+  for (const { errors } of [promised, report]) {
+    if (errors.length > 0) throw new Error(`a life without faults: ${errors.join(', ')}`);
   }
-  return names.map((name) => path.join(root, name));
-}
-
-interface Life {
-  readonly injected: boolean;
-  readonly report: LifeReport | null;
-  readonly trouble: string;
-}
-
-function live(base: string, fault: string): Life {
-  const log = `${base}.strace`;
-  const selected = pathsOf(path.join(base, STORE_NAME)).flatMap((name) => ['-P', name]);
-  const call = fault.slice(0, fault.indexOf(':'));
-  const inject = ['-e', `trace=${call}`, '-e', `inject=${fault}`, '-e', 'signal=none'];
-  const words = [
-    '-f',
-    '--seccomp-bpf',
-    '-qq',
-    '-o',
-    log,
-    ...selected,
-    ...inject,
-    '--',
-    process.execPath,
-    child,
-    base,
-    options.encrypted ? 'encrypted' : 'plain',
-    options.life,
-  ];
-  // One thread for files: strace counts the calls of each thread by themselves.
-  const env = { ...process.env, UV_USE_IO_URING: '0', UV_THREADPOOL_SIZE: '1' };
-  const run = spawnSync('strace', words, { encoding: 'utf8', env, timeout: LIFE_MS_MAX, killSignal: 'SIGKILL' });
-  if (run.error && !run.signal) throw run.error;
-  const injected = readFileSync(log, 'latin1').includes('INJECTED');
-  rmSync(log);
-  if (run.status !== 0)
-    return { injected, report: null, trouble: `ended with ${run.signal ?? run.status}: ${run.stderr}` };
-  const report = JSON.parse(run.stdout) as LifeReport;
-  const strange = report.errors.filter((code) => !ALLOWED.test(code));
-  return { injected, report, trouble: strange.length > 0 ? `errors: ${strange.join(', ')}` : '' };
+  const roots = new Map<number, Set<string>>();
+  for (const [sequence, root] of [...promised.acknowledged, ...report.acknowledged]) {
+    roots.set(sequence, (roots.get(sequence) ?? new Set()).add(root));
+  }
+  const migrated = chosen.life.migrates ? report.acknowledged.at(-1)?.[1] : undefined;
+  return { chosen, before, promised, roots, names, migrated };
 }
 
 /** What is wrong after a life, or the empty string. */
-async function check(base: string, { report, trouble }: Life, roots: Roots): Promise<string> {
+async function check(base: string, { report, trouble }: Lived, clean: Clean): Promise<string> {
   if (!report || trouble !== '') return trouble;
-  const newest = Math.max(0, ...report.acknowledged.map(([sequence]) => sequence));
-  const kept = report.acknowledged.filter(([sequence]) => sequence > report.released);
-  const required = new Set(kept.map(([sequence]) => sequence));
-  const promised = { opened: newest > 0, newest, required };
-  return checkState(base, { engine, promised, roots, thorough: true, encrypted: options.encrypted }).then(
+  const strange = report.errors.filter((code) => !ALLOWED.test(code));
+  if (strange.length > 0) return `errors: ${strange.join(', ')}`;
+  // One call fails once, in each thread: whatever is tried again is done in the end.
+  if (report.undone.length > 0) return `not done in the end: ${report.undone.join(', ')} (${report.errors.join(', ')})`;
+  const acknowledged = [...clean.promised.acknowledged, ...report.acknowledged];
+  const newest = Math.max(0, ...acknowledged.map(([sequence]) => sequence));
+  const kept = acknowledged.filter(([sequence]) => sequence > report.released);
+  const promised = { opened: newest > 0, newest, required: new Set(kept.map(([sequence]) => sequence)) };
+  const { chosen, roots, migrated } = clean;
+  const { encrypted, life } = chosen;
+  const damaged = life.damaged === true;
+  return checkState(base, { engine, promised, roots, thorough: true, encrypted, damaged, migrated }).then(
     () => '',
     (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error)),
   );
 }
 
-async function main(): Promise<number> {
-  const base = (name: string) => {
-    const directory = path.join(scratch, name);
-    mkdirSync(directory);
-    return directory;
-  };
-  const clean = live(base('clean'), 'openat:error=EIO:when=65000');
-  if (!clean.report || clean.report.errors.length > 0) throw new Error(`a life without faults: ${clean.trouble}`);
-  const roots = new Map(clean.report.acknowledged.map(([sequence, root]) => [sequence, new Set([root])]));
-  const every = Number(options.every);
+interface Count {
+  readonly lives: number;
+  readonly failed: number;
+}
+
+/** One kind of call with one code, at all positions. */
+async function failEach(clean: Clean, call: string, code: string): Promise<Count> {
+  const told = new Map<string, number>();
   let failed = 0;
   let lives = 0;
+  for (let position = Number(options.first); ; position += Number(options.every)) {
+    const place = path.join(scratch, `${call}-${code}-${position}`);
+    cpSync(clean.before, place, { recursive: true });
+    const life = liveWithFault(clean.chosen, place, clean.names, { call, code, position });
+    const over = !life.injected && life.trouble === '';
+    if (!over) lives += 1;
+    for (const error of new Set(life.report?.errors ?? [])) told.set(error, (told.get(error) ?? 0) + 1);
+    const trouble = over ? '' : await check(place, life, clean);
+    rmSync(place, { recursive: true });
+    if (over) break;
+    if (trouble === '') continue;
+    failed += 1;
+    const shown = trouble.split('\n').slice(0, 8).join('\n  ');
+    console.log(`\nFAILED ${clean.chosen.name}: ${call} ${code} at position ${position}:\n  ${shown}`);
+  }
+  const codes = [...told].map(([name, times]) => `${name} ${times}`).join(', ') || 'nothing';
+  console.log(`${call.padEnd(10)} ${code.padEnd(7)} ${String(lives).padStart(4)} positions, told: ${codes}`);
+  return { lives, failed };
+}
+
+async function failAll(chosen: Chosen): Promise<Count> {
+  const began = Date.now();
+  const clean = liveCleanly(chosen);
+  console.log(`\n${chosen.name}: ${clean.names.length} files`);
+  let lives = 0;
+  let failed = 0;
   for (const [call, codes] of Object.entries(FAULTS)) {
     if (options.call && !options.call.includes(call)) continue;
     for (const code of codes) {
       if (options.code && !options.code.includes(code)) continue;
-      const told = new Map<string, number>();
-      let position = 1;
-      let count = 0;
-      for (; ; position += every) {
-        const place = base(`${call}-${code}-${position}`);
-        const life = live(place, `${call}:error=${code}:when=${position}`);
-        if (!life.injected && life.trouble === '') break;
-        count += 1;
-        for (const error of new Set(life.report?.errors ?? [])) told.set(error, (told.get(error) ?? 0) + 1);
-        const trouble = await check(place, life, roots);
-        rmSync(place, { recursive: true });
-        if (trouble === '') continue;
-        failed += 1;
-        console.log(
-          `\nFAILED ${call} ${code} at position ${position}:\n  ${trouble.split('\n').slice(0, 8).join('\n  ')}`,
-        );
-      }
-      lives += count;
-      const codesTold = [...told].map(([name, times]) => `${name} ${times}`).join(', ') || 'nothing';
-      console.log(`${call.padEnd(10)} ${code.padEnd(7)} ${String(count).padStart(4)} positions, told: ${codesTold}`);
+      const count = await failEach(clean, call, code);
+      lives += count.lives;
+      failed += count.failed;
     }
   }
-  console.log(`${lives} lives with a fault, ${failed} failed`);
+  rmSync(clean.before, { recursive: true });
+  const seconds = Math.round((Date.now() - began) / 1000);
+  console.log(`${chosen.name}: ${lives} lives with a fault, ${failed} failed, ${seconds} s`);
+  return { lives, failed };
+}
+
+async function main(): Promise<number> {
+  let lives = 0;
+  let failed = 0;
+  for (const chosen of chosenLives()) {
+    const count = await failAll(chosen);
+    lives += count.lives;
+    failed += count.failed;
+  }
+  console.log(`\n${lives} lives with a fault, ${failed} failed`);
   return failed;
 }
 

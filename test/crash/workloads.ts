@@ -229,7 +229,7 @@ function alike(seed: number, shift: number, prefix: string): [string, Buffer][] 
 }
 
 /** Stored in one call, each coded against what it resembles. */
-async function putAlike(transaction: Transaction, files: readonly [string, Buffer][]): Promise<void> {
+export async function putAlike(transaction: Transaction, files: readonly [string, Buffer][]): Promise<void> {
   const inputs = files.map(([, bytes]) => ({ bytes, kind: 'blob' as const, similar: true }));
   const digests = await transaction.storeBlobs(inputs);
   for (const [index, [name, bytes]] of files.entries()) {
