@@ -8,6 +8,7 @@ import {
   decodeRing,
   encodeRing,
   type KeyRing,
+  masterKeys,
   newMasterKey,
   openRing,
   type StoreKey,
@@ -122,8 +123,12 @@ export async function unlock(
   const ring = await readKeyRing(root, storeId);
   const opened = await openRing(ring, key);
   if (opened) return { ring, ...opened };
+  throw wrongKey(root, ring);
+}
+
+export function wrongKey(root: string, ring: KeyRing): DiffKeeperError {
   const kinds = [...new Set(ring.slots.map(({ kind }) => (kind === 'passphrase' ? 'a passphrase' : 'a key file')))];
-  throw new DiffKeeperError(
+  return new DiffKeeperError(
     'DK_KEY_WRONG',
     `this key does not open the store ${root}; it was made for ${kinds.join(' or ')}`,
     { path: root },
@@ -133,5 +138,14 @@ export async function unlock(
 /** The keys of a store that stands. @throws DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST */
 export async function openKeys(root: string, storeId: string, key: StoreKey | undefined): Promise<StoreKeys> {
   if (key === undefined) throw keyNeeded(root);
-  return storeKeys((await unlock(root, storeId, key)).master, storeId);
+  const { ring, master } = await unlock(root, storeId, key);
+  return storeKeys(masterKeysOf(root, ring, master), storeId);
+}
+
+/** All master keys by their numbers, from the newest. @throws DK_KEY_LOST */
+export function masterKeysOf(root: string, ring: KeyRing, newest: Buffer): ReadonlyMap<number, Buffer> {
+  const masters = masterKeys(ring, newest);
+  if (masters) return masters;
+  const message = `the store ${root}: an older master key in its key files does not open: put KEYS back from a copy`;
+  throw new DiffKeeperError('DK_KEY_LOST', message, { path: path.join(root, KEY_FILE_NAMES[0]) });
 }

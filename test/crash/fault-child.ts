@@ -10,7 +10,8 @@ import { STORE_NAME } from './check-state.js';
 import type { LifeReport } from './fault-run.js';
 import { noise } from './noise.js';
 import { storeOptions } from './store-way.js';
-import { putFile, versionOf } from './workloads.js';
+import { versionOf } from './workload-content.js';
+import { putFile } from './workloads.js';
 
 const COMMITS = 5;
 const ATTEMPTS = 4;
