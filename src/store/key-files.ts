@@ -7,6 +7,7 @@ import { DiffKeeperError, fromSystemError, writeFileDurable } from '../core/core
 import {
   decodeRing,
   encodeRing,
+  epochOf,
   type KeyRing,
   masterKeys,
   newMasterKey,
@@ -35,7 +36,7 @@ export async function readKeyFiles(root: string): Promise<TwinFile[]> {
   return files;
 }
 
-/** The ring of this store, from the first file that is whole; a file that differs is written again when it can be. */
+/** The ring of this store, from the first file that is whole and knows the newest master key; a file that differs is written again when it can be. */
 export async function readKeyRing(root: string, storeId: string): Promise<KeyRing> {
   const files = await readKeyFiles(root);
   const good = goodKeys(files, storeId);
@@ -58,12 +59,15 @@ interface GoodKeys {
   readonly twins: readonly [TwinFile, TwinFile];
 }
 
+/** One from before a rotation was put there from elsewhere: it must not take the place of the only one that opens all. */
 function goodKeys([first, second]: readonly TwinFile[], storeId: string): GoodKeys | null {
+  let good: GoodKeys | null = null;
   for (const [source, other] of [[first, second] as const, [second, first] as const]) {
     const ring = source?.bytes && decodeRing(source.bytes);
-    if (source?.bytes && other && ring?.store === storeId) return { ring, bytes: source.bytes, twins: [source, other] };
+    if (!source?.bytes || !other || ring?.store !== storeId) continue;
+    if (!good || epochOf(ring) > epochOf(good.ring)) good = { ring, bytes: source.bytes, twins: [source, other] };
   }
-  return null;
+  return good;
 }
 
 /** Keys may be changed at this very moment, which writes both: what is older than they are must not come back. */

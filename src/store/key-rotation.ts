@@ -11,7 +11,7 @@ import {
   sealedEpoch,
   sealedRecordBytes,
 } from '../format/format.js';
-import { wrongKey } from './key-files.js';
+import { masterKeysOf, wrongKey } from './key-files.js';
 import { type OpenTools, openAfter } from './open-store.js';
 import { PackDirectory } from './pack-directory.js';
 import { QUARANTINE_OF_METADATA } from './quarantine-report.js';
@@ -55,6 +55,7 @@ export async function rotateStoreKey(root: string, key: StoreKey, options: Rotat
   const rotate = async (paths: StorePaths, { id }: Marker, { clock }: OpenTools): Promise<void> => {
     await assertNoRecover(paths);
     ring = await changeKeyRing({ root: paths.root, id }, key, async (unlocked) => {
+      masterKeysOf(paths.root, unlocked.ring, unlocked.master);
       const next = await rotatedRing(unlocked.ring, rotation, clock.nowMs());
       if (next) return next;
       throw wrongKey(paths.root, unlocked.ring);

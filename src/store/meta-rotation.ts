@@ -12,20 +12,31 @@ import type { Meta } from './meta.js';
 import { Changes } from './meta-changes.js';
 import type { StorePaths } from './store-files.js';
 
+export interface FollowOptions {
+  /** What stops it is thrown. Otherwise the metadata stays as it was, and the next opening tries again. */
+  readonly must: boolean;
+  readonly logger: Logger;
+}
+
 /**
  * Brings metadata and caches under the newest master key. False when the metadata is damaged: it is as before then, and has
  * to be made anew from the packs. Throws DK_IO, DK_DISK_FULL.
  */
-export async function followRotation(meta: Meta, paths: StorePaths, logger: Logger): Promise<boolean> {
+export async function followRotation(meta: Meta, paths: StorePaths, { must, logger }: FollowOptions): Promise<boolean> {
   await dropCaches(paths);
-  try {
-    await sealAnew(meta, paths);
+  const trouble = await sealAnew(meta, paths);
+  if (trouble === null) {
+    await putAway(paths, logger);
     return true;
-  } catch (error) {
-    if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
-    logger.warn({ reason: error.message }, 'the metadata cannot be sealed anew: rebuilding it from the packs');
+  }
+  const reason = String(trouble);
+  if (isDiffKeeperError(trouble, 'DK_CORRUPT_INDEX')) {
+    logger.warn({ reason }, 'the metadata cannot be sealed anew: rebuilding it from the packs');
     return false;
   }
+  if (must || !isDiffKeeperError(trouble)) throw trouble;
+  logger.warn({ reason }, 'the metadata stays under an older master key: the next opening tries again');
+  return true;
 }
 
 /** They describe contents under the old key, and none of them can be found under the new one. */
@@ -38,7 +49,8 @@ async function dropCaches({ cache, incoming }: StorePaths): Promise<void> {
   }
 }
 
-async function sealAnew(meta: Meta, { metaBefore, quarantine }: StorePaths): Promise<void> {
+/** What stopped it, after the metadata of before was put back; null for nothing. Throws DK_IO when that cannot be done. */
+async function sealAnew(meta: Meta, { metaBefore, quarantine }: StorePaths): Promise<unknown> {
   await meta.replace(metaBefore);
   try {
     const before = await meta.openAside(metaBefore);
@@ -49,15 +61,20 @@ async function sealAnew(meta: Meta, { metaBefore, quarantine }: StorePaths): Pro
     } finally {
       await before.close();
     }
+    return null;
   } catch (error) {
     await meta.restore(metaBefore, placeAside(quarantine, 'meta-half'));
-    throw error;
+    return error;
   }
+}
+
+/** Until it has gone from its place it comes back. */
+async function putAway({ metaBefore, quarantine }: StorePaths, logger: Logger): Promise<void> {
   const aside = placeAside(quarantine, 'meta');
   await renameDurable(metaBefore, aside).catch((error: unknown) => {
     throw fromSystemError(error, 'put aside', metaBefore);
   });
   await rm(aside, { recursive: true, force: true }).catch((error: unknown) => {
-    throw fromSystemError(error, 'remove', aside);
+    logger.warn({ error: String(error), aside }, 'metadata under an older master key cannot be removed: remove it');
   });
 }

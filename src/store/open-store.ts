@@ -118,7 +118,7 @@ async function openNow(root: string, options: StoreOptions, change?: ChangeKeys)
     await writeOwner(paths, clock.nowMs());
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
-    const anew = meta.isOlder && !(await followRotation(meta, paths, tools.logger));
+    const anew = meta.isOlder && !(await followRotation(meta, paths, { must: change !== undefined, ...tools }));
     store = new OpenedStore({ paths, marker, keys, ...tools }, meta);
     await store.start({ rebuild, anew }, options.restoreMarker === true);
     return store;

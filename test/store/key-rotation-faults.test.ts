@@ -81,6 +81,30 @@ async function opening(root: string): Promise<StoreKey> {
   return code === 'no error' ? NEXT : KEY;
 }
 
+it('a disk that is full at the next opening is no reason not to open', async () => {
+  const root = path.join(base, 'full');
+  await cp(path.join(base, 'before'), root, { recursive: true });
+  const meta = path.join(root, 'meta');
+  await cp(meta, path.join(base, 'meta-of-before'), { recursive: true });
+  await rotateStoreKey(root, KEY);
+  await rm(meta, { recursive: true });
+  await cp(path.join(base, 'meta-of-before'), meta, { recursive: true });
+  const warned: string[] = [];
+  const note = (_facts: object, message: string): void => void warned.push(message);
+  const logger = { debug: () => {}, info: () => {}, warn: note, error: note };
+  disk.begin({ sticky: true, code: 'ENOSPC', partial: false, calls: ['batch'], at: 1 });
+  for (const full of [true, false]) {
+    if (!full) disk.begin(NO_FAILURE);
+    const store = await openStore(root, { key: KEY, logger });
+    expect((await contentOf(store, 'a'))?.equals(FILES.a)).toBe(true);
+    await store.close();
+    expect(warned).toEqual(['the metadata stays under an older master key: the next opening tries again']);
+  }
+  expect((await openStore(root, { key: KEY, logger }).then((store) => store.close().then(() => warned))).length).toBe(
+    1,
+  );
+});
+
 const kinds: Omit<FailurePlan, 'at'>[] = [
   { sticky: false, code: 'EIO', partial: true },
   { sticky: false, code: 'ENOSPC', partial: false },

@@ -94,6 +94,20 @@ describe('a rotation', () => {
     await expect(SecondStore.open(fixture.root, NEXT)).rejects.toThrow('fits no slot');
   });
 
+  it('is not undone by one key file of before', async () => {
+    await filled();
+    const [file, copy] = KEY_FILES.map((name) => path.join(fixture.root, name)) as [string, string];
+    const before = await readFile(file);
+    await rotateStoreKey(fixture.root, KEY);
+    await commit('c', 3);
+    const after = await readFile(file);
+    for (const stale of [file, copy]) {
+      await writeFile(stale, before);
+      await withStore(async (store) => expect((await contentOf(store, 'c'))?.length).toBe(3000));
+      expect((await readFile(stale)).equals(after)).toBe(true);
+    }
+  });
+
   it('writes every key of the index anew that names something', async () => {
     await filled();
     const names = async (): Promise<Set<string>> => {
