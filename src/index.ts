@@ -156,6 +156,7 @@ export type {
   DamageReport,
   EntriesOptions,
   KeyKind as StoreKeyKind,
+  KeyRotation,
   MendedFacts,
   OnUnreadable,
   PackLiveness,
@@ -166,6 +167,7 @@ export type {
   QuarantineReport,
   RebuildOptions,
   RebuildReport,
+  RotateOptions,
   ShareOptions,
   Sharing,
   StatsOptions,
@@ -184,6 +186,7 @@ export type {
 } from './store/store.js';
 export {
   addStoreKey,
+  changeStoreKey,
   condense,
   keptSequences,
   listStoreKeys,

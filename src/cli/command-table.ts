@@ -1,5 +1,6 @@
 /** Every command: what help says, which options apply, and where the code is. Code is loaded only for the one that runs. */
 import type { CommandFacts, LocalOption } from './command-facts.js';
+import { KEY_COMMANDS } from './key-commands.js';
 import { GENERAL, LINK, STORE } from './option-groups.js';
 import type { OptionKey } from './option-table.js';
 import { PROGRAM_COMMANDS } from './program-commands.js';
@@ -269,22 +270,7 @@ export const COMMAND_TABLE: readonly CommandFacts[] = [
     ],
     load: () => import('./command-import.js'),
   },
-  {
-    name: 'key',
-    help: 'list, add, rotate or remove the keys of an encrypted store; no data is written again',
-    arguments: '<action>',
-    options: ['store', 'passphraseFile', 'keyFile', ...GENERAL],
-    local: [
-      { flags: '--new-passphrase-file <file>', help: 'add, rotate: passphrase that opens the store from now on' },
-      { flags: '--new-key-file <file>', help: 'add, rotate: key file that opens the store from now on' },
-      { flags: '--id <n>', help: 'remove: number of the key' },
-    ],
-    examples: [
-      'diffkeeper key rotate --store=./keep --passphrase-file=./old --new-passphrase-file=./new',
-      'diffkeeper key add --store=./keep --passphrase-file=./pass --new-key-file=./key',
-    ],
-    load: () => import('./command-key.js'),
-  },
+  ...KEY_COMMANDS,
   {
     name: 'repair',
     help: 'rebuild the metadata from the packs alone; put damage aside and say what it reaches',

@@ -19,6 +19,8 @@ export const LIMITS = {
   regionExtents: 32768,
   /** Extents kept inline in a version record. */
   inlineExtents: 8,
+  /** Master keys of an encrypted store, the first one and those of its rotations: the number is one byte of each record. */
+  masterKeys: 256,
   /** A pack is closed at this length. */
   packBytes: 64 << 20,
   /** Bytes of a plain pack that one group of a dense pack stands for, about: to read any of them, those before it are decompressed. */

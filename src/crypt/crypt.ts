@@ -11,5 +11,6 @@ export {
   withSlot,
 } from './key-slots.js';
 export { KEY_FILE_BYTES, type KeyKind, type StoreKey } from './key-source.js';
+export { epochOf, masterKeys, type Rotation, rotatedRing, withoutOlder } from './master-keys.js';
 export { SEAL_BYTES, Sealer } from './sealer.js';
 export { Namer, type StoreKeys, storeKeys } from './store-keys.js';

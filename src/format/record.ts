@@ -9,7 +9,7 @@
  *
  * In an encrypted store a record stands inside another one:
  *
- *   sealed record := u32 magic "DKS1", u32 sealed bytes, sealed, u64 check
+ *   sealed record := u32 magic "DKS1", u24 sealed bytes, u8 number of the master key, sealed, u64 check
  *   sealed        := nonce, ciphertext, tag of the record without its check; bound to the 8 bytes before it
  */
 import { DiffKeeperError, LIMITS } from '../core/core.js';
@@ -26,6 +26,8 @@ export const RECORD_CHECK_BYTES = 8;
 export const RECORD_MAGIC = 0x31524b44;
 export const SEALED_MAGIC = 0x31534b44;
 export const SEALED_HEAD_BYTES = 8;
+/** No sealed record is so long that its length would need the fourth byte. */
+const SEALED_EPOCH_AT = 7;
 /** Bytes of the smallest record. */
 export const RECORD_MIN_BYTES = RECORD_HEAD_BYTES + RECORD_CHECK_BYTES;
 
@@ -205,22 +207,31 @@ export function bareRecordPieces(record: RecordParts): Uint8Array[] {
 }
 
 /** Head of a sealed record, which the bytes in it are bound to. */
-function sealedHead(sealedBytes: number): Buffer {
+function sealedHead(sealedBytes: number, epoch: number): Buffer {
   const head = Buffer.allocUnsafe(SEALED_HEAD_BYTES);
   head.writeUInt32LE(SEALED_MAGIC, 0);
-  head.writeUInt32LE(sealedBytes, 4);
+  head.writeUIntLE(sealedBytes, 4, 3);
+  head[SEALED_EPOCH_AT] = epoch;
   return head;
 }
 
-/** @param seal writes so many sealed bytes into the room, bound to the head */
+/** Number of the master key that a sealed record, or its head, says it was sealed under. */
+export function sealedEpoch(bytes: Uint8Array): number {
+  return bytes[SEALED_EPOCH_AT] as number;
+}
+
+/**
+ * @param epoch number of the master key, one byte
+ * @param seal writes so many sealed bytes into the room, bound to the head
+ */
 export function encodeSealedRecord(
-  sealedBytes: number,
+  { sealedBytes, epoch }: { readonly sealedBytes: number; readonly epoch: number },
   checksum: Checksum,
   seal: (room: Buffer, head: Buffer) => void,
 ): Buffer {
   const bytes = Buffer.allocUnsafe(SEALED_HEAD_BYTES + sealedBytes + RECORD_CHECK_BYTES);
   const end = bytes.length - RECORD_CHECK_BYTES;
-  const head = sealedHead(sealedBytes);
+  const head = sealedHead(sealedBytes, epoch);
   bytes.set(head);
   seal(bytes.subarray(SEALED_HEAD_BYTES, end), head);
   bytes.writeBigUInt64LE(checksum(bytes.subarray(0, end)), end);
@@ -231,9 +242,16 @@ export function encodeSealedRecord(
 export function sealedRecordBytes(bytes: Buffer, offset: number): number {
   if (bytes.length < SEALED_HEAD_BYTES) corrupt(`head has ${bytes.length} of ${SEALED_HEAD_BYTES} bytes`, offset);
   if (bytes.readUInt32LE(0) !== SEALED_MAGIC) corrupt('does not begin with DKS1', offset);
-  const whole = bytes.readUInt32LE(4) + SEALED_HEAD_BYTES + RECORD_CHECK_BYTES;
+  const whole = bytes.readUIntLE(4, 3) + SEALED_HEAD_BYTES + RECORD_CHECK_BYTES;
   if (whole > RECORD_BYTES_MAX) corrupt(`${whole} sealed bytes`, offset);
   return whole;
+}
+
+/** Checks that a sealed record is whole, without its key. Throws DK_CORRUPT_RECORD. */
+export function checkSealedRecord(bytes: Buffer, offset: number, checksum: Checksum): void {
+  const recordBytes = sealedRecordBytes(bytes, offset);
+  if (bytes.length !== recordBytes) corrupt(`${bytes.length} of ${recordBytes} bytes`, offset);
+  assertChecked(bytes, offset, checksum);
 }
 
 /** Checks a whole sealed record and opens it. Throws DK_CORRUPT_RECORD. */
@@ -243,9 +261,8 @@ export function decodeSealedRecord(
   checksum: Checksum,
   open: (sealed: Buffer, bound: Buffer) => Buffer | null,
 ): DecodedRecord {
-  const recordBytes = sealedRecordBytes(bytes, offset);
-  if (bytes.length !== recordBytes) corrupt(`${bytes.length} of ${recordBytes} bytes`, offset);
-  assertChecked(bytes, offset, checksum);
+  checkSealedRecord(bytes, offset, checksum);
+  const recordBytes = bytes.length;
   const sealed = bytes.subarray(SEALED_HEAD_BYTES, recordBytes - RECORD_CHECK_BYTES);
   const plain = open(sealed, bytes.subarray(0, SEALED_HEAD_BYTES));
   if (plain === null) return corrupt('it was not sealed with the key of this store', offset);

@@ -132,14 +132,14 @@ export class BlobSweep {
   }
 
   async #moveOne(row: number, writer: PackWriter): Promise<void> {
-    const { table, live, window } = this.#parts;
+    const { table, live, window, packs } = this.#parts;
     const { pack, offset, digest, recordBytes } = table.info(row);
     try {
       const { record, bytes } = await window.record(pack, offset);
       if (!record.head.digest.equals(digest)) {
         throw new DiffKeeperError('DK_CORRUPT_RECORD', `${packName(pack)} has another record at byte ${offset}`);
       }
-      table.move(row, await writer.append(bytes));
+      table.move(row, await writer.append(packs.records.moved(bytes, record)));
       this.#movedBytes += recordBytes;
     } catch (error) {
       live.noteDamage(pack, error);

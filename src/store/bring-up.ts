@@ -21,9 +21,11 @@ export type BringUpParts = TailParts & {
   readonly metaBefore: string;
 };
 
-interface BringUpHow {
+export interface BringUpHow {
   /** The metadata is new: the packs alone count. */
   readonly rebuild: boolean;
+  /** The metadata is to be made anew, whatever it says. */
+  readonly anew?: boolean;
   /** A prune of this process is writing packs that are no leftovers. */
   readonly pruning: boolean;
 }
@@ -67,8 +69,9 @@ async function isBack(parts: TailParts): Promise<boolean> {
   return true;
 }
 
-async function bringTogether(parts: BringUpParts, { rebuild, pruning }: BringUpHow): Promise<NewestState | null> {
+async function bringTogether(parts: BringUpParts, { rebuild, anew, pruning }: BringUpHow): Promise<NewestState | null> {
   const facts = rebuild ? null : await readFacts(parts);
+  if (anew) return (facts?.state ? await repairAll(parts) : await rebuildAll(parts)).state;
   const packs = await parts.packs.list();
   if (packs.length > 0 && !(await isUsable(parts, facts, pruning))) return (await rebuildAll(parts)).state;
   if (facts?.state && !pruning && (await isBack(parts))) return (await repairAll(parts)).state;

@@ -7,7 +7,9 @@ import { DiffKeeperError, fromSystemError, writeFileDurable } from '../core/core
 import {
   decodeRing,
   encodeRing,
+  epochOf,
   type KeyRing,
+  masterKeys,
   newMasterKey,
   openRing,
   type StoreKey,
@@ -34,7 +36,7 @@ export async function readKeyFiles(root: string): Promise<TwinFile[]> {
   return files;
 }
 
-/** The ring of this store, from the first file that is whole; a file that differs is written again when it can be. */
+/** The ring of this store, from the first file that is whole and knows the newest master key; a file that differs is written again when it can be. */
 export async function readKeyRing(root: string, storeId: string): Promise<KeyRing> {
   const files = await readKeyFiles(root);
   const good = goodKeys(files, storeId);
@@ -57,12 +59,15 @@ interface GoodKeys {
   readonly twins: readonly [TwinFile, TwinFile];
 }
 
+/** One from before a rotation was put there from elsewhere: it must not take the place of the only one that opens all. */
 function goodKeys([first, second]: readonly TwinFile[], storeId: string): GoodKeys | null {
+  let good: GoodKeys | null = null;
   for (const [source, other] of [[first, second] as const, [second, first] as const]) {
     const ring = source?.bytes && decodeRing(source.bytes);
-    if (source?.bytes && other && ring?.store === storeId) return { ring, bytes: source.bytes, twins: [source, other] };
+    if (!source?.bytes || !other || ring?.store !== storeId) continue;
+    if (!good || epochOf(ring) > epochOf(good.ring)) good = { ring, bytes: source.bytes, twins: [source, other] };
   }
-  return null;
+  return good;
 }
 
 /** Keys may be changed at this very moment, which writes both: what is older than they are must not come back. */
@@ -122,8 +127,12 @@ export async function unlock(
   const ring = await readKeyRing(root, storeId);
   const opened = await openRing(ring, key);
   if (opened) return { ring, ...opened };
+  throw wrongKey(root, ring);
+}
+
+export function wrongKey(root: string, ring: KeyRing): DiffKeeperError {
   const kinds = [...new Set(ring.slots.map(({ kind }) => (kind === 'passphrase' ? 'a passphrase' : 'a key file')))];
-  throw new DiffKeeperError(
+  return new DiffKeeperError(
     'DK_KEY_WRONG',
     `this key does not open the store ${root}; it was made for ${kinds.join(' or ')}`,
     { path: root },
@@ -133,5 +142,14 @@ export async function unlock(
 /** The keys of a store that stands. @throws DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST */
 export async function openKeys(root: string, storeId: string, key: StoreKey | undefined): Promise<StoreKeys> {
   if (key === undefined) throw keyNeeded(root);
-  return storeKeys((await unlock(root, storeId, key)).master, storeId);
+  const { ring, master } = await unlock(root, storeId, key);
+  return storeKeys(masterKeysOf(root, ring, master), storeId);
+}
+
+/** All master keys by their numbers, from the newest. @throws DK_KEY_LOST */
+export function masterKeysOf(root: string, ring: KeyRing, newest: Buffer): ReadonlyMap<number, Buffer> {
+  const masters = masterKeys(ring, newest);
+  if (masters) return masters;
+  const message = `the store ${root}: an older master key in its key files does not open: put KEYS back from a copy`;
+  throw new DiffKeeperError('DK_KEY_LOST', message, { path: path.join(root, KEY_FILE_NAMES[0]) });
 }

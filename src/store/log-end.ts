@@ -15,7 +15,7 @@ export async function newestRecord(packs: Packs, state: NewestState): Promise<Bu
   if (last?.kind !== 'record' || last.record.head.kind !== RECORD.checkpoint) return null;
   const { offset, recordBytes } = last.place;
   if (offset + recordBytes !== length || !last.record.head.digest.equals(checkpointDigest)) return null;
-  return Buffer.from(await packs.read(pack, offset, recordBytes));
+  return Buffer.from(packs.records.moved(await packs.read(pack, offset, recordBytes), last.record));
 }
 
 /** Closes the pack that the log ends in, and ends it in the one behind. Only while nobody writes. */

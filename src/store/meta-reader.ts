@@ -45,7 +45,7 @@ export class MetaSeal {
     this.#checksum = checksum;
   }
 
-  /** From now on. Nothing may have been read or written before. */
+  /** From now on, for a database in which everything was written with it. */
   useCipher(cipher: IndexCipher): void {
     this.#cipher = cipher;
   }
@@ -124,9 +124,9 @@ export class MetaSeal {
     read: (range: KeyRange, options: RangeOptions) => AsyncIterable<readonly Entry[]>,
   ): AsyncGenerator<Entry[]> {
     const cipher = this.#cipher;
-    if (!cipher) return this.#opened(read(range, options));
+    if (!cipher) return this.opened(read(range, options));
     const stored = cipher.range(range);
-    if (cipher.keepsKeys(range)) return this.#opened(read(stored, options));
+    if (cipher.keepsKeys(range)) return this.opened(read(stored, options));
     // Others may stand in between, so that a limit counts what is asked for only.
     const { reverse = false, limit = -1 } = options;
     if (cipher.keepsOrder(range) && limit < 0) return this.#within(range, read(stored, { reverse }));
@@ -135,13 +135,14 @@ export class MetaSeal {
 
   /** Only what the range asks for: tokens are any bytes, so that others may stand between them in the database. */
   async *#within({ gte, lt }: KeyRange, source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
-    for await (const entries of this.#opened(source)) {
+    for await (const entries of this.opened(source)) {
       const asked = entries.filter(([key]) => key.compare(gte) >= 0 && key.compare(lt) < 0);
       if (asked.length > 0) yield asked;
     }
   }
 
-  async *#opened(source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
+  /** Keys and values as they were put, in the order in which they stand there. */
+  async *opened(source: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry[]> {
     for await (const entries of source) yield entries.map(([stored, sealed]) => this.#entry(stored, sealed));
   }
 }

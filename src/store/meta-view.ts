@@ -1,6 +1,7 @@
 /** A moment of the metadata, for readers in other processes. */
-import type { Level } from './meta.js';
+
 import type { KeyRange } from './meta-keys.js';
+import type { Level } from './meta-level.js';
 
 /** A moment of the database, with its values as they are stored: for processes that check them by themselves. */
 export class MetaView {

@@ -1,21 +1,15 @@
 /**
- * Metadata in LevelDB: the only importer of classic-level. LevelDB can lose keys without an error, so every value ends
- * with a checksum over key and value, and everything here can be rebuilt from the packs.
+ * Metadata in LevelDB. It can lose keys without an error, so every value ends with a checksum over key and value, and
+ * everything here can be rebuilt from the packs.
  */
-import { readdir, rm } from 'node:fs/promises';
-import { ClassicLevel } from 'classic-level';
-import {
-  DiffKeeperError,
-  fromSystemError,
-  fsyncDirectory,
-  isDiffKeeperError,
-  renameDurable,
-  systemCode,
-} from '../core/core.js';
+import { rm } from 'node:fs/promises';
+import { DiffKeeperError, fromSystemError, renameDurable } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
 import type { IndexCipher } from './index-cipher.js';
+import { MetaCiphers } from './meta-ciphers.js';
 import { metaError } from './meta-errors.js';
 import type { KeyRange } from './meta-keys.js';
+import { assertUnlocked, type Level, openLevel } from './meta-level.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import { MetaTables } from './meta-tables.js';
 import { MetaView } from './meta-view.js';
@@ -27,11 +21,13 @@ export interface MetaChange {
   readonly value: Buffer | null;
 }
 
-export type Level = ClassicLevel<Buffer, Buffer>;
 type Batch = ReturnType<Level['batch']>;
 
 /** About 2 MiB: a commit with more changes takes several. */
 export const CHANGES_PER_BATCH = 16_384;
+
+/** Keys begin with a letter. */
+const EVERYTHING: KeyRange = { gte: Buffer.of(0), lt: Buffer.of(0xff) };
 
 /** So few keys are looked up on this thread. */
 const FEW_KEYS = 8;
@@ -40,18 +36,26 @@ const KEYS_HERE = 64;
 
 export class Meta implements MetaReader {
   readonly #directory: string;
+  readonly #checksum: Checksum;
   readonly #seal: MetaSeal;
+  readonly #ciphers: MetaCiphers;
   /** Null for a database that was put aside. */
   readonly #tables: MetaTables | null;
   #level: Level;
   /** It was put aside and no new one has been begun yet. */
   #gone = false;
+  #isOlder = false;
   /** Keys looked up here since the last lookup elsewhere. */
   #here = 0;
 
-  private constructor(directory: string, parts: { seal: MetaSeal; tables: MetaTables | null; level: Level }) {
+  private constructor(
+    directory: string,
+    parts: { checksum: Checksum; ciphers: MetaCiphers; tables: MetaTables | null; level: Level },
+  ) {
     this.#directory = directory;
-    this.#seal = parts.seal;
+    this.#checksum = parts.checksum;
+    this.#seal = new MetaSeal(directory, parts.checksum);
+    this.#ciphers = parts.ciphers;
     this.#tables = parts.tables;
     this.#level = parts.level;
   }
@@ -68,78 +72,57 @@ export class Meta implements MetaReader {
     const tables = new MetaTables(directory, tablesFile, checksum);
     const damaged = await tables.findDamage();
     if (damaged !== null) {
-      await Meta.#assertUnlocked(directory);
+      await assertUnlocked(directory);
       throw new DiffKeeperError('DK_CORRUPT_INDEX', `table ${damaged} of the metadata is damaged`, { path: directory });
     }
-    const level = await Meta.#openLevel(directory, { create });
-    return new Meta(directory, { seal: new MetaSeal(directory, checksum), tables, level });
+    const level = await openLevel(directory, { create });
+    return new Meta(directory, { checksum, ciphers: new MetaCiphers(), tables, level });
   }
 
   /** What `replace` put aside, to be read. Throws as `open`. */
   async openAside(directory: string): Promise<Meta> {
-    const level = await Meta.#openLevel(directory, { create: false });
-    return new Meta(directory, { seal: this.#seal, tables: null, level });
-  }
-
-  /** Throws DK_STORE_LOCKED when another process owns the database; looks at nothing else of it. */
-  static async #assertUnlocked(directory: string): Promise<void> {
+    const level = await openLevel(directory, { create: false });
+    const aside = new Meta(directory, { checksum: this.#checksum, ciphers: this.#ciphers, tables: null, level });
     try {
-      // The lock is taken first, then this fails because the database exists.
-      const level = await Meta.#openLevel(directory, { create: true, fail: true });
-      await level.close();
+      await aside.#findCipher();
+      return aside;
     } catch (error) {
-      if (isDiffKeeperError(error, 'DK_STORE_LOCKED')) throw error;
+      await level.close().catch(() => {});
+      throw error;
     }
   }
 
   /**
-   * LevelDB calls a directory damaged that the disk did not list: so we look ourselves, and ask once more. What metadata
-   * alone still knows would be given up otherwise.
+   * Of an encrypted store: before anything is read or written.
+   *
+   * @param ciphers of its master keys, the newest first: what is begun anew has that, what stands the one that opens it
    */
-  static async #openLevel(directory: string, how: { create: boolean; fail?: boolean }): Promise<Level> {
-    return Meta.#openOnce(directory, how).catch(async (error: unknown) => {
-      if (how.fail || !isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
-      await readdir(directory).catch((why: unknown) => {
-        throw systemCode(why) === 'ENOENT' ? error : fromSystemError(why, 'list', directory);
-      });
-      return Meta.#openOnce(directory, how);
-    });
+  useCiphers(ciphers: readonly IndexCipher[]): Promise<void> {
+    this.#ciphers.use(ciphers);
+    return this.#findCipher();
   }
 
-  static async #openOnce(directory: string, how: { create: boolean; fail?: boolean }): Promise<Level> {
-    const level: Level = new ClassicLevel<Buffer, Buffer>(directory, {
-      keyEncoding: 'buffer',
-      valueEncoding: 'buffer',
-      createIfMissing: how.create,
-      errorIfExists: how.fail ?? false,
-      writeBufferSize: 4 << 20,
-      cacheSize: 8 << 20,
-    });
-    try {
-      await level.open();
-    } catch (error) {
-      throw metaError(error, 'open', directory);
-    }
-    try {
-      // LevelDB renames CURRENT and never syncs the directory after it: should the old one come back after a crash, it
-      // would begin with old tables and go on with new logs, and what is between them would be missing without a word.
-      await fsyncDirectory(directory);
-    } catch (error) {
-      await level.close().catch(() => {});
-      throw fromSystemError(error, 'sync', directory);
-    }
-    return level;
+  async #findCipher(): Promise<void> {
+    const cipher = this.#gone
+      ? this.#ciphers.newest
+      : await this.#ciphers.of({
+          get: (key) => this.#level.get(key).catch(this.#readFailed),
+          first: (count) => this.#level.iterator({ limit: count }).all().catch(this.#readFailed),
+        });
+    this.#isOlder = cipher !== this.#ciphers.newest;
+    if (cipher) this.#seal.useCipher(cipher);
   }
 
-  /** Of an encrypted store: before anything is read or written. */
-  useCipher(cipher: IndexCipher): void {
-    this.#seal.useCipher(cipher);
+  /** It is sealed under an older master key than the newest. */
+  get isOlder(): boolean {
+    return this.#isOlder;
   }
 
   /** Closes and opens again: after a failed write nothing is known about what LevelDB kept. */
   async reopen(): Promise<void> {
     await this.#level.close().catch(() => {});
-    this.#level = await Meta.#openLevel(this.#directory, { create: this.#gone });
+    this.#level = await openLevel(this.#directory, { create: this.#gone });
+    await this.#findCipher();
     this.#gone = false;
   }
 
@@ -155,7 +138,7 @@ export class Meta implements MetaReader {
       await renameDurable(this.#directory, aside);
     } catch (error) {
       // It may be there or not. Why it could not be put aside is what counts.
-      const found = await Meta.#openLevel(this.#directory, { create: false }).catch(() => null);
+      const found = await openLevel(this.#directory, { create: false }).catch(() => null);
       if (found) this.#level = found;
       this.#gone = found === null;
       throw fromSystemError(error, 'put aside', this.#directory);
@@ -280,6 +263,11 @@ export class Meta implements MetaReader {
   /** Entries of a key range in order, a batch at a time. */
   range(range: KeyRange, options: RangeOptions = {}): AsyncGenerator<[Buffer, Buffer][]> {
     return this.#seal.range(range, options, (stored, how) => this.#entries(stored, how));
+  }
+
+  /** All entries, in the order in which they stand there. */
+  all(): AsyncGenerator<[Buffer, Buffer][]> {
+    return this.#seal.opened(this.#entries(EVERYTHING, {}));
   }
 
   #entries(range: KeyRange, { reverse = false, limit = -1 }: RangeOptions): AsyncGenerator<[Buffer, Buffer][]> {

@@ -23,6 +23,7 @@ import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-f
 import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
 import { bringBack, isThere } from './meta-before.js';
+import { followRotation } from './meta-rotation.js';
 import { OpenedStore } from './opened-store.js';
 import { checkOwnPlaces } from './own-places.js';
 import {
@@ -73,15 +74,26 @@ export function openTools(options: AskedOptions): OpenTools {
  * @throws DK_NO_STORE, DK_STORE_READ_ONLY, DK_STORE_FORMAT_NEWER, DK_STORE_LOCKED, DK_IO, DK_DISK_FULL; DK_UNSAFE_PATH when
  * links, pipes or devices stand in place of its directories and files; of an encrypted store DK_KEY_NEEDED, DK_KEY_WRONG, DK_KEY_LOST; DK_ARGUMENT for a key of a store that is not; RangeError for a bad option
  */
-export async function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
+export function openStore(root: string, options: StoreOptions = {}): Promise<Store> {
+  return openAfter(root, options);
+}
+
+/**
+ * As `openStore`, once something has been done to its keys that only who owns the store may do.
+ *
+ * @param change leaves key files that the `key` of the options opens
+ */
+export async function openAfter(root: string, options: StoreOptions, change?: ChangeKeys): Promise<Store> {
   try {
-    return await openNow(root, options);
+    return await openNow(root, options, change);
   } catch (error) {
     throw systemCode(error) === '' ? error : fromSystemError(error, 'open the store', path.resolve(root));
   }
 }
 
-async function openNow(root: string, options: StoreOptions): Promise<Store> {
+export type ChangeKeys = (paths: StorePaths, marker: Marker, tools: OpenTools) => Promise<void>;
+
+async function openNow(root: string, options: StoreOptions, change?: ChangeKeys): Promise<Store> {
   const tools = openTools(options);
   const { clock } = tools;
   const paths = storePaths(root);
@@ -101,18 +113,26 @@ async function openNow(root: string, options: StoreOptions): Promise<Store> {
   try {
     const marker =
       found !== null && found !== 'lost' && found.whole ? found.marker : await settle(paths, options, tools);
+    await change?.(paths, marker, tools);
     const keys = await keysOf(paths, marker, options);
-    if (keys) meta.useCipher(new IndexCipher(keys));
+    if (keys) await meta.useCiphers(ciphersOf(keys));
     await writeOwner(paths, clock.nowMs());
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
+    const anew = meta.isOlder && !(await followRotation(meta, paths, { must: change !== undefined, ...tools }));
     store = new OpenedStore({ paths, marker, keys, ...tools }, meta);
-    await store.start(rebuild, options.restoreMarker === true);
+    await store.start({ rebuild, anew }, options.restoreMarker === true);
     return store;
   } catch (error) {
     await (store ?? meta).close().catch(() => {});
     throw error;
   }
+}
+
+/** For the metadata, whichever master key it is under. */
+function ciphersOf(keys: StoreKeys): IndexCipher[] {
+  const older = [...keys.older.values()].sort((one, other) => other.epoch - one.epoch);
+  return [keys, ...older].map((one) => new IndexCipher(one));
 }
 
 /** A store that is to be encrypted needs a key before anything is made. */

@@ -3,7 +3,7 @@ import { DiffKeeperError } from '../core/core.js';
 import type { Checkpoint } from '../format/format.js';
 import { AloneChain } from './alone-chain.js';
 import { type NewestState, readNewest } from './blob-index.js';
-import { type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js';
+import { type BringUpHow, type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js';
 import { type CodingAids, codingAids } from './coding-aids.js';
 import type { CondenseParts } from './condense.js';
 import { OpenExchange } from './exchange.js';
@@ -80,8 +80,8 @@ export class OpenedStore extends StoreReading implements Store {
   }
 
   /** @param repair `orIsolate` may be used; what it did is told by the next rebuild that checks */
-  async start(rebuild: boolean, repair: boolean): Promise<void> {
-    const work = () => bringUp(this.#upParts, { rebuild, pruning: false });
+  async start(how: Pick<BringUpHow, 'rebuild' | 'anew'>, repair: boolean): Promise<void> {
+    const work = () => bringUp(this.#upParts, { ...how, pruning: false });
     await this.#settle(await (repair ? orIsolate(work, this.#upParts, this.#isolated) : work()));
   }
 

@@ -7,13 +7,16 @@ import type { QuarantineItem, QuarantineReport } from './types.js';
 
 type Kind = QuarantineItem['kind'];
 
+/** What names of metadata that was put aside begin with. */
+export const QUARANTINE_OF_METADATA = 'meta-';
+
 /** By what the names begin with. */
 const KINDS: readonly (readonly [string, Kind])[] = [
   ['end-of-', 'packEnd'],
   ['damaged-', 'stretch'],
   ['unreadable-', 'unreadable'],
   ['unsealed-', 'pack'],
-  ['meta-', 'metadata'],
+  [QUARANTINE_OF_METADATA, 'metadata'],
 ];
 
 function kindOf(name: string): Kind {

@@ -1,6 +1,6 @@
 /** Records as they stand in the packs of one store: plain, or sealed when it is encrypted. */
-import type { StoreKeys } from '../crypt/crypt.js';
-import { SEAL_BYTES } from '../crypt/crypt.js';
+import { DiffKeeperError } from '../core/core.js';
+import { SEAL_BYTES, type Sealer, type StoreKeys } from '../crypt/crypt.js';
 import {
   bareRecordPieces,
   type Checksum,
@@ -16,6 +16,7 @@ import {
   type RecordParts,
   SEALED_HEAD_BYTES,
   SEALED_MAGIC,
+  sealedEpoch,
   sealedRecordBytes,
 } from '../format/format.js';
 
@@ -37,6 +38,8 @@ export interface RecordCoder {
   toPlain(bytes: Buffer, decoded: DecodedRecord): Buffer;
   /** As it stands in these packs. */
   fromPlain(record: Buffer): Buffer;
+  /** The same record for another place: sealed anew where it was under an older master key, and as long as before. */
+  moved(bytes: Buffer, decoded: DecodedRecord): Buffer;
 }
 
 function magicOf(number: number): Buffer {
@@ -58,12 +61,25 @@ export function recordCoder(checksum: Checksum, keys: StoreKeys | null): RecordC
       decode: (bytes, offset) => decodeRecord(bytes, offset, checksum),
       toPlain: (bytes) => bytes,
       fromPlain: (record) => record,
+      moved: (bytes) => bytes,
     };
   }
-  const { records } = keys;
+  return sealedCoder(checksum, keys);
+}
+
+/** What opens records of a master key. Throws DK_KEY_LOST: to take a record for damage that another key opens would lose it. */
+function openerOf(keys: StoreKeys, epoch: number): Sealer {
+  const known = epoch === keys.epoch ? keys : keys.older.get(epoch);
+  if (known) return known.records;
+  const message = `a record was sealed under master key ${epoch}, which the key files do not have: put back the newest copy of KEYS`;
+  throw new DiffKeeperError('DK_KEY_LOST', message, { actual: epoch });
+}
+
+function sealedCoder(checksum: Checksum, keys: StoreKeys): RecordCoder {
+  const { records, epoch } = keys;
   const seal = (pieces: readonly Uint8Array[]): Buffer => {
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, SEAL_BYTES);
-    return encodeSealedRecord(bytes, checksum, (room, head) => records.sealInto(room, pieces, head));
+    const sealedBytes = pieces.reduce((sum, piece) => sum + piece.length, SEAL_BYTES);
+    return encodeSealedRecord({ sealedBytes, epoch }, checksum, (room, head) => records.sealInto(room, pieces, head));
   };
   return {
     sealed: true,
@@ -73,8 +89,11 @@ export function recordCoder(checksum: Checksum, keys: StoreKeys | null): RecordC
     encode: (record) => seal(bareRecordPieces(record)),
     length: sealedRecordBytes,
     decode: (bytes, offset) =>
-      decodeSealedRecord(bytes, offset, checksum, (sealed, bound) => records.open(sealed, bound)),
+      decodeSealedRecord(bytes, offset, checksum, (sealed, bound) =>
+        openerOf(keys, sealedEpoch(bound)).open(sealed, bound),
+      ),
     toPlain: (_bytes, { head, contextList, payload }) => encodeRecord({ ...head, contextList, payload }, checksum),
     fromPlain: (record) => seal([record.subarray(0, record.length - RECORD_CHECK_BYTES)]),
+    moved: (bytes, { plain }) => (plain && sealedEpoch(bytes) !== epoch ? seal([plain]) : bytes),
   };
 }

@@ -1,4 +1,4 @@
-/** Keys that open an encrypted store: list, add, remove, replace. No pack is written; the store may be in use. */
+/** Keys that open an encrypted store: list, add, remove, change. Nothing else is written; the store may be in use. */
 import { DiffKeeperError, systemClock } from '../core/core.js';
 import { encodeRing, type KeyKind, type KeyRing, type StoreKey, withSlot } from '../crypt/crypt.js';
 import { readKeyRing, unlock, writeKeyRing } from './key-files.js';
@@ -15,7 +15,7 @@ export interface StoreKeyFacts {
   readonly created: string;
 }
 
-async function encryptedStore(root: string): Promise<{ readonly root: string; readonly id: string }> {
+export async function encryptedStore(root: string): Promise<{ readonly root: string; readonly id: string }> {
   const paths = storePaths(root);
   await checkOwnPlaces(paths.root);
   const marker = (await findMarker(paths))?.marker;
@@ -28,7 +28,7 @@ async function encryptedStore(root: string): Promise<{ readonly root: string; re
   return { root: paths.root, id: marker.id };
 }
 
-function factsOf({ slots }: KeyRing): StoreKeyFacts[] {
+export function factsOf({ slots }: KeyRing): StoreKeyFacts[] {
   return slots.map(({ id, kind, created }) => ({ id, kind, created }));
 }
 
@@ -38,7 +38,7 @@ export async function listStoreKeys(root: string): Promise<StoreKeyFacts[]> {
   return factsOf(await readKeyRing(store.root, store.id));
 }
 
-type Unlocked = Awaited<ReturnType<typeof unlock>>;
+export type Unlocked = Awaited<ReturnType<typeof unlock>>;
 
 /** Tries of a change that others come before, who cannot be kept out. */
 const TRIES = 5;
@@ -49,7 +49,15 @@ async function change(
   key: StoreKey,
   next: (unlocked: Unlocked, root: string) => Promise<KeyRing> | KeyRing,
 ): Promise<StoreKeyFacts[]> {
-  const store = await encryptedStore(root);
+  return factsOf(await changeKeyRing(await encryptedStore(root), key, next));
+}
+
+/** As `change`, of a store that is known; gives the new ring. */
+export function changeKeyRing(
+  store: { readonly root: string; readonly id: string },
+  key: StoreKey,
+  next: (unlocked: Unlocked, root: string) => Promise<KeyRing> | KeyRing,
+): Promise<KeyRing> {
   return changeKeys(store.root, async () => {
     for (let tries = 0; tries < TRIES; tries += 1) {
       const unlocked = await unlock(store.root, store.id, key);
@@ -58,7 +66,7 @@ async function change(
       const now = await readKeyRing(store.root, store.id);
       if (!encodeRing(now).equals(encodeRing(unlocked.ring))) continue;
       await writeKeyRing(store.root, changed);
-      return factsOf(changed);
+      return changed;
     }
     throw keysBusy(store.root);
   });
@@ -91,8 +99,8 @@ export function removeStoreKey(root: string, key: StoreKey, id: number): Promise
   });
 }
 
-/** Puts a new key in the place of `key`, in one step. @throws as `addStoreKey` */
-export function rotateStoreKey(root: string, key: StoreKey, replacement: StoreKey): Promise<StoreKeyFacts[]> {
+/** Puts a new key in the place of `key`, in one step; the master key stays. @throws as `addStoreKey` */
+export function changeStoreKey(root: string, key: StoreKey, replacement: StoreKey): Promise<StoreKeyFacts[]> {
   return change(root, key, ({ ring, master, slot }) => {
     const others = { ...ring, slots: ring.slots.filter(({ id }) => id !== slot) };
     return withSlot(others, master, replacement, systemClock.nowMs());

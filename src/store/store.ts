@@ -4,6 +4,7 @@ export type { CacheGuard } from './cache-guard.js';
 export { condense } from './condense-call.js';
 export { exchangeOf } from './exchange-of.js';
 export * from './exchange-types.js';
+export { type KeyRotation, type RotateOptions, rotateStoreKey } from './key-rotation.js';
 export { findSnapshots, markMigrated, openSnapshotStore, snapshotPaths } from './open-snapshots.js';
 export { openStore } from './open-store.js';
 export { type ShareOptions, type Sharing, shareStore } from './owner-service.js';
@@ -15,9 +16,9 @@ export type { SnapshotStore } from './snapshot-store.js';
 export type { SnapshotFacts } from './snapshot-tables.js';
 export {
   addStoreKey,
+  changeStoreKey,
   listStoreKeys,
   removeStoreKey,
-  rotateStoreKey,
   type StoreKeyFacts,
 } from './store-keyring.js';
 export { computeTreeRoot } from './tree-root.js';

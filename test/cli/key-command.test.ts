@@ -103,23 +103,50 @@ describe('an encrypted store', () => {
 describe('key', () => {
   const kinds = (stdout: string): unknown[] => jsonLines(stdout).map((line) => (line as { kind: unknown }).kind);
 
-  it('lists, adds, rotates and removes', async () => {
+  it('lists, adds, changes and removes', async () => {
     expect(kinds((await cli('key', 'list', '--store=keep', '--json')).stdout)).toEqual(['key-file']);
     const added = await cli('key', 'add', ...KEY, '--new-passphrase-file=pass', '--json');
     expect(kinds(added.stdout)).toEqual(['key-file', 'passphrase']);
     expect((await cli('log', '--store=keep', '--passphrase-file=pass')).code).toBe(0);
     await writeFile(path.join(cwd, 'fresh'), Buffer.alloc(32, 'f'));
-    expect((await cli('key', 'rotate', ...KEY, '--new-key-file=fresh')).code).toBe(0);
+    expect((await cli('key', 'change', ...KEY, '--new-key-file=fresh')).code).toBe(0);
     expect((await cli('log', ...KEY)).code).toBe(5);
     const gone = await cli('key', 'remove', '--store=keep', '--key-file=fresh', '--id=2', '--json');
     expect(kinds(gone.stdout)).toEqual(['key-file']);
     expect((await cli('log', '--store=keep', '--passphrase-file=pass')).code).toBe(5);
-    expect((await cli('key', 'rotate', '--store=keep', '--key-file=fresh', '--new-key-file=key')).code).toBe(0);
+    expect((await cli('key', 'change', '--store=keep', '--key-file=fresh', '--new-key-file=key')).code).toBe(0);
+  }, 60_000);
+
+  it('rotates the master key, with the keys that are given', async () => {
+    const masterKey = (stdout: string): unknown => jsonLines(stdout).find((line) => line.type === 'masterKey');
+    const first = await cli('key', 'rotate', ...KEY, '--json');
+    expect([first.code, masterKey(first.stdout)]).toEqual([
+      0,
+      expect.objectContaining({ masterKey: 1, olderKeys: [0] }),
+    ]);
+    expect((await cli('key', 'add', ...KEY, '--new-passphrase-file=pass')).code).toBe(0);
+    const refused = await cli('key', 'rotate', ...KEY);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('--drop-others')]);
+    const both = await cli('key', 'rotate', ...KEY, '--other-passphrase-file=pass');
+    expect([both.code, both.stdout]).toEqual([0, expect.stringContaining('master key 2 from now on')]);
+    expect((await cli('log', '--store=keep', '--passphrase-file=pass')).code).toBe(0);
+    const replaced = await cli('key', 'rotate', ...KEY, '--new-key-file=fresh', '--drop-others');
+    expect([replaced.code, replaced.stderr]).toEqual([0, '']);
+    expect((await cli('log', ...KEY)).code).toBe(5);
+    expect((await cli('log', '--store=keep', '--passphrase-file=pass')).code).toBe(5);
+    const wrong = await cli('key', 'rotate', ...KEY, '--json');
+    expect([wrong.code, jsonLines(wrong.stdout)[0]]).toEqual([5, expect.objectContaining({ code: 'DK_KEY_WRONG' })]);
+    expect((await cli('key', 'change', '--store=keep', '--key-file=fresh', '--new-key-file=key')).code).toBe(0);
+    await writeFile(path.join(cwd, 'data', 'file'), 'third\n');
+    expect((await cli('capture', '--state-dir=data', ...KEY)).code).toBe(0);
+    expect((await cli('cat', 'file', '--at=1', ...KEY)).stdout).toBe('first\n');
+    expect((await cli('verify', ...KEY)).code).toBe(0);
   }, 60_000);
 
   it.each([
     ['lose', '--new-key-file=key'],
     ['add'],
+    ['change'],
     ['remove'],
     ['remove', '--id=x'],
     ['add', '--new-key-file=key', '--new-passphrase-file=pass'],

@@ -14,7 +14,17 @@ function crashStates(...words: string[]): { readonly output: string; readonly st
 }
 
 it('every state that a crash may leave opens with all that was acknowledged', () => {
-  const names = ['capture', 'packs', 'prune', 'condense', 'recovery', 'repair', 'encrypted-capture', 'encrypted-prune'];
+  const names = [
+    'capture',
+    'packs',
+    'prune',
+    'condense',
+    'recovery',
+    'repair',
+    'encrypted-capture',
+    'encrypted-prune',
+    'encrypted-rotate',
+  ];
   const workloads = names.map((name) => `--workload=${name}`);
   const { output, status } = crashStates('--states=2000', '--cases=1', '--seed=5', ...workloads);
   expect(output).toMatch(/20\d\d states, \d+ of them different, 0 failed/);

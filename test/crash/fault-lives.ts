@@ -9,6 +9,7 @@ import { isDiffKeeperError } from '../../src/core/core.js';
 import { finalizeMigration, openStoreOrImport } from '../../src/migrate/migrate.js';
 import {
   addStoreKey,
+  changeStoreKey,
   listStoreKeys,
   openStore,
   removeStoreKey,
@@ -19,7 +20,8 @@ import { STORE_NAME } from './check-state.js';
 import { noise } from './noise.js';
 import { spoilNewest } from './spoil-newest.js';
 import { CRASH_KEY, storeOptions } from './store-way.js';
-import { live as liveWorkload, putAlike, putFile, versionOf, WORKLOADS } from './workloads.js';
+import { putAlike, versionOf } from './workload-content.js';
+import { live as liveWorkload, putFile, WORKLOADS } from './workloads.js';
 
 export interface LifeReport {
   readonly acknowledged: readonly (readonly [sequence: number, root: string])[];
@@ -303,12 +305,14 @@ async function migrate(life: Life): Promise<void> {
 async function keys(life: Life): Promise<void> {
   const [second, third] = [{ keyBytes: noise(32, 1) }, { keyBytes: noise(32, 2) }];
   await life.attempt('add', () => addStoreKey(life.root, CRASH_KEY, second).then(() => true));
-  await life.attempt('rotate', () => rotateStoreKey(life.root, second, third).then(() => true));
+  await life.attempt('change', () => changeStoreKey(life.root, second, third).then(() => true));
   await life.attempt('remove', async () => {
     for (const { id } of (await listStoreKeys(life.root)).slice(1)) await removeStoreKey(life.root, CRASH_KEY, id);
     return true;
   });
   await life.use((store) => life.commitTo(store, 4));
+  await life.attempt('rotate', () => rotateStoreKey(life.root, CRASH_KEY, { dropOthers: true }).then(() => true));
+  await life.use((store) => life.commitTo(store, 6));
 }
 
 const committed =

@@ -2,13 +2,14 @@
  * Lives of a store that are recorded. They run with small bounds (see `scripts/crash-states.mjs`): packs of 48 KiB,
  * metadata batches of 64 changes, LevelDB tables of 64 KiB, so that a short life crosses all of them.
  */
-import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { capture as captureOnce, openCaptureSession } from '../../src/capture/capture.js';
 import { removedVersion, VERSION_TYPE } from '../../src/format/format.js';
 import { finalizeMigration, openStoreOrImport } from '../../src/migrate/migrate.js';
 import {
   addStoreKey,
+  changeStoreKey,
   listStoreKeys,
   openStore,
   removeStoreKey,
@@ -21,6 +22,7 @@ import { changingFile, noise } from './noise.js';
 import { spoilNewest } from './spoil-newest.js';
 import { CRASH_KEY, encryptedName, storeOptions } from './store-way.js';
 import type { Mark } from './trace.js';
+import { alike, makeMarkerOlder, putAlike, versionOf } from './workload-content.js';
 
 export type Say = (mark: Mark) => void;
 
@@ -220,24 +222,6 @@ async function prune(base: string, say: Say): Promise<void> {
   await store.close();
 }
 
-/** Four files that share nothing, of a seed, each as it is or shifted. */
-function alike(seed: number, shift: number, prefix: string): [string, Buffer][] {
-  return [0, 1, 2, 3].map((index) => {
-    const bytes = noise(9000 + 3000 * index, seed * 10 + index + 4000);
-    return [`${prefix}${index}`, Buffer.concat([noise(shift, seed + shift), bytes])];
-  });
-}
-
-/** Stored in one call, each coded against what it resembles. */
-export async function putAlike(transaction: Transaction, files: readonly [string, Buffer][]): Promise<void> {
-  const inputs = files.map(([, bytes]) => ({ bytes, kind: 'blob' as const, similar: true }));
-  const digests = await transaction.storeBlobs(inputs);
-  for (const [index, [name, bytes]] of files.entries()) {
-    const facts = { size: bytes.length, digest: digests[index] as Buffer, recipe: { kind: 'whole' as const } };
-    transaction.put({ ...removedVersion(name, 0), type: VERSION_TYPE.file, mode: 0o644, ...facts });
-  }
-}
-
 /** Shifted copies in commits that take several packs, of one call, of another, of an abandoned one, and of what a prune drops. */
 async function similar(base: string, say: Say): Promise<void> {
   for (let life = 1; life <= 3; life += 1) {
@@ -303,15 +287,6 @@ async function pruneCondensed(base: string, say: Say): Promise<void> {
   }
   await textCommits(store, say, 1);
   await store.close();
-}
-
-/** Versions of a text of which a line changes each time. */
-export function versionOf(seed: number): Buffer {
-  const lines = Array.from({ length: 40 }, (_, line) => {
-    const changed = Math.max(0, seed - ((((seed - line) % 40) + 40) % 40));
-    return `setting_${line} = ${noise(12, changed * 41 + line + 1).toString('hex')}`;
-  });
-  return Buffer.from(`${lines.join('\n')}\n`);
 }
 
 async function textCommits(store: Store, say: Say, count: number): Promise<void> {
@@ -387,15 +362,6 @@ async function goOn(base: string, say: Say): Promise<void> {
   await again.close();
 }
 
-/** Leaves the marker as releases did that made no copy of it. */
-function makeMarkerOlder(base: string): void {
-  const file = path.join(base, STORE_NAME, 'DIFFKEEPER');
-  const { check, ...facts } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-  if (check === undefined) throw new Error('the marker has no digest');
-  writeFileSync(file, `${JSON.stringify(facts)}\n`);
-  rmSync(`${file}.copy`);
-}
-
 /** Keys come, are replaced and go; one stays, and opens the store at every moment. */
 async function keys(base: string, say: Say): Promise<void> {
   const root = path.join(base, STORE_NAME);
@@ -404,11 +370,27 @@ async function keys(base: string, say: Say): Promise<void> {
   await smallCommits(store, say, 1);
   await store.close();
   await addStoreKey(root, CRASH_KEY, second);
-  await rotateStoreKey(root, second, third);
+  await changeStoreKey(root, second, third);
   for (const { id } of (await listStoreKeys(root)).slice(1)) await removeStoreKey(root, CRASH_KEY, id);
   const again = await open(base, say);
   await smallCommits(again, say, 1);
   await again.close();
+}
+
+/** The master key is rotated, beside a second key that goes and comes, with commits and a prune in between. */
+async function rotate(base: string, say: Say): Promise<void> {
+  const root = path.join(base, STORE_NAME);
+  for (let round = 0; round < 2; round += 1) {
+    await rotateStoreKey(root, CRASH_KEY);
+    const store = await open(base, say);
+    await smallCommits(store, say, 2);
+    releaseAllBut(store, say, 3);
+    await store.prune({ keepLast: 3 }, { compactBelow: 1 });
+    await smallCommits(store, say, 1);
+    await store.close();
+    await addStoreKey(root, CRASH_KEY, { keyBytes: noise(32, 1) });
+    await rotateStoreKey(root, CRASH_KEY, { dropOthers: true });
+  }
 }
 
 /** A store of whole-file snapshots; nothing of it is promised by this process. */
@@ -490,8 +472,12 @@ const ENCRYPTED = IN_THE_CLEAR.filter(({ migrates, plainOnly }) => !migrates && 
   },
 );
 
+const ROTATE = encryptedName('rotate');
+
 export const WORKLOADS: readonly Workload[] = [
   ...IN_THE_CLEAR,
   ...ENCRYPTED,
   { name: encryptedName('keys'), weight: 2, run: keys, encrypted: true },
+  { name: ROTATE, weight: 5, before: filled, run: rotate, encrypted: true },
+  { name: `${ROTATE}-recovery`, weight: 3, run: rotate, encrypted: true, after: { workload: ROTATE, cases: 6 } },
 ];

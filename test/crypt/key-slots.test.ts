@@ -101,6 +101,25 @@ describe('the bytes of a ring', () => {
       expect(decodeRing(make({}, outer)), JSON.stringify(outer).slice(0, 40)).toBeNull();
     for (const json of ['[]', 'null', '3', '{}', '{"diffkeeper":"store"}'])
       expect(decodeRing(withDigest(json))).toBeNull();
-    expect(await codeOf(() => decodeRing(make({}, { format: 2 })))).toBe('DK_STORE_FORMAT_NEWER');
+    const older = (...numbers: unknown[]) => numbers.map((epoch) => ({ epoch, master: '00'.repeat(72) }));
+    const rotated = (value: unknown, format = 2): Buffer => make({}, { format, rotated: value });
+    expect(decodeRing(rotated({ epoch: 3, older: older(0, 2) }))?.rotated?.older).toHaveLength(2);
+    for (const value of [
+      undefined,
+      null,
+      { epoch: 0, older: [] },
+      { epoch: 256, older: [] },
+      { epoch: 1.5, older: [] },
+      { epoch: 2 },
+      { epoch: 2, older: [null] },
+      { epoch: 2, older: older(2) },
+      { epoch: 2, older: older(1, 0) },
+      { epoch: 2, older: older(1, 1) },
+      { epoch: 2, older: older('1') },
+      { epoch: 2, older: [{ epoch: 1, master: '00' }] },
+    ])
+      expect(decodeRing(rotated(value)), JSON.stringify(value)).toBeNull();
+    expect(decodeRing(rotated({ epoch: 1, older: [] }, 1))).toBeNull();
+    expect(await codeOf(() => decodeRing(make({}, { format: 3 })))).toBe('DK_STORE_FORMAT_NEWER');
   });
 });

@@ -293,7 +293,7 @@ export class SecondStore {
     const cursor = new Cursor(bytes);
     const bound = cursor.take(8);
     if (bound.readUInt32LE() !== 0x31534b44) throw new Error('no sealed record');
-    const plain = how.open(cursor.take(bound.readUInt32LE(4)), bound);
+    const plain = how.open(cursor.take(bound.readUIntLE(4, 3)), bound);
     const checked = how.xxh3(bytes.subarray(0, cursor.at));
     if (cursor.take(8).readBigUInt64LE() !== checked) throw new Error('record checksum');
     const check = Buffer.alloc(8);

@@ -25,29 +25,53 @@ export function opener(
   key: SecondKey | undefined,
 ): (sealed: Buffer, bound: Buffer) => Buffer {
   if (!key) throw new Error('the store is encrypted');
-  const master = masterKey(root, id, key);
-  const records = derived(master, Buffer.from(id, 'hex'), 'diffkeeper records');
-  return (sealed, bound) => xaesOpen(records, sealed, bound);
+  const salt = Buffer.from(id, 'hex');
+  const records = new Map<number, Buffer>();
+  for (const [number, master] of masterKeys(root, id, key)) {
+    records.set(number, derived(master, salt, 'diffkeeper records'));
+  }
+  return (sealed, bound) => {
+    const own = records.get(bound[7] as number);
+    if (!own) throw new Error(`no master key ${bound[7]}`);
+    return xaesOpen(own, sealed, bound);
+  };
 }
 
 const derived = (secret: Uint8Array, salt: Uint8Array, info: string): Buffer =>
   Buffer.from(hkdf(sha256, secret, salt, Buffer.from(info, 'utf8'), 32));
 
-function masterKey(root: string, id: string, key: SecondKey): Buffer {
+interface Ring {
+  readonly format: number;
+  readonly store: string;
+  readonly slots: readonly Slot[];
+  readonly rotated?: { readonly epoch: number; readonly older: readonly { epoch: number; master: string }[] };
+}
+
+function masterKeys(root: string, id: string, key: SecondKey): Map<number, Buffer> {
   const [json = '', check] = readFileSync(join(root, 'KEYS'), 'utf8').split('\n');
   if (check !== Buffer.from(sha256(Buffer.from(json, 'utf8'))).toString('hex')) throw new Error('KEYS is damaged');
-  const ring = JSON.parse(json) as { readonly format: number; readonly store: string; readonly slots: readonly Slot[] };
-  if (ring.format !== 1 || ring.store !== id) throw new Error('KEYS of another store');
+  const ring = JSON.parse(json) as Ring;
+  if (ring.format !== (ring.rotated ? 2 : 1) || ring.store !== id) throw new Error('KEYS of another store');
   for (const slot of ring.slots) {
     if ((slot.kind === 'passphrase') !== 'passphrase' in key) continue;
     try {
       const bound = Buffer.from(`diffkeeper key slot\0${id}`, 'utf8');
-      return xaesOpen(wrapping(slot, key), Buffer.from(slot.master, 'hex'), bound);
+      return withOlder(ring, xaesOpen(wrapping(slot, key), Buffer.from(slot.master, 'hex'), bound));
     } catch {
       // The next slot may fit.
     }
   }
   throw new Error('the key fits no slot');
+}
+
+function withOlder({ store, rotated }: Ring, newest: Buffer): Map<number, Buffer> {
+  const keys = new Map([[rotated?.epoch ?? 0, newest]]);
+  const wrapper = derived(newest, Buffer.from(store, 'hex'), 'diffkeeper older keys');
+  for (const { epoch, master } of rotated?.older ?? []) {
+    const bound = Buffer.from(`diffkeeper older keys\0${store}\0${epoch}`, 'utf8');
+    keys.set(epoch, xaesOpen(wrapper, Buffer.from(master, 'hex'), bound));
+  }
+  return keys;
 }
 
 function wrapping(slot: Slot, key: SecondKey): Buffer {

@@ -4,12 +4,12 @@ import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   addStoreKey,
+  changeStoreKey,
   exchangeOf,
   listStoreKeys,
   openSharedStore,
   openStore,
   removeStoreKey,
-  rotateStoreKey,
   type Store,
   shareStore,
   tagSharedStore,
@@ -68,7 +68,7 @@ describe('the key', () => {
       [2, 'key-file'],
     ]);
     const next = { passphrase: 'next', cost: 12 };
-    expect((await rotateStoreKey(fixture.root, PASSPHRASE, next)).map(({ id }) => id)).toEqual([2, 3]);
+    expect((await changeStoreKey(fixture.root, PASSPHRASE, next)).map(({ id }) => id)).toEqual([2, 3]);
     expect(await packBytes()).toEqual(before);
     await commitFiles(store, { other: Buffer.from('more') });
     await store.close();

@@ -17,7 +17,7 @@ import {
 import { MetaSeal } from '../../src/store/meta-reader.js';
 import { directory, putFile, StoreFixture } from './store-fixture.js';
 
-const keys = storeKeys(Buffer.alloc(32, 'm'), '00'.repeat(16));
+const keys = storeKeys(new Map([[0, Buffer.alloc(32, 'm')]]), '00'.repeat(16));
 const PATHS = ['', 'a', 'a/b', 'a/b/c', 'd', 'd/e', 'file'] as BytePath[];
 
 /** As the database is read, with names whose tokens all begin with `first`. */

@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { holdName } from '../../src/core/core.js';
 import { changeKeys } from '../../src/store/key-turn.js';
-import { addStoreKey, listStoreKeys, openStore, removeStoreKey, rotateStoreKey } from '../../src/store/store.js';
+import { addStoreKey, changeStoreKey, listStoreKeys, openStore, removeStoreKey } from '../../src/store/store.js';
 import { ensureBuilt, runCli } from '../cli/cli-process.js';
 import { codeOf, noise, StoreFixture } from './store-fixture.js';
 
@@ -21,7 +21,7 @@ async function opening(): Promise<number[]> {
 }
 
 async function tryKey(index: number): Promise<void> {
-  await rotateStoreKey(fixture.root, KEYS[index] as (typeof KEYS)[0], KEYS[index] as (typeof KEYS)[0]);
+  await changeStoreKey(fixture.root, KEYS[index] as (typeof KEYS)[0], KEYS[index] as (typeof KEYS)[0]);
 }
 
 it('adding, replacing and removing side by side lose nothing', async () => {
@@ -32,7 +32,7 @@ it('adding, replacing and removing side by side lose nothing', async () => {
   expect(await opening()).toEqual([1, 2, 3]);
   await Promise.all([
     addStoreKey(fixture.root, first, fourth),
-    rotateStoreKey(fixture.root, second, { keyBytes: noise(32, 5) }),
+    changeStoreKey(fixture.root, second, { keyBytes: noise(32, 5) }),
   ]);
   expect(await opening()).toEqual([1, 3, 4]);
   await owner.close();

@@ -8,6 +8,7 @@ import { VERSION_TYPE } from '../../src/format/format.js';
 import {
   openStore,
   type PrunePolicy,
+  rotateStoreKey,
   type Store,
   type StoreOptions,
   type UnreadableVersion,
@@ -32,6 +33,7 @@ export class Harness {
   readonly #engines: readonly Engine[];
   readonly #options: StoreOptions;
   #copies = 0;
+  #rotations = 0;
   #root: string;
   #store!: Store;
   #model: ModelCheckpoint[] = [];
@@ -158,6 +160,29 @@ export class Harness {
     const copy = path.join(this.#base, `copy-${this.#copies}`);
     await cp(this.#root, copy, { recursive: true });
     return copy;
+  }
+
+  /**
+   * A new master key, of an encrypted store.
+   *
+   * @param half as if the process had ended as soon as the key was there: the metadata is that of before
+   */
+  async rotate(half: boolean): Promise<void> {
+    const { key } = this.#options;
+    if (!key) return;
+    await this.#store.close();
+    const meta = path.join(this.#root, 'meta');
+    const before = path.join(this.#base, 'meta-of-before');
+    await cp(meta, before, { recursive: true });
+    this.#rotations += 1;
+    expect((await rotateStoreKey(this.#root, key)).masterKey).toBe(this.#rotations);
+    if (half) {
+      await rm(meta, { recursive: true });
+      await cp(before, meta, { recursive: true });
+    }
+    await rm(before, { recursive: true });
+    await this.#open(0);
+    await expectAll(this.#store, this.#model);
   }
 
   async repair(): Promise<void> {

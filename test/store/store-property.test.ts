@@ -80,6 +80,7 @@ const steps = fc.oneof(
       on.prune(keep, list, below),
     ),
   },
+  { weight: 2, arbitrary: step('rotate', fc.boolean(), (on, half) => on.rotate(half)) },
   { weight: 1, arbitrary: step('repair', fc.constant(0), (on) => on.repair()) },
   {
     weight: 1,
