@@ -67,7 +67,8 @@ function groundOf({ settings, baselines, effort }: CoderParts, of: Named, target
   const source = reference.pages === undefined && sourceBytes > 0 ? reference.view?.(0, sourceBytes) : undefined;
   if (source === undefined) return undefined;
   if (settings.choice === 'auto' && layoutOfHeaders(source, target) !== undefined) return undefined;
-  return { held, source, groups: reference.groups(kind, 0, sourceBytes), kind, level: effort.level(of.keyClass) };
+  const level = effort.level(of.keyClass, { kind: 'delta', bytes: target.length });
+  return { held, source, groups: reference.groups(kind, 0, sourceBytes), kind, level };
 }
 
 /** What a message says of itself. Plain objects, in one piece: small states have little time for more. */

@@ -5,7 +5,10 @@
  * Without a link rate: one step down while a state takes longer than the budget;
  * one step up while it takes less than a quarter of it and the ratio is below the
  * threshold, unless it is known that the next step takes too long (now and then it
- * is tried nevertheless); above the threshold, one step towards the default.
+ * is tried nevertheless); above the threshold, one step towards the default. Levels above the
+ * default are for states that they are likely to fit: what states of about that length took
+ * counts, else what zstd takes for text; and states that no level changes anything of move nothing.
+ * Full states and deltas are told apart: a delta's time says nothing of what a full state takes.
  * With a link rate: the level with the least time for encoding plus sending, as far
  * as measured, and now and then its neighbours, so that the measure stays fresh: one
  * that turned out to be clearly worse is tried half as often each time, and as often as
@@ -21,8 +24,12 @@ const LEAST_STEP = 1;
 const DEFAULT_STEP = 2;
 /** Weight of the newest measure of room. */
 const NEWEST = 0.3;
-/** Times that are remembered: the middle one counts, since a single one says more of what else went on. */
+/** Times that are remembered: the second best counts, since whatever else went on made the others longer. */
 const TIMES = 5;
+/** Nanoseconds a byte of text, by step, where nothing better is known; twice what one slow processor takes. */
+const TEXT_NS = [0, 3, 5, 15, 20, 40, 100, 600] as const;
+/** States so many times as long, or as short, tell what a byte of another takes. */
+const ALIKE = 8;
 /** After so many states a neighbour that was not the better one is tried, and one that never was, or once: that may have been a bad moment. */
 const EXPLORE_EVERY = 8;
 const UNTRIED_AFTER = 2;
@@ -40,10 +47,19 @@ interface Measure {
   /** Milliseconds a byte of the last states, oldest first. */
   readonly times: readonly number[];
   readonly outPerByte: number;
+  /** Length of the last state. */
+  readonly inBytes: number;
+}
+
+/** What is about to be coded. Full states and deltas have levels of their own. */
+export interface EffortTask {
+  readonly kind?: 'full' | 'delta';
+  /** Length of the state. Default: like those before. */
+  readonly bytes?: number;
 }
 
 function msPerByte({ times }: Measure): number {
-  return [...times].sort((one, other) => one - other)[(times.length - 1) >> 1] as number;
+  return [...times].sort((one, other) => one - other)[(times.length - 1) >> 2] as number;
 }
 
 interface ClassState {
@@ -54,6 +70,8 @@ interface ClassState {
   /** It did, for the first time in a row. */
   doubted: boolean;
   measures: (Measure | undefined)[];
+  /** One state of this length, or somewhat more, may take too long: to see whether it still does. */
+  trialBytes: number;
   /** By step: after so many states it is tried, and so many more after a try that was no good. */
   readonly due: Map<number, { readonly observed: number; readonly wait: number }>;
 }
@@ -63,6 +81,16 @@ export interface EffortOptions {
   readonly timeBudgetMs: number;
   readonly linkBytesPerSecond: number | undefined;
   readonly adaptiveThreshold: number;
+}
+
+/** What a state took. */
+export interface EffortFacts {
+  readonly kind?: 'full' | 'delta';
+  readonly level: number;
+  readonly inBytes: number;
+  readonly outBytes: number;
+  readonly ms: number;
+  readonly levelled?: boolean;
 }
 
 export class EffortControl {
@@ -80,18 +108,23 @@ export class EffortControl {
   }
 
   /** zstd level for the next state of this class; `LEVEL_RAW`: without. */
-  level(keyClass: string): number {
-    if (this.#options.level !== 'adaptive') return this.#options.level;
-    return LEVELS[this.#classes.get(keyClass)?.step ?? DEFAULT_STEP] as number;
+  level(keyClass: string, { kind = 'full', bytes }: EffortTask = {}): number {
+    const { level, linkBytesPerSecond, timeBudgetMs } = this.#options;
+    if (level !== 'adaptive') return level;
+    const state = this.#classes.get(`${kind} ${keyClass}`);
+    let step = state?.step ?? DEFAULT_STEP;
+    if (state && bytes !== undefined && linkBytesPerSecond === undefined && bytes > 2 * state.trialBytes) {
+      while (step > DEFAULT_STEP && likelyMs(state.measures, step, bytes) > timeBudgetMs) step -= 1;
+    }
+    return LEVELS[step] as number;
   }
 
-  observe(
-    keyClass: string,
-    facts: { readonly level: number; readonly inBytes: number; readonly outBytes: number; readonly ms: number },
-  ): void {
+  /** @param facts `levelled`: whether the level had a part in it. Default: yes */
+  observe(keyClass: string, facts: EffortFacts): void {
     if (this.#options.level !== 'adaptive' || facts.inBytes === 0) return;
     if (this.#options.linkBytesPerSecond !== undefined && facts.inBytes < PACED_BYTES_MIN) return;
-    const state = this.#stateOf(keyClass);
+    if (this.#options.linkBytesPerSecond === undefined && facts.levelled === false) return;
+    const state = this.#stateOf(`${facts.kind ?? 'full'} ${keyClass}`);
     state.observed += 1;
     const step = LEVELS.indexOf(facts.level as (typeof LEVELS)[number]);
     if (step < 0) return;
@@ -106,13 +139,14 @@ export class EffortControl {
     state.doubted = moved !== 0 && state.moved === 0 && step >= LEAST_STEP;
     // What is sent as it is takes the same room whatever it is: it says nothing against a move that another level saw.
     if (moved !== 0 || step >= LEAST_STEP) state.moved = moved;
-    const known = state.measures[step] ?? { times: [], outPerByte };
+    const known = state.measures[step] ?? { times: [], outPerByte, inBytes: 0 };
     state.measures[step] = {
       times: [...known.times.slice(1 - TIMES), facts.ms / facts.inBytes],
       outPerByte: known.outPerByte + NEWEST * (outPerByte - known.outPerByte),
+      inBytes: facts.inBytes,
     };
     const next =
-      this.#options.linkBytesPerSecond === undefined ? this.#byBudget(state, facts) : this.#byLink(state, step);
+      this.#options.linkBytesPerSecond === undefined ? this.#byBudget(state, step, facts) : this.#byLink(state, step);
     if (next !== state.step) this.#changes += 1;
     state.step = next;
   }
@@ -123,6 +157,7 @@ export class EffortControl {
       observed: 0,
       moved: 0,
       doubted: false,
+      trialBytes: 0,
       measures: [],
       due: new Map(),
     };
@@ -132,19 +167,19 @@ export class EffortControl {
     return known;
   }
 
-  #byBudget(
-    state: ClassState,
-    facts: { readonly inBytes: number; readonly outBytes: number; readonly ms: number },
-  ): number {
+  #byBudget(state: ClassState, used: number, { inBytes, outBytes, ms }: EffortFacts): number {
     const { timeBudgetMs, adaptiveThreshold } = this.#options;
-    if (facts.ms > timeBudgetMs) return Math.max(LEAST_STEP, state.step - 1);
-    const ratio = facts.inBytes / Math.max(1, facts.outBytes);
+    state.trialBytes = 0;
+    if (ms > timeBudgetMs) return Math.max(LEAST_STEP, used - 1);
+    const ratio = inBytes / Math.max(1, outBytes);
     if (ratio >= adaptiveThreshold) return state.step + Math.sign(DEFAULT_STEP - state.step);
-    if (facts.ms * 4 >= timeBudgetMs) return state.step;
+    // A state that was too long for the level of its class says nothing of the next one.
+    if (ms * 4 >= timeBudgetMs || used < state.step) return state.step;
     const next = Math.min(LEVELS.length - 1, state.step + 1);
-    const known = state.measures[next];
-    const fits = known === undefined || msPerByte(known) * facts.inBytes <= timeBudgetMs;
-    return fits || state.observed % EXPLORE_EVERY === 0 ? next : state.step;
+    if (likelyMs(state.measures, next, inBytes) <= timeBudgetMs) return next;
+    if (state.observed % EXPLORE_EVERY !== 0) return state.step;
+    state.trialBytes = inBytes;
+    return next;
   }
 
   /** @param tried the step that was measured last */
@@ -185,6 +220,16 @@ export class EffortControl {
     }
     return best;
   }
+}
+
+/** What a state is likely to take at this level, milliseconds. */
+function likelyMs(measures: readonly (Measure | undefined)[], step: number, bytes: number): number {
+  for (let known = step; known >= LEAST_STEP; known -= 1) {
+    const measure = measures[known];
+    if (measure === undefined || measure.inBytes * ALIKE < bytes || measure.inBytes > bytes * ALIKE) continue;
+    return (bytes * msPerByte(measure) * (TEXT_NS[step] as number)) / (TEXT_NS[known] as number);
+  }
+  return (bytes * (TEXT_NS[step] as number)) / 1e6;
 }
 
 /** zstd's level where it is needed whatever was chosen: the values of deltas. */

@@ -35,6 +35,8 @@ export interface SegmentTask {
   readonly source: SourceBytes | undefined;
   readonly choice: StateEngineChoice;
   readonly level: number;
+  /** The level where the source has no part. */
+  readonly aloneLevel: number;
   /** A delta that saves less than this factor is compared with the segment compressed alone. */
   readonly minRatio: number;
   readonly dictionary: { readonly id: number; readonly bytes: Uint8Array } | undefined;
@@ -119,19 +121,19 @@ async function alone(engine: Engine, task: SegmentTask): Promise<CodedSegment> {
   const plain = { engine: RAW, payload: task.target, sourceOffset: 0, sourceBytes: 0, dictionaryId: 0 };
   if (task.target.length === 0 || task.plain) return { ...plain, skipped: false };
   if (await looksRandom(task.target)) return { ...plain, skipped: true };
-  const repeated = await REPEAT.encode(engine, { source: NO_BYTES, target: task.target, level: task.level });
+  const repeated = await REPEAT.encode(engine, { source: NO_BYTES, target: task.target, level: task.aloneLevel });
   if (repeated !== undefined) return { ...plain, engine: REPEAT, payload: repeated.bytes, skipped: false };
   const dictionary = task.target.length <= DICTIONARY_TARGET_BYTES ? task.dictionary : undefined;
   const made = await ZSTD.encode(engine, {
     source: task.target,
     target: task.target,
-    level: task.level,
+    level: task.aloneLevel,
     ...(dictionary === undefined ? {} : { dictionary: dictionary.bytes }),
   });
   if (made === undefined || made.bytes.length >= task.target.length) return { ...plain, skipped: false };
   const twice =
     dictionary === undefined && made.bytes.length * REPEATS < task.target.length
-      ? await ZSTD_TWICE.encode(engine, { source: task.target, target: made.bytes, level: task.level })
+      ? await ZSTD_TWICE.encode(engine, { source: task.target, target: made.bytes, level: task.aloneLevel })
       : undefined;
   if (twice !== undefined && twice.bytes.length < made.bytes.length) {
     return { ...plain, engine: ZSTD_TWICE, payload: twice.bytes, skipped: false };

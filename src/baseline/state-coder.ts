@@ -9,7 +9,7 @@ import type { HeldReference } from './reference-table.js';
 import { SPARSE } from './state-engines.js';
 import { openSegments } from './state-input.js';
 import { StateCounters, type StateMetrics } from './state-metrics.js';
-import { type CoderParts, headOf, type Plan, readySegments } from './state-plan.js';
+import { type CoderParts, headOf, levelsOf, type Plan, readySegments } from './state-plan.js';
 import { repeatBaseline } from './state-repeat.js';
 import { checkName, type EncoderSettings } from './state-settings.js';
 import type { EncodedState, StateFacts, StateInput } from './state-types.js';
@@ -114,15 +114,19 @@ export class StateCoder {
     this.#offer(made.keyClass, target);
     held.life.deltas += 1;
     this.#judge(key, facts, held);
-    this.#count(facts, made);
+    this.#count(facts, { ...made, levelled: true });
     return encodedState(facts, parts);
   }
 
-  #count(facts: StateFacts, how: { readonly keyClass: string; readonly level: number; readonly ms: number }): void {
-    const { keyClass, level, ms } = how;
+  #count(
+    facts: StateFacts,
+    how: { readonly keyClass: string; readonly level: number; readonly ms: number; readonly levelled: boolean },
+  ): void {
+    const { keyClass, level, ms, levelled } = how;
+    const kind = facts.kind === 'delta' ? 'delta' : 'full';
     const { stateBytes, messageBytes } = facts;
     this.#counters.operation({ delta: facts.kind === 'delta', stateBytes, messageBytes, level, ms });
-    this.#effort.observe(keyClass, { level, inBytes: stateBytes, outBytes: messageBytes, ms });
+    this.#effort.observe(keyClass, { kind, level, inBytes: stateBytes, outBytes: messageBytes, ms, levelled });
   }
 
   /** Pieces of the message; the facts come back at the end. A failure leaves the baseline as it was. */
@@ -132,7 +136,9 @@ export class StateCoder {
       if (this.#baselines.pruneDue()) this.prune();
       plan = await this.#plan(key, state);
       const facts = yield* this.#settings.enabled ? this.#coded(plan) : this.#plain(plan);
-      this.#count(facts, { ...plan, ms: plan.codingMs });
+      // A state that was better coded alone was coded at that level.
+      const level = facts.kind === 'delta' ? plan.level : plan.aloneLevel;
+      this.#count(facts, { keyClass: plan.keyClass, level, ms: plan.codingMs, levelled: plan.levelled });
       return facts;
     } catch (error) {
       this.#counters.failures += 1;
@@ -150,9 +156,10 @@ export class StateCoder {
     const due = held !== undefined && (this.#baselines.refreshDue(held) || this.#forced.has(key));
     const input = await openSegments(this.#settings.engine, state, segmentBytes);
     if (due) this.#counters.baselineRefreshes += 1;
-    const level = this.#effort.level(keyClass);
     const carries = this.#forced.get(key) === 'asked';
-    return { key, keyClass, level, input, source: due ? undefined : held, carries, codingMs: 0 };
+    const source = due ? undefined : held;
+    const levels = levelsOf(this.#parts, keyClass, { stateBytes: input.stateBytes, source });
+    return { key, keyClass, ...levels, input, source, carries, codingMs: 0, levelled: false };
   }
 
   async *#plain(plan: Plan): AsyncGenerator<Buffer[], StateFacts, undefined> {

@@ -1,11 +1,12 @@
 /** Turns messages back into states, verified, or says what it lacks. */
 import { constants } from 'node:buffer';
-import { DiffKeeperError, LIMITS } from '../core/core.js';
+import { ByteBudget, DiffKeeperError, LIMITS } from '../core/core.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { hasLoopShare, takeLoopShare } from './loop-share.js';
 import { MessageBounds, MessageDictionaries } from './message-bounds.js';
+import { messageKey } from './message-key.js';
 import { type MessageInput, messageParts } from './message-parts.js';
 import { allParts, headOf, inOrder, startingWith } from './part-lists.js';
 import {
@@ -20,11 +21,12 @@ import {
 import type { Reference } from './reference.js';
 import { decodeSegment } from './segment-decode.js';
 import { stateDigest } from './state-digest.js';
+import { checkEnd, otherBytes } from './state-end.js';
 import { corruptState, type StateHead, type StatePart } from './state-message.js';
 import { type DecoderSettings, decoderSettings } from './state-settings.js';
 import type { DecodedState, StateDecoderOptions, StateEngineName, StateFacts } from './state-types.js';
 import { factsOfHead, sparseFacts } from './state-writer.js';
-import { checkRoom, WholeState } from './whole-state.js';
+import { checkRoom, stateBytesOf, WholeState } from './whole-state.js';
 
 type PlainDelta = PlainMessage & { readonly source: PatchSource };
 
@@ -34,6 +36,7 @@ export class StateDecoder {
   readonly #baselines: DecoderBaselines;
   readonly #counters = new DecoderCounters();
   readonly #queue = new KeyedQueue();
+  readonly #room = new ByteBudget(LIMITS.decodedBytesAtOnce);
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
@@ -49,7 +52,8 @@ export class StateDecoder {
   /**
    * The state of one message. Throws DK_BASELINE_MISSING and DK_BASELINE_MISMATCH (facts: `key`, `baselineId` and
    * `expected`, the digest that is needed), DK_DICTIONARY_MISSING, DK_CORRUPT_DELTA, DK_DIGEST_MISMATCH, DK_LIMIT,
-   * DK_UNSUPPORTED. After a failure the baselines are what they were.
+   * DK_UNSUPPORTED. After a failure the baselines are what they were. Messages of one key are taken in the order of the calls,
+   * those that arrive in chunks in that of their heads.
    * @param options `into`: memory for the state, which `bytes` is a view of then; nobody may touch it meanwhile, it must be
    * no part of the message, and after a failure it holds anything. Throws DK_LIMIT (facts: `expected`, `actual` bytes) before it
    * is written to when it is too short, TypeError when it is shared or resizable. Default: memory of its own.
@@ -61,10 +65,25 @@ export class StateDecoder {
       const plain = this.#plain(message, into);
       // Who waited for a turn here would be overtaken by a later message of the key, which may need this one.
       const here = plain && hasLoopShare() ? this.#small(plain, into) : undefined;
-      return here ?? (plain && (await this.#direct(plain, into))) ?? (await this.#decoded(message, into));
+      return here ?? (await this.#inTurn(message, into, plain));
     } catch (error) {
       this.#counters.failed(error);
       throw error;
+    }
+  }
+
+  /** What lies in memory takes its place among the messages of its key at once; what arrives, when its head is there. */
+  async #inTurn(
+    message: MessageInput,
+    into: Uint8Array | undefined,
+    plain: PlainDelta | undefined,
+  ): Promise<DecodedState> {
+    const key = plain?.head.key ?? messageKey(message);
+    const leave = key === undefined ? undefined : await this.#queue.enter(key);
+    try {
+      return (plain && (await this.#direct(plain, into))) ?? (await this.#decoded(message, into, key));
+    } finally {
+      leave?.();
     }
   }
 
@@ -99,21 +118,27 @@ export class StateDecoder {
     return this.#made(delta, Buffer.from(room.buffer, room.byteOffset, stateBytes), clock.steadyMs() - started);
   }
 
-  /** What a delta makes by one job of the engine, in its turn; undefined when nothing came of that. */
+  /** What a delta makes by one job of the engine; undefined when nothing came of that. The key's turn is the caller's. */
   async #direct(delta: PlainDelta, into: Uint8Array | undefined): Promise<DecodedState | undefined> {
     const { engine, clock } = this.#settings;
-    const leave = await this.#queue.enter(delta.head.key);
+    const { stateBytes } = delta.end;
+    const giveBack = await this.#takeRoom(into ? 0 : stateBytes);
     try {
       // Whoever had a turn meanwhile may have closed the decoder, or put another baseline in the place of this one.
       const source = this.#closed ? undefined : this.#sourceOf(delta);
       if (source === undefined) return undefined;
       const started = clock.steadyMs();
-      const room = into?.subarray(0, delta.end.stateBytes);
+      const room = into?.subarray(0, stateBytes);
       const bytes = await patchDirect(engine, { ...delta, source, room });
       return bytes && this.#made(delta, bytes, clock.steadyMs() - started);
     } finally {
-      leave();
+      giveBack();
     }
+  }
+
+  /** States that are made at once are bounded in memory; a longer one is made alone. */
+  #takeRoom(bytes: number): Promise<() => void> {
+    return this.#room.take(Math.min(bytes, LIMITS.decodedBytesAtOnce));
   }
 
   #made({ head, end, messageBytes }: PlainMessage, bytes: Buffer, ms: number): DecodedState {
@@ -122,14 +147,17 @@ export class StateDecoder {
     return { ...facts, bytes };
   }
 
-  async #decoded(message: MessageInput, into: Uint8Array | undefined): Promise<DecodedState> {
+  /** @param key whose turn it is; undefined: it is waited for here */
+  async #decoded(message: MessageInput, into: Uint8Array | undefined, key: string | undefined): Promise<DecodedState> {
     const limit = Math.min(this.#settings.stateBytesMax, constants.MAX_LENGTH);
     const dictionaries = new MessageDictionaries();
     const parts = await allParts(messageParts(this.#settings.engine, message, new MessageBounds(limit)), dictionaries);
     const head = headOf(parts[0]);
+    if (key !== undefined && head.key !== key) throw corruptState('it changed while it was read');
     // The check was right: messages that are decoded meanwhile may use them.
     this.#baselines.learn(head.keyClass, dictionaries);
-    const leave = await this.#queue.enter(head.key);
+    const leave = key === undefined ? await this.#queue.enter(head.key) : undefined;
+    const giveBack = await this.#takeRoom(into ? 0 : stateBytesOf(parts));
     try {
       const whole = new WholeState(this.#settings.engine, parts, into);
       const states = this.#states(inOrder(parts), dictionaries, whole);
@@ -139,7 +167,8 @@ export class StateDecoder {
         await whole.take(value);
       }
     } finally {
-      leave();
+      giveBack();
+      leave?.();
     }
   }
 
@@ -255,27 +284,4 @@ export class StateDecoder {
       await taker?.abandon();
     }
   }
-}
-
-function checkEnd(
-  head: StateHead,
-  end: { readonly stateBytes: number; readonly digest: Buffer },
-  digests: readonly Buffer[],
-  stateBytes: number,
-  digest: Buffer,
-): Buffer {
-  if (digests.length === 0) throw corruptState('it has no segment');
-  if (end.stateBytes !== stateBytes || (head.stateBytes ?? stateBytes) !== stateBytes) {
-    throw corruptState(`its segments make ${stateBytes} bytes, not ${end.stateBytes}`);
-  }
-  if (!end.digest.equals(digest)) throw otherBytes(head.key, end.digest, digest);
-  return digest;
-}
-
-function otherBytes(key: string, expected: Buffer, actual: Buffer): DiffKeeperError {
-  return new DiffKeeperError('DK_DIGEST_MISMATCH', `the message of ${key} decodes to other bytes than it promises`, {
-    key,
-    expected: expected.toString('hex'),
-    actual: actual.toString('hex'),
-  });
 }

@@ -24,6 +24,10 @@ export interface Plan {
   readonly key: string;
   readonly keyClass: string;
   readonly level: number;
+  /** Of segments that are coded without the source. */
+  readonly aloneLevel: number;
+  /** Whether a level had a part in any segment so far: neither noise nor bytes passed through. */
+  levelled: boolean;
   /** What the delta is made against; undefined for a full state. */
   readonly source: HeldReference | undefined;
   readonly input: StateSegments;
@@ -38,6 +42,17 @@ export interface Plan {
 /** When a message is made, as it says it: milliseconds since 1970. */
 export function timestampOf({ clock }: EncoderSettings): number {
   return Math.max(0, Math.floor(clock.nowMs()));
+}
+
+/** The levels of one state: for what is coded against the source, and without. */
+export function levelsOf(
+  { effort, settings }: CoderParts,
+  keyClass: string,
+  state: { readonly stateBytes: number | undefined; readonly source: HeldReference | undefined },
+): Pick<Plan, 'level' | 'aloneLevel'> {
+  const bytes = state.stateBytes ?? settings.segmentBytes;
+  const aloneLevel = effort.level(keyClass, { kind: 'full', bytes });
+  return { level: state.source ? effort.level(keyClass, { kind: 'delta', bytes }) : aloneLevel, aloneLevel };
 }
 
 /** Head of a message; the facts that differ are given. */
@@ -82,6 +97,7 @@ export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenera
         source: plan.source?.reference,
         choice,
         level: zstdLevel(plan.level),
+        aloneLevel: zstdLevel(plan.aloneLevel),
         minRatio: minCompressionRatio,
         dictionary: dictionaries.current(plan.keyClass),
         pageSeed: baselines.pageSeed,
@@ -96,6 +112,7 @@ export async function* readySegments(parts: CoderParts, plan: Plan): AsyncGenera
     );
     plan.codingMs += clock.steadyMs() - started;
     offset += target.length;
+    plan.levelled ||= enabled && !segment.coded.skipped;
     counters.segment(segment.coded.engine.name, {
       skipped: segment.coded.skipped,
       dictionary: segment.coded.dictionaryId !== 0,

@@ -3,20 +3,20 @@ import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
 import { encodedState } from './encoded-state.js';
 import type { Reference } from './reference.js';
 import { kindsOf } from './state-digest.js';
-import { type CoderParts, headOf, type Plan, readySegments } from './state-plan.js';
+import { type CoderParts, headOf, levelsOf, type Plan, readySegments } from './state-plan.js';
 import type { EncodedState, StateDigest } from './state-types.js';
 import { StateWriter } from './state-writer.js';
 
 /** Undefined when the baseline is gone, or damaged. */
 export async function repeatBaseline(parts: CoderParts, key: string): Promise<EncodedState | undefined> {
-  const { settings, baselines, counters, effort } = parts;
+  const { settings, baselines, counters } = parts;
   const reference = (await baselines.find(key))?.reference;
   if (reference === undefined) return undefined;
   const { stateBytes } = reference;
   const keyClass = settings.classOf(key);
   const planFor = (digestKind: StateDigest): Plan => ({
-    ...{ key, keyClass, source: undefined, carries: true, codingMs: 0, digestKind },
-    level: effort.level(keyClass),
+    ...{ key, keyClass, source: undefined, carries: true, codingMs: 0, levelled: false, digestKind },
+    ...levelsOf(parts, keyClass, { stateBytes, source: undefined }),
     input: { stateBytes, owned: true, segments: segmentsOf(reference), close: async () => {} },
   });
   try {

@@ -44,7 +44,10 @@ export interface BaselineRules {
   readonly deltasMax?: number;
   /** `prune` drops what was not used for this long; it runs by itself as often. Default 10 minutes. */
   readonly pruneIntervalMs?: number;
-  /** Bytes of all baselines together; the least recently used go first. Default 1 GiB. */
+  /**
+   * Bytes of all baselines together; the least recently used go first. Copies of states that are being coded come on top:
+   * at most `statesAtOnce` of them, and a decoder's `LIMITS.decodedBytesAtOnce`. Default 1 GiB.
+   */
   readonly memoryBytesMax?: number;
 }
 
@@ -83,7 +86,7 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly hashAlgo?: HashAlgo;
   /** States are coded in pieces of this many bytes, a power of two from 64 KiB to 1 GiB. Default 64 MiB. */
   readonly segmentBytes?: number;
-  /** States of different keys that are encoded side by side. Default 4. */
+  /** States of different keys that `encode` codes side by side; streams hold a few segments each. Default 4. */
   readonly statesAtOnce?: number;
   /** Keeps baselines over restarts. Default none. */
   readonly store?: BaselineStore;

@@ -13,6 +13,11 @@ export function checkRoom(into: unknown): void {
   }
 }
 
+/** What the segments of a message promise together. */
+export function stateBytesOf(parts: readonly StatePart[]): number {
+  return parts.reduce((sum, part) => sum + (part.type === 'segment' ? part.segment.targetBytes : 0), 0);
+}
+
 export class WholeState {
   readonly #engine: Engine;
   readonly #stateBytes: number;
@@ -24,15 +29,16 @@ export class WholeState {
   /** @param into checked memory of the caller. Throws DK_LIMIT when it is too short. */
   constructor(engine: Engine, parts: readonly StatePart[], into: Uint8Array | undefined) {
     this.#engine = engine;
-    const lengths = parts.flatMap((part) => (part.type === 'segment' ? [part.segment.targetBytes] : []));
-    this.#stateBytes = lengths.reduce((sum, bytes) => sum + bytes, 0);
+    this.#stateBytes = stateBytesOf(parts);
     if (into !== undefined && into.length < this.#stateBytes) {
       throw new DiffKeeperError('DK_LIMIT', `a state of ${this.#stateBytes} bytes does not fit into ${into.length}`, {
         expected: this.#stateBytes,
         actual: into.length,
       });
     }
-    this.#room = into ?? (lengths.length > 1 ? engine.createRoom(this.#stateBytes) : undefined);
+    this.#room =
+      into ??
+      (parts.filter(({ type }) => type === 'segment').length > 1 ? engine.createRoom(this.#stateBytes) : undefined);
   }
 
   get bytes(): Buffer {

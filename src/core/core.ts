@@ -1,4 +1,5 @@
-/** Door of the room `core`: errors, limits, clock, log, file system, byte paths, semaphore. */
+/** Door of the room `core`: errors, limits, clock, log, file system, byte paths, semaphore, byte budget. */
+export * from './byte-budget.js';
 export * from './byte-path.js';
 export * from './clock.js';
 export * from './errors.js';

@@ -53,6 +53,8 @@ export const LIMITS = {
   contextCacheBytes: 64 << 20,
   /** Memory of large states that is kept to be used again while an encoder or a decoder of states is open. */
   spareMemoryBytes: 256 << 20,
+  /** Bytes of states that one decoder makes at once, in memory of its own; a longer one is made alone. */
+  decodedBytesAtOnce: 1 << 30,
   /** Bytes of a state that are hashed or copied on the event loop at a time; more are handed to another thread. */
   syncBytes: 256 << 10,
   /** Bytes of a state of which little changed that is coded and decoded on the event loop: parts of a millisecond. */

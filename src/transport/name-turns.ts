@@ -1,5 +1,5 @@
 /** Turns by name: what one has open, others wait for. Who gives up leaves nothing behind. */
-import { ByteBudget } from './byte-budget.js';
+import { ByteBudget } from '../core/core.js';
 
 interface Turns {
   readonly turn: ByteBudget;

@@ -2,8 +2,7 @@
  * Messages of the state encoder on their way in. They are held in memory: so many bytes for each session, further offers
  * wait. One that was cut is kept for a while, so that it goes on where it was.
  */
-import { DiffKeeperError, isDiffKeeperError, LIMITS } from '../core/core.js';
-import { ByteBudget } from './byte-budget.js';
+import { ByteBudget, DiffKeeperError, isDiffKeeperError, LIMITS } from '../core/core.js';
 import { NameTurns } from './name-turns.js';
 import { SINGLE_BYTES_MAX } from './outgoing-blob.js';
 import { RangeSet } from './ranges.js';

@@ -1,4 +1,5 @@
 /** Dictionaries per class, levels that follow measures, and baselines of which only page hashes are kept. */
+import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type EncodedState, StateDecoder } from '../../src/baseline/baseline.js';
 import { ClassDictionaries } from '../../src/baseline/class-dictionary.js';
@@ -309,6 +310,40 @@ describe('levels', () => {
     expect(late.filter((level) => level === 12).length).toBeGreaterThan(2);
     expect(late.filter((level) => level === 12).length).toBeLessThan(6);
     expect(late.filter((level) => level < 9)).toEqual([]);
+  });
+
+  it('are for states that they are likely to fit, however they were reached', () => {
+    for (const inBytes of [1, 300, 1e4]) {
+      const control = new EffortControl(options);
+      for (let i = 0; i < 12; i += 1)
+        control.observe('c', { level: control.level('c'), inBytes, outBytes: inBytes, ms: 0.2 });
+      expect([control.level('c', { bytes: inBytes }), control.level('c', { bytes: 32 << 20 })]).toEqual([19, 3]);
+      expect(control.level('c', { bytes: 1 << 20 })).toBeLessThan(15);
+      // What a long one really took counts from then on, and says nothing against short ones.
+      control.observe('c', { level: 3, inBytes: 32 << 20, outBytes: 20 << 20, ms: 30 });
+      expect(control.level('c', { bytes: inBytes })).toBe(19);
+    }
+  });
+
+  it('stay where they are for states that no level changes, and deltas have levels of their own', async () => {
+    const control = new EffortControl(options);
+    for (let i = 0; i < 12; i += 1) {
+      control.observe('c', { level: 3, inBytes: 1e6, outBytes: 1e6, ms: 1, levelled: false });
+      control.observe('c', {
+        kind: 'delta',
+        level: control.level('c', { kind: 'delta' }),
+        inBytes: 1e6,
+        outBytes: 9e5,
+        ms: 1,
+      });
+    }
+    expect([control.level('c'), control.level('c', { kind: 'delta' })]).toEqual([3, 19]);
+    for (const enabled of [true, false]) {
+      const both = pair({ level: 'adaptive', enabled, dictionaries: false });
+      for (let i = 0; i < 12; i += 1) await trip(both, `noise-${i}`, randomBytes(100_000));
+      await trip(both, 'noise-13', Buffer.alloc(1e6, 'text of which there is much'));
+      expect([both.encoder.metrics().levelChanges, both.encoder.metrics().level]).toEqual([0, 3]);
+    }
   });
 
   it('follow the time that coding takes, not that of a slow producer or consumer', async () => {

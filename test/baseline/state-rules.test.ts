@@ -204,6 +204,25 @@ describe('keys', () => {
     expect(done).toEqual(['other', 'slow full', 'fast delta']);
   });
 
+  it.each(['baseline', 'previous'] as const)(
+    'are taken by a decoder in the order of the calls (%s)',
+    async (reference) => {
+      const { encoder, decoder } = pair({ reference });
+      let target = patternBytes(4 << 20, 3);
+      const states: Buffer[] = [];
+      const messages: Buffer[] = [];
+      for (let i = 0; i < 5; i += 1) {
+        // By turns a few bytes, and half of them: short messages overtook long ones.
+        target =
+          i % 2 ? editedBytes(target, i) : Buffer.concat([patternBytes(2 << 20, 10 + i), target.subarray(2 << 20)]);
+        states.push(target);
+        messages.push((await encoder.encode('k', target)).toBuffer());
+      }
+      const made = await Promise.all(messages.map((message) => decoder.decode(message)));
+      expect(made.map(({ bytes }, i) => bytes.equals(states[i] as Buffer))).toEqual(states.map(() => true));
+    },
+  );
+
   it('wait for nothing after a failure', async () => {
     const both = pair();
     await trip(both, 'k', state);
