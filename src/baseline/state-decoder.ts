@@ -262,7 +262,7 @@ export class StateDecoder {
           if (segment.digest) yield made.target;
           else unverified = made.target;
         } else {
-          const digest = checkEnd(head, part.end, digests, stateBytes, stateDigest(engine, head.digestKind, digests));
+          const digest = checkEnd(head, part.end, stateDigest(engine, head.digestKind, digests));
           await taker?.finish(digest);
           taker = undefined;
           this.#baselines.learn(head.keyClass, dictionaries);
