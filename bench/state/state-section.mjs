@@ -57,7 +57,31 @@ function seriesTable(title, rows) {
     rate(own.stateBytes, own.decode.cpuMs),
     rate(own.stateBytes, zstd.cpuMs),
   ]);
-  return `**${title}**\n\n${table(head, body)}`;
+  return `**${title}**\n\n${table(head, body)}${smallerText(rows)}`;
+}
+
+/** First messages that take longer than one of the older paths. @param {Record<string, any>} results */
+function slowerText(results) {
+  const slower = Object.entries(WORKLOADS).flatMap(([name, { title }]) => {
+    const row = results[name];
+    if (row === undefined || row.own.kind === 'delta') return [];
+    const sides = [
+      { path: 'its own library', factor: olderFactor(row, 'encode')?.median },
+      { path: 'C zstd', factor: rewrittenFactor(row).median },
+    ];
+    const words = sides.flatMap(({ path, factor }) =>
+      factor !== undefined && factor < 1 ? [`${factor.toFixed(1)}x with ${path}`] : [],
+    );
+    return words.length === 0 ? [] : [`${title} (${words.join(', ')})`];
+  });
+  if (slower.length === 0) return [];
+  return [`**Slower than the older path**, for which there is no target: coding ${slower.join('; ')}.`];
+}
+
+/** Dumps of which zstd makes less. @param {readonly any[]} rows */
+function smallerText(rows) {
+  const smaller = rows.flatMap(({ own, zstd }, i) => (zstd.bytes < own.bytes ? [`${i + 1}`] : []));
+  return smaller.length === 0 ? '' : `\n\nSmaller with zstd --patch-from: dump ${smaller.join(', ')}.`;
 }
 
 /** What single states take: noise, dictionaries, one beyond 4 GiB. @param {Record<string, any>} parts */
@@ -210,6 +234,7 @@ function sectionText(result) {
       olderText(parts.workloads),
       '**The older system\'s own workloads** (mostly periodic data; "claimed" is what it documents, of the throughput pair the rates of coding and decoding)',
       table(of('claimed'), workloadRows(parts.workloads, false)),
+      ...slowerText(parts.workloads),
       '**Fair versions**: random positions and values, next to the information that they hold',
       table(of('information'), workloadRows(parts.workloads, true)),
     );
@@ -244,7 +269,7 @@ function sectionText(result) {
   if (parts.concurrency) {
     const { operations, lost, perSecond, rssMax, failures } = parts.concurrency;
     blocks.push(
-      `**100 keys from 10 workers** (asynchronous loops of one process, around one encoder and one decoder): ${operations} states of 256 KiB encoded, decoded and compared, ${perSecond.toFixed(0)} a second; ` +
+      `**100 keys from 10 workers** (asynchronous loops of one process, around one encoder and one decoder): ${operations} states of 256 KiB encoded, decoded and compared, in the order of the calls and the last of each key at the end, ${perSecond.toFixed(0)} a second; ` +
         `${lost} lost or wrong, ${failures} failures, RSS at most ${showBytes(rssMax)}.`,
     );
   }

@@ -20,14 +20,28 @@ export class MessageBounds {
     this.#checkLength(head.stateBytes ?? 0);
   }
 
-  /** The next segment. All but the last are full. Throws DK_CORRUPT_DELTA, DK_LIMIT. */
+  /** The next segment. All but the last are full, together they make what the head promises. Throws DK_CORRUPT_DELTA, DK_LIMIT. */
   segment({ targetBytes }: { readonly targetBytes: number }): void {
-    const { segmentBytes = 0, digests = false } = this.#head ?? {};
+    const { segmentBytes = 0, digests = false, stateBytes } = this.#head ?? {};
     if (this.#stateBytes !== this.#segments * segmentBytes) throw corruptState('a segment follows a short one');
     if (this.#segments > 0 && !digests) throw corruptState('it has more than one segment');
+    if (this.#segments > 0 && targetBytes === 0) throw corruptState('an empty segment follows others');
+    if (stateBytes !== undefined) {
+      const due = Math.min(segmentBytes, stateBytes - this.#stateBytes);
+      if (targetBytes !== due) throw corruptState(`a segment of ${targetBytes} bytes where its head promises ${due}`);
+    }
     this.#segments += 1;
     this.#stateBytes += targetBytes;
     this.#checkLength(this.#stateBytes);
+  }
+
+  /** What the end says of the segments before it. Throws DK_CORRUPT_DELTA. */
+  end({ stateBytes }: { readonly stateBytes: number }): void {
+    if (this.#segments === 0) throw corruptState('it has no segment');
+    const made = this.#stateBytes;
+    if (stateBytes !== made) throw corruptState(`its segments make ${made} bytes, its end says ${stateBytes}`);
+    const promised = this.#head?.stateBytes ?? made;
+    if (promised !== made) throw corruptState(`its segments make ${made} bytes, its head promises ${promised}`);
   }
 
   #checkLength(stateBytes: number): void {

@@ -125,6 +125,7 @@ export async function* messageParts(
         const before = Buffer.concat([tag, size.written, header.subarray(0, -8)]);
         if (engine.xxh3(before, check) !== promised) throw corruptState('the checksum does not match');
         if (!(await reader.atEnd())) throw corruptState('bytes follow its end');
+        bounds.end({ stateBytes });
         yield { type: 'end', end: { stateBytes, digest }, messageBytes: reader.taken };
         return;
       }

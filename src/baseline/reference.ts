@@ -150,7 +150,8 @@ export class ReferenceCopy {
       this.#groups = [];
       return;
     }
-    this.#groups.push(groups);
+    // One empty view for all: small states have none, and there may be millions of them.
+    this.#groups.push(groups.length === 0 ? NO_BYTES : groups);
     const at = this.#bytes;
     this.#bytes += segment.length;
     if (this.#room === undefined) {

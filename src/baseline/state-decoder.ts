@@ -1,6 +1,7 @@
 /** Turns messages back into states, verified, or says what it lacks. */
 import { constants } from 'node:buffer';
 import { ByteBudget, DiffKeeperError, LIMITS } from '../core/core.js';
+import { BegunStreams } from './begun-streams.js';
 import { DecoderBaselines, type StateTaker } from './decoder-baselines.js';
 import { DecoderCounters, type StateDecoderMetrics } from './decoder-metrics.js';
 import { KeyedQueue } from './keyed-queue.js';
@@ -37,6 +38,7 @@ export class StateDecoder {
   readonly #counters = new DecoderCounters();
   readonly #queue = new KeyedQueue();
   readonly #room = new ByteBudget(LIMITS.decodedBytesAtOnce);
+  readonly #streams = new BegunStreams('state decoder');
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
@@ -174,9 +176,14 @@ export class StateDecoder {
 
   /**
    * As `decode`, for states of any length: verified segments as they come; a state of one segment when all of it is
-   * verified. Only a stream that ends without an error was the whole state.
+   * verified. Only a stream that ends without an error was the whole state; `close` ends it with DK_STORE_CLOSED. The key waits
+   * until it was read to its end or left.
    */
   async *decodeStream(message: MessageInput): AsyncGenerator<Uint8Array, StateFacts, undefined> {
+    return yield* this.#streams.through(this.#streamed(message));
+  }
+
+  async *#streamed(message: MessageInput): AsyncGenerator<Uint8Array, StateFacts, undefined> {
     const { engine, stateBytesMax } = this.#settings;
     const parts = messageParts(engine, message, new MessageBounds(stateBytesMax));
     let leave = (): void => {};
@@ -208,10 +215,15 @@ export class StateDecoder {
     return { ...this.#counters, ...this.#baselines.metrics() };
   }
 
+  /**
+   * Gives all memory back when what runs has come to its end: messages that were not yet begun to be decoded, and streams, end with
+   * DK_STORE_CLOSED. What the store keeps stays there.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
+    await this.#streams.close();
     await this.#queue.idle();
     await this.#baselines.clear();
     this.#settings.engine.releaseSpareMemory();
@@ -262,7 +274,7 @@ export class StateDecoder {
           if (segment.digest) yield made.target;
           else unverified = made.target;
         } else {
-          const digest = checkEnd(head, part.end, digests, stateBytes, stateDigest(engine, head.digestKind, digests));
+          const digest = checkEnd(head, part.end, stateDigest(engine, head.digestKind, digests));
           await taker?.finish(digest);
           taker = undefined;
           this.#baselines.learn(head.keyClass, dictionaries);

@@ -1,6 +1,7 @@
 /** Turns states into messages: full ones that set up a baseline, deltas against it in between. */
 import { DiffKeeperError, LIMITS, Semaphore } from '../core/core.js';
 import type { Engine } from '../engine/engine.js';
+import { BegunStreams } from './begun-streams.js';
 import { encodedState } from './encoded-state.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { nextLoopTurn, takeLoopShare } from './loop-share.js';
@@ -14,6 +15,7 @@ export class StateEncoder {
   readonly #coder: StateCoder;
   readonly #engine: Engine;
   readonly #queue = new KeyedQueue();
+  readonly #streams = new BegunStreams('state encoder');
   readonly #turns: Semaphore;
   readonly #timer: NodeJS.Timeout;
   #closed = false;
@@ -31,7 +33,8 @@ export class StateEncoder {
 
   /**
    * One state as one message. Rejects with DK_STORE_CLOSED after `close`, DK_IO for a file that cannot be read; after a
-   * failure the key's baseline is what it was.
+   * failure the key's baseline is what it was. `parts` of the message may be views of the state: they are what was encoded
+   * as long as its bytes do not change.
    */
   async encode(key: string, state: StateInput): Promise<EncodedState> {
     this.#checkOpen();
@@ -65,11 +68,16 @@ export class StateEncoder {
 
   /**
    * As `encode`, for states of any length: pieces of the message as they are made, never more than a few segments in
-   * memory. The key waits until the last piece was taken; a loop that is left early leaves the baseline as it was.
+   * memory. The key waits until the last piece was taken; a loop that is left early leaves the baseline as it was, as does
+   * `close`, which ends the stream with DK_STORE_CLOSED.
    */
   async *encodeStream(key: string, state: StateInput): AsyncGenerator<Buffer, StateFacts, undefined> {
     this.#checkOpen();
     checkName('key', key);
+    return yield* this.#streams.through(this.#streamed(key, state));
+  }
+
+  async *#streamed(key: string, state: StateInput): AsyncGenerator<Buffer, StateFacts, undefined> {
     const leave = await this.#queue.enter(key);
     try {
       const frames = this.#coder.frames(key, state);
@@ -117,11 +125,15 @@ export class StateEncoder {
     return this.#coder.metrics();
   }
 
-  /** Waits for what runs, then gives all memory back. What the store keeps stays there. */
+  /**
+   * Waits for the states that `encode` was given, then gives all memory back; streams end with DK_STORE_CLOSED. What the store
+   * keeps stays there.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
+    await this.#streams.close();
     await this.#queue.idle();
     await this.#coder.clear();
     this.#engine.releaseSpareMemory();

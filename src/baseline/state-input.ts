@@ -39,6 +39,16 @@ function isShared(memory: unknown): memory is SharedArrayBuffer {
   return typeof SharedArrayBuffer !== 'undefined' && memory instanceof SharedArrayBuffer;
 }
 
+/** Memory that was transferred away has no bytes any more, which is not the empty state. Throws TypeError. */
+function checkAttached(buffer: ArrayBufferLike): void {
+  if (isShared(buffer) || buffer.byteLength > 0) return;
+  try {
+    new Uint8Array(buffer, 0, 0);
+  } catch {
+    throw new TypeError('the memory of a state was transferred away');
+  }
+}
+
 /** Views per segment: memory may be longer than the longest view. */
 function ofMemory(
   engine: Engine,
@@ -47,6 +57,7 @@ function ofMemory(
 ): StateSegments {
   const { buffer, byteOffset, byteLength } = memory;
   const shared = isShared(buffer);
+  checkAttached(buffer);
   async function* segments(): AsyncGenerator<Uint8Array> {
     if (byteLength === 0) yield NO_BYTES;
     for (let at = 0; at < byteLength; at += segmentBytes) {
@@ -118,6 +129,7 @@ async function* gatherSegments(
   let gathered = new SegmentRoom(engine, segmentBytes);
   for await (const chunk of input) {
     if (!(chunk instanceof Uint8Array)) throw new TypeError('chunks of a state must be Buffers or Uint8Arrays');
+    checkAttached(chunk.buffer);
     for (let at = 0; at < chunk.length; ) {
       at += await gathered.take(chunk, at);
       if (gathered.bytes < segmentBytes) continue;

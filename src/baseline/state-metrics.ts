@@ -1,4 +1,4 @@
-/** What an encoder counts. Names follow the older system's where it had one. */
+/** What an encoder counts. */
 import type { StateEngineName } from './state-types.js';
 
 export interface StateMetrics {

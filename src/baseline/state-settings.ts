@@ -41,6 +41,35 @@ function powerOfTwo(name: string, value: number): number {
   return value;
 }
 
+function flag(name: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`${name} must be true or false, got ${typeof value}`);
+  return value;
+}
+
+function callable<T>(name: string, value: T): T {
+  if (typeof value !== 'function') throw new TypeError(`${name} must be a function, got ${typeof value}`);
+  return value;
+}
+
+/** An object with these methods. */
+function withMethods<T extends object, K extends keyof T & string>(name: string, value: T, methods: readonly K[]): T {
+  if (typeof value !== 'object' || value === null)
+    throw new TypeError(`${name} must be an object, got ${typeof value}`);
+  for (const method of methods) callable(`${name}.${method}`, value[method]);
+  return value;
+}
+
+/** What encoders and decoders get from outside. */
+function surroundings(options: StateEncoderOptions | StateDecoderOptions) {
+  const { store } = options;
+  return {
+    store: store === undefined ? undefined : withMethods('store', store, ['load', 'begin', 'remove']),
+    engine: options.nativeEngine ?? loadEngine(),
+    clock: withMethods('clock', options.clock ?? systemClock, ['nowMs', 'steadyMs']),
+    logger: withMethods('logger', options.logger ?? silentLogger, ['debug', 'warn']),
+  };
+}
+
 export interface EncoderSettings {
   readonly enabled: boolean;
   readonly reference: 'baseline' | 'previous';
@@ -76,7 +105,7 @@ function digestOf({ digest, hashAlgo }: StateEncoderOptions): StateDigest {
 export function encoderSettings(options: StateEncoderOptions): EncoderSettings {
   const { level = 'adaptive', linkBytesPerSecond } = options;
   return {
-    enabled: options.enabled ?? true,
+    enabled: flag('enabled', options.enabled ?? true),
     reference: oneOf('reference', options.reference ?? 'baseline', ['baseline', 'previous']),
     keep: oneOf('keep', options.keep ?? 'copy', ['copy', 'pages']),
     choice: oneOf('engine', options.engine ?? 'auto', CHOICES),
@@ -86,8 +115,8 @@ export function encoderSettings(options: StateEncoderOptions): EncoderSettings {
       linkBytesPerSecond === undefined ? undefined : positive('linkBytesPerSecond', linkBytesPerSecond),
     minCompressionRatio: positive('minCompressionRatio', options.minCompressionRatio ?? 2),
     adaptiveThreshold: positive('adaptiveThreshold', options.adaptiveThreshold ?? 3),
-    dictionaries: options.dictionaries ?? true,
-    classOf: options.classOf ?? classOfKey,
+    dictionaries: flag('dictionaries', options.dictionaries ?? true),
+    classOf: callable('classOf', options.classOf ?? classOfKey),
     digest: digestOf(options),
     segmentBytes: powerOfTwo('segmentBytes', options.segmentBytes ?? 64 << 20),
     statesAtOnce: whole('statesAtOnce', options.statesAtOnce ?? 4, 1, 1024),
@@ -96,10 +125,7 @@ export function encoderSettings(options: StateEncoderOptions): EncoderSettings {
     deltasMax: positive('deltasMax', options.deltasMax ?? 10),
     pruneIntervalMs: positive('pruneIntervalMs', options.pruneIntervalMs ?? 10 * MINUTE_MS),
     memoryBytesMax: positive('memoryBytesMax', options.memoryBytesMax ?? MEMORY_BYTES),
-    store: options.store,
-    engine: options.nativeEngine ?? loadEngine(),
-    clock: options.clock ?? systemClock,
-    logger: options.logger ?? silentLogger,
+    ...surroundings(options),
   };
 }
 
@@ -121,10 +147,7 @@ export function decoderSettings(options: StateDecoderOptions): DecoderSettings {
     memoryBytesMax: positive('memoryBytesMax', options.memoryBytesMax ?? MEMORY_BYTES),
     baselinesPerKey: whole('baselinesPerKey', options.baselinesPerKey ?? 2, 1, 64),
     pruneIntervalMs: positive('pruneIntervalMs', options.pruneIntervalMs ?? 30 * MINUTE_MS),
-    store: options.store,
-    engine: options.nativeEngine ?? loadEngine(),
-    clock: options.clock ?? systemClock,
-    logger: options.logger ?? silentLogger,
+    ...surroundings(options),
   };
 }
 

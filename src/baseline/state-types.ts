@@ -45,8 +45,9 @@ export interface BaselineRules {
   /** `prune` drops what was not used for this long; it runs by itself as often. Default 10 minutes. */
   readonly pruneIntervalMs?: number;
   /**
-   * Bytes of all baselines together; the least recently used go first. Copies of states that are being coded come on top:
-   * at most `statesAtOnce` of them, and a decoder's `LIMITS.decodedBytesAtOnce`. Default 1 GiB.
+   * Bytes of all baselines together, 1,536 and twice its key for each included; the least recently used go first. Copies of
+   * states that are being coded come on top: at most `statesAtOnce` of them, and a decoder's `LIMITS.decodedBytesAtOnce`. Default
+   * 1 GiB.
    */
   readonly memoryBytesMax?: number;
 }
@@ -56,7 +57,11 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly enabled?: boolean;
   /** `baseline` (default): any delta decodes alone. `previous`: each against the state before it, smaller but in order. */
   readonly reference?: 'baseline' | 'previous';
-  /** `copy` (default) keeps baselines in memory; `pages` keeps 16 bytes per 4 KiB page and reads the rest from `store`. */
+  /**
+   * `copy` (default) keeps baselines in memory; `pages` keeps 16 bytes per 4 KiB page and reads the rest from `store`. With
+   * `reference: 'previous'` only the start of a chain is in the store: of later states there is nothing to read, deltas hold changed
+   * pages coded alone, and `resync` is undefined.
+   */
   readonly keep?: 'copy' | 'pages';
   readonly engine?: StateEngineChoice;
   /** zstd level 1-19, or `adaptive` (default). */
@@ -88,7 +93,7 @@ export interface StateEncoderOptions extends BaselineRules {
   readonly segmentBytes?: number;
   /** States of different keys that `encode` codes side by side; streams hold a few segments each. Default 4. */
   readonly statesAtOnce?: number;
-  /** Keeps baselines over restarts. Default none. */
+  /** Keeps baselines over restarts; of a chain of previous states only its start. Default none. */
   readonly store?: BaselineStore;
   readonly nativeEngine?: Engine;
   readonly clock?: Clock;
@@ -99,7 +104,7 @@ export interface StateEncoderOptions extends BaselineRules {
 export interface StateDecoderOptions {
   /** Longest state accepted, bytes. Default 2 GiB; `decodeStream` may be given more. */
   readonly stateBytesMax?: number;
-  /** Bytes of all baselines together; the least recently used go first. Default 1 GiB. */
+  /** Bytes of all baselines together, 1,536 and twice its key for each included; the least recently used go first. Default 1 GiB. */
   readonly memoryBytesMax?: number;
   /** Baselines kept per key, so that messages may overtake a refresh. Default 2. */
   readonly baselinesPerKey?: number;
@@ -138,7 +143,10 @@ export interface StateFacts {
 
 /** One message of `StateEncoder.encode`. */
 export interface EncodedState extends StateFacts {
-  /** The message in pieces, in order: no copy of a state that did not compress. Do not change them. */
+  /**
+   * The message in pieces, in order: no copy of a state that did not compress, so that the state's bytes must not change until
+   * they were sent (the decoder would find it out). Do not change them. `toBuffer` makes a copy.
+   */
   readonly parts: readonly Buffer[];
   /** The message in one piece. Copies. Throws DK_LIMIT when no Buffer can hold it. */
   toBuffer(): Buffer;

@@ -47,7 +47,7 @@ describe('baselines in a store', () => {
     await decoder.decode((await encoder.encode('k', state)).parts);
     await decoder.close();
     await room.store.close();
-    decoder = new StateDecoder({ store: await room.open(), memoryBytesMax: 1000 });
+    decoder = new StateDecoder({ store: await room.open(), memoryBytesMax: 2000 });
     const message = await encoder.encode('k', editedBytes(state, 1));
     expect(message.kind).toBe('delta');
     expect((await decoder.decode(message.parts)).bytes.equals(editedBytes(state, 1))).toBe(true);

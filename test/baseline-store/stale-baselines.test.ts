@@ -93,7 +93,7 @@ describe('stale baselines of a decoder', () => {
   it('leave the store when they were not used for the interval while it ran', async () => {
     const clock = new TestClock();
     const encoder = new StateEncoder({ deltasMax: 100 });
-    let decoder = new StateDecoder({ store: baselines, clock, memoryBytesMax: 1000 });
+    let decoder = new StateDecoder({ store: baselines, clock, memoryBytesMax: 2000 });
     const send = async (key: string): Promise<string> => {
       const { parts } = await encoder.encode(key, editedBytes(state, 1));
       return (await decoder.decode(parts)).kind;
@@ -101,7 +101,7 @@ describe('stale baselines of a decoder', () => {
     for (const key of ['used', 'idle']) expect(await send(key)).toBe('full');
     clock.pass(40 * MINUTE);
     await decoder.close();
-    decoder = new StateDecoder({ store: baselines, clock, memoryBytesMax: 1000 });
+    decoder = new StateDecoder({ store: baselines, clock, memoryBytesMax: 2000 });
     decoder.prune();
     clock.pass(20 * MINUTE);
     expect(await send('used')).toBe('delta');
@@ -110,7 +110,7 @@ describe('stale baselines of a decoder', () => {
     await decoder.close();
     expect(await kept('used', 'idle')).toBe('usedidle');
 
-    decoder = new StateDecoder({ store: baselines, clock, memoryBytesMax: 1000 });
+    decoder = new StateDecoder({ store: baselines, clock, memoryBytesMax: 2000 });
     clock.pass(20 * MINUTE);
     expect(await send('used')).toBe('delta');
     clock.pass(10 * MINUTE);

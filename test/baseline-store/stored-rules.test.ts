@@ -158,7 +158,7 @@ describe('a damaged baseline in a store', () => {
 
   const readers: [string, StateDecoderOptions][] = [
     ['in memory', {}],
-    ['beyond memory', { memoryBytesMax: 1000 }],
+    ['beyond memory', { memoryBytesMax: 2000 }],
   ];
   it.each(readers)('is missing for a decoder, which goes on after the answer (%s)', async (_name, options) => {
     const encoder = new StateEncoder({ segmentBytes: SEGMENT });

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { StateDecoder } from '../../src/baseline/baseline.js';
-import { stateDigest } from '../../src/baseline/state-digest.js';
+import { segmentDigest, stateDigest } from '../../src/baseline/state-digest.js';
 import { MessageWriter, type StateHead } from '../../src/baseline/state-message.js';
+import type { StateDigest } from '../../src/baseline/state-types.js';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
@@ -149,6 +150,53 @@ function chunked(parts: AsyncIterable<Buffer>): {
   }
   return { chunks: all(), taken: () => taken };
 }
+
+describe('messages of several segments whose head promises another length', () => {
+  const FULL = 1 << 16;
+  /** Segments of these lengths behind a head that promises so many bytes; everything else is right. */
+  async function promising(promised: number, kind: StateDigest, lengths: readonly number[]): Promise<Buffer> {
+    const head = { ...HEAD, digestKind: kind, segmentBytes: FULL, stateBytes: promised, digests: true };
+    const writer = new MessageWriter(engine, head);
+    const parts = await writer.head();
+    const digests: Buffer[] = [];
+    for (const [index, length] of lengths.entries()) {
+      const payload = Buffer.alloc(length, index + 1);
+      const { digest } = await segmentDigest(engine, kind, payload, false);
+      digests.push(digest);
+      parts.push(...(await writer.segment({ ...SEGMENT, targetBytes: length, digest, payload })));
+    }
+    const stateBytes = lengths.reduce((sum, one) => sum + one, 0);
+    parts.push(...writer.end({ stateBytes, digest: stateDigest(engine, kind, digests) }));
+    return Buffer.concat(parts);
+  }
+
+  it.each([
+    ['what they make', [FULL, FULL, 9], 2 * FULL + 9, 3],
+    ['fewer bytes than one more segment makes', [FULL, FULL, FULL], FULL + 1, 1],
+    ['an end inside the last segment', [FULL, FULL], 2 * FULL - 1, 1],
+    ['a segment more', [FULL, FULL], 2 * FULL + 7, 2],
+    ['a longer last segment', [FULL, 7], FULL + 8, 1],
+    ['an empty segment behind others', [FULL, FULL, 0], 2 * FULL, 2],
+  ])('%s', async (_name, lengths, promised, givenOut) => {
+    const right = givenOut === lengths.length && promised === lengths.reduce((sum, one) => sum + one, 0);
+    for (const kind of ['blake3', 'xxh3'] as const) {
+      const message = await promising(promised, kind, lengths);
+      const decoder = new StateDecoder();
+      let given = 0;
+      const read = async (): Promise<void> => {
+        for await (const _segment of decoder.decodeStream(message)) given += 1;
+      };
+      const refused = { code: 'DK_CORRUPT_DELTA', message: expect.not.stringMatching(/(\d+) bytes, not \1$/) };
+      if (right) await read();
+      else await expect(read()).rejects.toMatchObject(refused);
+      expect(given).toBe(givenOut);
+      if (right) expect((await decoder.decode(message)).bytes.length).toBe(promised);
+      else await expect(decoder.decode(message)).rejects.toMatchObject(refused);
+      expect(decoder.metrics().baselineCount).toBe(right ? 1 : 0);
+      await decoder.close();
+    }
+  });
+});
 
 describe('messages that arrive in chunks', () => {
   const unknown = { stateBytes: undefined, digests: true };

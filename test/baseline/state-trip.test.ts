@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StateEncoder, type StateEncoderOptions, type StateInput } from '../../src/baseline/baseline.js';
+import { StateDecoder, StateEncoder, type StateEncoderOptions, type StateInput } from '../../src/baseline/baseline.js';
 import { loadTwin } from '../../src/engine/load.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
 import { pair, trip } from './codec-fixture.js';
@@ -218,6 +218,44 @@ describe('ways in', () => {
       expect(() => new StateEncoder(bad)).toThrow(RangeError);
     }
     expect(() => new StateEncoder({ engine: 'bsdiff' as 'xor' })).toThrow(TypeError);
+  });
+
+  it.each([
+    { enabled: 'no' },
+    { dictionaries: 1 },
+    { classOf: 5 },
+    { store: {} },
+    { store: null },
+    { store: { load: async () => undefined, begin: 1, remove: async () => {} } },
+    { clock: {} },
+    { logger: { warn: 'me' } },
+  ])('refuses options of another type: %j', (bad) => {
+    const name = new RegExp(`^${Object.keys(bad)[0]}`);
+    expect(() => new StateEncoder(bad as unknown as StateEncoderOptions)).toThrow(
+      expect.objectContaining({ name: 'TypeError', message: expect.stringMatching(name) }),
+    );
+    if (!('enabled' in bad) && !('dictionaries' in bad) && !('classOf' in bad)) {
+      expect(() => new StateDecoder(bad as unknown as StateEncoderOptions)).toThrow(TypeError);
+    }
+  });
+
+  it('refuses memory that was transferred away, which is not the empty state', async () => {
+    const { encoder } = pair();
+    const gone = (bytes: number): ArrayBuffer => {
+      const memory = new ArrayBuffer(bytes);
+      structuredClone(memory, { transfer: [memory] });
+      return memory;
+    };
+    const view = new Uint8Array(1000).fill(3);
+    structuredClone(view.buffer, { transfer: [view.buffer] });
+    for (const bad of [gone(1000), gone(0), view, [Buffer.from('one'), view]]) {
+      await expect(encoder.encode('k', bad)).rejects.toThrow(TypeError);
+    }
+    expect(encoder.metrics().operations).toBe(0);
+    for (const empty of [new ArrayBuffer(0), new Uint8Array(0), [new Uint8Array(0)], [], new SharedArrayBuffer(0)]) {
+      expect((await encoder.encode('k', empty)).stateBytes).toBe(0);
+    }
+    await encoder.close();
   });
 });
 

@@ -4,12 +4,12 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDCtx, decompressUsingDict, freeDCtx, init } from '@bokuweb/zstd-wasm';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { createXXHash3 } from 'hash-wasm';
 import { plainPack } from './second-dense.js';
 import { opener, type SecondKey } from './second-key.js';
+import { initOnce, unpack } from './second-zstd.js';
 
 type Hash = (bytes: Uint8Array) => Buffer;
 
@@ -457,24 +457,5 @@ export class SecondStore {
     while (split * 2 < leaves.length) split *= 2;
     const halves = [this.#merkle(leaves.slice(0, split)), this.#merkle(leaves.slice(split))];
     return this.#hash(Buffer.concat([Buffer.of(1), ...halves]));
-  }
-}
-
-/** The library breaks when it is initialised twice in one process, so its users leave a mark on it. */
-async function initOnce(): Promise<void> {
-  const mark = Symbol.for('diffkeeper.zstd-wasm.ready');
-  const holder = init as typeof init & { [key: symbol]: Promise<void> | undefined };
-  holder[mark] ??= init();
-  await holder[mark];
-}
-
-/** Section 5: the library takes a raw-content prefix as a dictionary, unless it begins like a trained one. */
-function unpack(frame: Buffer, prefix: Buffer): Buffer {
-  const trained = prefix.length >= 4 && prefix.readUInt32LE() === 0xec30a437;
-  const handle = createDCtx();
-  try {
-    return Buffer.from(decompressUsingDict(handle, frame, trained ? Buffer.concat([Buffer.of(0), prefix]) : prefix));
-  } finally {
-    freeDCtx(handle);
   }
 }
