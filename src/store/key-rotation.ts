@@ -1,6 +1,8 @@
 /** A new master key for an encrypted store. Packs stay; all that is written from then on is sealed under the new one. */
-import { open, readdir } from 'node:fs/promises';
-import { DiffKeeperError, fromSystemError, readFully } from '../core/core.js';
+import { constants } from 'node:fs';
+import { open, readdir, readFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
 import { type KeyRing, rotatedRing, type StoreKey, withoutOlder } from '../crypt/crypt.js';
 import {
   type Checksum,
@@ -45,7 +47,8 @@ export interface KeyRotation {
  *
  * @param key opens the store
  * @throws as `listStoreKeys` and `openStore`; DK_STORE_LOCKED while a process has the store; DK_KEY_WRONG for `key` or one of
- * `others`; DK_ARGUMENT when keys would be lost, or while a recover into a state directory has not ended; DK_LIMIT after 255 rotations
+ * `others`; DK_ARGUMENT when keys would be lost, while a recover into a state directory has not ended, or while an application runs whose sidecar was killed; DK_KEY_LOST for
+ * key files from before another rotation; DK_LIMIT after 255 rotations
  */
 export async function rotateStoreKey(root: string, key: StoreKey, options: RotateOptions = {}): Promise<KeyRotation> {
   const found = await encryptedStore(root);
@@ -61,6 +64,8 @@ export async function rotateStoreKey(root: string, key: StoreKey, options: Rotat
       throw wrongKey(paths.root, unlocked.ring);
     });
   };
+  // With the keys that stand: older ones, put back, would get the number of one that records are sealed under.
+  await (await openAfter(found.root, { key })).close();
   const now = replacement ?? key;
   const store = await openAfter(found.root, { key: now }, rotate);
   try {
@@ -81,9 +86,42 @@ async function assertNoRecover({ root }: StorePaths): Promise<void> {
   const names = await readdir(root).catch((error: unknown) => {
     throw fromSystemError(error, 'list', root);
   });
+  if (await isLeftRunning(root, names)) {
+    const running = `an application of ${root} runs, its sidecar does not: end it, or run it again, first`;
+    throw new DiffKeeperError('DK_ARGUMENT', running, { path: root });
+  }
   if (!names.some((name) => name.startsWith('recovering-'))) return;
   const message = `a recover into a state directory of ${root} did not end: let it end first (run it again, or recover)`;
   throw new DiffKeeperError('DK_ARGUMENT', message, { path: root });
+}
+
+/** Longest that is read of what a run has written down. */
+const NOTE_BYTES = 1024;
+
+/** What a killed sidecar has left is known by such a name, too; what ran before the last start of the machine does not run. */
+async function isLeftRunning(root: string, names: readonly string[]): Promise<boolean> {
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'latin1').catch(() => '');
+  for (const name of names.filter((one) => one.startsWith('running-'))) {
+    const handle = await open(
+      path.join(root, name),
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    ).catch(() => undefined);
+    if (handle === undefined) continue;
+    const text = Buffer.alloc(NOTE_BYTES);
+    const { bytesRead } = await handle.read(text, 0, NOTE_BYTES, 0).finally(() => handle.close());
+    const [before, , pid] = text.toString('latin1', 0, bytesRead).split(/[ \n]/);
+    if (before === boot.trim() && isThere(Number(pid))) return true;
+  }
+  return false;
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // It is somebody else's.
+    return systemCode(error) === 'EPERM';
+  }
 }
 
 /**

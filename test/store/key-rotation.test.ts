@@ -164,6 +164,33 @@ describe('a rotation', () => {
     expect(await epochs(1)).toEqual([0, 1, 2]);
   });
 
+  it('is refused with key files of before another one, which would get the number of a key that is in use', async () => {
+    await filled();
+    const before = await Promise.all(KEY_FILES.map((name) => readFile(path.join(fixture.root, name))));
+    await rotateStoreKey(fixture.root, KEY);
+    await commit('c', 3);
+    const after = await Promise.all(KEY_FILES.map((name) => readFile(path.join(fixture.root, name))));
+    const packs = await directoryBytes('packs');
+    const put = (all: readonly Buffer[]) =>
+      Promise.all(all.map((bytes, i) => writeFile(path.join(fixture.root, KEY_FILES[i] as string), bytes)));
+    await put(before);
+    expect(await codeOf(() => rotateStoreKey(fixture.root, KEY))).toBe('DK_KEY_LOST');
+    expect(await directoryBytes('packs')).toEqual(packs);
+    await put(after);
+    await withStore(async (store) => expect((await contentOf(store, 'c'))?.length).toBe(3000));
+  });
+
+  it('is refused while an application runs that a killed sidecar has left', async () => {
+    await filled();
+    const note = path.join(fixture.root, 'running-0123456789abcdef');
+    const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim();
+    await writeFile(note, `${boot} 4026531836\n${process.pid} 77 -\n`);
+    expect(await codeOf(() => rotateStoreKey(fixture.root, KEY))).toBe('DK_ARGUMENT');
+    // What ran before the machine was started anew does not run.
+    await writeFile(note, `other-boot 4026531836\n${process.pid} 77 -\n`);
+    expect((await rotateStoreKey(fixture.root, KEY)).masterKey).toBe(1);
+  });
+
   it('is refused while a process has the store, or a recover has not ended', async () => {
     const store = await fixture.open(sealed);
     const keys = await readFile(path.join(fixture.root, 'KEYS'));
