@@ -30,7 +30,7 @@ describe.each([1, 2])('a pool of at most %i processors', (processors) => {
     ['runs each task once, whoever submits', 'each'],
     ['does what comes while all of its threads wait for the disk', 'waiting'],
     ['has no more threads at work after waits than before', 'bounded'],
-    ['begins tasks that wait for the disk at once, in their order, however much there is to do', 'disk'],
+    ['begins tasks that wait for the disk at once, a few at a time, however much there is to do', 'disk'],
     ['takes all of it at once', 'stress'],
     ['goes on with the threads that the system gives', 'few'],
     ['says that it has no threads, and tries again', 'none'],
