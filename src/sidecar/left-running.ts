@@ -5,8 +5,8 @@
  *
  * `running-H`, as `docs/format.md` has it; never synced, since what ends the machine ends the application.
  */
-import { constants, readFileSync, readlinkSync } from 'node:fs';
-import { open, realpath, rm } from 'node:fs/promises';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { realpath, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -18,7 +18,7 @@ import {
   throwIfAborted,
   writeFileAdvisory,
 } from '../core/core.js';
-import type { Store } from '../store/store.js';
+import { RUNNING_PREFIX, readRunningNote, type Store } from '../store/store.js';
 import { FreezeGroup } from './cgroup.js';
 import { type Leader, leaderOf, parentOf, processFacts, processIds, readText, stillRuns } from './proc.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
@@ -28,7 +28,6 @@ import type { OrphanMode, SidecarOptions } from './types.js';
 
 /** After SIGTERM, as in `SidecarOptions`, ms. */
 export const STOP_TIMEOUT_MS = 25_000;
-const BYTES_MAX = 1024;
 /** What is ending just now is no reason to refuse, ms. */
 const PATIENCE_MS = 2000;
 /** After SIGKILL, ms. */
@@ -58,7 +57,7 @@ function fileOf(store: Store, stateDir: string): string {
     .update(store.guard.describe(Buffer.from(stateDir)))
     .digest('hex')
     .slice(0, 16);
-  return path.join(store.path, `running-${name}`);
+  return path.join(store.path, `${RUNNING_PREFIX}${name}`);
 }
 
 /** Writes down whom this run has started. */
@@ -97,24 +96,10 @@ export class RunningNote {
 
 /** What the last run has written down, if that says anything here. */
 async function readRecord(file: string): Promise<LeftRunning | undefined> {
-  const text = Buffer.alloc(BYTES_MAX);
-  let bytesRead: number;
-  try {
-    // What is no file of ours is neither followed nor waited for.
-    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      ({ bytesRead } = await handle.read(text, 0, BYTES_MAX, 0));
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if (/^(ENOENT|ELOOP|ENXIO|EISDIR)$/.test(systemCode(error))) return undefined;
-    throw error;
-  }
-  const [world, line = ''] = text.toString('latin1', 0, bytesRead).split('\n');
-  const [, pid, startTicks, mark] = /^(\d{1,10}) (\d{1,15}) (-|[0-9a-f-]{36})$/.exec(line) ?? [];
-  if (pid === undefined || world !== worldOfIds()) return undefined;
-  return { leader: { pid: Number(pid), startTicks: Number(startTicks) }, mark: mark === '-' ? '' : (mark ?? '') };
+  const note = await readRunningNote(file);
+  if (note === undefined || `${note.boot} ${note.space}` !== worldOfIds()) return undefined;
+  const { pid, startTicks, mark } = note;
+  return { leader: { pid, startTicks }, mark };
 }
 
 /** We ourselves, and those above us: a shell that a sidecar has left behind can start the next one. */

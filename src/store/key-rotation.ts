@@ -1,5 +1,4 @@
 /** A new master key for an encrypted store. Packs stay; all that is written from then on is sealed under the new one. */
-import { constants } from 'node:fs';
 import { open, readdir, readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { DiffKeeperError, fromSystemError, readFully, systemCode } from '../core/core.js';
@@ -17,6 +16,7 @@ import { masterKeysOf, wrongKey } from './key-files.js';
 import { type OpenTools, openAfter } from './open-store.js';
 import { PackDirectory } from './pack-directory.js';
 import { QUARANTINE_OF_METADATA } from './quarantine-report.js';
+import { RUNNING_PREFIX, readRunningNote } from './running-note.js';
 import { type StorePaths, storePaths } from './store-files.js';
 import { changeKeyRing, encryptedStore, factsOf, type StoreKeyFacts } from './store-keyring.js';
 import type { Store } from './types.js';
@@ -95,22 +95,14 @@ async function assertNoRecover({ root }: StorePaths): Promise<void> {
   throw new DiffKeeperError('DK_ARGUMENT', message, { path: root });
 }
 
-/** Longest that is read of what a run has written down. */
-const NOTE_BYTES = 1024;
-
 /** What a killed sidecar has left is known by such a name, too; what ran before the last start of the machine does not run. */
 async function isLeftRunning(root: string, names: readonly string[]): Promise<boolean> {
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'latin1').catch(() => '');
-  for (const name of names.filter((one) => one.startsWith('running-'))) {
-    const handle = await open(
-      path.join(root, name),
-      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-    ).catch(() => undefined);
-    if (handle === undefined) continue;
-    const text = Buffer.alloc(NOTE_BYTES);
-    const { bytesRead } = await handle.read(text, 0, NOTE_BYTES, 0).finally(() => handle.close());
-    const [before, , pid] = text.toString('latin1', 0, bytesRead).split(/[ \n]/);
-    if (before === boot.trim() && isThere(Number(pid))) return true;
+  for (const name of names.filter((one) => one.startsWith(RUNNING_PREFIX))) {
+    const note = await readRunningNote(path.join(root, name)).catch((error: unknown) => {
+      throw fromSystemError(error, 'read', path.join(root, name));
+    });
+    if (note?.boot === boot.trim() && isThere(note.pid)) return true;
   }
   return false;
 }

@@ -10,6 +10,7 @@ export { openStore } from './open-store.js';
 export { type ShareOptions, type Sharing, shareStore } from './owner-service.js';
 export { checkPolicy, keptSequences, type PrunePolicy, prune } from './prune-policy.js';
 export * from './reading-types.js';
+export { RUNNING_PREFIX, readRunningNote } from './running-note.js';
 export { readSealedFile, writeSealedFile } from './sealed-file.js';
 export { isStoreKept, openSharedStore, tagSharedStore } from './shared-store.js';
 export type { SnapshotStore } from './snapshot-store.js';

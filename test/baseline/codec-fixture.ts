@@ -3,6 +3,7 @@ import type { EncodedState, StateDecoderOptions, StateEncoderOptions } from '../
 import { StateDecoder, StateEncoder } from '../../src/baseline/baseline.js';
 import type { StateHead } from '../../src/baseline/state-message.js';
 import type { Clock } from '../../src/core/core.js';
+import { editedBytes, patternBytes, textBytes } from '../engine/samples.js';
 
 /** Time that only moves when it is told to. */
 export class TestClock implements Clock {
@@ -69,4 +70,22 @@ export async function trip(
   const message = await encoder.encode(key, state);
   const { bytes } = await decoder.decode(message.toBuffer());
   return { message, same: bytes.equals(state) };
+}
+
+/** Growing, shrinking, empty, one byte, and at the ends of segments of so many bytes. */
+export function statesOfEverySize(segmentBytes: number): Buffer[] {
+  const base = patternBytes(3 * segmentBytes + 5, 1);
+  return [
+    base,
+    editedBytes(base, 2),
+    base.subarray(0, 1000),
+    Buffer.alloc(0),
+    Buffer.from('x'),
+    base.subarray(0, segmentBytes),
+    base.subarray(0, segmentBytes + 1),
+    base.subarray(0, 2 * segmentBytes),
+    Buffer.concat([base, base]),
+    Buffer.alloc(4 * segmentBytes),
+    textBytes(200_000, 3),
+  ];
 }

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EncodedState, StateEncoderOptions } from '../../src/baseline/baseline.js';
 import { editedBytes, patternBytes, textBytes } from '../engine/samples.js';
-import { pair, TestClock } from './codec-fixture.js';
+import { pair, statesOfEverySize, TestClock } from './codec-fixture.js';
 import { bytes, changed, deltaOf, fullOf, PAIRS, SINGLES, WRITTEN } from './frozen-messages.js';
 import { SecondReader, type SecondState } from './second-state-reader.js';
 
@@ -78,20 +78,7 @@ describe('the second reader', () => {
   });
 
   const long = patternBytes(3 * SEGMENT + 5, 1);
-  const sizes = [
-    long,
-    editedBytes(long, 2),
-    long.subarray(0, 1000),
-    Buffer.alloc(0),
-    Buffer.from('x'),
-    long.subarray(0, SEGMENT),
-    long.subarray(0, SEGMENT + 1),
-    long.subarray(0, 2 * SEGMENT),
-    Buffer.concat([long, long]),
-    Buffer.alloc(4 * SEGMENT),
-    textBytes(200_000, 3),
-    editedBytes(textBytes(200_000, 3), 4),
-  ];
+  const sizes = [...statesOfEverySize(SEGMENT), editedBytes(textBytes(200_000, 3), 4)];
   const modes: [string, StateEncoderOptions][] = [
     ['default', {}],
     ['previous', { reference: 'previous' }],

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { StateDecoder, StateEncoder, type StateEncoderOptions, type StateInput } from '../../src/baseline/baseline.js';
 import { loadTwin } from '../../src/engine/load.js';
 import { editedBytes, patternBytes, RUNS, textBytes } from '../engine/samples.js';
-import { pair, trip } from './codec-fixture.js';
+import { pair, statesOfEverySize, trip } from './codec-fixture.js';
 
 const SEGMENT = 1 << 16;
 
@@ -29,21 +29,7 @@ describe('round trips', () => {
   ];
   it.each(modes)('%s: growing, shrinking, empty, one byte, at the ends of segments', async (_name, options) => {
     const both = pair(options);
-    const base = patternBytes(3 * SEGMENT + 5, 1);
-    const states = [
-      base,
-      editedBytes(base, 2),
-      base.subarray(0, 1000),
-      Buffer.alloc(0),
-      Buffer.from('x'),
-      base.subarray(0, SEGMENT),
-      base.subarray(0, SEGMENT + 1),
-      base.subarray(0, 2 * SEGMENT),
-      Buffer.concat([base, base]),
-      Buffer.alloc(4 * SEGMENT),
-      textBytes(200_000, 3),
-      textBytes(200_000, 3),
-    ];
+    const states = [...statesOfEverySize(SEGMENT), textBytes(200_000, 3)];
     for (const state of states) expect((await trip(both, 'vm-1', state)).same).toBe(true);
     expect(both.encoder.metrics()).toMatchObject({ operations: states.length, failures: 0 });
   });

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import { RECORD } from '../../src/format/format.js';
 import { openStore, type Store } from '../../src/store/store.js';
-import { disk, type FailurePlan, NO_FAILURE } from './failing-disk.js';
+import { disk, type FailurePlan, NO_FAILURE, onFailingDisk } from './failing-disk.js';
 import { flipRecord } from './flip-record.js';
 import { commitFiles, contentOf, noise } from './store-fixture.js';
 
@@ -78,14 +78,7 @@ async function repair(root: string): Promise<void> {
 async function failAt(at: number, plan: Omit<FailurePlan, 'at'>): Promise<number> {
   const root = path.join(base, `keep-${at}-${plan.sticky}`);
   await cp(path.join(base, 'before'), root, { recursive: true });
-  disk.begin({ ...plan, at });
-  const error = await repair(root).then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  const { failed } = disk;
-  const log = disk.log.join(', ');
-  disk.begin(NO_FAILURE);
+  const { error, failed, log } = await onFailingDisk({ ...plan, at }, () => repair(root));
   try {
     if (error !== null && !isDiffKeeperError(error)) throw error;
     await expectAll(root);
@@ -128,14 +121,7 @@ async function retagAt(at: number, plan: Omit<FailurePlan, 'at'>): Promise<numbe
   const root = path.join(base, `tagged-${at}-${plan.sticky}`);
   await cp(path.join(base, 'whole'), root, { recursive: true });
   const store = await openStore(root);
-  disk.begin({ ...plan, at });
-  const told = await store.retag(2, 'tagged').then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  const { failed } = disk;
-  const log = disk.log.join(', ');
-  disk.begin(NO_FAILURE);
+  const { error: told, failed, log } = await onFailingDisk({ ...plan, at }, () => store.retag(2, 'tagged'));
   try {
     if (told !== null && !isDiffKeeperError(told)) throw told;
     await store.close();

@@ -186,3 +186,19 @@ export function failingLevel(real: Classic): Classic {
   };
   return { ...real, ClassicLevel: new Proxy(real.ClassicLevel, { construct }) };
 }
+
+/** Does something on a disk that fails; after it the disk is whole again. */
+export async function onFailingDisk(
+  plan: FailurePlan,
+  work: () => Promise<unknown>,
+): Promise<{ readonly error: unknown; readonly failed: number; readonly log: string }> {
+  disk.begin(plan);
+  const error = await work().then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  const { failed } = disk;
+  const log = disk.log.join(', ');
+  disk.begin(NO_FAILURE);
+  return { error, failed, log };
+}

@@ -8,7 +8,7 @@ import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
 import { openStore, rotateStoreKey, type Store, type StoreKey } from '../../src/store/store.js';
-import { disk, type FailurePlan, NO_FAILURE } from './failing-disk.js';
+import { disk, type FailurePlan, NO_FAILURE, onFailingDisk } from './failing-disk.js';
 import { codeOf, commitFiles, contentOf, noise } from './store-fixture.js';
 
 vi.mock('node:fs/promises', async (original) => {
@@ -48,14 +48,9 @@ async function openWithEither(root: string): Promise<Store> {
 async function failAt(at: number, plan: Omit<FailurePlan, 'at'>): Promise<number> {
   const root = path.join(base, `keep-${at}-${plan.sticky}`);
   await cp(path.join(base, 'before'), root, { recursive: true });
-  disk.begin({ ...plan, at });
-  const error = await rotateStoreKey(root, KEY, { replacement: NEXT }).then(
-    () => null,
-    (reason: unknown) => reason,
+  const { error, failed, log } = await onFailingDisk({ ...plan, at }, () =>
+    rotateStoreKey(root, KEY, { replacement: NEXT }),
   );
-  const { failed } = disk;
-  const log = disk.log.join(', ');
-  disk.begin(NO_FAILURE);
   try {
     if (error !== null && !isDiffKeeperError(error)) throw error;
     const store = await openWithEither(root);
