@@ -1,4 +1,4 @@
-// preallocate, syncFileSystem, and info about what is inside.
+// preallocate, syncFileSystem, lockFile, and info about what is inside.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -81,6 +81,29 @@ class SyncFileSystemJob : public Worker {
   const std::string directory_;
   bool done_ = false;
 };
+
+// Locks a whole file for writing, without waiting; false when somebody else has it. The lock is the open file's: it
+// ends with the last descriptor of it, and neither another descriptor of the same file that is closed nor another
+// thread has a part in it, as with locks of a process. On the calling thread: one call.
+Napi::Value LockFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int fd = static_cast<int>(TakeInteger(info[0], "fd", 0, 0x7fffffff));
+#if defined(F_OFD_SETLK)
+  struct flock whole = {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  int result;
+  do {
+    result = fcntl(fd, F_OFD_SETLK, &whole);
+  } while (result != 0 && errno == EINTR);
+  const int error = result == 0 ? 0 : errno;
+#else
+  const int error = ENOSYS;
+#endif
+  if (error == EAGAIN || error == EACCES) return Napi::Boolean::New(env, false);
+  if (error != 0) throw MakeError(env, ErrnoName(error), std::string(ErrnoName(error)) + ": cannot lock a file");
+  return Napi::Boolean::New(env, true);
+}
 
 // Collects an ended child that nobody else waits for: what process 1 of a container owes to orphans. Node has no call
 // for children that it has not started itself.
@@ -218,6 +241,7 @@ Napi::Value Info(const Napi::CallbackInfo& info) {
 void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "preallocate", Preallocate);
   Export(env, exports, "syncFileSystem", RunJob<SyncFileSystemJob>);
+  Export(env, exports, "lockFile", LockFile);
   Export(env, exports, "reapProcess", ReapProcess);
   Export(env, exports, "adoptOrphans", AdoptOrphans);
   Export(env, exports, "closeOnExec", CloseOnExec);

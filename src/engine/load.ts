@@ -13,6 +13,7 @@ import { wrapAddon } from './native.js';
 import { checkAddon } from './raw-addon.js';
 import { createTwin } from './twin.js';
 
+export { type LockFile, loadLockFile } from './file-lock.js';
 export { loadProcessCalls, type ProcessCalls } from './process-calls.js';
 export { type RunningDigest, startDigest } from './twin-hash.js';
 

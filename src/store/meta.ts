@@ -14,6 +14,7 @@ import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import { MetaTables } from './meta-tables.js';
 import { MetaView } from './meta-view.js';
 import { attempt, walkBatches } from './meta-walk.js';
+import type { StoreLock } from './store-lock.js';
 
 export interface MetaChange {
   readonly key: Buffer;
@@ -45,6 +46,7 @@ export class Meta implements MetaReader {
   /** It was put aside and no new one has been begun yet. */
   #gone = false;
   #isOlder = false;
+  #lock: StoreLock | null = null;
   /** Keys looked up here since the last lookup elsewhere. */
   #here = 0;
 
@@ -182,10 +184,19 @@ export class Meta implements MetaReader {
     }
   }
 
+  /** Lets go of it once it is closed for good: until then nobody else may have the store. */
+  keep(lock: StoreLock): void {
+    this.#lock = lock;
+  }
+
   async close(): Promise<void> {
-    await this.#level.close();
-    // Without the note nothing is compared at the next opening: no reason to fail.
-    await this.#tables?.note().catch(() => {});
+    try {
+      await this.#level.close();
+      // Without the note nothing is compared at the next opening: no reason to fail.
+      await this.#tables?.note().catch(() => {});
+    } finally {
+      await this.#lock?.release();
+    }
   }
 
   readonly #readFailed = (error: unknown): never => {

@@ -36,6 +36,7 @@ import {
   storePaths,
   writeOwner,
 } from './store-files.js';
+import { lockStore } from './store-lock.js';
 import type { Store, StoreOptions } from './types.js';
 
 /** Options with every default in place. */
@@ -108,15 +109,15 @@ async function openNow(root: string, options: StoreOptions, change?: ChangeKeys)
   } else {
     await assertWritable(paths, false);
   }
-  const { meta, rebuild } = await openMeta(paths, { ...tools, fresh });
+  const { meta, rebuild } = await openLocked(paths, { ...tools, fresh });
   let store: OpenedStore | undefined;
   try {
+    await writeOwner(paths, clock.nowMs());
     const marker =
       found !== null && found !== 'lost' && found.whole ? found.marker : await settle(paths, options, tools);
     await change?.(paths, marker, tools);
     const keys = await keysOf(paths, marker, options);
     if (keys) await meta.useCiphers(ciphersOf(keys));
-    await writeOwner(paths, clock.nowMs());
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
     const anew = meta.isOlder && !(await followRotation(meta, paths, { must: change !== undefined, ...tools }));
@@ -212,6 +213,19 @@ interface OpenedMeta {
   readonly meta: Meta;
   /** It is empty. */
   readonly rebuild: boolean;
+}
+
+/** Nobody else has the store until the metadata is closed, whatever happens to its directory meanwhile. */
+async function openLocked(paths: StorePaths, options: MetaOptions): Promise<OpenedMeta> {
+  const lock = await lockStore(paths);
+  try {
+    const opened = await openMeta(paths, options);
+    opened.meta.keep(lock);
+    return opened;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
 }
 
 /** The metadata; that of before when a repair was making it anew and did not end. */

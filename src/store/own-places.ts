@@ -9,7 +9,8 @@ import { DiffKeeperError, fromSystemError, systemCode } from '../core/core.js';
 import { MARKER_NAMES } from '../format/format.js';
 import { KEY_FILE_NAMES } from './key-files.js';
 
-const DIRECTORIES = ['meta', 'meta-before', 'packs', 'cache', 'quarantine', 'incoming', 'snapshots', 'snapshots-cache'];
+const STORED = ['meta', 'meta-before', 'packs', 'cache', 'quarantine', 'incoming', 'lock'];
+const DIRECTORIES = [...STORED, 'snapshots', 'snapshots-cache'];
 const FILES = [...MARKER_NAMES, ...KEY_FILE_NAMES, 'owner.json', 'SNAPSHOTS', 'snapshots-changed'];
 const SOCKET = 'read.sock';
 /** Of what was put aside nothing is opened, and it may be anything. */

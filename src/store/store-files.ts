@@ -27,6 +27,9 @@ export interface StorePaths {
   readonly quarantine: string;
   /** What has arrived of another store in part. */
   readonly incoming: string;
+  /** Who opened the store last. */
+  readonly owner: string;
+  /** See `store-lock.ts`. */
   readonly lock: string;
   /** Where its owner lets others read. */
   readonly socket: string;
@@ -43,7 +46,8 @@ export function storePaths(root: string): StorePaths {
     cache: path.join(full, 'cache'),
     quarantine: path.join(full, 'quarantine'),
     incoming: path.join(full, 'incoming'),
-    lock: path.join(full, 'owner.json'),
+    owner: path.join(full, 'owner.json'),
+    lock: path.join(full, 'lock'),
     socket: path.join(full, 'read.sock'),
   };
 }
@@ -90,6 +94,8 @@ export async function explainMissing(paths: StorePaths): Promise<DiffKeeperError
   return new DiffKeeperError('DK_NO_STORE', `${paths.root} is not a DiffKeeper store: ${reason}`, { path: paths.root });
 }
 
+/** What a store has before its marker. */
+const OWN_NAMES = ['meta', 'packs', 'cache', 'quarantine', 'lock', 'owner.json'];
 /** What schema 1 keeps in the same directory. */
 const SCHEMA_1_NAMES = ['SNAPSHOTS', 'snapshots', 'snapshots-cache', 'snapshots-changed'];
 
@@ -97,7 +103,7 @@ const SCHEMA_1_NAMES = ['SNAPSHOTS', 'snapshots', 'snapshots-cache', 'snapshots-
 export async function beginCreation(paths: StorePaths): Promise<void> {
   try {
     await makeDirectoryDurable(paths.root);
-    const known = new Set(['meta', 'packs', 'cache', 'quarantine', 'owner.json', ...KEY_FILE_NAMES, ...SCHEMA_1_NAMES]);
+    const known = new Set([...OWN_NAMES, ...KEY_FILE_NAMES, ...SCHEMA_1_NAMES]);
     const strange = (await readdir(paths.root)).find((name) => !known.has(name) && !name.endsWith('.tmp'));
     const packed = await readdir(paths.packs).catch(() => []);
     if (strange !== undefined || packed.length > 0) {
@@ -115,17 +121,17 @@ export async function beginCreation(paths: StorePaths): Promise<void> {
   }
 }
 
-/** Says who owns the store; only read when LevelDB's lock says that somebody does, so it is never stale. */
+/** Says who owns the store; only read when a lock says that somebody does. */
 export async function writeOwner(paths: StorePaths, nowMs: number): Promise<void> {
   const owner = { pid: process.pid, host: hostname(), since: new Date(nowMs).toISOString() };
-  await writeFileAdvisory(paths.lock, Buffer.from(`${JSON.stringify(owner)}\n`));
+  await writeFileAdvisory(paths.owner, Buffer.from(`${JSON.stringify(owner)}\n`));
 }
 
 export async function lockedError(paths: StorePaths, cause: unknown): Promise<DiffKeeperError> {
   let pid: number | undefined;
   let since = '';
   try {
-    const owner = JSON.parse(await readFile(paths.lock, 'utf8')) as { pid?: unknown; since?: unknown };
+    const owner = JSON.parse(await readFile(paths.owner, 'utf8')) as { pid?: unknown; since?: unknown };
     if (typeof owner.pid === 'number') pid = owner.pid;
     if (typeof owner.since === 'string') since = ` since ${owner.since}`;
   } catch {

@@ -32,7 +32,7 @@ it('every state that a crash may leave opens with all that was acknowledged', ()
 }, 180_000);
 
 it('a store that did not sync would be found out', () => {
-  const { output, status } = crashStates('--states=1500', '--workload=capture', '--without-syncs');
+  const { output, status } = crashStates('--states=3000', '--workload=capture', '--without-syncs');
   expect(output).toMatch(/FAILED capture\.trace state \d+/);
   expect(output).toMatch(/is not a DiffKeeper store|was acknowledged/);
   expect(output).toMatch(/lost: \d+ (write|create|rename|mkdir)/);

@@ -381,7 +381,8 @@ async function keys(base: string, say: Say): Promise<void> {
 async function rotate(base: string, say: Say): Promise<void> {
   const root = path.join(base, STORE_NAME);
   for (let round = 0; round < 2; round += 1) {
-    await rotateStoreKey(root, CRASH_KEY);
+    // A crash may have left the second key there.
+    await rotateStoreKey(root, CRASH_KEY, { dropOthers: true });
     const store = await open(base, say);
     await smallCommits(store, say, 2);
     releaseAllBut(store, say, 3);
