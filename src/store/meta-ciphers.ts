@@ -1,10 +1,17 @@
 /** Which of several master keys a database of metadata was sealed under: all of it under one, and the values tell. */
 import { isDiffKeeperError } from '../core/core.js';
-import type { IndexCipher } from './index-cipher.js';
+import type { StoreKeys } from '../crypt/crypt.js';
+import { IndexCipher } from './index-cipher.js';
 import { NEWEST_KEY } from './meta-keys.js';
 
 /** Values that are tried before a database counts as damaged: then it is no matter which key it had. */
 const TRIES = 64;
+
+/** For the metadata of a store, whichever of its master keys it is under: the newest first. */
+export function ciphersOf(keys: StoreKeys): IndexCipher[] {
+  const older = [...keys.older.values()].sort((one, other) => other.epoch - one.epoch);
+  return [keys, ...older].map((one) => new IndexCipher(one));
+}
 
 /** What of a database is looked at; throws as it does. */
 interface Looked {

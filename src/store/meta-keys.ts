@@ -101,6 +101,9 @@ export interface KeyRange {
   readonly lt: Buffer;
 }
 
+/** Keys begin with a letter. */
+export const EVERYTHING: KeyRange = { gte: Buffer.of(0), lt: Buffer.of(0xff) };
+
 /** Every key that begins with these bytes (the last byte must be below 255). */
 export function prefixRange(prefix: Buffer): KeyRange {
   const lt = Buffer.from(prefix);

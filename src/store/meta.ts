@@ -8,7 +8,7 @@ import type { Checksum } from '../format/format.js';
 import type { IndexCipher } from './index-cipher.js';
 import { MetaCiphers } from './meta-ciphers.js';
 import { metaError } from './meta-errors.js';
-import type { KeyRange } from './meta-keys.js';
+import { EVERYTHING, type KeyRange } from './meta-keys.js';
 import { assertUnlocked, type Level, openLevel } from './meta-level.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import { MetaTables } from './meta-tables.js';
@@ -26,9 +26,6 @@ type Batch = ReturnType<Level['batch']>;
 
 /** About 2 MiB: a commit with more changes takes several. */
 export const CHANGES_PER_BATCH = 16_384;
-
-/** Keys begin with a letter. */
-const EVERYTHING: KeyRange = { gte: Buffer.of(0), lt: Buffer.of(0xff) };
 
 /** So few keys are looked up on this thread. */
 const FEW_KEYS = 8;

@@ -17,12 +17,12 @@ import type { Engine } from '../engine/engine.js';
 import { loadEngine } from '../engine/load.js';
 import type { Checksum, Marker } from '../format/format.js';
 import { placeAside } from './aside.js';
-import { IndexCipher } from './index-cipher.js';
 import { createKeys, keyNeeded, openKeys, storesOfKeys } from './key-files.js';
 import { type FoundMarker, findMarker, makeMarker, mendMarker } from './marker-files.js';
 import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
 import { bringBack, isThere } from './meta-before.js';
+import { ciphersOf } from './meta-ciphers.js';
 import { followRotation } from './meta-rotation.js';
 import { OpenedStore } from './opened-store.js';
 import { checkOwnPlaces } from './own-places.js';
@@ -128,12 +128,6 @@ async function openNow(root: string, options: StoreOptions, change?: ChangeKeys)
     await (store ?? meta).close().catch(() => {});
     throw error;
   }
-}
-
-/** For the metadata, whichever master key it is under. */
-function ciphersOf(keys: StoreKeys): IndexCipher[] {
-  const older = [...keys.older.values()].sort((one, other) => other.epoch - one.epoch);
-  return [keys, ...older].map((one) => new IndexCipher(one));
 }
 
 /** A store that is to be encrypted needs a key before anything is made. */

@@ -2,7 +2,8 @@
 import { connectLocal, DiffKeeperError, isDiffKeeperError, type LocalSocket } from '../core/core.js';
 import { ByteReader, type Checksum } from '../format/format.js';
 import type { IndexCipher } from './index-cipher.js';
-import type { KeyRange } from './meta-keys.js';
+import { MetaCiphers } from './meta-ciphers.js';
+import { EVERYTHING, type KeyRange } from './meta-keys.js';
 import { type MetaReader, MetaSeal, type RangeOptions } from './meta-reader.js';
 import {
   ASK,
@@ -33,7 +34,8 @@ interface OwnedStore {
   readonly path: string;
   readonly id: string;
   readonly checksum: Checksum;
-  readonly cipher: IndexCipher | null;
+  /** As `Meta.useCiphers`; none for a store that is not encrypted, or whose metadata is not read. */
+  readonly ciphers: readonly IndexCipher[];
   /** Default a minute. */
   readonly silenceMs?: number;
 }
@@ -46,11 +48,10 @@ export class OwnerConnection implements MetaReader {
   readonly #pending: Pending[] = [];
   #gone: string | null = null;
 
-  private constructor(socket: LocalSocket, { path, checksum, cipher, silenceMs = SILENCE_MS }: OwnedStore) {
+  private constructor(socket: LocalSocket, { path, checksum, silenceMs = SILENCE_MS }: OwnedStore) {
     this.#socket = socket;
     this.#store = path;
     this.#seal = new MetaSeal(path, checksum);
-    if (cipher) this.#seal.useCipher(cipher);
     socket.setTimeout(silenceMs, () => {
       if (this.#pending.length > 0) this.#end('does not answer');
     });
@@ -64,11 +65,27 @@ export class OwnerConnection implements MetaReader {
     const connection = new OwnerConnection(socket, store);
     try {
       await connection.#ask(ASK.hello, encodeHello(store.id));
+      await connection.#findCipher(store.ciphers);
       return connection;
     } catch {
       connection.close();
       return null;
     }
+  }
+
+  /** The owner may have had no room to seal its metadata anew since the last rotation. */
+  async #findCipher(all: readonly IndexCipher[]): Promise<void> {
+    const ciphers = new MetaCiphers();
+    ciphers.use(all);
+    const cipher = await ciphers.of({
+      get: async (key) => (await this.#sealedValues([key]))[0],
+      first: async (count) => {
+        const found: [Buffer, Buffer][] = [];
+        for await (const entries of this.#entries(EVERYTHING, { limit: count })) found.push(...entries);
+        return found;
+      },
+    });
+    if (cipher) this.#seal.useCipher(cipher);
   }
 
   async #receive(): Promise<void> {

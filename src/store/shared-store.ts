@@ -4,10 +4,10 @@ import { DiffKeeperError } from '../core/core.js';
 import type { StoreKeys } from '../crypt/crypt.js';
 import type { Checkpoint } from '../format/format.js';
 import { type NewestState, readNewest } from './blob-index.js';
-import { IndexCipher } from './index-cipher.js';
 import { findMarker } from './marker-files.js';
 import { measureStore } from './measure.js';
 import { readMended } from './mended.js';
+import { ciphersOf } from './meta-ciphers.js';
 import { type AskedOptions, keysOf, type OpenFacts, openTools } from './open-store.js';
 import { checkOwnPlaces } from './own-places.js';
 import { OwnerConnection } from './owner-connection.js';
@@ -78,7 +78,7 @@ export async function isStoreKept(root: string, withinMs: number): Promise<boole
     path: paths.root,
     id: found.marker.id,
     checksum,
-    cipher: null,
+    ciphers: [],
     silenceMs: withinMs,
   });
   return owner ? owner.takesTags().finally(() => owner.close()) : false;
@@ -111,8 +111,8 @@ async function sharedFacts(
 }
 
 function connect({ paths, marker, checksum, keys }: OpenFacts): Promise<OwnerConnection | null> {
-  const cipher = keys && new IndexCipher(keys);
-  return OwnerConnection.open(paths.socket, { path: paths.root, id: marker.id, checksum, cipher });
+  const ciphers = keys ? ciphersOf(keys) : [];
+  return OwnerConnection.open(paths.socket, { path: paths.root, id: marker.id, checksum, ciphers });
 }
 
 class SharedStore extends StoreReading implements Store {

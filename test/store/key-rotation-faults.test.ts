@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { isDiffKeeperError } from '../../src/core/core.js';
-import { openStore, rotateStoreKey, type Store, type StoreKey } from '../../src/store/store.js';
+import { openSharedStore } from '../../src/store/shared-store.js';
+import { openStore, rotateStoreKey, type Store, type StoreKey, shareStore } from '../../src/store/store.js';
 import { disk, type FailurePlan, NO_FAILURE, onFailingDisk } from './failing-disk.js';
 import { codeOf, commitFiles, contentOf, noise } from './store-fixture.js';
 
@@ -76,6 +77,21 @@ async function opening(root: string): Promise<StoreKey> {
   return code === 'no error' ? NEXT : KEY;
 }
 
+/** Damage and files that another process is told of, which knows the newest keys and asks the owner. */
+async function readThrough(store: Store): Promise<[unknown[], string[]]> {
+  await shareStore(store);
+  const reader = await openSharedStore(store.path, { key: KEY });
+  if (!reader) throw new Error('nobody shares it');
+  try {
+    expect((await contentOf(reader, 'd/b'))?.equals(FILES['d/b'])).toBe(true);
+    const names: string[] = [];
+    for await (const entries of reader.entries()) names.push(...entries.map(({ path: name }) => name));
+    return [[...(await reader.verify()).damage], names];
+  } finally {
+    await reader.close();
+  }
+}
+
 it('a disk that is full at the next opening is no reason not to open', async () => {
   const root = path.join(base, 'full');
   await cp(path.join(base, 'before'), root, { recursive: true });
@@ -92,6 +108,7 @@ it('a disk that is full at the next opening is no reason not to open', async () 
     if (!full) disk.begin(NO_FAILURE);
     const store = await openStore(root, { key: KEY, logger });
     expect((await contentOf(store, 'a'))?.equals(FILES.a)).toBe(true);
+    expect(await readThrough(store)).toEqual([[], ['a', 'd/b']]);
     await store.close();
     expect(warned).toEqual(['the metadata stays under an older master key: the next opening tries again']);
   }
