@@ -1,6 +1,6 @@
 /** Walks the records of a pack in order: for recovery of the tail, rebuild and verification. */
-import { isDiffKeeperError } from '../core/core.js';
-import type { DecodedRecord } from '../format/format.js';
+import { DiffKeeperError, isDiffKeeperError } from '../core/core.js';
+import { type DecodedRecord, PACK_HEADER_BYTES } from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { Packs } from './packs.js';
 import type { RecordCoder } from './record-coder.js';
@@ -63,8 +63,31 @@ class Window {
   }
 }
 
-/** Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record. Throws DK_IO. */
+/**
+ * Every record from `from` to `end`; damaged stretches are reported and skipped by searching for the next record.
+ *
+ * @throws DK_IO; DK_KEY_LOST, at the end, when what was told as damage is records under a master key of another store
+ */
 export async function* scanPack(packs: ScannedPacks, range: ScanRange): AsyncGenerator<ScannedRecord> {
+  yield* walkPack(packs, range);
+  if (packs.records.unopened !== null) await assertKeys(packs, range);
+}
+
+/**
+ * Records that are whole, and of which none opens under the key of their number: the key files are from a copy of the store
+ * whose keys were rotated apart from it. Were they taken for damage, the end of the packs would be cut off. One that
+ * opens, here or before, shows that the key is the right one.
+ */
+async function assertKeys(packs: ScannedPacks, { pack, from }: ScanRange): Promise<void> {
+  const before = walkPack(packs, { pack, from: PACK_HEADER_BYTES, end: from, loosely: true });
+  while (packs.records.unopened !== null && !(await before.next()).done);
+  const number = packs.records.unopened;
+  if (number === null) return;
+  const message = `the records under master key ${number} are whole, and the key of this number in the key files opens none of them: put back the KEYS that belongs to these packs`;
+  throw new DiffKeeperError('DK_KEY_LOST', message, { actual: number });
+}
+
+async function* walkPack(packs: ScannedPacks, range: ScanRange): AsyncGenerator<ScannedRecord> {
   const window = new Window(packs, range);
   let offset = range.from;
   while (offset < range.end) {

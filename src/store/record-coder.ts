@@ -29,6 +29,8 @@ export interface RecordCoder {
   readonly extraBytes: number;
   /** What every record begins with. */
   readonly magic: Buffer;
+  /** Number of a master key that records name which are whole and do not open, while none under this number has opened so far; null for none. */
+  readonly unopened: number | null;
   encode(record: RecordParts): Buffer;
   /** Length of the whole record, from its first bytes; bounded. Throws DK_CORRUPT_RECORD. */
   length(bytes: Buffer, offset: number): number;
@@ -56,6 +58,7 @@ export function recordCoder(checksum: Checksum, keys: StoreKeys | null): RecordC
       headBytes: RECORD_HEAD_BYTES,
       extraBytes: 0,
       magic: magicOf(RECORD_MAGIC),
+      unopened: null,
       encode: (record) => encodeRecord(record, checksum),
       length: (bytes, offset) => decodeRecordHead(bytes, offset).recordBytes,
       decode: (bytes, offset) => decodeRecord(bytes, offset, checksum),
@@ -81,17 +84,25 @@ function sealedCoder(checksum: Checksum, keys: StoreKeys): RecordCoder {
     const sealedBytes = pieces.reduce((sum, piece) => sum + piece.length, SEAL_BYTES);
     return encodeSealedRecord({ sealedBytes, epoch }, checksum, (room, head) => records.sealInto(room, pieces, head));
   };
+  // Numbers of master keys: of the records that opened, and of those that are whole and did not.
+  const [opened, refused] = [new Set<number>(), new Set<number>()];
   return {
     sealed: true,
     headBytes: SEALED_HEAD_BYTES,
     extraBytes: SEALED_HEAD_BYTES + SEAL_BYTES,
     magic: magicOf(SEALED_MAGIC),
+    get unopened() {
+      return [...refused].find((number) => !opened.has(number)) ?? null;
+    },
     encode: (record) => seal(bareRecordPieces(record)),
     length: sealedRecordBytes,
     decode: (bytes, offset) =>
-      decodeSealedRecord(bytes, offset, checksum, (sealed, bound) =>
-        openerOf(keys, sealedEpoch(bound)).open(sealed, bound),
-      ),
+      decodeSealedRecord(bytes, offset, checksum, (sealed, bound) => {
+        const number = sealedEpoch(bound);
+        const plain = openerOf(keys, number).open(sealed, bound);
+        (plain ? opened : refused).add(number);
+        return plain;
+      }),
     toPlain: (_bytes, { head, contextList, payload }) => encodeRecord({ ...head, contextList, payload }, checksum),
     fromPlain: (record) => seal([record.subarray(0, record.length - RECORD_CHECK_BYTES)]),
     moved: (bytes, { plain }) => (plain && sealedEpoch(bytes) !== epoch ? seal([plain]) : bytes),
