@@ -3,7 +3,7 @@
  * store can be read any more. Each is replaced as a whole, one after the other.
  */
 import * as path from 'node:path';
-import { DiffKeeperError, fromSystemError, writeFileDurable } from '../core/core.js';
+import { DiffKeeperError, fromSystemError, fsyncDirectory, systemCode, writeFileDurable } from '../core/core.js';
 import {
   decodeRing,
   encodeRing,
@@ -17,7 +17,7 @@ import {
   storeKeys,
   withSlot,
 } from '../crypt/crypt.js';
-import { unlessKeysChange } from './key-turn.js';
+import { keysBusy, unlessKeysChange } from './key-turn.js';
 import { assertAnyTwin, putTwinAside, readTwinFile, type TwinFile } from './twin-file.js';
 
 export const KEY_FILE_NAMES = ['KEYS', 'KEYS.copy'] as const;
@@ -43,13 +43,22 @@ export async function readKeyRing(root: string, storeId: string): Promise<KeyRin
   if (good) {
     const [source, other] = good.twins;
     // A read-only file system is no reason not to read the store. What the disk does not give is left to a repair.
-    if (!other.unreadable && !other.bytes?.equals(good.bytes))
+    if (!other.unreadable && !other.bytes?.equals(good.bytes)) {
       await mend(root, source, other, good.bytes).catch(() => {});
+      await syncNames(root);
+    }
     return good.ring;
   }
   // It may be good.
   for (const { unreadable } of files) if (unreadable) throw unreadable;
   throw await keyLost(root, storeId);
+}
+
+/** The process that wrote one of them may have been killed before its name was durable: nothing may be sealed under its key before. */
+async function syncNames(root: string): Promise<void> {
+  await fsyncDirectory(root).catch((error: unknown) => {
+    if (systemCode(error) !== 'EROFS') throw fromSystemError(error, 'sync', root);
+  });
 }
 
 interface GoodKeys {
@@ -99,10 +108,14 @@ async function keyLost(root: string, storeId: string): Promise<DiffKeeperError> 
   });
 }
 
+/** Throws DK_IO, DK_DISK_FULL; DK_STORE_LOCKED when somebody who could not be kept out wrote other keys just now. */
 export async function writeKeyRing(root: string, ring: KeyRing): Promise<void> {
-  for (const name of KEY_FILE_NAMES) {
-    const file = path.join(root, name);
-    await writeFileDurable(file, encodeRing(ring)).catch((error: unknown) => {
+  const [first, second] = KEY_FILE_NAMES.map((name) => path.join(root, name)) as [string, string];
+  const bytes = encodeRing(ring);
+  for (const file of [first, second]) {
+    const { bytes: now } = file === second ? await readTwinFile(first) : { bytes: null };
+    if (now && !now.equals(bytes)) throw keysBusy(root);
+    await writeFileDurable(file, bytes).catch((error: unknown) => {
       throw fromSystemError(error, 'write', file);
     });
   }

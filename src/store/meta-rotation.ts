@@ -7,10 +7,14 @@
 import { readdir, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { fromSystemError, isDiffKeeperError, type Logger, renameDurable } from '../core/core.js';
-import { placeAside } from './aside.js';
+import { keepNewestAside, placeAside } from './aside.js';
 import type { Meta } from './meta.js';
+import { isThere } from './meta-before.js';
 import { Changes } from './meta-changes.js';
 import type { StorePaths } from './store-files.js';
+
+/** Name in the quarantine of metadata that is to be removed. */
+const OLDER = 'meta-older';
 
 export interface FollowOptions {
   /** What stops it is thrown. Otherwise the metadata stays as it was, and the next opening tries again. */
@@ -19,11 +23,12 @@ export interface FollowOptions {
 }
 
 /**
- * Brings metadata and caches under the newest master key. False when the metadata is damaged: it is as before then, and has
+ * Brings metadata and caches under the newest master key, where they are not. False when the metadata is damaged: it is as before then, and has
  * to be made anew from the packs. Throws DK_IO, DK_DISK_FULL.
  */
 export async function followRotation(meta: Meta, paths: StorePaths, { must, logger }: FollowOptions): Promise<boolean> {
   await dropCaches(paths);
+  if (!meta.isOlder) return true;
   const trouble = await sealAnew(meta, paths);
   if (trouble === null) {
     await putAway(paths, logger);
@@ -51,8 +56,8 @@ async function dropCaches({ cache, incoming }: StorePaths): Promise<void> {
 
 /** What stopped it, after the metadata of before was put back; null for nothing. Throws DK_IO when that cannot be done. */
 async function sealAnew(meta: Meta, { metaBefore, quarantine }: StorePaths): Promise<unknown> {
-  await meta.replace(metaBefore);
   try {
+    await meta.replace(metaBefore);
     const before = await meta.openAside(metaBefore);
     try {
       const changes = new Changes(meta);
@@ -63,18 +68,29 @@ async function sealAnew(meta: Meta, { metaBefore, quarantine }: StorePaths): Pro
     }
     return null;
   } catch (error) {
-    await meta.restore(metaBefore, placeAside(quarantine, 'meta-half'));
+    // Otherwise it has not been moved, and is open, or reading from it says that it is not.
+    if (await isThere(metaBefore)) await meta.restore(metaBefore, placeAside(quarantine, 'meta-half'));
     return error;
   }
 }
 
 /** Until it has gone from its place it comes back. */
 async function putAway({ metaBefore, quarantine }: StorePaths, logger: Logger): Promise<void> {
-  const aside = placeAside(quarantine, 'meta');
+  const aside = placeAside(quarantine, OLDER);
   await renameDurable(metaBefore, aside).catch((error: unknown) => {
     throw fromSystemError(error, 'put aside', metaBefore);
   });
   await rm(aside, { recursive: true, force: true }).catch((error: unknown) => {
     logger.warn({ error: String(error), aside }, 'metadata under an older master key cannot be removed: remove it');
+  });
+}
+
+/** Removes what a crash has kept `followRotation` from removing: who has an older key could read it. */
+export async function removeOlder({ quarantine }: StorePaths, logger: Logger): Promise<void> {
+  await keepNewestAside(quarantine, OLDER, 0).catch((error: unknown) => {
+    logger.warn(
+      { error: String(error), quarantine },
+      'metadata under an older master key cannot be removed: remove it',
+    );
   });
 }

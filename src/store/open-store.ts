@@ -23,7 +23,7 @@ import { restoreMarker } from './marker-restore.js';
 import { Meta } from './meta.js';
 import { bringBack, isThere } from './meta-before.js';
 import { ciphersOf } from './meta-ciphers.js';
-import { followRotation } from './meta-rotation.js';
+import { followRotation, removeOlder } from './meta-rotation.js';
 import { OpenedStore } from './opened-store.js';
 import { checkOwnPlaces } from './own-places.js';
 import {
@@ -120,7 +120,9 @@ async function openNow(root: string, options: StoreOptions, change?: ChangeKeys)
     if (keys) await meta.useCiphers(ciphersOf(keys));
     await makeDirectory(paths.cache);
     await makeDirectory(paths.quarantine);
-    const anew = meta.isOlder && !(await followRotation(meta, paths, { must: change !== undefined, ...tools }));
+    const must = change !== undefined;
+    const anew = (must || meta.isOlder) && !(await followRotation(meta, paths, { must, ...tools }));
+    if (keys && keys.epoch > 0) await removeOlder(paths, tools.logger);
     store = new OpenedStore({ paths, marker, keys, ...tools }, meta);
     await store.start({ rebuild, anew }, options.restoreMarker === true);
     return store;

@@ -2,6 +2,7 @@
  * Every call that changes the disk fails once while a master key is rotated, or from there on: the store opens with the key
  * before or with the one that takes its place, with all that it had, and goes on.
  */
+import { existsSync } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
@@ -116,6 +117,32 @@ it('a disk that is full at the next opening is no reason not to open', async () 
     1,
   );
 });
+
+it.each([false, true])(
+  'metadata that cannot be put aside (done all the same: %s) is used as it is',
+  async (partial) => {
+    const root = path.join(base, `unmoved-${partial}`);
+    await cp(path.join(base, 'before'), root, { recursive: true });
+    const meta = path.join(root, 'meta');
+    await cp(meta, `${meta}-of-before`, { recursive: true });
+    await rotateStoreKey(root, KEY);
+    await rm(meta, { recursive: true });
+    await cp(`${meta}-of-before`, meta, { recursive: true });
+    await rm(`${meta}-of-before`, { recursive: true });
+    // The first one gives owner.json its name.
+    disk.begin({ sticky: false, code: 'ENOSPC', partial, calls: ['rename'], at: 2 });
+    for (const fails of [true, false]) {
+      const store = await openStore(root, { key: KEY });
+      expect(disk.failed).toBe(1);
+      expect(existsSync(path.join(root, 'meta-before'))).toBe(false);
+      expect((await contentOf(store, 'a'))?.equals(FILES.a)).toBe(true);
+      await commitFiles(store, { [`more-${fails}`]: noise(50, 1) });
+      expect((await store.verify()).damage).toEqual([]);
+      await store.close();
+    }
+    disk.begin(NO_FAILURE);
+  },
+);
 
 const kinds: Omit<FailurePlan, 'at'>[] = [
   { sticky: false, code: 'EIO', partial: true },

@@ -144,6 +144,20 @@ describe('a rotation', () => {
     expect(await readdir(fixture.root)).not.toContain('incoming');
   });
 
+  it('takes away the caches of a store without a checkpoint, too, and metadata that a crash has kept it from removing', async () => {
+    await (await fixture.open(sealed)).close();
+    await writeFile(path.join(fixture.root, 'cache', 'stat.idx'), 'sealed');
+    const left = path.join(fixture.root, 'quarantine', 'meta-older-1-0123abcd');
+    await mkdir(left);
+    await writeFile(path.join(left, 'CURRENT'), 'sealed');
+    await withStore(async () => expect(await readdir(left)).toEqual(['CURRENT']));
+    await rotateStoreKey(fixture.root, KEY);
+    expect(await readdir(path.join(fixture.root, 'cache'))).not.toContain('stat.idx');
+    expect(await readdir(path.join(fixture.root, 'quarantine'))).toEqual([]);
+    await mkdir(left);
+    await withStore(async () => expect(await readdir(path.join(fixture.root, 'quarantine'))).toEqual([]));
+  });
+
   it('is done by the next opening when it was cut off, whatever the index is worth', async () => {
     await filled();
     const meta = path.join(fixture.root, 'meta');
