@@ -84,8 +84,8 @@ export async function findCarried(parts: CarryParts, aside: string): Promise<Car
       await before.close();
     }
   } catch (error) {
-    if (!isDiffKeeperError(error)) throw error;
-    if (error.code === 'DK_IO' || error.code === 'DK_DISK_FULL') throw error;
+    // Only damage says that it knows no more: what could not be opened or read this time may know it the next time.
+    if (!isDiffKeeperError(error) || !error.code.startsWith('DK_CORRUPT')) throw error;
     parts.logger.warn(
       { reason: error.message },
       'the metadata before cannot be read to its end: it may have known more',
