@@ -184,11 +184,11 @@ describe('compose and Kubernetes', () => {
         for (const step of place.split('.')) at = at?.[step];
         expect([place, at !== undefined]).toEqual([place, true]);
       }
-      const used = [...text.matchAll(/- (--[a-z-]+)=/g)].map((match) => match[1] ?? '');
+      const used = [...text.matchAll(/"(--[a-z-]+)=/g)].map((match) => match[1] ?? '');
       expect(used.filter((flag) => !flags.includes(flag))).toEqual([]);
       for (const [probe] of text.matchAll(/\w+Probe:(\n {12}.*)+/g)) expect(probe).toMatch(/timeoutSeconds: \d/);
       // Without its actions it is YAML.
-      const plain = text.replace(/^\s*\{\{-? *(if|else|end|range).*\}\}\n/gm, '').replace(/\{\{[^}]*\}\}/g, 'x');
+      const plain = text.replace(/^\s*\{\{-? *(if|else|end|range|\/\*).*\}\}\n/gm, '').replace(/\{\{[^}]*\}\}/g, 'x');
       expect(yaml(plain)[0]).toHaveProperty('kind');
     }
   });
