@@ -2,7 +2,7 @@
  * A checkpoint record ends a commit: it is complete when every record of
  * versions that it names stands before it.
  *
- *   checkpoint := u64 sequence, f64 time ms, root[32], previous checkpoint record digest[32] (zeros for the first),
+ *   checkpoint := u64 sequence, f64 time ms (at most 8.64e15 from 1970), root[32], previous checkpoint record digest[32] (zeros for the first),
  *                 varint entries, varint tree bytes, varint changed, varint removed, varint stored bytes,
  *                 varint changed bytes, f64 pause ms, u8 flags (bit 0 frozen), varint tag bytes, tag (UTF-8),
  *                 varint parts, digest[32] * parts
@@ -10,6 +10,9 @@
 import { LIMITS } from '../core/core.js';
 import { ByteReader, ByteWriter } from './bytes.js';
 import type { Checkpoint, Digest } from './types.js';
+
+/** The moments that a date can say end so far from 1970, before it and after it (ECMA-262, time range), ms. */
+const LATEST_MS = 8.64e15;
 
 export interface CheckpointRecord {
   readonly checkpoint: Checkpoint;
@@ -38,6 +41,7 @@ export function decodeCheckpoint(bytes: Uint8Array): CheckpointRecord {
   const sequence = Number(reader.u64());
   if (!Number.isSafeInteger(sequence) || sequence < 1) reader.fail('sequence is out of range');
   const timeMs = reader.f64();
+  if (!(Math.abs(timeMs) <= LATEST_MS)) reader.fail(`time is out of range: ${timeMs}`);
   const root = Buffer.from(reader.bytes(32));
   const previous = Buffer.from(reader.bytes(32));
   const checkpoint = {
@@ -54,6 +58,8 @@ export function decodeCheckpoint(bytes: Uint8Array): CheckpointRecord {
     frozen: reader.flags(1) === 1,
     tag: reader.bytes(reader.varint(LIMITS.tagBytes)).toString('utf8'),
   };
+  if (!(checkpoint.pauseMs >= 0 && checkpoint.pauseMs <= LATEST_MS))
+    reader.fail(`pause is out of range: ${checkpoint.pauseMs}`);
   const count = reader.varint(LIMITS.blobBytes / 32);
   if (count * 32 !== reader.left) reader.fail(`expected ${count} part digests`);
   const parts: Digest[] = [];

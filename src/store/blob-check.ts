@@ -1,21 +1,28 @@
 /** Checks blobs for `verify`: which of them are damaged or missing, and which versions need them. */
-import { type BytePath, isDiffKeeperError, throwIfAborted } from '../core/core.js';
-import { type Digest, digestKey, PACK_HEADER_BYTES, RECORD, type RecordHead, type Version } from '../format/format.js';
+import { isDiffKeeperError, throwIfAborted } from '../core/core.js';
+import {
+  type Digest,
+  decodeExtents,
+  digestKey,
+  PACK_HEADER_BYTES,
+  RECORD,
+  type RecordHead,
+  type Version,
+} from '../format/format.js';
 import type { RecordPlace } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { blobsOfList, blobsOfVersion } from './blob-uses.js';
 import type { Affected } from './lost-versions.js';
 import { type ScannedRecord, scanPack } from './pack-scan.js';
 import type { Packs } from './packs.js';
+import { RecipeFit } from './recipe-fit.js';
 import type { DamageReport, VerifyOptions } from './types.js';
 
 const CHECK_BATCH = 64;
 const DIGEST_BYTES = 32;
 
 /** A version and the blobs that it names itself, their digests one after the other: a long history has millions. */
-interface VersionUses {
-  readonly path: BytePath;
-  readonly sequence: number;
+interface VersionUses extends Affected {
   readonly blobs: string;
 }
 
@@ -28,8 +35,9 @@ export class BlobCheck {
   readonly #parts: BlobCheckParts;
   readonly #blobs: Digest[] = [];
   readonly #recipes: Digest[] = [];
-  /** Keys of both. */
-  readonly #present = new Set<string>();
+  /** Key of each of both -> its bytes. */
+  readonly #present = new Map<string, number>();
+  readonly #fit: RecipeFit;
   /** Keys of blobs that others stand on, and that did not stand before them. */
   readonly #bases = new Set<string>();
   readonly #uses: VersionUses[] = [];
@@ -48,6 +56,7 @@ export class BlobCheck {
     if (!(sample > 0 && sample <= 1)) throw new RangeError(`sample must be above 0 and at most 1, came ${sample}`);
     this.#parts = parts;
     this.#share = readData ? sample : 0;
+    this.#fit = new RecipeFit(this.#present);
   }
 
   get blobs(): number {
@@ -55,10 +64,10 @@ export class BlobCheck {
   }
 
   /** A record of a blob or a recipe. */
-  noteRecord({ kind, digest }: RecordHead, contextList: Buffer): void {
+  noteRecord({ kind, digest, decodedBytes }: RecordHead, contextList: Buffer): void {
     if (kind !== RECORD.blob && kind !== RECORD.recipe) return;
     (kind === RECORD.blob ? this.#blobs : this.#recipes).push(digest);
-    this.#present.add(digestKey(digest));
+    this.#present.set(digestKey(digest), decodedBytes);
     // What is decoded shows by itself whether all that it stands on is there.
     if (this.#share === 1 || contextList.length === 0) return;
     for (const base of basesOf(contextList)) if (!this.#present.has(digestKey(base))) this.#bases.add(digestKey(base));
@@ -67,6 +76,7 @@ export class BlobCheck {
   noteUses(version: Version): void {
     const blobs = blobsOfVersion(version).map(digestKey).join('');
     if (blobs !== '') this.#uses.push({ path: version.path, sequence: version.sequence, blobs });
+    this.#fit.noteUses(version);
   }
 
   /** @param packs those that hold blobs, in the order in which they were written */
@@ -106,10 +116,18 @@ export class BlobCheck {
       const [bytes] = await readAll(this.#parts.blobs, [recipe]);
       if (!Buffer.isBuffer(bytes)) continue;
       let lost: Digest | undefined;
-      for (const digest of blobsOfList(bytes)) {
-        if (!this.#isBad(digest)) continue;
-        lost ??= digest;
-        if (!this.#present.has(digestKey(digest))) this.missing.add(digestKey(digest));
+      try {
+        const extents = decodeExtents(bytes);
+        this.#fit.noteRecipe(digestKey(recipe), extents);
+        for (const { digest } of extents) {
+          if (!digest || !this.#isBad(digest)) continue;
+          lost ??= digest;
+          if (!this.#present.has(digestKey(digest))) this.missing.add(digestKey(digest));
+        }
+      } catch (error) {
+        if (!isDiffKeeperError(error, 'DK_CORRUPT_RECIPE')) throw error;
+        this.#bad.set(name, error.message);
+        continue;
       }
       if (!lost) continue;
       this.#bad.set(name, needs(lost));
@@ -163,6 +181,10 @@ export class BlobCheck {
 
   /** What is wrong with blobs, and the versions that each of them reaches. */
   damage(): DamageReport[] {
+    return [...this.#badBlobs(), ...this.#fit.damage()];
+  }
+
+  #badBlobs(): DamageReport[] {
     if (this.#bad.size === 0) return [];
     const affected = new Map<string, Affected[]>();
     for (const { path, sequence, blobs } of this.#uses) {

@@ -40,6 +40,16 @@ class ReplayedTree {
     }
   }
 
+  /** Those of them that stand below something that is no directory, or have something below without being one. */
+  misplaced(versions: readonly Version[]): Version[] {
+    return versions.filter(({ path, type }) => {
+      if (type === VERSION_TYPE.removed || path === '') return false;
+      const parent = this.#versions.get(pathParent(path));
+      if (parent && parent.type !== VERSION_TYPE.directory) return true;
+      return type !== VERSION_TYPE.directory && (this.#children.get(path)?.size ?? 0) > 0;
+    });
+  }
+
   #put(version: Version): void {
     const { path } = version;
     const parent = pathParent(path);
@@ -96,6 +106,11 @@ export class CheckpointCheck {
     const made = await this.#tree.apply(versions, this.#first ? 'empty' : 'unknown');
     this.#first = false;
     this.#replayed.take(found.versions, made.changes);
+    const affected = this.#replayed.misplaced(found.versions).map(({ path }) => ({ path, sequence }));
+    if (affected.length > 0) {
+      const message = `${affected.length} below something that is no directory, or no directories and with something below`;
+      damage.push({ kind: 'version', where, message, affected });
+    }
     if (made.root.equals(root)) this.roots += 1;
     else {
       damage.push({ kind: 'root', where, message: 'the tree root differs from what the packs give', affected: [] });

@@ -1,17 +1,9 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  encodeCheckpoint,
-  encodeRecord,
-  encodeVersion,
-  encodeVersionsRecord,
-  RECORD,
-  removedVersion,
-  VERSION_TYPE,
-  type Version,
-} from '../../src/format/format.js';
+import { removedVersion, VERSION_TYPE, type Version } from '../../src/format/format.js';
 import type { Store } from '../../src/store/store.js';
+import { forgeCheckpoint } from './forged-checkpoint.js';
 import { codeOf, commitFiles, directory, StoreFixture } from './store-fixture.js';
 
 const fixture = new StoreFixture();
@@ -27,30 +19,6 @@ function symlink(name: string): Version {
     linkText: Buffer.from('to'),
     digest,
   };
-}
-
-/** A whole, well-formed checkpoint that the store itself would never write. */
-function forgeCheckpoint(store: Store, versions: readonly Version[]): Buffer {
-  const { engine, hashAlgo, newest } = store;
-  const record = (kind: 3 | 4, bytes: Buffer): Buffer =>
-    encodeRecord(
-      {
-        kind,
-        codec: 0,
-        depth: 0,
-        digest: engine.digest(hashAlgo, bytes),
-        decodedBytes: bytes.length,
-        contextList: Buffer.alloc(0),
-        payload: bytes,
-      },
-      (part) => engine.xxh3(part),
-    );
-  if (!newest) throw new Error('the store is empty');
-  const sequence = newest.sequence + 1;
-  const part = encodeVersionsRecord(sequence, versions.map(encodeVersion));
-  const parts = [engine.digest(hashAlgo, part)];
-  const checkpoint = encodeCheckpoint({ checkpoint: { ...newest, sequence }, previous: Buffer.alloc(32), parts });
-  return Buffer.concat([record(RECORD.versions, part), record(RECORD.checkpoint, checkpoint)]);
 }
 
 async function names(store: Store): Promise<string[]> {
