@@ -18,6 +18,8 @@ export class MetaTables {
   readonly #checksum: Checksum;
   /** Name -> bytes and checksum. */
   #known = new Map<string, string>();
+  /** What the file says, as far as that is known: the same is not written again. */
+  #noted: string | null = null;
 
   /** @param file where the checksums are kept; advisory: without it nothing is compared */
   constructor(directory: string, file: string, checksum: Checksum) {
@@ -47,12 +49,16 @@ export class MetaTables {
     }
     this.#known = next;
     const text = [...next].map(([name, sum]) => `${name} ${sum}\n`).join('');
+    if (text === this.#noted) return;
+    this.#noted = null;
     await writeFileAdvisory(this.#file, Buffer.from(text + this.#hex(Buffer.from(text))));
+    this.#noted = text;
   }
 
   /** Before the database is replaced: another one counts its tables from the beginning again. */
   async forget(): Promise<void> {
     this.#known.clear();
+    this.#noted = null;
     await rm(this.#file, { force: true });
   }
 
@@ -72,10 +78,12 @@ export class MetaTables {
 
   async #load(): Promise<void> {
     this.#known.clear();
+    this.#noted = null;
     const all = await readFile(this.#file, 'latin1').catch(() => '');
     const end = all.lastIndexOf('\n') + 1;
     const text = all.slice(0, end);
     if (all.slice(end) !== this.#hex(Buffer.from(text, 'latin1'))) return;
+    this.#noted = text;
     for (const line of text.split('\n')) {
       const split = line.indexOf(' ');
       const name = line.slice(0, split);
