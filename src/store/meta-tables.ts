@@ -5,7 +5,7 @@
  *
  *   file := (name, bytes, XXH3-64 hex, newline)*, XXH3-64 hex of the text before it
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { systemCode, writeFileAdvisory } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
@@ -18,7 +18,7 @@ export class MetaTables {
   readonly #checksum: Checksum;
   /** Name -> bytes and checksum. */
   #known = new Map<string, string>();
-  /** What the file says, as far as that is known: the same is not written again. */
+  /** What the file said when it was read or written: the same is not written again. */
   #noted: string | null = null;
 
   /** @param file where the checksums are kept; advisory: without it nothing is compared */
@@ -49,7 +49,8 @@ export class MetaTables {
     }
     this.#known = next;
     const text = [...next].map(([name, sum]) => `${name} ${sum}\n`).join('');
-    if (text === this.#noted) return;
+    // Caches go at times, whoever removes them: what was read once may not be there any more.
+    if (text === this.#noted && (await lstat(this.#file).catch(() => null))?.isFile()) return;
     this.#noted = null;
     await writeFileAdvisory(this.#file, Buffer.from(text + this.#hex(Buffer.from(text))));
     this.#noted = text;
