@@ -1,6 +1,7 @@
 /**
  * Makes dist/cli, the command line, from what the compiler wrote to dist/esm: `main.js`, which loads `program-HASH.js`,
- * the program with the libraries that every command needs in one file.
+ * the program with the libraries that every command needs in one file, or `recover-HASH.js`, which has no other command
+ * than `recover`: V8 takes in names and scopes of all that is in a file, and somebody waits for this one.
  */
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,11 +14,15 @@ const OUTSIDE = [
   '../cjs/addon.cjs',
   '@bokuweb/zstd-wasm',
   'classic-level/binding.js',
+  'classic-level/package.json',
   'cli-progress',
   'cli-table3',
   'hash-wasm',
   'prom-client',
 ];
+
+/** Commands with a program of their own. */
+const ALONE = ['recover'];
 
 const COMMON = { ...BUNDLE, format: 'cjs' };
 
@@ -30,40 +35,81 @@ export async function bundleProgram(root) {
   const library = join(root, 'dist', 'esm');
   const commands = join(library, 'cli');
   const place = join(root, 'dist', 'cli');
-  const program = await build({
-    ...COMMON,
-    entryPoints: [join(commands, 'start.js')],
-    external: OUTSIDE,
-    // What is loaded late is loaded by `require`: code that V8 kept cannot import.
-    supported: { 'dynamic-import': false },
-    plugins: [
-      { name: 'outside', setup: leaveOutside },
-      { name: 'public', setup: (hooks) => resolvePublic(library, hooks) },
-      { name: 'spawn', setup: loadSpawnLate },
-    ],
-  });
-  const code = program.outputFiles[0].contents;
-  const name = `program-${createHash('sha256').update(code).digest('hex').slice(0, 16)}`;
-  const main = await build({
-    ...COMMON,
-    entryPoints: [join(commands, 'main.js')],
-    define: { PROGRAM_NAME: JSON.stringify(name) },
-  });
   rmSync(place, { recursive: true, force: true });
   mkdirSync(place);
   writeFileSync(join(place, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`);
-  writeFileSync(join(place, `${name}.js`), code);
+  /** @type {Record<string, string>} */
+  const names = {};
+  for (const command of [null, ...ALONE]) {
+    const code = await programCode(library, command);
+    const name = `${command ?? 'program'}-${createHash('sha256').update(code).digest('hex').slice(0, 16)}`;
+    names[command ?? ''] = name;
+    writeFileSync(join(place, `${name}.js`), code);
+  }
+  const main = await build({
+    ...COMMON,
+    entryPoints: [join(commands, 'main.js')],
+    define: { PROGRAM_NAMES: JSON.stringify(names) },
+  });
   writeFileSync(join(place, 'main.js'), main.outputFiles[0].contents);
   chmodSync(join(place, 'main.js'), 0o755);
   for (const kind of ['esm', 'cjs']) rmSync(join(root, 'dist', kind, 'cli'), { recursive: true });
 }
 
-/** Binaries are looked for beside the file that asks for them: those files stay where they are. */
-function leaveOutside({ onResolve }) {
-  onResolve({ filter: /addon\.cjs$/ }, () => ({ path: '../cjs/addon.cjs', external: true }));
-  onResolve({ filter: /^\.\/binding(\.js)?$/ }, ({ importer }) =>
-    /[\\/]classic-level[\\/]/.test(importer) ? { path: 'classic-level/binding.js', external: true } : undefined,
+/**
+ * The program in one file.
+ * @param {string} library
+ * @param {string | null} alone the only command in it
+ */
+async function programCode(library, alone) {
+  const { outputFiles } = await build({
+    ...COMMON,
+    entryPoints: [join(library, 'cli', 'start.js')],
+    external: OUTSIDE,
+    // What is loaded late is loaded by `require`: code that V8 kept cannot import.
+    supported: { 'dynamic-import': false },
+    plugins: [
+      ...(alone === null ? [] : [{ name: 'alone', setup: (hooks) => leaveOthersOut(alone, hooks) }]),
+      { name: 'outside', setup: (hooks) => leaveOutside(library, hooks) },
+      { name: 'public', setup: (hooks) => resolvePublic(library, hooks) },
+      { name: 'spawn', setup: loadSpawnLate },
+    ],
+  });
+  return outputFiles[0].contents;
+}
+
+/** The code of other commands than this one: nothing asks for it in a program that is loaded for this one. */
+function leaveOthersOut(alone, { onResolve }) {
+  onResolve({ filter: /^\.\/command-[\w-]+\.js$/ }, ({ path, kind }) =>
+    kind === 'dynamic-import' && ![`./command-${alone}.js`, './command-runner.js'].includes(path)
+      ? { path, external: true }
+      : undefined,
   );
+}
+
+/**
+ * Binaries are looked for by code that is in the program, too: to find and compile files of its own took it longer than to
+ * load both binaries. A single file has them inside, and says so by `EMBEDDED`: there the files are asked for that it
+ * answers for.
+ */
+function leaveOutside(library, { onResolve, onLoad }) {
+  const addon = join(library, 'addon.cjs');
+  onResolve({ filter: /addon\.cjs$/ }, ({ kind }) =>
+    kind === 'require-call' ? undefined : { path: 'addon', namespace: 'binary' },
+  );
+  onResolve({ filter: /^\.\/binding(\.js)?$/ }, ({ importer }) =>
+    /[\\/]classic-level[\\/]/.test(importer) ? { path: 'level', namespace: 'binary' } : undefined,
+  );
+  onLoad({ filter: /^addon$/, namespace: 'binary' }, () => ({
+    contents: `module.exports = typeof EMBEDDED === 'boolean' ? require('../cjs/addon.cjs') : require(${JSON.stringify(addon)});`,
+    resolveDir: library,
+  }));
+  onLoad({ filter: /^level$/, namespace: 'binary' }, () => ({
+    contents: `module.exports = typeof EMBEDDED === 'boolean'
+      ? require('classic-level/binding.js')
+      : require('node-gyp-build')(require('node:path').dirname(require.resolve('classic-level/package.json')));`,
+    resolveDir: library,
+  }));
 }
 
 /**

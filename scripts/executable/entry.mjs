@@ -41,6 +41,7 @@ const { getRawAsset } = process.getBuiltinModule('node:sea');`;
     ...BUNDLE,
     format: 'cjs',
     legalComments: 'none',
+    define: { EMBEDDED: 'true' },
     plugins: [
       {
         name: 'embedded',

@@ -12,7 +12,7 @@ const ALLOWED = [
   /^docs\/images\/[\w-]+\.png$/,
   /^dist\/(esm|cjs)\/package\.json$/,
   /^dist\/(esm|cjs)\/([\w-]+\/)*[\w-]+\.(js|cjs|js\.map|d\.ts|d\.cts)$/,
-  /^dist\/cli\/(package\.json|main\.js|program-\w{16}\.js)$/,
+  /^dist\/cli\/(package\.json|main\.js|(program|recover)-\w{16}\.js)$/,
   /^dist\/man\/diffkeeper\.1$/,
   /^prebuilds\/[a-z0-9]+-[a-z0-9+]+\/diffkeeper(\.glibc|\.musl)?\.node$/,
   /^native\/([\w-]+\/)*[\w-]+\.(cc|h|c|S)$/,

@@ -9,11 +9,11 @@ import type { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 import { evaluate, type Program } from './program-script.js';
 
-/** Name of the program's file, without its ending; it carries the digest of the content. Set when it is built. */
-declare const PROGRAM_NAME: string;
-
-/** Commands whose code is kept by itself: V8 takes in all that it is handed, and somebody waits for these. */
-const OWN_CODE: readonly string[] = ['recover'];
+/**
+ * Names of the program's files, without their ending, each with the digest of the content: by the command that is alone in
+ * it, and under '' the one that has all. Set when it is built.
+ */
+declare const PROGRAM_NAMES: Readonly<Record<string, string>>;
 
 export interface LoadedProgram {
   readonly program: Program;
@@ -51,16 +51,15 @@ function keepCode(file: string, code: Buffer): void {
 /**
  * Loads the program.
  *
- * @param command that it is going to run, by default any
+ * @param command that it is going to run, by default any: the program may have no other
  * @param how `anew`: without code that was kept, so that what is kept afterwards is what this process has run
  */
 export function load(command = '', how: { readonly anew?: boolean } = {}): LoadedProgram {
-  const file = join(__dirname, `${PROGRAM_NAME}.js`);
+  const name = Object.hasOwn(PROGRAM_NAMES, command) ? PROGRAM_NAMES[command] : PROGRAM_NAMES[''];
+  const file = join(__dirname, `${name}.js`);
   // V8 asks for its own version; bytes made on another processor could mislead it.
-  const stem = join(__dirname, `${PROGRAM_NAME}-${process.version}-${process.platform}-${process.arch}`);
-  const common = `${stem}.cache`;
-  const codeFile = OWN_CODE.includes(command) ? `${stem}.${command}.cache` : common;
-  const kept = how.anew === true ? undefined : (keptCode(codeFile) ?? keptCode(common));
+  const codeFile = join(__dirname, `${name}-${process.version}-${process.platform}-${process.arch}.cache`);
+  const kept = how.anew === true ? undefined : keptCode(codeFile);
   const around = { require, file, directory: __dirname };
   const { program, script } = evaluate(readFileSync(file, 'latin1'), around, kept);
   return { program, script, keep: () => keepCode(codeFile, script.createCachedData()) };

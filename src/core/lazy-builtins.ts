@@ -29,6 +29,11 @@ export function nodeCrypto(): typeof Crypto {
   return crypto();
 }
 
+/** A whole number, not below `min` and below `max`. */
+export function randomInt(min: number, max: number): number {
+  return crypto().randomInt(min, max);
+}
+
 export function randomUUID(): string {
   return crypto().randomUUID();
 }

@@ -13,17 +13,23 @@ const CODE_BITS_MAX = 20;
 /** Bytes handed on at a time. */
 const PIECE_BYTES = 1 << 16;
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte << 24;
-  for (let bit = 0; bit < 8; bit += 1) value = value & 0x80000000 ? (value << 1) ^ 0x04c11db7 : value << 1;
-  return value;
-});
+/** Made when it is first needed: a program that has just started has the addon. */
+let crcTable: Uint32Array | undefined;
+
+function makeCrcTable(): Uint32Array {
+  return Uint32Array.from({ length: 256 }, (_, byte) => {
+    let value = byte << 24;
+    for (let bit = 0; bit < 8; bit += 1) value = value & 0x80000000 ? (value << 1) ^ 0x04c11db7 : value << 1;
+    return value;
+  });
+}
 
 /** CRC-32 as bzip2 counts it (highest bit first), continued from `crc`; starts with -1 and ends inverted. */
 export function bzip2Crc(crc: number, bytes: Uint8Array): number {
+  crcTable ??= makeCrcTable();
   let value = crc;
   for (let i = 0; i < bytes.length; i += 1) {
-    value = (value << 8) ^ (CRC_TABLE[((value >>> 24) ^ (bytes[i] as number)) & 255] as number);
+    value = (value << 8) ^ (crcTable[((value >>> 24) ^ (bytes[i] as number)) & 255] as number);
   }
   return value;
 }

@@ -6,8 +6,11 @@ import type { RecoverJob } from './recover-job.js';
 
 /** Names that mean devices on Windows, with any ending. */
 const DEVICES = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])$/i;
-/** Joiners, soft hyphens and others that no one sees, and some file systems do not either. */
-const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
+/**
+ * Joiners, soft hyphens and others that no one sees, and some file systems do not either. Made when it is first needed: what
+ * the system knows of letters takes longer to look up than a small tree to recover, and most names have none but plain ones.
+ */
+let ignorable: RegExp | undefined;
 const FORBIDDEN = /[<>:"|?*\\\u0000-\u001f]/;
 
 /** Why a system cannot have this path, or would take it for something else; null when it can. */
@@ -33,7 +36,8 @@ function folded(name: BytePath): string {
 }
 
 function foldedText(text: string): string {
-  const letters = text.normalize('NFKC').replace(IGNORABLE, '');
+  ignorable ??= /\p{Default_Ignorable_Code_Point}/gu;
+  const letters = text.normalize('NFKC').replace(ignorable, '');
   // The first step is for capitals without one of their own above them (U+1E9E), the others for \u00df and \u03c2.
   return letters.toLowerCase().toUpperCase().toLowerCase().normalize('NFKC');
 }

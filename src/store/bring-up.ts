@@ -73,7 +73,7 @@ async function bringTogether(parts: BringUpParts, { rebuild, anew, pruning }: Br
   const facts = rebuild ? null : await readFacts(parts);
   if (anew) return (facts?.state ? await repairAll(parts) : await rebuildAll(parts)).state;
   const packs = await parts.packs.list();
-  if (packs.length > 0 && !(await isUsable(parts, facts, pruning))) return (await rebuildAll(parts)).state;
+  if (packs.length > 0 && !(await isUsable(parts, { facts, pruning, packs }))) return (await rebuildAll(parts)).state;
   if (facts?.state && !pruning && (await isBack(parts))) return (await repairAll(parts)).state;
   await cleanUp(parts, facts?.prune ?? null, pruning);
   if (facts?.state && (await isMoved(parts, facts.condensing)))
@@ -100,10 +100,17 @@ async function readFacts(parts: TailParts): Promise<Facts | null> {
   }
 }
 
-async function isUsable(parts: TailParts, facts: Facts | null, pruning: boolean): Promise<boolean> {
+async function isUsable(
+  parts: TailParts,
+  {
+    facts,
+    pruning,
+    packs,
+  }: { readonly facts: Facts | null; readonly pruning: boolean; readonly packs: readonly number[] },
+): Promise<boolean> {
   if (!facts?.state) return false;
   // Where the name of a pack is being replaced that tells it.
-  if (facts.condensing === 0 && !(await followsDense(parts, facts.state))) {
+  if (facts.condensing === 0 && !(await followsDense(parts, facts.state, packs))) {
     parts.logger.warn({}, 'the metadata does not follow a pack that was condensed: rebuilding it');
     return false;
   }
@@ -112,7 +119,7 @@ async function isUsable(parts: TailParts, facts: Facts | null, pruning: boolean)
     return false;
   }
   const followed = facts.prune?.lastPack ?? 0;
-  const newer = (await parts.packs.list()).some((pack) => isCompacted(pack) && pack > followed);
+  const newer = packs.some((pack) => isCompacted(pack) && pack > followed);
   if (!newer || pruning) return true;
   const seal = await findSeal(parts, followed);
   if (seal) parts.logger.warn({ sequence: seal.sequence }, 'the metadata does not follow a prune: rebuilding it');
@@ -120,8 +127,8 @@ async function isUsable(parts: TailParts, facts: Facts | null, pruning: boolean)
 }
 
 /** Whether the newest pack is the one whose length the metadata knows: a dense one ends elsewhere. */
-async function followsDense({ packs }: TailParts, state: NewestState): Promise<boolean> {
-  if (!(await packs.list()).includes(state.pack) || !(await packs.isDense(state.pack))) return true;
+async function followsDense({ packs }: TailParts, state: NewestState, there: readonly number[]): Promise<boolean> {
+  if (!there.includes(state.pack) || !(await packs.isDense(state.pack))) return true;
   return (await packs.length(state.pack)) <= state.length;
 }
 

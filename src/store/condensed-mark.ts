@@ -1,5 +1,5 @@
 /** The key of the metadata that says that packs were condensed. */
-import { randomInt } from 'node:crypto';
+import { randomInt } from '../core/core.js';
 import { ByteReader, ByteWriter } from '../format/format.js';
 import type { MetaChange } from './meta.js';
 import { CONDENSED_KEY } from './meta-keys.js';

@@ -3,7 +3,7 @@
  * section 12.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { isDiffKeeperError, LIMITS, readFully } from '../core/core.js';
+import { isDiffKeeperError, LIMITS, readFully, systemClock } from '../core/core.js';
 import {
   type ChainPlace,
   CODEC,
@@ -164,10 +164,10 @@ export class DensePack {
   /** A disk takes seconds to find that it does not give a block: whoever looks at one part of a group after the other waits once. */
   #open(group: DenseGroup, wanted: GroupStretch): Promise<OpenedGroup | null> {
     const failed = this.#failed.get(group);
-    if (failed && performance.now() < failed.untilMs) return Promise.reject(failed.error);
+    if (failed && systemClock.steadyMs() < failed.untilMs) return Promise.reject(failed.error);
     const unfolded = this.#parts.opened.take(group, () => this.#unfold(group, wanted));
     unfolded.catch((error: unknown) => {
-      this.#failed.set(group, { error, untilMs: performance.now() + FAILED_MS });
+      this.#failed.set(group, { error, untilMs: systemClock.steadyMs() + FAILED_MS });
     });
     return unfolded;
   }

@@ -71,7 +71,7 @@ async function readOne(file: string, root: string, sha256: Sha256 | undefined): 
 /** Both files, the one that can be relied on first. */
 export async function readMarkerFiles({ markers, root }: StorePaths, engine?: Engine): Promise<MarkerFile[]> {
   const sha256: Sha256 | undefined = engine && ((bytes) => engine.digest('sha256', bytes));
-  const files = [await readOne(markers[0], root, sha256), await readOne(markers[1], root, sha256)];
+  const files = await Promise.all(markers.map((file) => readOne(file, root, sha256)));
   return files.sort((one, other) => Number(other.checked) - Number(one.checked));
 }
 

@@ -5,7 +5,7 @@
  *
  *   file := (name, bytes, XXH3-64 hex, newline)*, XXH3-64 hex of the text before it
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { systemCode, writeFileAdvisory } from '../core/core.js';
 import type { Checksum } from '../format/format.js';
@@ -18,6 +18,8 @@ export class MetaTables {
   readonly #checksum: Checksum;
   /** Name -> bytes and checksum. */
   #known = new Map<string, string>();
+  /** What the file said when it was read or written: the same is not written again. */
+  #noted: string | null = null;
 
   /** @param file where the checksums are kept; advisory: without it nothing is compared */
   constructor(directory: string, file: string, checksum: Checksum) {
@@ -47,12 +49,17 @@ export class MetaTables {
     }
     this.#known = next;
     const text = [...next].map(([name, sum]) => `${name} ${sum}\n`).join('');
+    // Caches go at times, whoever removes them: what was read once may not be there any more.
+    if (text === this.#noted && (await lstat(this.#file).catch(() => null))?.isFile()) return;
+    this.#noted = null;
     await writeFileAdvisory(this.#file, Buffer.from(text + this.#hex(Buffer.from(text))));
+    this.#noted = text;
   }
 
   /** Before the database is replaced: another one counts its tables from the beginning again. */
   async forget(): Promise<void> {
     this.#known.clear();
+    this.#noted = null;
     await rm(this.#file, { force: true });
   }
 
@@ -72,10 +79,12 @@ export class MetaTables {
 
   async #load(): Promise<void> {
     this.#known.clear();
+    this.#noted = null;
     const all = await readFile(this.#file, 'latin1').catch(() => '');
     const end = all.lastIndexOf('\n') + 1;
     const text = all.slice(0, end);
     if (all.slice(end) !== this.#hex(Buffer.from(text, 'latin1'))) return;
+    this.#noted = text;
     for (const line of text.split('\n')) {
       const split = line.indexOf(' ');
       const name = line.slice(0, split);

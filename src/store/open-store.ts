@@ -118,8 +118,7 @@ async function openNow(root: string, options: StoreOptions, change?: ChangeKeys)
     await change?.(paths, marker, tools);
     const keys = await keysOf(paths, marker, options);
     if (keys) await meta.useCiphers(ciphersOf(keys));
-    await makeDirectory(paths.cache);
-    await makeDirectory(paths.quarantine);
+    await makeRoom(paths);
     const must = change !== undefined;
     const anew = (must || meta.isOlder) && !(await followRotation(meta, paths, { must, ...tools }));
     if (keys && keys.epoch > 0) await removeOlder(paths, tools.logger);
@@ -130,6 +129,12 @@ async function openNow(root: string, options: StoreOptions, change?: ChangeKeys)
     await (store ?? meta).close().catch(() => {});
     throw error;
   }
+}
+
+/** What stands beside metadata and packs; side by side, as to hear of each call takes longer than the call. */
+async function makeRoom({ cache, quarantine }: StorePaths): Promise<void> {
+  const done = await Promise.allSettled([makeDirectory(cache), makeDirectory(quarantine)]);
+  for (const one of done) if (one.status === 'rejected') throw one.reason;
 }
 
 /** A store that is to be encrypted needs a key before anything is made. */

@@ -1,7 +1,14 @@
 /** Packs opened for reading: a few at a time, their headers checked once. */
 import type { FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { DiffKeeperError, errnoError, fromSystemError, isDiffKeeperError, readFully } from '../core/core.js';
+import {
+  DiffKeeperError,
+  errnoError,
+  fromSystemError,
+  isDiffKeeperError,
+  readFully,
+  systemClock,
+} from '../core/core.js';
 import type { ChainPlace, Engine, FileSlices, HashAlgo, SliceRange } from '../engine/engine.js';
 import { type DensePack, type LostBytes, OpenGroups } from './dense-pack.js';
 import type { PackFacts } from './pack-facts.js';
@@ -77,7 +84,8 @@ export class PackReaders {
         if (this.#open.get(pack)?.file === file) this.#open.delete(pack);
         throw error;
       });
-      if (partial && open.untilMs === Number.POSITIVE_INFINITY) open.untilMs = performance.now() + this.#patience(pack);
+      if (partial && open.untilMs === Number.POSITIVE_INFINITY)
+        open.untilMs = systemClock.steadyMs() + this.#patience(pack);
       // Nobody waits for what this pack takes the place of.
       if (this.#open.size > OPEN_READERS_MAX) void this.forget(this.#open.keys().next().value as number);
       return work(handle, dense, partial);
@@ -93,7 +101,7 @@ export class PackReaders {
   #openPack(pack: number): OpenPack {
     let open = this.#open.get(pack);
     // Nobody waits for who still reads by the old descriptor.
-    if (open && performance.now() > open.untilMs) {
+    if (open && systemClock.steadyMs() > open.untilMs) {
       void this.forget(pack);
       open = undefined;
     }

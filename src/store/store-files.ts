@@ -58,17 +58,18 @@ export function storePaths(root: string): StorePaths {
  */
 export async function assertWritable(paths: StorePaths, fresh: boolean): Promise<void> {
   const places = fresh ? [await nearestExisting(paths.root)] : [paths.root, paths.meta, paths.packs];
-  for (const place of places) {
+  const check = async (place: string): Promise<void> => {
     try {
       await access(place, constants.W_OK | constants.X_OK);
     } catch (error) {
       const code = systemCode(error);
-      if (!['EROFS', 'EACCES', 'EPERM'].includes(code)) continue;
+      if (!['EROFS', 'EACCES', 'EPERM'].includes(code)) return;
       const reason = code === 'EROFS' ? 'the file system is read-only' : 'permission denied';
       const what = fresh ? 'cannot make a store at' : 'cannot write to the store';
       throw new DiffKeeperError('DK_STORE_READ_ONLY', `${what} ${paths.root}: ${reason}`, { path: place }, error);
     }
-  }
+  };
+  await Promise.all(places.map(check));
 }
 
 /** The directory that a new one would be made in. */

@@ -77,4 +77,21 @@ describe('a flipped bit in a table of LevelDB', () => {
       expect((await stat(notes)).size).toBeGreaterThan(16);
     }
   });
+
+  it('is looked for again after the notes went while the store was open', async () => {
+    await storeWithTables();
+    const notes = path.join(fixture.root, 'cache', 'meta-tables');
+    // Nothing is written, so that the tables stay as they are.
+    await (await fixture.open()).close();
+    const before = await readFile(notes, 'latin1');
+    const file = (await stat(notes)).ino;
+    await (await fixture.open()).close();
+    expect(await readFile(notes, 'latin1')).toBe(before);
+    // The same was not written again.
+    expect((await stat(notes)).ino).toBe(file);
+    const store = await fixture.open();
+    await rm(notes);
+    await store.close();
+    expect(await readFile(notes, 'latin1')).toBe(before);
+  });
 });
