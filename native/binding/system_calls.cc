@@ -157,6 +157,35 @@ Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
 #endif
 }
 
+// Marks what is open under this descriptor, for as long as it is open, and tells whether somebody else has: a shared
+// lock on one byte far behind any content. It is seen through every name and from every namespace, and is in nobody's
+// way: a directory cannot be locked for writing, and `flock` knows nothing of it. Undefined where nobody can tell: the
+// system has no such locks, or another lock is before it. On the calling thread: it waits for nothing.
+Napi::Value MarkOpened(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int fd = static_cast<int>(TakeInteger(info[0], "fd", 0, 0x7fffffff));
+#if defined(__linux__) && defined(F_OFD_SETLK)
+  const off_t at = static_cast<off_t>(TakeInteger(info[1], "at", 0, kOffsetMax));
+  struct flock mark = {};
+  mark.l_type = F_RDLCK;
+  mark.l_whence = SEEK_SET;
+  mark.l_start = at;
+  mark.l_len = 1;
+  if (fcntl(fd, F_OFD_SETLK, &mark) != 0) return env.Undefined();
+  // Only asked for: whether a lock for writing would have to wait, which it does for every lock but our own.
+  mark.l_type = F_WRLCK;
+  mark.l_pid = 0;
+  if (fcntl(fd, F_OFD_GETLK, &mark) != 0) return env.Undefined();
+  if (mark.l_type == F_UNLCK) return Napi::Boolean::New(env, false);
+  // Another lock, of a wider range, is not a mark; whether there is one behind it cannot be asked.
+  if (mark.l_start != at || mark.l_len != 1) return env.Undefined();
+  return Napi::Boolean::New(env, true);
+#else
+  (void)fd;
+  return env.Undefined();
+#endif
+}
+
 // Names of what a process has mapped shared and writable, each with a NUL behind it; undefined where only the text in
 // /proc tells. On the calling thread: the application stands still.
 Napi::Value WritableMappings(const Napi::CallbackInfo& info) {
@@ -245,6 +274,7 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "reapProcess", ReapProcess);
   Export(env, exports, "adoptOrphans", AdoptOrphans);
   Export(env, exports, "closeOnExec", CloseOnExec);
+  Export(env, exports, "markOpened", MarkOpened);
   Export(env, exports, "writableMappings", WritableMappings);
   Export(env, exports, "listProcesses", ListProcesses);
   Export(env, exports, "anchorGroups", AnchorGroups);

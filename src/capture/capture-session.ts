@@ -25,13 +25,20 @@ import { StateMemory } from './state-memory.js';
 import type { ScanFindings } from './state-scan.js';
 import { takeRoot } from './take-root.js';
 import type { CaptureOptions, CaptureReport, CaptureSession, LeftOutCounts } from './types.js';
+import type { WrittenFacts } from './watch-lag.js';
 
 /** What a watcher wants to know about a capture while it runs. */
 export interface CaptureObserver {
   /** After the scan, before bytes are taken. */
   scanned(findings: ScanFindings): void;
-  /** After the commit: paths that got a version or a removal, and paths to look at again soon. */
-  taken(written: readonly BytePath[], again: readonly BytePath[], full: boolean): void;
+  /** After the commit. */
+  taken(facts: TakenFacts): void;
+}
+
+export interface TakenFacts extends WrittenFacts {
+  /** Paths to look at again soon. */
+  readonly again: readonly BytePath[];
+  readonly full: boolean;
 }
 
 export class StateSession implements CaptureSession {
@@ -206,7 +213,7 @@ export class StateSession implements CaptureSession {
         ...(run.force !== undefined && { force: run.force }),
         ...pass.freezeFacts,
       });
-      await this.#remember(taken, checkpoint);
+      await this.#remember(taken, checkpoint, pass.mapped !== undefined);
       this.#memory.mapped = pass.mapped ?? this.#memory.mapped;
       return {
         checkpoint,
@@ -234,7 +241,12 @@ export class StateSession implements CaptureSession {
     throw new DiffKeeperError('DK_STATE_DIR', `${this.#root} was replaced during the scan`, { path: this.#root });
   }
 
-  async #remember({ work, findings, leftOutBefore }: Taken, checkpoint: Checkpoint | null): Promise<void> {
+  /** @param rescanned mapped files were read whatever their stat said */
+  async #remember(
+    { work, findings, leftOutBefore }: Taken,
+    checkpoint: Checkpoint | null,
+    rescanned: boolean,
+  ): Promise<void> {
     const memory = this.#memory;
     for (const path of findings.removed) {
       const row = memory.index.get(path);
@@ -249,6 +261,7 @@ export class StateSession implements CaptureSession {
       memory.unindexed.clear();
     }
     for (const path of work.left) if (memory.index.get(path) === undefined) memory.unindexed.add(path);
-    this.#observer?.taken(work.written, work.again, findings.full);
+    const { written, changedMs, rootChangedMs, again } = work;
+    this.#observer?.taken({ written, changedMs, rootChangedMs, again, full: findings.full, rescanned });
   }
 }

@@ -4,7 +4,7 @@ import { type Engine, STAT, STAT_COLUMNS, type StatIndex, TRY } from '../engine/
 import type { Version } from '../format/format.js';
 import type { Store, Transaction } from '../store/store.js';
 import type { LevelFiles, UnlikeFiles } from './context-worth.js';
-import { type Entry, rowValue } from './entry-version.js';
+import { changedMsOf, type Entry, rowValue } from './entry-version.js';
 import type { MovedFiles } from './moved-files.js';
 import type { PageTables } from './page-tables.js';
 import type { SkipReason } from './skip-reason.js';
@@ -67,6 +67,10 @@ export class CaptureWork {
   readonly again: BytePath[] = [];
   /** Paths that got a version or a removal. */
   readonly written: BytePath[] = [];
+  /** When each of them changed last, as the kernel stamped it, ms since 1970; 0: it is gone. */
+  readonly changedMs: number[] = [];
+  /** The same of the state directory itself; 0: nobody looked. */
+  rootChangedMs = 0;
   added = 0;
   changed = 0;
   removed = 0;
@@ -144,6 +148,7 @@ export class CaptureWork {
   write(entry: Entry, version: Version, head: Version | undefined): void {
     if (this.tx.put(version)) {
       this.written.push(entry.path);
+      this.changedMs.push(changedMsOf(entry.row));
       if (head) this.changed += 1;
       else this.added += 1;
     }
@@ -159,6 +164,7 @@ export class CaptureWork {
   #removal(path: BytePath): void {
     if (!this.tx.remove(path)) return;
     this.written.push(path);
+    this.changedMs.push(0);
     this.removed += 1;
   }
 

@@ -42,6 +42,11 @@ export function rowSize(row: BigInt64Array): number {
   return Number(rowValue(row, STAT.size));
 }
 
+/** When the entry changed last, as the kernel stamped it, ms since 1970. */
+export function changedMsOf(row: BigInt64Array): number {
+  return Number(rowValue(row, STAT.ctimeNs)) / 1e6;
+}
+
 /**
  * Group of a hard link, from device and inode number; never 0. Mixed so that the numbers themselves, which mean
  * nothing elsewhere, do not look as if they did.

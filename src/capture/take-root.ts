@@ -1,7 +1,7 @@
 /** The state directory itself: an entry with an empty name. */
 import { VERSION_TYPE } from '../format/format.js';
 import type { CaptureWork } from './capture-work.js';
-import { NO_BYTES, rowAt, sameVersion } from './entry-version.js';
+import { changedMsOf, NO_BYTES, rowAt, sameVersion } from './entry-version.js';
 import { readBatch, smallVersion } from './small-files.js';
 
 /**
@@ -15,10 +15,12 @@ export async function takeRoot(work: CaptureWork, full: boolean): Promise<void> 
   const batch = await readBatch(work, ['']);
   // It went away, or may not be read any more: the scan of the next capture says so.
   if (batch.status[0] !== 0) return;
+  const row = rowAt(batch.rows, 0);
+  work.rootChangedMs = changedMsOf(row);
   const [head] = await work.store.heads(['']);
   if (!changes && head === undefined) return;
   const xattrs = batch.xattrs.length === 0 ? NO_BYTES : batch.xattrs;
-  const read = { path: '', row: rowAt(batch.rows, 0), bytes: NO_BYTES, xattrs, digest: batch.digests };
+  const read = { path: '', row, bytes: NO_BYTES, xattrs, digest: batch.digests };
   const taken = smallVersion(read, VERSION_TYPE.directory, NO_BYTES);
   const same = sameVersion(head, !changes && head ? { ...taken, mtimeNs: head.mtimeNs } : taken);
   if (!same) work.tx.put(taken);

@@ -58,6 +58,12 @@ export interface CaptureReport {
   readonly elapsedMs: number;
   /** From the first event about what is in it to its being durable, ms; only of a watcher, when events announced it. */
   readonly lagMs?: number;
+  /**
+   * The same of what no event announced and a scan found, ms: from the last change of its oldest entry, as the kernel stamped it (`ctime`),
+   * but no longer than since the look before. Absent when there is none, or its time is not known: it was there before
+   * watching began, or the wall clock was set meanwhile.
+   */
+  readonly scanLagMs?: number;
 }
 
 /** Knows one state directory and one store; keeps the stat index warm between captures. */
@@ -151,6 +157,11 @@ export interface StateWatcher {
   readonly state: WatchState;
   /** Changes that no event announced and a full scan found: 0 on a healthy system. */
   readonly missedChanges: number;
+  /**
+   * For how long the oldest change that is known of and not in a checkpoint yet has been waiting, ms; 0 without one. While captures
+   * fail it grows: from the first of them on, or from an event before it.
+   */
+  readonly waitingMs: number;
   /** What is left out as of the last capture, as `leftOut` of `CaptureSession`. */
   readonly leftOut: LeftOutCounts;
   /** After each capture that left something out, of those that it looked at: each full scan tells of all. */

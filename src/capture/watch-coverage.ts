@@ -116,7 +116,10 @@ export class WatchCoverage {
     this.#missed.suspect(written, announced, this.#clock.steadyMs());
   }
 
-  /** Before a capture: watches anew the directories that changed hands, and those that were too busy and may not be any more. */
+  /**
+   * Before a capture: watches anew the directories that changed hands, and those that were too busy and may not be any more. Those that
+   * cannot be watched are listed each time.
+   */
   async rearm(): Promise<void> {
     await this.#arming;
     const stale = this.#stale;
@@ -128,7 +131,8 @@ export class WatchCoverage {
     const sinceMs = this.#calmSinceMs;
     const calmed = this.#watcher.rearmCalmed((directory) => this.#turns.stays(directory));
     this.#turns.rearmed(calmed);
-    for (const directory of calmed) this.#mark(directory, sinceMs);
+    for (const directory of calmed) this.#mark(directory, { sinceMs });
+    for (const directory of this.unwatchable) this.#mark(directory, { heard: false });
     this.#calmSinceMs = this.#watcher.calmed.size > 0 ? this.#clock.steadyMs() : Number.POSITIVE_INFINITY;
   }
 
@@ -156,7 +160,7 @@ export class WatchCoverage {
   /** What happened in a directory before it was watched is unknown, so each is listed once more. */
   async #arm(directories: readonly BytePath[]): Promise<void> {
     for (const directory of directories) {
-      for (const fresh of await this.#watcher.arm(directory)) this.#mark(fresh);
+      for (const fresh of await this.#watcher.arm(directory)) this.#mark(fresh, { heard: false });
     }
   }
 
@@ -166,7 +170,7 @@ export class WatchCoverage {
       this.#mark(pathParent(path));
       return;
     }
-    if (!renamed && this.#marks.paths.has(path)) {
+    if (!renamed && this.#marks.hears(path)) {
       // The common case of a busy file: all that is to do about it has been done.
       this.#marks.lastMs = this.#clock.steadyMs();
       return;
@@ -177,10 +181,10 @@ export class WatchCoverage {
     this.#mark(path);
   }
 
-  #mark(path: BytePath, sinceMs?: number): void {
+  #mark(path: BytePath, { sinceMs, heard = true }: { readonly sinceMs?: number; readonly heard?: boolean } = {}): void {
     const first = this.#marks.empty;
-    this.#marks.add(path, this.#clock.steadyMs());
-    if (sinceMs !== undefined) this.#marks.firstMs = Math.min(this.#marks.firstMs, sinceMs);
+    this.#marks.add(path, this.#clock.steadyMs(), heard);
+    if (sinceMs !== undefined) this.#marks.backdate(sinceMs);
     if (first) this.#events.marked();
   }
 

@@ -2,13 +2,13 @@
  * Keeps a state directory captured: events only mark paths; this loop takes the marks in batches, when they hold
  * still or when the maximum lag is near, and proves by full scans that no event was missed.
  */
-import { type BytePath, type Clock, DiffKeeperError, isDiffKeeperError, systemClock } from '../core/core.js';
+import { type Clock, DiffKeeperError, isDiffKeeperError, systemClock } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { SessionRun } from './capture-pass.js';
-import { StateSession } from './capture-session.js';
+import { StateSession, type TakenFacts } from './capture-session.js';
 import { FlushQueue } from './flush-queue.js';
 import { LoopRest } from './loop-rest.js';
-import { MarkSet } from './mark-set.js';
+import type { MarkSet } from './mark-set.js';
 import { Retention } from './retention.js';
 import type { ScanFindings } from './state-scan.js';
 import type { CaptureReport, LeftOutCounts, StateWatcher, WatchOptions, WatchState } from './types.js';
@@ -16,6 +16,7 @@ import { WatchCoverage } from './watch-coverage.js';
 import { type FlushRequest, WatchEmitter } from './watch-events.js';
 import { WatchHealth } from './watch-health.js';
 import { hearing } from './watch-hearing.js';
+import { WatchLag } from './watch-lag.js';
 import { checkWatchOptions, isTimed, spacingOf, type WatchTimes } from './watch-settings.js';
 
 /** Full scans wait at least this many times as long as one takes. */
@@ -31,8 +32,7 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
   #state: WatchState = 'starting';
   #reason = '';
   readonly #health = new WatchHealth();
-  /** What the capture in progress knows from events. */
-  #announced: MarkSet | undefined;
+  readonly #lag: WatchLag;
   readonly #requests = new FlushQueue();
   #nextFullMs = 0;
   #tickMs = 0;
@@ -50,6 +50,7 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
     this.#options = options;
     this.#times = checkWatchOptions(options);
     this.#clock = options.clock ?? systemClock;
+    this.#lag = new WatchLag(this.#clock);
   }
 
   /** See `watch`. */
@@ -57,7 +58,7 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
     const loop = new WatchLoop(options);
     const session = await StateSession.open(store, stateDir, options, {
       scanned: (findings) => loop.#scanned(findings),
-      taken: (written, again, full) => loop.#taken(written, again, full),
+      taken: (facts) => loop.#taken(facts),
     });
     loop.#session = session;
     const timing = { clock: loop.#clock, timed: isTimed(loop.#times) };
@@ -89,6 +90,10 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
 
   get leftOut(): LeftOutCounts {
     return this.#session.leftOut;
+  }
+
+  get waitingMs(): number {
+    return this.#lag.waitingMs(this.#coverage.marks);
   }
 
   flush(options: { readonly tag?: string; readonly force?: boolean } = {}): Promise<CaptureReport> {
@@ -162,11 +167,9 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
     try {
       await this.#mend();
       await this.#coverage.rearm();
-      const { marks, unwatchable } = this.#coverage;
-      for (const directory of unwatchable) marks.add(directory, this.#tickMs);
       // A full scan that is nearly due is made along with this one.
       const fullDue = this.#tickMs + this.#times.settleMs >= Math.min(this.#nextFullMs, this.#health.mendMs);
-      const full = requests.length > 0 || marks.overflowed || fullDue;
+      const full = requests.length > 0 || this.#coverage.marks.overflowed || fullDue;
       const report = await this.#capture(full, requests);
       for (const { resolve } of requests) resolve(report);
     } catch (error) {
@@ -186,8 +189,7 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
   /** Captures what is marked, or everything. */
   async #capture(full: boolean, requests: readonly FlushRequest[]): Promise<CaptureReport> {
     const startMs = this.#clock.steadyMs();
-    const announced = new MarkSet();
-    this.#announced = announced;
+    const announced = this.#lag.begin();
     const tag = requests.find((request) => request.tag !== undefined)?.tag;
     const { firstMs, empty } = this.#coverage.marks;
     let report: CaptureReport;
@@ -199,9 +201,10 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
         takeUnsettled: !empty && startMs - firstMs >= this.#patienceMs(),
       });
     } catch (error) {
-      this.#coverage.marks.merge(announced);
+      this.#coverage.marks.merge(this.#lag.fail());
       throw error;
     }
+    const lag = this.#lag.end(full);
     const replaced = await this.#coverage.settle();
     this.#captureMs = this.#clock.steadyMs() - startMs;
     if (full) {
@@ -212,8 +215,7 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
     this.#health.succeeded();
     this.#notBeforeMs = startMs + spacingOf(this.#options, report, this.#retention?.takeWorked() ?? false);
     this.tellLeftOut(report.skipped);
-    const lagMs = empty ? undefined : this.#clock.steadyMs() - firstMs;
-    if (report.checkpoint) this.emit('checkpoint', lagMs === undefined ? report : { ...report, lagMs });
+    if (report.checkpoint) this.emit('checkpoint', { ...report, ...lag });
     const { reason } = this.#health;
     if (!this.#closing) this.#setState(reason === '' ? 'watching' : 'degraded', reason);
     return report;
@@ -240,17 +242,14 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
     this.#coverage.scanned(findings);
   }
 
-  #taken(written: readonly BytePath[], again: readonly BytePath[], full: boolean): void {
-    const announced = this.#announced;
+  #taken(facts: TakenFacts): void {
+    const { written, again, full } = facts;
+    const { announced } = this.#lag;
     if (!announced) return;
+    this.#lag.wrote(facts, this.#session.mapped);
     // The very first scan finds what was there before anybody watched, and a lost watch announces nothing.
     if (full && this.#state === 'watching') this.#coverage.suspect(written, announced);
-    if (again.length === 0) return;
-    const { marks } = this.#coverage;
-    const nowMs = this.#clock.steadyMs();
-    for (const path of again) marks.add(path, nowMs);
-    // It has waited since it was marked first: the lag counts from there.
-    if (!announced.empty) marks.firstMs = Math.min(marks.firstMs, announced.firstMs);
+    this.#coverage.marks.addAgain(again, announced, this.#clock.steadyMs());
   }
 
   /** The kernel drops events when its queue is full, and does not say whose: a full scan finds what they were about. */
@@ -272,6 +271,7 @@ export class WatchLoop extends WatchEmitter implements StateWatcher {
   #captureFailed(error: unknown): void {
     const failure = error instanceof Error ? error : new Error(String(error));
     this.#health.failed(this.#clock.steadyMs());
+    this.#lag.failing(this.#tickMs);
     // What was marked is kept; a full scan also finds what happened meanwhile, for example to the directory itself.
     this.#nextFullMs = 0;
     if (isDiffKeeperError(error, 'DK_ABORTED') && this.#closing) return;

@@ -9,6 +9,11 @@ export interface ProcessCalls {
   /** Descriptors from this one on are closed in each program that is started from now on. False where that cannot be had. */
   closeOnExec(first: number): boolean;
   /**
+   * Marks what is open under a descriptor at this offset, until it is closed, and tells whether another opening of it is marked
+   * there, whoever made it, on this machine. In the way of no other lock on a directory. Undefined where that cannot be had.
+   */
+  markOpened(fd: number, at: number): boolean | undefined;
+  /**
    * Names of the files that a process has mapped shared and writable, each with a NUL behind it, as the kernel spells them;
    * undefined where only the text of `/proc/PID/maps` tells.
    */
@@ -35,11 +40,12 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   if (process.env.DIFFKEEPER_ENGINE === 'typescript') return undefined;
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
-    const { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups } = addon;
+    const { reapProcess, adoptOrphans, closeOnExec, markOpened, writableMappings, listProcesses, anchorGroups } = addon;
     if (typeof reapProcess !== 'function' || typeof writableMappings !== 'function') return undefined;
     if (typeof adoptOrphans !== 'function' || typeof closeOnExec !== 'function') return undefined;
+    if (typeof markOpened !== 'function') return undefined;
     if (typeof listProcesses !== 'function' || typeof anchorGroups !== 'function') return undefined;
-    return { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups };
+    return { reapProcess, adoptOrphans, closeOnExec, markOpened, writableMappings, listProcesses, anchorGroups };
   } catch {
     return undefined;
   }

@@ -104,6 +104,8 @@ export class ControlPanel implements ControlSubject {
       missedChanges: this.keeper?.missedChanges ?? 0,
       pauses: figures.spread('pause'),
       lag: figures.spread('lag'),
+      scanLag: figures.spread('scanLag'),
+      waitingMs: figures.waitingMs(),
       recovered: figures.recovered ?? null,
       hooks: Object.fromEntries(figures.hooks),
       replicas: this.replicas?.figures() ?? [],

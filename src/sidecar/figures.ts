@@ -11,7 +11,7 @@ export type HookName = 'before-checkpoint' | 'after-checkpoint';
 export type HookOutcome = 'ok' | 'failed' | 'timeout';
 
 /** Durations that are drawn as histograms. */
-export const SERIES = ['pause', 'stop', 'lag', 'capture', 'chunks', 'recover', 'hook'] as const;
+export const SERIES = ['pause', 'stop', 'lag', 'scanLag', 'capture', 'chunks', 'recover', 'hook'] as const;
 export type SeriesName = (typeof SERIES)[number];
 
 /** Samples kept for a listener that comes later. */
@@ -34,6 +34,8 @@ export class Figures {
   storedBytes = 0;
   /** What is left out now, as whoever captures knows it. */
   leftOut: () => LeftOutCounts = () => NOTHING_LEFT_OUT;
+  /** For how long the oldest change that is known and not kept has waited, ms, as whoever captures knows it. */
+  waitingMs: () => number = () => 0;
   /** Time that has to pass from checkpoint to checkpoint so that they are not too dear, ms. */
   spacingMs = 0;
   /** For how long the application has stood still, ms: all freeze points together, whatever became of them. */
@@ -79,6 +81,7 @@ export class Figures {
     this.sample('capture', report.elapsedMs);
     if (report.storedBytes > 0) this.sample('chunks', report.elapsedMs);
     if (report.lagMs !== undefined) this.sample('lag', report.lagMs);
+    if (report.scanLagMs !== undefined) this.sample('scanLag', report.scanLagMs);
     this.added += report.added;
     this.changed += report.changed;
     this.removed += report.removed;

@@ -8,7 +8,7 @@ import {
   type WatchOptions,
   watch,
 } from '../capture/capture.js';
-import { DiffKeeperError, isDiffKeeperError, type Logger } from '../core/core.js';
+import { DiffKeeperError, isDiffKeeperError, type Logger, systemClock } from '../core/core.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
 import type { Heap } from './heap.js';
@@ -86,6 +86,8 @@ export class Keeper {
       this.#watcher = watcher;
       this.#listen(watcher);
     } catch (error) {
+      const sinceMs = systemClock.steadyMs() - this.#figures.waitingMs();
+      this.#figures.waitingMs = () => systemClock.steadyMs() - sinceMs;
       this.#figures.failed(error);
       this.#figures.watching('degraded', `cannot watch: ${reasonOf(error)}`);
       this.#logger.error(factsOf(error), 'cannot watch the state directory; trying again');
@@ -96,6 +98,7 @@ export class Keeper {
   #listen(watcher: StateWatcher): void {
     let degraded = false;
     this.#figures.leftOut = () => watcher.leftOut;
+    this.#figures.waitingMs = () => watcher.waitingMs;
     watcher.on('leftOut', (skipped) => this.#warnings.tell(skipped));
     watcher.on('checkpoint', (report) => {
       this.#captured(report);
@@ -116,9 +119,9 @@ export class Keeper {
 
   #captured(report: CaptureReport): void {
     this.#figures.captured(report);
-    const { added, changed, removed, elapsedMs, lagMs, checkpoint } = report;
-    const facts = { sequence: checkpoint?.sequence, added, changed, removed, pauseMs: checkpoint?.pauseMs, lagMs };
-    this.#logger.debug({ ...facts, elapsedMs }, 'checkpoint');
+    const { added, changed, removed, elapsedMs, lagMs, scanLagMs, checkpoint } = report;
+    const facts = { sequence: checkpoint?.sequence, added, changed, removed, pauseMs: checkpoint?.pauseMs };
+    this.#logger.debug({ ...facts, lagMs, scanLagMs, elapsedMs }, 'checkpoint');
   }
 
   /** What opens a session follows links, and ours has been followed: one that stands there now is somebody else's. Throws DK_STATE_DIR. */
@@ -135,6 +138,7 @@ export class Keeper {
       this.#warnings.tell(report.skipped);
       const { leftOut } = session;
       this.#figures.leftOut = () => leftOut;
+      this.#figures.waitingMs = () => 0;
       if (report.checkpoint) this.#captured(report);
     } finally {
       await session.close();

@@ -118,6 +118,11 @@ export class Metrics {
     );
     set.gauge('checkpoint_sequence', 'Number of the newest checkpoint.', () => this.#parts.store.newest?.sequence ?? 0);
     set.gauge(
+      'waiting_seconds',
+      'For how long the oldest change that is known and in no checkpoint yet has waited; 0 without one.',
+      () => figures.waitingMs() / 1000,
+    );
+    set.gauge(
       'checkpoint_spacing_seconds',
       'Time from checkpoint to checkpoint that the limit of their cost asks for; 0 without one.',
       () => figures.spacingMs / 1000,
@@ -233,6 +238,11 @@ export class Metrics {
       pause: seconds('pause_seconds', 'How long the application stood still.', SHORT_BUCKETS),
       stop: seconds('stop_seconds', 'Of a pause: how long it took until every process stood still.', SHORT_BUCKETS),
       lag: seconds('lag_seconds', 'From the first event about a change to its being durable.', LONG_BUCKETS),
+      scanLag: seconds(
+        'scan_lag_seconds',
+        'The same of changes that a scan found without an event: from the time in their stamp.',
+        LONG_BUCKETS,
+      ),
       capture: set.histogram({ name: 'capture_duration_ms', help: 'Duration of captures.' }, CAPTURE_BUCKETS, { type }),
       chunks: set.histogram(
         { name: 'chunk_capture_duration_ms', help: 'Duration of captures that stored something.' },

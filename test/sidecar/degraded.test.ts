@@ -100,6 +100,9 @@ describe('the store is no longer where it was opened', () => {
     await running.until(/warn: degraded.*the store is no longer at/);
     // Its socket went with it.
     await expectShownDegraded(control('elsewhere'), /the store is no longer at/);
+    const { waitingMs } = JSON.parse((await control('elsewhere')('/status')).text);
+    expect(waitingMs).toBeGreaterThan(0);
+    expect((await control('elsewhere')('/metrics')).text).toMatch(/^diffkeeper_waiting_seconds (?!0$)[\d.]+$/m);
     mkdirSync(at('keep'));
     await new Promise((resolve) => setTimeout(resolve, 600));
     // Nothing is made of what stands there now.
@@ -164,8 +167,12 @@ async function withFewWatches(): Promise<void> {
   const running = startProgram('unshare', unshare, { cwd });
   await running.until(/degraded.*raise fs\.inotify\.max_user_watches/);
   await expectShownDegraded(control(), /raise fs\.inotify\.max_user_watches/);
-  writeFileSync(at('data/d11/found'), '1');
+  // Which of them are watched depends on the order of the directory.
+  for (let i = 0; i < 12; i += 1) writeFileSync(at(`data/d${i}/found`), '1');
   await running.until(/checkpoint \(.*added=[1-9]/);
+  // Of the directories that are not watched: nobody announced them.
+  const scanLags = async (): Promise<number> => JSON.parse((await control()('/status')).text).scanLag.count;
+  await expect.poll(scanLags, { timeout: 30_000 }).toBeGreaterThan(0);
   writeFileSync(at('more'), '');
   await running.until(/no longer degraded/);
   await expectShownWell(control());
