@@ -4,6 +4,8 @@ import { loadAddon } from '../addon.cjs';
 export interface ProcessCalls {
   /** Collects an ended child process; false when it has not ended or is none of ours. */
   reapProcess(pid: number): boolean;
+  /** Sends SIGSTOP to one thread, which stops its whole process; false when it is gone or not ours to stop. */
+  stopThread(pid: number, thread: number): boolean;
   /** Processes below us that lose their parent become our children, for as long as we live. False where the system cannot do that. */
   adoptOrphans(): boolean;
   /** Descriptors from this one on are closed in each program that is started from now on. False where that cannot be had. */
@@ -35,11 +37,12 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   if (process.env.DIFFKEEPER_ENGINE === 'typescript') return undefined;
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
-    const { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups } = addon;
-    if (typeof reapProcess !== 'function' || typeof writableMappings !== 'function') return undefined;
+    const { reapProcess, stopThread, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups } = addon;
+    if (typeof reapProcess !== 'function' || typeof stopThread !== 'function' || typeof writableMappings !== 'function')
+      return undefined;
     if (typeof adoptOrphans !== 'function' || typeof closeOnExec !== 'function') return undefined;
     if (typeof listProcesses !== 'function' || typeof anchorGroups !== 'function') return undefined;
-    return { reapProcess, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups };
+    return { reapProcess, stopThread, adoptOrphans, closeOnExec, writableMappings, listProcesses, anchorGroups };
   } catch {
     return undefined;
   }
