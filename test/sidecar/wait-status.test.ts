@@ -63,3 +63,13 @@ os.execvp(sys.argv[1], sys.argv[1:])`;
     expect(result.stdout, result.stderr).toBe('1 1 socket: 0\n');
   },
 );
+
+it('a JSON line of a failure has each key once', async () => {
+  const words = ['--log-format=json', '--state-dir=data', '--store=keep', '--before-checkpoint=', '--', 'true'];
+  const { code, stderr } = await runCli(words, { cwd });
+  expect([code, stderr.match(/"name":/g)?.length, JSON.parse(stderr)]).toMatchObject([
+    2,
+    1,
+    { name: 'diffkeeper', subject: '--before-checkpoint' },
+  ]);
+});
