@@ -51,7 +51,8 @@ void WriteNumber(char* to, pid_t number) {
 
 // In the child: its table of descriptors is its own, although its memory is not.
 void ArrangeDescriptors(const ProgramStart& start) {
-  // By number, since the name needs glibc 2.34; it is the same on every processor. Without it our caller has marked them.
+  // By number, since the name needs glibc 2.34; it is the same on every processor. Without it our caller has marked
+  // them.
   constexpr long kCloseRange = 436;
   constexpr unsigned kMarkOnly = 1u << 2;
   syscall(kCloseRange, 3u, ~0u, kMarkOnly);

@@ -1,5 +1,5 @@
-// Starts the application. Node's own start of programs loses real-time signals that end them, and hands on no descriptors
-// by their numbers.
+// Starts the application. Node's own start of programs loses real-time signals that end them, and hands on no
+// descriptors by their numbers.
 #pragma once
 
 #include <sys/types.h>
@@ -26,9 +26,9 @@ struct ProgramStart {
   std::vector<int> descriptors;
 };
 
-// Gives 0, or a negative errno with nobody started; -ENOSYS where only Node can do it. The program runs when this returns:
-// every signal as the system has it by default, none blocked, 0 to 2 blocking. Whoever calls collects it: `CollectProgram`.
-// The calling thread waits for a millisecond.
+// Gives 0, or a negative errno with nobody started; -ENOSYS where only Node can do it. The program runs when this
+// returns: each signal as the system has it by default, none blocked, 0 to 2 blocking. It is for CollectProgram to
+// collect. The calling thread waits for a millisecond.
 int StartProgram(const ProgramStart& start, pid_t* pid);
 
 enum class ProgramState { kRuns, kExited, kKilled, kUnknown };
