@@ -21,6 +21,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   dk::RegisterBlobsDecode(env, exports);
   dk::RegisterBlobsSlices(env, exports);
   dk::RegisterSystem(env, exports);
+  dk::RegisterPrograms(env, exports);
   dk::RegisterPages(env, exports);
   dk::RegisterSparse(env, exports);
   dk::RegisterSpareMemory(env, exports);

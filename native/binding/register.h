@@ -20,6 +20,7 @@ void RegisterBlobs(Napi::Env env, Napi::Object exports);
 void RegisterBlobsDecode(Napi::Env env, Napi::Object exports);
 void RegisterBlobsSlices(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
+void RegisterPrograms(Napi::Env env, Napi::Object exports);
 void RegisterPages(Napi::Env env, Napi::Object exports);
 void RegisterMemory(Napi::Env env, Napi::Object exports);
 void RegisterSpareMemory(Napi::Env env, Napi::Object exports);

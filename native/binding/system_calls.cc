@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 
 #include "binding/args.h"
@@ -111,6 +112,18 @@ Napi::Value ReapProcess(const Napi::CallbackInfo& info) {
   const pid_t pid = static_cast<pid_t>(TakeInteger(info[0], "pid", 1, 0x7fffffff));
   int status = 0;
   return Napi::Boolean::New(info.Env(), waitpid(pid, &status, WNOHANG) == pid);
+}
+
+// Stops a process by way of one of its threads; Node can name processes only. False when it is gone, or another user's.
+Napi::Value StopThread(const Napi::CallbackInfo& info) {
+  const long pid = static_cast<long>(TakeInteger(info[0], "pid", 1, 0x7fffffff));
+  const long thread = static_cast<long>(TakeInteger(info[1], "thread", 1, 0x7fffffff));
+#if defined(__linux__)
+  return Napi::Boolean::New(info.Env(), syscall(SYS_tgkill, pid, thread, SIGSTOP) == 0);
+#else
+  (void)pid, (void)thread;
+  return Napi::Boolean::New(info.Env(), false);
+#endif
 }
 
 // Child processes that lose their parent come to us from now on, not to process 1. Nobody inherits this. False where
@@ -272,6 +285,7 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "syncFileSystem", RunJob<SyncFileSystemJob>);
   Export(env, exports, "lockFile", LockFile);
   Export(env, exports, "reapProcess", ReapProcess);
+  Export(env, exports, "stopThread", StopThread);
   Export(env, exports, "adoptOrphans", AdoptOrphans);
   Export(env, exports, "closeOnExec", CloseOnExec);
   Export(env, exports, "markOpened", MarkOpened);

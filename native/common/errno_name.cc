@@ -30,6 +30,7 @@ const char* ErrnoName(int error) {
     DK_NAME(ENFILE)
     DK_NAME(ENODEV)
     DK_NAME(ENOENT)
+    DK_NAME(ENOEXEC)
     DK_NAME(ENOLCK)
     DK_NAME(ENOMEM)
     DK_NAME(ENOSPC)

@@ -44,7 +44,11 @@ function earlyForm(flags: Invocation['flags']): Settings['logFormat'] {
 
 /** The error that ends the command, for who reads the log line by line. */
 async function logFailure(error: unknown, debug: boolean): Promise<void> {
-  const { message, ...facts } = failureFacts(error);
+  const { message, ...known }: Record<string, unknown> & { readonly message: string } = failureFacts(error);
+  // `name` is the program's own in each line, and a key that comes twice is read by everybody as they like.
+  const facts = Object.fromEntries(
+    Object.entries(known).map(([key, value]) => [key === 'name' ? 'subject' : key, value]),
+  );
   const stack = debug && error instanceof Error ? { stack: error.stack } : {};
   (await createLogger({ level: 'warn', form: 'json' })).error({ ...facts, ...stack }, message);
 }

@@ -1,9 +1,38 @@
 /** The few calls about processes that Node has not; absent without the addon. */
 import { loadAddon } from '../addon.cjs';
 
+/** A program to be started, as `StartProgram` of the addon takes it. */
+export interface ProgramStart {
+  /** What is tried, in this order; a file that is no program is handed to `/bin/sh`. */
+  readonly files: readonly string[];
+  /** Arguments, the name of the program first. */
+  readonly words: readonly string[];
+  /** `NAME=VALUE`. */
+  readonly environment: readonly string[];
+  /** One more variable, with the new process's id; empty: none. */
+  readonly pidVariable: string;
+  /** Empty: ours. */
+  readonly directory: string;
+  readonly ownSession: boolean;
+  /** Handed on under their numbers, beside 0, 1 and 2; nothing else is. */
+  readonly descriptors: readonly number[];
+}
+
 export interface ProcessCalls {
+  /**
+   * Starts a program with our stdin, stdout and stderr; gives its process id, once it runs, or undefined where this is Node's to do. Nobody
+   * but `collectProgram` collects it. Throws with the name of a system error as `code`, and nobody started.
+   */
+  startProgram(program: ProgramStart): number | undefined;
+  /**
+   * How a child ended, which is collected by that: its exit code, or the negative number of the signal; null when somebody
+   * else has collected it, undefined while it runs.
+   */
+  collectProgram(pid: number): number | null | undefined;
   /** Collects an ended child process; false when it has not ended or is none of ours. */
   reapProcess(pid: number): boolean;
+  /** Sends SIGSTOP to one thread, which stops its whole process; false when it is gone or not ours to stop. */
+  stopThread(pid: number, thread: number): boolean;
   /** Processes below us that lose their parent become our children, for as long as we live. False where the system cannot do that. */
   adoptOrphans(): boolean;
   /** Descriptors from this one on are closed in each program that is started from now on. False where that cannot be had. */
@@ -40,12 +69,15 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   if (process.env.DIFFKEEPER_ENGINE === 'typescript') return undefined;
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
-    const { reapProcess, adoptOrphans, closeOnExec, markOpened, writableMappings, listProcesses, anchorGroups } = addon;
-    if (typeof reapProcess !== 'function' || typeof writableMappings !== 'function') return undefined;
+    const { reapProcess, stopThread, adoptOrphans, closeOnExec, startProgram, collectProgram } = addon;
+    const { markOpened, writableMappings, listProcesses, anchorGroups } = addon;
+    if (typeof reapProcess !== 'function' || typeof stopThread !== 'function') return undefined;
     if (typeof adoptOrphans !== 'function' || typeof closeOnExec !== 'function') return undefined;
-    if (typeof markOpened !== 'function') return undefined;
+    if (typeof startProgram !== 'function' || typeof collectProgram !== 'function') return undefined;
+    if (typeof markOpened !== 'function' || typeof writableMappings !== 'function') return undefined;
     if (typeof listProcesses !== 'function' || typeof anchorGroups !== 'function') return undefined;
-    return { reapProcess, adoptOrphans, closeOnExec, markOpened, writableMappings, listProcesses, anchorGroups };
+    const starts = { reapProcess, stopThread, adoptOrphans, closeOnExec, startProgram, collectProgram };
+    return { ...starts, markOpened, writableMappings, listProcesses, anchorGroups };
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { DiffKeeperError, systemCode } from '../core/core.js';
 import { loadProcessCalls } from '../engine/load.js';
 import { EXIT_CODES, signalExitCode } from './exit-codes.js';
+import { startByCalls } from './own-start.js';
 import { HELPER_MARK, MARK_VARIABLE } from './proc.js';
 import type { ChildEnd } from './types.js';
 
@@ -55,42 +56,48 @@ export async function launch(program: string, args: readonly string[], options: 
 
 /** Starts the command with our stdin, stdout and stderr. Throws DK_SPAWN with the system's error as cause. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const [program = '', ...args] = options.command;
+  const [program = ''] = options.command;
   const around = options.around ?? ((start) => start());
   try {
-    const child = around(() => {
+    const own = around(() => {
       keepDescriptors();
-      return spawn(program, args, {
-        stdio: 'inherit',
-        shell: false,
-        detached: options.ownGroup,
-        env: options.env,
-        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      });
+      return program === '' ? undefined : startByCalls(options);
     });
-    // Subscribed before anything is awaited: a quick child must not end unseen.
-    const ended = new Promise<ChildEnd>((resolve) => {
-      child.once('exit', (code, signalName) => resolve(childEnd(code, signalName)));
-    });
-    await once(child, 'spawn');
-    const { pid } = child;
-    if (pid === undefined) throw new Error('it has no process id');
-    const signal = (name: NodeJS.Signals, group = false): boolean => {
-      if (!group || !options.ownGroup || child.exitCode !== null) return child.kill(name);
-      return signalGroup(pid, name);
-    };
-    return {
-      pid,
-      ended,
-      signal,
-      get gone() {
-        return child.exitCode !== null || child.signalCode !== null;
-      },
-    };
+    return own ?? (await startByNode(options, around));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DiffKeeperError('DK_SPAWN', `cannot start ${program}: ${reason}`, { name: program }, error);
   }
+}
+
+async function startByNode(
+  { command: [program = '', ...args], env, cwd, ownGroup }: ChildOptions,
+  around: NonNullable<ChildOptions['around']>,
+): Promise<Child> {
+  const child = around(() => {
+    keepDescriptors();
+    const where = cwd === undefined ? {} : { cwd };
+    return spawn(program, args, { stdio: 'inherit', shell: false, detached: ownGroup, env, ...where });
+  });
+  // Subscribed before anything is awaited: a quick child must not end unseen.
+  const ended = new Promise<ChildEnd>((resolve) => {
+    child.once('exit', (code, signalName) => resolve(childEnd(code, signalName)));
+  });
+  await once(child, 'spawn');
+  const { pid } = child;
+  if (pid === undefined) throw new Error('it has no process id');
+  const signal = (name: NodeJS.Signals, group = false): boolean => {
+    if (!group || !ownGroup || child.exitCode !== null) return child.kill(name);
+    return signalGroup(pid, name);
+  };
+  return {
+    pid,
+    ended,
+    signal,
+    get gone() {
+      return child.exitCode !== null || child.signalCode !== null;
+    },
+  };
 }
 
 function signalGroup(group: number, name: NodeJS.Signals): boolean {

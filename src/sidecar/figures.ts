@@ -1,6 +1,6 @@
 /** What a sidecar has done and how it is: for the log, the status and the metrics. Counts only; says nothing itself. */
 import { type CaptureReport, type LeftOutCounts, NOTHING_LEFT_OUT, type WatchState } from '../capture/capture.js';
-import { isDiffKeeperError, systemClock } from '../core/core.js';
+import { isDiffKeeperError, systemClock, systemCode } from '../core/core.js';
 import type { RecoverReport } from '../recover/recover.js';
 import { Spread, type SpreadFacts } from './spread.js';
 
@@ -16,6 +16,11 @@ export type SeriesName = (typeof SERIES)[number];
 
 /** Samples kept for a listener that comes later. */
 const PENDING_MAX = 4096;
+
+/** Our code of an error, or the system's (`ENOENT`, `EMFILE` ...). */
+export function codeOf(error: unknown): string | undefined {
+  return isDiffKeeperError(error) ? error.code : systemCode(error) || undefined;
+}
 
 export class Figures {
   phase: SidecarPhase = 'recovering';
@@ -94,7 +99,7 @@ export class Figures {
 
   failed(error: unknown): void {
     this.captureFailures += 1;
-    const code = isDiffKeeperError(error) ? error.code : 'other';
+    const code = codeOf(error) ?? 'other';
     this.errorsByCode.set(code, (this.errorsByCode.get(code) ?? 0) + 1);
     this.lastError = error instanceof Error ? error.message : String(error);
   }

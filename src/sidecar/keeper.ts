@@ -8,9 +8,9 @@ import {
   type WatchOptions,
   watch,
 } from '../capture/capture.js';
-import { DiffKeeperError, isDiffKeeperError, type Logger, systemClock } from '../core/core.js';
+import { DiffKeeperError, type Logger, systemClock } from '../core/core.js';
 import type { Store } from '../store/store.js';
-import type { Figures } from './figures.js';
+import { codeOf, type Figures } from './figures.js';
 import type { Heap } from './heap.js';
 
 /** Pause before watching is tried again after it could not start, ms. */
@@ -170,7 +170,8 @@ export class Keeper {
 
 /** Programs that read the log tell by the code what is wrong. */
 function factsOf(error: unknown): object {
-  return { error: reasonOf(error), ...(isDiffKeeperError(error) && { code: error.code }) };
+  const code = codeOf(error);
+  return { error: reasonOf(error), ...(code !== undefined && { code }) };
 }
 
 function reasonOf(error: unknown): string {

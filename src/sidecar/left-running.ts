@@ -20,7 +20,8 @@ import {
 } from '../core/core.js';
 import { RUNNING_PREFIX, readRunningNote, type Store } from '../store/store.js';
 import { FreezeGroup } from './cgroup.js';
-import { type Leader, leaderOf, parentOf, processFacts, processIds, readText, stillRuns } from './proc.js';
+import { type Leader, leaderOf, parentOf, processFacts, processIds, stillRuns } from './proc.js';
+import { readText } from './proc-text.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
 import { StopList } from './stop-list.js';
 import { carriesMark } from './survey.js';

@@ -3,9 +3,11 @@
  * still, and which files they have mapped for writing. Synchronous on purpose:
  * the application may be stopped while this runs, and each read takes microseconds.
  */
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { type BytePath, pathFromText, systemCode } from '../core/core.js';
 import { loadProcessCalls, type ProcessCalls } from '../engine/load.js';
+import { NO_ANSWER, readText } from './proc-text.js';
+import { startsProcess, stopIsPending } from './vfork-wait.js';
 
 /** Name of the variable that marks the environment of the application's processes. */
 export const MARK_VARIABLE = 'DIFFKEEPER_CHILD';
@@ -31,35 +33,6 @@ export interface ProcessFacts {
   readonly startTicks: number;
 }
 
-/** What says that a process has ended, or is not ours to look at. Anything else is our trouble, not an answer. */
-const NO_ANSWER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
-
-/**
- * What is read goes here first. `readFileSync` takes 128 KiB of new memory for each file whose length is not known: for all processes
- * of a machine that is more garbage than the capture itself makes.
- */
-const ROOM = Buffer.allocUnsafeSlow(64 << 10);
-
-/** @param once all of it comes with one read, as a line of `stat` does */
-export function readText(path: string, once = false): string {
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      let text = '';
-      for (;;) {
-        const bytes = readSync(fd, ROOM, 0, ROOM.length, null);
-        text += ROOM.toString('latin1', 0, bytes);
-        if (bytes === 0 || once) return text;
-      }
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    if (NO_ANSWER.includes(systemCode(error))) return '';
-    throw error;
-  }
-}
-
 /** Fields of a stat line from the third on, as far as the start time. The name (field 2) may hold anything, so the line is cut after
  * its last parenthesis. */
 function statFields(path: string): string[] | undefined {
@@ -82,9 +55,13 @@ export function processFacts(pid: number): ProcessFacts | undefined {
   };
 }
 
-function threadStates(pid: number): (string | undefined)[] {
+/** Threads of a process, each with the letter of its state; without one it has ended meanwhile. */
+function threadsOf(pid: number): (readonly [thread: string, state: string | undefined])[] {
   try {
-    return readdirSync(`/proc/${pid}/task`).map((thread) => statFields(`/proc/${pid}/task/${thread}/stat`)?.[0]);
+    return readdirSync(`/proc/${pid}/task`).map((thread) => [
+      thread,
+      statFields(`/proc/${pid}/task/${thread}/stat`)?.[0],
+    ]);
   } catch (error) {
     // The process is gone, and its threads with it. Out of descriptors we must not take it for gone.
     if (NO_ANSWER.includes(systemCode(error))) return [];
@@ -93,7 +70,7 @@ function threadStates(pid: number): (string | undefined)[] {
 }
 
 function onlyEnded(pid: number): boolean {
-  return threadStates(pid).every((state) => state === undefined || state === 'Z' || state === 'X');
+  return threadsOf(pid).every(([, state]) => state === undefined || state === 'Z' || state === 'X');
 }
 
 export function processIds(): number[] {
@@ -151,9 +128,29 @@ export function allProcesses(): Map<number, ProcessFacts> | undefined {
 /** States in which a thread cannot write: stopped, traced, ended. */
 const STILL = new Set(['T', 't', 'Z', 'X', 'x']);
 
-/** Whether every thread of a process stands still; an ended process does. */
-export function standsStill(pid: number): boolean {
-  return threadStates(pid).every((state) => state === undefined || STILL.has(state));
+/**
+ * Whether every thread of a process stands still; an ended process does.
+ *
+ * @param told it has been sent SIGSTOP and nobody but us takes that back: waiting in `vfork` is standing still then
+ */
+export function standsStill(pid: number, told = false): boolean {
+  return threadsOf(pid).every(
+    ([thread, state]) =>
+      state === undefined || STILL.has(state) || (told && state === 'D' && startsProcess(pid, thread)),
+  );
+}
+
+/**
+ * Threads that go on although their process has been told to stop, since the one that has to pass it on to them, the first
+ * one, waits in `vfork`.
+ */
+export function passedBy(pid: number): number[] {
+  const threads = threadsOf(pid);
+  const first = threads.find(([thread]) => Number(thread) === pid);
+  if (threads.length < 2 || first?.[1] !== 'D' || !startsProcess(pid, first[0])) return [];
+  return threads
+    .filter(([, state]) => state !== undefined && !STILL.has(state) && state !== 'D')
+    .map(([thread]) => Number(thread));
 }
 
 /** Whether there is no such process any more, or only its remains. */
@@ -166,6 +163,11 @@ export function hasEnded(pid: number): boolean {
 export function parentOf(pid: number): number | undefined {
   const fields = statFields(`/proc/${pid}/stat`);
   return fields && Number(fields[1]);
+}
+
+/** Whether a process has been stopped by a signal, or is about to stop: one that waits in `vfork` does so after it. */
+export function isStopping(pid: number): boolean {
+  return threadsOf(pid).some(([, state]) => state === 'T') || stopIsPending(pid);
 }
 
 /** Whether a process was stopped by a signal, as by Ctrl-Z; a traced one does not count. */

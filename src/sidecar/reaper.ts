@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Logger } from '../core/core.js';
 import { loadProcessCalls, type ProcessCalls } from '../engine/load.js';
+import { collectsItself } from './own-start.js';
 import { hasEnded, leaderOf, parentOf, processIds } from './proc.js';
 import type { Adoption } from './survey.js';
 
@@ -75,7 +76,7 @@ export class Reaper {
 
   /** Collects what was there already at the last look, so that nothing is taken from under Node's hands. */
   #collect(): void {
-    const ended = ownChildren().filter(hasEnded);
+    const ended = ownChildren().filter((pid) => !collectsItself(pid) && hasEnded(pid));
     for (const pid of ended) if (this.#seen.has(pid)) this.#calls.reapProcess(pid);
     const fresh = ended.filter((pid) => !this.#seen.has(pid));
     this.#seen = new Set(fresh);

@@ -1,9 +1,10 @@
 /** Brings every process of an application to a stop, with a control group or with signals, and knows how all go on. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, DiffKeeperError, systemCode } from '../core/core.js';
+import { loadProcessCalls } from '../engine/load.js';
 import type { FreezeGroup } from './cgroup.js';
 import type { GroupAnchor } from './group-anchor.js';
-import { isStopped, type Leader, parentOf, standsStill, stillRuns } from './proc.js';
+import { isStopped, type Leader, parentOf, passedBy, standsStill, stillRuns } from './proc.js';
 import { type Adoption, type ProcessSurvey, surveyProcesses } from './survey.js';
 import type { Watchdog } from './watchdog.js';
 
@@ -60,13 +61,14 @@ export async function stopGroup(group: FreezeGroup, { watchdog, clock, waitMs }:
   }
 }
 
-/** Sends a signal to a process or (negative) a group. */
-function send(target: number, name: NodeJS.Signals): void {
+/** Sends a signal to a process or (negative) a group; false when it has not got it. */
+function send(target: number, name: NodeJS.Signals): boolean {
   try {
-    process.kill(target, name);
+    return process.kill(target, name);
   } catch (error) {
     // It has ended, or has changed its user: the wait notices if it keeps running.
     if (!['ESRCH', 'EPERM'].includes(systemCode(error) ?? '')) throw error;
+    return false;
   }
 }
 
@@ -90,10 +92,16 @@ export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): 
   };
   // The watchdog must know whom to resume before anyone is stopped.
   const cover = (): void => watchdog.cover(targets());
+  /** Who has got SIGSTOP as a process of its own. */
+  const told = new Set<number>();
+  const stands = (pid: number): boolean => standsStill(pid, told.has(pid));
   const stop = (pids: readonly number[]): void => {
     for (const pid of pids) stopped.add(pid);
     cover();
-    for (const pid of pids) send(pid, 'SIGSTOP');
+    for (const pid of pids) {
+      if (told.has(pid)) stopPassedBy(pid);
+      if (send(pid, 'SIGSTOP')) told.add(pid);
+    }
   };
   cover();
   watchdog.hold(anchor?.pid);
@@ -102,10 +110,10 @@ export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): 
     for (let look = 1, left = Number.POSITIVE_INFINITY; ; look += 1) {
       const known = survey.members.size;
       survey = surveyProcesses(leaders, mark, survey, adoption);
-      const moving = new Set([...survey.members].filter((pid) => !standsStill(pid)));
+      const moving = new Set([...survey.members].filter((pid) => !stands(pid)));
       // Nobody moves and nobody was born since: only stopped processes are left, so nobody can be born any more.
       if (moving.size === 0 && survey.members.size === known) {
-        return { members: survey.members, holds: () => [...survey.members].every(standsStill), resume };
+        return { members: survey.members, holds: () => [...survey.members].every(stands), resume };
       }
       // Parents first, their children once they stand still: a shell would report a job that it sees stopped.
       const heads = [...moving].filter((pid) => !moving.has(parentOf(pid) ?? pid));
@@ -121,6 +129,12 @@ export async function stopBySignals(before: ProcessSurvey, parts: SignalParts): 
     letGo(resume, watchdog);
     throw error;
   }
+}
+
+/** Stops a process by one of the threads that its first one has not passed the stop on to. */
+function stopPassedBy(pid: number): void {
+  const [thread] = passedBy(pid);
+  if (thread !== undefined) loadProcessCalls()?.stopThread(pid, thread);
 }
 
 function notStopped(moving: readonly number[], waitMs: number): DiffKeeperError {

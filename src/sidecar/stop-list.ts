@@ -9,7 +9,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { writeFileAdvisory } from '../core/core.js';
-import { isStopped, leaderOf } from './proc.js';
+import { isStopped, isStopping, leaderOf } from './proc.js';
 
 const NAME = 'stopped-processes';
 /** As many are remembered: more than any application has. */
@@ -31,7 +31,7 @@ export class StopList {
     for (const line of this.#text().split('\n')) {
       const [, pid, startTicks] = /^(\d{1,10}) (\d{1,15})$/.exec(line) ?? [];
       if (pid === undefined || leaderOf(Number(pid)).startTicks !== Number(startTicks)) continue;
-      if (!isStopped(Number(pid))) continue;
+      if (!isStopping(Number(pid))) continue;
       try {
         process.kill(Number(pid), 'SIGCONT');
         resumed += 1;

@@ -11,8 +11,8 @@ import {
   type ProcessFacts,
   processFacts,
   processIds,
-  readText,
 } from './proc.js';
+import { readText } from './proc-text.js';
 
 /** Most that may have taken an orphan: all above us, in any tree of processes that is one. */
 const ADOPTERS_MAX = 64;

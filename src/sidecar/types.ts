@@ -110,6 +110,6 @@ export interface SidecarOptions {
 export interface ChildEnd {
   /** Exit code, or 128 + signal number. */
   readonly exitCode: number;
-  /** Name of the signal that ended it; null when it exited by itself. */
-  readonly signalName: NodeJS.Signals | null;
+  /** Name of the signal that ended it, `SIG34` ... of a real-time one; null when it exited by itself. */
+  readonly signalName: string | null;
 }

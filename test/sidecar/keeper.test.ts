@@ -72,3 +72,13 @@ it('says that nothing is watched when watching could not start, or will not', as
   await expect(keeper.checkpoint()).rejects.toMatchObject({ code: 'DK_STORE_CLOSED' });
   await keeper.finish();
 });
+
+it('tells the code of the system of what the system refused', () => {
+  const figures = new Figures();
+  figures.failed(Object.assign(new Error('none left'), { code: 'EMFILE' }));
+  figures.failed(new Error('whatever'));
+  expect([...figures.errorsByCode]).toEqual([
+    ['EMFILE', 1],
+    ['other', 1],
+  ]);
+});
