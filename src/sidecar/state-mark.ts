@@ -7,7 +7,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCode } from '../core/core.js';
 import { loadProcessCalls } from '../engine/load.js';
-import { processIds, readText } from './proc.js';
+import { processIds } from './proc.js';
+import { readText } from './proc-text.js';
 
 /** Where the mark is, behind the content of any directory. Never changes: versions that differ would not see each other. */
 const MARK_AT = 0x6469_6666_6b65;
