@@ -12,7 +12,8 @@ import { mendedChange, readMended } from './mended.js';
 import { CONDENSING_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
 import { findSeal, readPrune, removeLeftovers } from './prune-state.js';
-import { type CarriedOver, type RebuildResult, rebuildCarrying, rebuildMetadata } from './rebuild.js';
+import { type CarriedOver, rebuildCarrying, rebuildMetadata } from './rebuild.js';
+import type { RebuildResult } from './replay-all.js';
 import { recoverTail, type TailParts } from './tail.js';
 
 export type BringUpParts = TailParts & {

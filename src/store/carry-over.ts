@@ -10,6 +10,7 @@ import {
   type Digest,
   encodeCheckpoint,
   hasSafePath,
+  type PruneRecord,
   removedVersion,
   VERSION_TYPE,
   type Version,
@@ -18,14 +19,17 @@ import {
 import { readNewest } from './blob-index.js';
 import type { BlobStore } from './blob-store.js';
 import { Heads } from './heads.js';
+import { keptFor } from './history-plan.js';
 import { decodeStoredCheckpoint } from './index-changes.js';
 import type { Affected } from './lost-versions.js';
 import { forgottenKeys } from './lost-versions.js';
 import type { Meta } from './meta.js';
-import { KEY_LETTER, ownVersionRange, prefixRange, versionKeyFacts } from './meta-keys.js';
+import { checkpointSequence, KEY_LETTER, ownVersionRange, prefixRange, versionKeyFacts } from './meta-keys.js';
 import type { MetaReader } from './meta-reader.js';
 import { readPrune } from './prune-state.js';
 import { RecipeReader } from './version-reader.js';
+
+const CHECKPOINTS = prefixRange(Buffer.from([KEY_LETTER.checkpoint]));
 
 export interface CarryParts {
   readonly engine: Engine;
@@ -43,6 +47,8 @@ export interface Carried {
   readonly versions: readonly Version[];
   /** What cannot be had. */
   readonly lost: readonly Affected[];
+  /** Checkpoints that the packs still have, and that a prune had dropped. */
+  readonly dropped: ReadonlySet<number>;
 }
 
 /** Whether a version can be given back: every blob of its content, and the content as a whole. Throws DK_IO. */
@@ -73,9 +79,14 @@ export async function isReadable(
  * Compares the metadata before with what the packs gave. What of it is damaged is passed over.
  *
  * @param aside where the metadata before was put
+ * @param hollow a seal without a history: what the packs gave is as if that prune had never been
  */
-export async function findCarried(parts: CarryParts, aside: string): Promise<Carried> {
-  const search = new CarrySearch(parts);
+export async function findCarried(
+  parts: CarryParts,
+  aside: string,
+  hollow: PruneRecord | null = null,
+): Promise<Carried> {
+  const search = new CarrySearch(parts, hollow);
   try {
     const before = await parts.meta.openAside(aside);
     try {
@@ -96,20 +107,26 @@ export async function findCarried(parts: CarryParts, aside: string): Promise<Car
 
 class CarrySearch {
   readonly #parts: CarryParts;
+  readonly #hollow: PruneRecord | null;
   readonly #checkpoints = new Map<number, Checkpoint>();
   readonly #versions: Version[] = [];
   readonly #lost: Affected[] = [];
+  readonly #dropped = new Set<number>();
   /** Lost checkpoints of which a version is left. */
   readonly #alive = new Set<number>();
+  /** Of a prune that the metadata before had followed, the checkpoints that it kept, ascending; else null. */
+  #kept: number[] | null = null;
 
-  constructor(parts: CarryParts) {
+  constructor(parts: CarryParts, hollow: PruneRecord | null) {
     this.#parts = parts;
+    this.#hollow = hollow;
   }
 
   async run(before: MetaReader): Promise<void> {
     const { meta } = this.#parts;
     const sealed = await readPrune(meta);
     const newest = Math.max((await readNewest(meta))?.sequence ?? 0, sealed?.sequence ?? 0);
+    this.#kept = await this.#keptBefore(before);
     await this.#findCheckpoints(before, newest);
     const heads = new Heads(before);
     const whole = await hasAllHeads(before);
@@ -121,7 +138,44 @@ class CarrySearch {
         if (version && (await isReadable(this.#parts, version))) {
           this.#versions.push(version);
           seen(one.sequence);
-        } else this.#lost.push(one);
+        } else if (await this.#standsRenamed(one)) seen(one.sequence);
+        else this.#lost.push(one);
+      }
+    }
+    await this.#findDropped();
+  }
+
+  async #keptBefore(before: MetaReader): Promise<number[] | null> {
+    const followed = this.#hollow && (await readPrune(before));
+    if (!this.#hollow || followed?.lastPack !== this.#hollow.lastPack) return null;
+    const kept: number[] = [];
+    for await (const entries of before.range(CHECKPOINTS)) {
+      for (const [key] of entries) kept.push(checkpointSequence(key));
+    }
+    return kept;
+  }
+
+  /** A prune gives what it keeps of dropped checkpoints the sequence of the next one: in the log it has the old one. */
+  async #standsRenamed({ path, sequence }: Affected): Promise<boolean> {
+    if (!this.#kept) return false;
+    const before = this.#kept[keptFor(this.#kept, sequence) - 1] ?? 0;
+    for await (const entries of this.#parts.meta.range(ownVersionRange(path), { reverse: true })) {
+      for (const [key] of entries) {
+        const found = versionKeyFacts(key).sequence;
+        if (found <= sequence) return found > before;
+      }
+    }
+    return false;
+  }
+
+  /** Runs last: metadata that cannot be read to its end does not say what was dropped. */
+  async #findDropped(): Promise<void> {
+    if (!this.#kept || !this.#hollow) return;
+    const kept = new Set(this.#kept);
+    for await (const entries of this.#parts.meta.range(CHECKPOINTS)) {
+      for (const [key] of entries) {
+        const sequence = checkpointSequence(key);
+        if (sequence < this.#hollow.sequence && !kept.has(sequence)) this.#dropped.add(sequence);
       }
     }
   }
@@ -148,12 +202,14 @@ class CarrySearch {
       if (waiting && proven) this.#checkpoints.set(waiting.checkpoint.sequence, waiting.checkpoint);
       waiting = null;
     };
-    for await (const entries of before.range(prefixRange(Buffer.from([KEY_LETTER.checkpoint])))) {
+    for await (const entries of before.range(CHECKPOINTS)) {
       const known = await meta.getMany(entries.map(([key]) => key));
       for (const [index, [, value]] of entries.entries()) {
         const stored = decodeStoredCheckpoint(value);
         settle(stored.previous);
-        if (known[index] || stored.checkpoint.sequence > newest) continue;
+        // Of a checkpoint that stands in the log the tag may be an old one.
+        const isKnown = known[index] && !this.#hollow;
+        if (isKnown || stored.checkpoint.sequence > newest) continue;
         waiting = { checkpoint: stored.checkpoint, digest: engine.digest(algo, encodeCheckpoint(stored)) };
       }
     }
@@ -165,7 +221,7 @@ class CarrySearch {
     const kept = [...this.#checkpoints].filter(
       ([sequence, { changed, removed }]) => this.#alive.has(sequence) || changed + removed === 0,
     );
-    return { checkpoints: new Map(kept), versions: this.#versions, lost: this.#lost };
+    return { checkpoints: new Map(kept), versions: this.#versions, lost: this.#lost, dropped: this.#dropped };
   }
 }
 

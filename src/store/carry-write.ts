@@ -74,9 +74,13 @@ export async function writeCarried(
 }
 
 /** Sequences, ascending. */
-async function keptCheckpoints({ meta }: CarryWriteParts, { checkpoints }: Carried): Promise<number[]> {
+export async function keptCheckpoints(
+  { meta }: Pick<CarryWriteParts, 'meta'>,
+  { checkpoints, dropped }: Carried,
+): Promise<number[]> {
   const kept = new Set(checkpoints.keys());
   for await (const entries of meta.range(CHECKPOINTS)) for (const [key] of entries) kept.add(checkpointSequence(key));
+  for (const sequence of dropped) kept.delete(sequence);
   return [...kept].sort((one, other) => one - other);
 }
 
@@ -97,7 +101,8 @@ async function sealFor(
 ): Promise<PruneRecord> {
   const { newest: sequence, history, numbers, retire } = written;
   const [before, state] = [await readPrune(meta), await readNewest(meta)];
-  const digest = before?.sequence === sequence ? before.digest : state?.checkpointDigest;
+  // Of a seal without a history nothing more is known; commits to come only have to name what it says.
+  const digest = before?.sequence === sequence ? before.digest : (state?.checkpointDigest ?? before?.digest);
   if (!digest) throw new DiffKeeperError('DK_CORRUPT_INDEX', 'the metadata has no newest checkpoint');
   const there = new Set(await packs.list());
   const retired = [...new Set([...(before?.retired ?? []), ...retire])]

@@ -32,7 +32,12 @@ export async function retagCheckpoint(parts: PruneParts, sequence: number, tag: 
 async function writeAnew(parts: PruneParts, changed: Checkpoint): Promise<void> {
   const before = await readPrune(parts.meta);
   const retire = before ? [...(await withoutBlobs(parts, before.history)), before.lastPack - 1, before.lastPack] : [];
-  const carried = { checkpoints: new Map([[changed.sequence, changed]]), versions: [], lost: [] };
+  const carried = {
+    checkpoints: new Map([[changed.sequence, changed]]),
+    versions: [],
+    lost: [],
+    dropped: new Set<number>(),
+  };
   try {
     const { seal, kept } = await writeCarried(parts, carried, retire);
     await applyPrune(parts, seal, { table: null, kept, end: null });

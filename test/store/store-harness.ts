@@ -17,6 +17,7 @@ import { noise } from './store-fixture.js';
 import {
   applyChanges,
   applyEdits,
+  damageIn,
   type Edit,
   expectAll,
   expectNewest,
@@ -208,7 +209,7 @@ export class Harness {
     if (last) await writeFile(last, Buffer.concat([await readFile(last), noise(bytes, bytes)]));
     await this.#open(1);
     await expectNewest(this.#store, this.#model);
-    expect((await this.#store.verify()).damage).toEqual([]);
+    expect(await damageIn(this.#store)).toEqual([]);
   }
 
   /** The metadata is gone and the last pack ends earlier: whole checkpoints before the cut are what is left. */
@@ -237,7 +238,7 @@ export class Harness {
       .sort();
     await flip(path.join(meta, names[file % names.length] as string), at);
     await this.#open(0);
-    const damage = await this.#store.verify().then((report) => report.damage.length, typed);
+    const damage = await damageIn(this.#store).then((found) => found.length, typed);
     if (damage !== 0) expect((await this.#store.rebuildIndex()).damage).toEqual([]);
     await expectAll(this.#store, this.#model);
   }
@@ -267,7 +268,7 @@ export class Harness {
     const store = this.#store;
     const last = this.#model[this.#model.length - 1];
     expect(store.newest?.sequence).toBe(last?.sequence);
-    const { damage } = await store.verify();
+    const damage = await damageIn(store);
     expect(damage.length).toBeGreaterThan(0);
     const affected = new Set(damage.flatMap((one) => one.affected.map((two) => `${two.sequence} ${two.path}`)));
     for (const checkpoint of this.#model) await this.#expectRightOrNamed(checkpoint, affected);
@@ -299,7 +300,7 @@ export class Harness {
   /** Of what is still listed nothing may be wrong; what is missing must have been told. */
   async #expectNothingWrong(): Promise<void> {
     const store = this.#store;
-    const { damage } = await store.verify();
+    const damage = await damageIn(store);
     const last = this.#model[this.#model.length - 1]?.sequence ?? 0;
     let missing = (store.newest?.sequence ?? 0) < last && damage.length === 0 ? 0 : 1;
     for await (const { sequence, root } of store.checkpoints()) {
