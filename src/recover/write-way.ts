@@ -1,7 +1,7 @@
 /**
  * How large files are written: through the page cache or past it. Which is faster depends on the disk, on how much of
  * the memory is free, and on whether it is a virtual machine's, so it is measured on the way: a piece of a step is
- * written past the cache, the rest of it through the cache, and the faster way is kept until the next look. Past the cache
+ * written the other way, and the faster one is kept until the next look. Past the cache
  * the processor only waits, though, and has others to do: a disk that takes steps faster than they come is fast enough.
  */
 import type { FileWriter } from '../engine/engine.js';
@@ -10,8 +10,9 @@ import type { FileWriter } from '../engine/engine.js';
 export const DIRECT_FILE_BYTES_MIN = 128 << 20;
 /** What a slow disk takes a moment for, at most. */
 const PROBE_BYTES = 4 << 20;
-/** Steps from one look to the next. */
-const PROBE_EVERY = 32;
+/** Steps from one look to the next: more after each that changed nothing, as a look may take as long as several steps. */
+const PROBE_EVERY = 16;
+const PROBE_EVERY_MAX = 256;
 /** So many times as fast as steps come, the disk has time left between them. */
 const SPARE = 1.2;
 
@@ -37,7 +38,9 @@ export class WriteWay {
   readonly #coming = new Rate();
   /** When the last step began, and its bytes. */
   #last: { readonly startMs: number; readonly bytes: number } | null = null;
-  #steps = 0;
+  /** Steps until the next look, and those between the one before and that. */
+  #left = 0;
+  #every = PROBE_EVERY;
   #refused = false;
 
   constructor(nowMs: () => number = () => performance.now()) {
@@ -50,23 +53,36 @@ export class WriteWay {
       await writer.write(position, bytes, false);
       return;
     }
-    const look = this.#steps % PROBE_EVERY === 0;
-    this.#steps += 1;
     const startMs = this.#nowMs();
     if (this.#last) this.#coming.note(this.#last.bytes, startMs - this.#last.startMs);
     this.#last = { startMs, bytes: bytes.length };
-    if (!look) return this.#timed(writer, { position, bytes, direct: this.#isDirectBetter() });
-    await this.#timed(writer, { position, bytes: bytes.subarray(0, PROBE_BYTES), direct: true });
-    await this.#timed(writer, {
-      position: position + PROBE_BYTES,
-      bytes: bytes.subarray(PROBE_BYTES),
-      direct: false,
-    });
+    this.#left -= 1;
+    if (this.#left >= 0) return this.#timed(writer, { position, bytes, direct: this.#isDirectBetter() });
+    await this.#look(writer, position, bytes);
+  }
+
+  async #look(writer: FileWriter, position: number, bytes: Uint8Array): Promise<void> {
+    const first = this.#direct.value === 0;
+    const before = !first && this.#isDirectBetter();
+    let at = 0;
+    const write = async (length: number, direct: boolean): Promise<void> => {
+      const part = bytes.subarray(at, at + length);
+      await this.#timed(writer, { position: position + at, bytes: part, direct });
+      at += part.length;
+    };
+    await write(PROBE_BYTES, !before);
+    // At first both ways are new.
+    if (first) await write(PROBE_BYTES, false);
+    const now = !this.#refused && this.#isDirectBetter();
+    if (at < bytes.length) await write(bytes.length, first ? now : before);
+    this.#every = now === before && !first ? Math.min(2 * this.#every, PROBE_EVERY_MAX) : PROBE_EVERY;
+    this.#left = this.#every - 1;
   }
 
   #isDirectBetter(): boolean {
     const direct = this.#direct.value;
-    return direct > this.#cached.value || direct > SPARE * this.#coming.value;
+    const coming = this.#coming.value;
+    return direct > this.#cached.value || (coming > 0 && direct > SPARE * coming);
   }
 
   async #timed(

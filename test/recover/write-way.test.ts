@@ -48,15 +48,24 @@ test.each([
 ])('looks once and keeps the faster way: %o', async (speed, expected) => {
   const disk = new Disk(speed);
   const way = new WriteWay(() => disk.nowMs);
-  expect(await writeSteps(disk, way, 4)).toBe(`direct cached ${expected} ${expected} ${expected}`);
+  expect(await writeSteps(disk, way, 4)).toBe(`direct cached ${expected} ${expected} ${expected} ${expected}`);
 });
 
 test('changes when the other way has become faster', async () => {
   const disk = new Disk({ direct: 8, cached: 1 });
   const way = new WriteWay(() => disk.nowMs);
-  await writeSteps(disk, way, 32);
+  await writeSteps(disk, way, 16);
   disk.become({ direct: 1, cached: 20 });
   expect(await writeSteps(disk, way, 3)).toBe('direct cached direct direct');
+});
+
+test('looks less often the longer nothing changes, with a piece each time', async () => {
+  const disk = new Disk({ direct: 1, cached: 3 });
+  const way = new WriteWay(() => disk.nowMs);
+  const ways = (await writeSteps(disk, way, 16 + 32 + 64 + 128 + 256 + 257)).split(' ');
+  // Steps that were divided: the first one in three, each other one in two, and one in 256 at last.
+  expect(ways.length).toBe(753 + 2 + 6);
+  expect(ways.filter((one) => one === 'cached').length).toBe(1 + 6);
 });
 
 test('goes past the cache where the disk is slower than it and still faster than steps come', async () => {
@@ -71,7 +80,7 @@ test('goes past the cache where the disk is slower than it and still faster than
     return written.splice(0).join(' ');
   };
   // 32 ms for a step past the cache, and 48 for reading one.
-  expect(await slowly(4, 48)).toBe('direct cached direct direct direct');
+  expect(await slowly(4, 48)).toBe('direct cached direct direct direct direct');
   // The disk is what everybody waits for: now the cache takes more.
   expect((await slowly(12, 0)).split(' ').slice(-6)).toEqual(Array(6).fill('cached'));
 });
@@ -79,7 +88,7 @@ test('goes past the cache where the disk is slower than it and still faster than
 test('asks no second time where direct writes are refused', async () => {
   const disk = new Disk({ direct: 1, cached: 1 }, true);
   const way = new WriteWay(() => disk.nowMs);
-  expect(await writeSteps(disk, way, 70)).toBe(`direct ${Array(70).fill('cached').join(' ')}`);
+  expect(await writeSteps(disk, way, 70)).toBe(`direct ${Array(71).fill('cached').join(' ')}`);
 });
 
 test('what is too short to be divided goes through the cache', async () => {
