@@ -80,7 +80,7 @@ test('goes past the cache where the disk is slower than it and still faster than
     return written.splice(0).join(' ');
   };
   // 32 ms for a step past the cache, and 48 for reading one.
-  expect(await slowly(4, 48)).toBe('direct cached direct direct direct direct');
+  expect(await slowly(4, 48)).toBe('direct cached cached direct direct direct');
   // The disk is what everybody waits for: now the cache takes more.
   expect((await slowly(12, 0)).split(' ').slice(-6)).toEqual(Array(6).fill('cached'));
 });
