@@ -15,8 +15,8 @@ const STEPS = {
 };
 
 /** Recover beside the faster way of only writing the same bytes. @param {any} part */
-function besideDisk({ size, written, recoverNewest }) {
-  if (!written) return 'What a program that only writes takes was not measured then.';
+function besideDisk({ size, written, recoverNewest, medians, turns }) {
+  if (!written || !medians) return 'What a program that only writes takes was not measured then.';
   const { cached, direct, copied } = written;
   const best = Math.max(cached, direct ?? 0);
   const share = size / (recoverNewest.settledMs / 1000) / best;
@@ -33,8 +33,9 @@ function besideDisk({ size, written, recoverNewest }) {
         `${((100 * copied) / best).toFixed(0)} % of the faster: as much as a recover can have of it whose packs are not in memory and as long as the file.`;
   return (
     `A program that does nothing but write as many bytes to one new file, by turns with the recovers and as often, wrote ${showBytes(cached)}/s ` +
-    `through the page cache, until on the disk, and ${past}, best of two each: recover has ` +
-    `${share >= DISK_SHARE ? shown : `**${shown}**`} of the faster, with ${processors} processors at work.${beside}`
+    `through the page cache, until on the disk, and ${past}, best of ${turns} each: recover has ` +
+    `${share >= DISK_SHARE ? shown : `**${shown}**`} of the faster, with ${processors} processors at work; by the medians of all turns, ` +
+    `${showBytes(size / (medians.recoverMs / 1000))}/s of ${showBytes(medians.written)}/s, it has ${((100 * size) / (medians.recoverMs / 1000) / medians.written).toFixed(0)} %.${beside}`
   );
 }
 
@@ -64,7 +65,7 @@ function sectionText(result) {
   const blocks = [
     '## Large and many',
     `${madeBy(result, 'npm run bench:large')} ${machine.memory}, ${machine['file system']}. One run, each step a process of ` +
-      'its own, of recovers the faster of two by turns; every tree that came back was compared. Rates are content by the time until all of it is on the disk (`sync`). Limits: ' +
+      'its own, of recovers the fastest by turns (five of the large file, two of the many); every tree that came back was compared. Rates are content by the time until all of it is on the disk (`sync`). Limits: ' +
       `peak memory ${showBytes(RSS_MAX)}, and for the large file recover at ${DISK_SHARE * 100} % of what the disk takes in the same run; what misses them is bold.`,
   ];
   if (parts.file) {

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machineFacts } from '../lib/machine.mjs';
 import { measuredParts } from '../lib/measured-parts.mjs';
+import { median } from '../lib/statistics.mjs';
 import { timeSteps } from '../lib/timed-run.mjs';
 import { CLI, ROOT } from '../lib/tools.mjs';
 import { differences, manifestOf, usageOf } from '../lib/tree-manifest.mjs';
@@ -32,6 +33,10 @@ const { values: options } = parseArgs({
     results: { type: 'string', default: join(ROOT, 'bench', 'results') },
   },
 });
+/** Recovers of each version, and writings beside them. */
+const TURNS = 5;
+const TURNS_SMALL = 2;
+
 const { quick } = options;
 const bytes = Math.round(Number(options.gigabytes ?? (quick ? 0.05 : 5)) * 2 ** 30);
 const files = Number(options.files ?? (quick ? 2000 : 200_000));
@@ -109,13 +114,24 @@ async function measure(name, { make, change, large }) {
     return cost;
   };
   // By turns, the fastest of each: the machine's speed drifts, and one writing alone says little.
-  let [recoverNewest, recoverOlder] = [await back(2, newer), await back(1, older)];
-  let written = small ? undefined : await writeBoth(size, join(state, large));
-  recoverNewest = faster(recoverNewest, await back(2, newer));
-  recoverOlder = faster(recoverOlder, await back(1, older));
-  if (written && large) written = betterOf(written, await writeBoth(size, join(state, large)));
+  const [newest, olders, writings] = [
+    [await back(2, newer)],
+    [await back(1, older)],
+    small ? [] : [await writeBoth(size, join(state, large))],
+  ];
+  for (let turn = 1; turn < (small ? TURNS_SMALL : TURNS); turn += 1) {
+    newest.push(await back(2, newer));
+    olders.push(await back(1, older));
+    if (large) writings.push(await writeBoth(size, join(state, large)));
+  }
+  const [recoverNewest, recoverOlder] = [newest.reduce(faster), olders.reduce(faster)];
+  const written = writings.length > 0 ? writings.reduce(betterOf) : undefined;
+  const medians = {
+    recoverMs: median(newest.map(({ settledMs }) => settledMs)),
+    written: median(writings.map(({ cached, direct }) => Math.max(cached, direct ?? 0))),
+  };
   const steps = { first, later, recoverNewest, recoverOlder, ...(small && { unpack: await unpack(name, state) }) };
-  return { count, size, storedFirst, storedLater, ...(written && { written }), ...steps };
+  return { count, size, storedFirst, storedLater, ...(written && { written, medians, turns: TURNS }), ...steps };
 }
 
 /** What `tar` takes to make the same files. @param {string} name @param {string} state */
