@@ -1,4 +1,4 @@
-// socketFigures, tuneSocket: what the kernel knows about a connection, and what Node cannot set on it.
+// socketFigures, tuneSocket, peerProcess: what the kernel knows about a connection, and what Node cannot set on it.
 #include "binding/args.h"
 #include "binding/register.h"
 #include "net/socket_options.h"
@@ -33,11 +33,17 @@ Napi::Value TuneSocket(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), net::Tune(fd, tuning));
 }
 
+Napi::Value PeerProcess(const Napi::CallbackInfo& info) {
+  const int fd = static_cast<int>(TakeInteger(info[0], "fd", 0, kSettingMax));
+  return Napi::Number::New(info.Env(), static_cast<double>(net::PeerProcess(fd)));
+}
+
 }  // namespace
 
 void RegisterSockets(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "socketFigures", SocketFigures);
   Export(env, exports, "tuneSocket", TuneSocket);
+  Export(env, exports, "peerProcess", PeerProcess);
 }
 
 }  // namespace dk

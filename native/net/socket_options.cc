@@ -40,6 +40,12 @@ bool SetNumber(int fd, int level, int name, int value) {
 
 }  // namespace
 
+pid_t PeerProcess(int fd) {
+  ucred peer = {};
+  socklen_t length = sizeof peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : 0;
+}
+
 bool ReadFigures(int fd, Figures* figures) {
   KernelInfo info;
   memset(&info, 0, sizeof info);
@@ -74,6 +80,7 @@ bool Tune(int fd, const Tuning& tuning) {
 
 #else
 
+pid_t PeerProcess(int) { return 0; }
 bool ReadFigures(int, Figures*) { return false; }
 bool Tune(int, const Tuning&) { return false; }
 

@@ -2,6 +2,8 @@
 // are no figures and nothing is set.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -19,6 +21,10 @@ struct Figures {
   double unacked_segments = 0;
   double acked_bytes = 0;
 };
+
+// Process at the other end of a UNIX socket, as it was when it connected; 0 where nobody can tell, or it is in another
+// namespace.
+pid_t PeerProcess(int fd);
 
 // False where there are no figures: not a TCP socket, not connected, another system.
 bool ReadFigures(int fd, Figures* figures);

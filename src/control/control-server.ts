@@ -27,8 +27,8 @@ export interface ControlSubject {
   status(): object;
   ready(): { readonly ready: boolean; readonly reason: string };
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>;
-  /** Takes a checkpoint and tells about it; absent where there is nothing to take one of. */
-  checkpoint?(tag: string | undefined): Promise<object>;
+  /** Takes a checkpoint for who asks here, and tells about it; absent where there is nothing to take one of. */
+  checkpoint?(tag: string | undefined, asker: LocalSocket): Promise<object>;
 }
 
 interface Answer {
@@ -138,8 +138,12 @@ export class ControlServer {
       }
       default:
         assertKnownNames(url.searchParams);
-        return { code: 200, body: (await this.#subject.checkpoint?.(checkedTag(url.searchParams.get('tag')))) ?? {} };
+        return { code: 200, body: await this.#take(checkedTag(url.searchParams.get('tag')), asked) };
     }
+  }
+
+  async #take(tag: string | undefined, { socket }: IncomingMessage): Promise<object> {
+    return (await this.#subject.checkpoint?.(tag, socket)) ?? {};
   }
 }
 
@@ -187,7 +191,9 @@ function fromBrowser(asked: IncomingMessage, address: ControlAddress): boolean {
 function failure(error: unknown): Answer {
   if (error instanceof RangeError) return { code: 400, body: { code: 'DK_ARGUMENT', message: error.message } };
   const message = error instanceof Error ? error.message : String(error);
-  return { code: 503, body: { code: isDiffKeeperError(error) ? error.code : null, message } };
+  // It never works, however often it is tried.
+  const within = isDiffKeeperError(error, 'DK_WITHIN_HOOK');
+  return { code: within ? 409 : 503, body: { code: isDiffKeeperError(error) ? error.code : null, message } };
 }
 
 function reply(answer: ServerResponse, { code, body, contentType, allow }: Answer): void {

@@ -15,6 +15,12 @@ const net = () => process.getBuiltinModule('node:net');
 type Net = ReturnType<typeof net>;
 export type LocalSocket = InstanceType<Net['Socket']>;
 
+/** Descriptor of a connection by a UNIX socket; -1 of any other one. Of Node's own parts, not documented but always there. */
+export function localDescriptor(socket: LocalSocket): number {
+  const { _handle: handle } = socket as LocalSocket & { readonly _handle?: { readonly fd?: number } | null };
+  return socket.remoteAddress === undefined ? (handle?.fd ?? -1) : -1;
+}
+
 export interface LocalListener {
   /** Ends all connections and takes the socket away. */
   close(): Promise<void>;

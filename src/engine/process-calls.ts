@@ -62,6 +62,8 @@ export interface ProcessCalls {
    * @param mark their environment, `NAME=VALUE`
    */
   anchorGroups(groups: readonly number[], seconds: number, mark: string): number[];
+  /** Who connected to a UNIX socket of ours; 0 where nobody can tell, or it is in another namespace of process ids. */
+  peerProcess(fd: number): number;
 }
 
 /** The calls, or undefined where the addon does not load or is not wanted. */
@@ -70,14 +72,15 @@ export function loadProcessCalls(): ProcessCalls | undefined {
   try {
     const addon: Partial<ProcessCalls> = loadAddon().addon as Partial<ProcessCalls>;
     const { reapProcess, stopThread, adoptOrphans, closeOnExec, startProgram, collectProgram } = addon;
-    const { markOpened, writableMappings, listProcesses, anchorGroups } = addon;
+    const { markOpened, writableMappings, listProcesses, anchorGroups, peerProcess } = addon;
     if (typeof reapProcess !== 'function' || typeof stopThread !== 'function') return undefined;
     if (typeof adoptOrphans !== 'function' || typeof closeOnExec !== 'function') return undefined;
     if (typeof startProgram !== 'function' || typeof collectProgram !== 'function') return undefined;
     if (typeof markOpened !== 'function' || typeof writableMappings !== 'function') return undefined;
     if (typeof listProcesses !== 'function' || typeof anchorGroups !== 'function') return undefined;
+    if (typeof peerProcess !== 'function') return undefined;
     const starts = { reapProcess, stopThread, adoptOrphans, closeOnExec, startProgram, collectProgram };
-    return { ...starts, markOpened, writableMappings, listProcesses, anchorGroups };
+    return { ...starts, markOpened, writableMappings, listProcesses, anchorGroups, peerProcess };
   } catch {
     return undefined;
   }

@@ -8,10 +8,18 @@ import {
   parseMetricsAddress,
   storeSocket,
 } from '../control/control.js';
-import { DiffKeeperError, type Logger, residentBytes, systemClock } from '../core/core.js';
+import {
+  DiffKeeperError,
+  type LocalSocket,
+  type Logger,
+  localDescriptor,
+  residentBytes,
+  systemClock,
+} from '../core/core.js';
 import { type FollowFigures, Traffic } from '../replicate/replicate.js';
 import type { Store } from '../store/store.js';
 import type { Figures } from './figures.js';
+import type { Hooks } from './hooks.js';
 import type { Keeper } from './keeper.js';
 import type { Replicas } from './replicas.js';
 import type { Metrics } from './run-metrics.js';
@@ -34,6 +42,8 @@ export class ControlPanel implements ControlSubject {
   /** Set once the state directory is watched. */
   keeper: Keeper | undefined;
   #loading: NodeJS.Timeout | undefined;
+  /** Set once there may be commands around checkpoints. */
+  hooks: Hooks | undefined;
   /** Set once receivers are followed up. */
   replicas: Replicas | undefined;
 
@@ -143,12 +153,18 @@ export class ControlPanel implements ControlSubject {
     return new Loaded({ ...known, traffic: () => this.replicas?.traffic ?? none });
   }
 
-  async checkpoint(tag: string | undefined): Promise<object> {
-    return checkpointFacts(await this.capture(tag));
+  async checkpoint(tag: string | undefined, asker: LocalSocket): Promise<object> {
+    return checkpointFacts(await this.capture(tag, localDescriptor(asker)));
   }
 
-  /** Takes a checkpoint now. Throws DK_STORE_CLOSED when nothing is watched, and what captures throw. */
-  async capture(tag: string | undefined): Promise<CaptureReport> {
+  /**
+   * Takes a checkpoint now. Throws DK_STORE_CLOSED when nothing is watched, DK_WITHIN_HOOK when a command around a checkpoint
+   * asks, and what captures throw.
+   *
+   * @param descriptor of the connection that asks; -1: unknown
+   */
+  async capture(tag: string | undefined, descriptor: number): Promise<CaptureReport> {
+    this.hooks?.assertNotWithin(descriptor);
     if (this.keeper === undefined) throw new DiffKeeperError('DK_STORE_CLOSED', 'nothing is being watched yet');
     return this.keeper.checkpoint(tag);
   }

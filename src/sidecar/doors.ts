@@ -36,7 +36,7 @@ export class Doors {
     const panel = this.#panel;
     await panel.openUsual();
     try {
-      const tag = async (text: string) => (await panel.capture(text)).checkpoint;
+      const tag = async (text: string, descriptor: number) => (await panel.capture(text, descriptor)).checkpoint;
       this.#sharing = await shareStore(this.#store, { logger: this.#logger, tag });
     } catch (error) {
       this.#logger.debug({ error: String(error) }, 'other processes cannot read the store');

@@ -1,7 +1,9 @@
 /** Commands of the user's around each checkpoint. */
 import { DiffKeeperError, type Logger, systemClock } from '../core/core.js';
+import { loadProcessCalls } from '../engine/load.js';
 import { type ChildProcess, launch } from './child.js';
 import type { Figures, HookName, HookOutcome } from './figures.js';
+import { processFacts } from './proc.js';
 
 /** What a command may say that is kept for the log, bytes. */
 const OUTPUT_BYTES = 4096;
@@ -69,6 +71,23 @@ export class Hooks {
     this.#hasten();
   }
 
+  /**
+   * Throws DK_WITHIN_HOOK when the command that runs now, or what it has started, asks by this connection: a checkpoint that
+   * waited for the one under way would wait for that very command. Where nobody can tell who asks, anybody might be it.
+   */
+  assertNotWithin(descriptor: number): void {
+    if (!this.#running) return;
+    const { name, hook } = this.#running;
+    const calls = descriptor < 0 ? undefined : loadProcessCalls();
+    if (calls && !isBelow(hook.pid, calls.peerProcess(descriptor))) return;
+    const who = calls ? 'which asks for it' : 'which may be who asks for it; try again when it has ended';
+    throw new DiffKeeperError(
+      'DK_WITHIN_HOOK',
+      `no checkpoint now: it would wait for the end of the ${name} command, ${who}`,
+      { name },
+    );
+  }
+
   #hasten(): void {
     if (!this.#over || !this.#running) return;
     const { name, hook } = this.#running;
@@ -120,6 +139,17 @@ export class Hooks {
   }
 }
 
+/** Whether a process is a command's, which leads a session: of the session, or a descendant that has left it. */
+function isBelow(leader: number, pid: number): boolean {
+  for (let at = pid; at > 1; ) {
+    const facts = processFacts(at);
+    if (at === leader || facts?.session === leader) return true;
+    if (facts === undefined || facts.parent === process.pid) return false;
+    at = facts.parent;
+  }
+  return false;
+}
+
 /** A command under way. */
 class RunningHook {
   readonly #child: ChildProcess;
@@ -138,6 +168,11 @@ class RunningHook {
       clearTimeout(this.#timer);
       this.#resolve(signal ?? code ?? 'unknown');
     });
+  }
+
+  /** It leads a group and a session of its own. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   /** Kills it, with all that it started, in so many milliseconds. */

@@ -167,8 +167,8 @@ function captureOptionsOf({ ignore = [], chunkBytes, deltaEngine }: SidecarOptio
   return { ignore, ...(chunkBytes !== undefined && { chunkBytes }), ...(deltaEngine !== undefined && { deltaEngine }) };
 }
 
-function hooksOf({ options, store, stateDir, logger, figures }: Run): Hooks {
-  return new Hooks({
+function hooksOf({ options, store, stateDir, logger, figures, panel }: Run): Hooks {
+  panel.hooks = new Hooks({
     ...(options.beforeCheckpoint !== undefined && { before: options.beforeCheckpoint }),
     ...(options.afterCheckpoint !== undefined && { after: options.afterCheckpoint }),
     timeoutMs: options.hookTimeoutMs ?? HOOK_TIMEOUT_MS,
@@ -177,6 +177,7 @@ function hooksOf({ options, store, stateDir, logger, figures }: Run): Hooks {
     logger,
     figures,
   });
+  return panel.hooks;
 }
 
 /** @param freeze wraps each capture; absent when nothing has to be done around one */

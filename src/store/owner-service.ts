@@ -6,6 +6,7 @@ import {
   type LocalSocket,
   type Logger,
   listenLocal,
+  localDescriptor,
 } from '../core/core.js';
 import { ByteWriter, type Checkpoint } from '../format/format.js';
 import { OpenedStore } from './opened-store.js';
@@ -34,8 +35,11 @@ const NOTHING = Buffer.alloc(0);
 
 export interface ShareOptions {
   readonly logger?: Logger;
-  /** Names the newest state on behalf of another process; absent: such requests are refused. */
-  readonly tag?: (text: string) => Promise<Checkpoint | null>;
+  /**
+   * Names the newest state on behalf of another process; absent: such requests are refused. `descriptor`: of the connection by
+   * which it asks, -1 where that is not known.
+   */
+  readonly tag?: (text: string, descriptor: number) => Promise<Checkpoint | null>;
 }
 
 export interface Sharing {
@@ -143,7 +147,7 @@ class OwnerSession {
     if (body.length === 0 || body.length > LIMITS.tagBytes) {
       throw new DiffKeeperError('DK_ARGUMENT', `a tag has 1 to ${LIMITS.tagBytes} bytes`);
     }
-    const checkpoint = await tag(body.toString());
+    const checkpoint = await tag(body.toString(), localDescriptor(this.#socket));
     if (!checkpoint) throw new DiffKeeperError('DK_IO', 'there is no checkpoint that could carry the tag');
     return new ByteWriter(16).varint(checkpoint.sequence).finish();
   }

@@ -1,8 +1,10 @@
 /** The control interface, the commands around checkpoints, and the metrics. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -194,6 +196,16 @@ describe('over an address', () => {
   });
 });
 
+/** One that nobody has now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 describe('commands around checkpoints', () => {
   it.each(['file', 'freeze'])('run in order, with what they need to know (%s)', async (consistency) => {
     const before = 'echo "before $DIFFKEEPER_HOOK $(basename $DIFFKEEPER_STATE_DIR)" >> hooks';
@@ -267,6 +279,38 @@ describe('commands around checkpoints', () => {
     expect(existsSync(at('undone'))).toBe(true);
     expect((await runCli(['cat', '--store=keep', 'last'], { cwd })).stdout).toBe('words\n');
   }, 60_000);
+
+  it.each(['unix', 'tcp'])(
+    'one that asks for a checkpoint is refused at once, and others wait for it (%s)',
+    async (kind) => {
+      const port = await freePort();
+      const where = kind === 'unix' ? '{socketPath:"keep/control.sock"}' : `{port:${port},host:"127.0.0.1"}`;
+      writeFileSync(
+        at('ask.cjs'),
+        `const asked=require('node:http').request({...${where},path:'/checkpoint',method:'POST'},(answer)=>{
+let text='';answer.on('data',(part)=>{text+=part}).on('end',()=>require('node:fs').writeFileSync('answer',answer.statusCode+text))});
+asked.on('error',(error)=>{console.log(String(error));process.exitCode=1});asked.end();`,
+      );
+      // Asked by what it has started, in a session of its own; then it waits for another who asks.
+      const before = `[ -e answer ] || setsid -w "${process.execPath}" ask.cjs; until [ -e go ]; do sleep 0.05; done`;
+      const control = kind === 'tcp' ? [`--control=127.0.0.1:${port}`] : [];
+      const one = start(...control, '--hook-timeout=10m', `--before-checkpoint=${before}`);
+      await expect.poll(() => existsSync(at('answer')), WAITING).toBe(true);
+      expect(await readFile(at('answer'), 'utf8')).toMatch(
+        /^409\{"code":"DK_WITHIN_HOOK","message":".*before-checkpoint/,
+      );
+      if (kind === 'unix') {
+        const other = ask('/checkpoint?tag=other', { method: 'POST' });
+        await ask('/status');
+        writeFileSync(at('go'), '');
+        expect(await other).toMatchObject({ code: 200, json: { tag: 'other' } });
+      } else {
+        writeFileSync(at('go'), '');
+      }
+      await one.until(/checkpoint \(sequence/);
+    },
+    60_000,
+  );
 
   it('a script that cannot be run is told about', async () => {
     writeFileSync(at('hook'), '#!/bin/sh\n');
