@@ -148,7 +148,7 @@ export function groupBytesOf({ frameBytes }: GroupHead): number {
 
 /** @param place where it will stand in the file */
 export function encodeGroupList(groups: readonly DenseGroup[], home: GroupHome, place: number): Buffer {
-  const list = Buffer.allocUnsafe(groups.length * ROW_BYTES + LIST_END_BYTES);
+  const list = Buffer.allocUnsafe(listBytesFor(groups.length));
   for (const [index, { place, offset, groupBytes, bytes }] of groups.entries()) {
     const at = index * ROW_BYTES;
     list.writeBigUInt64LE(BigInt(place), at);
@@ -163,11 +163,16 @@ export function encodeGroupList(groups: readonly DenseGroup[], home: GroupHome, 
   return list;
 }
 
+/** Bytes of the whole list of so many groups. */
+export function listBytesFor(groups: number): number {
+  return groups * ROW_BYTES + LIST_END_BYTES;
+}
+
 /** Bytes of the whole list, from its last `LIST_END_BYTES`; null when these are not the end of one. */
 export function listBytesOf(end: Buffer): number | null {
   if (end.length !== LIST_END_BYTES || end.readUInt32LE(4) !== LIST_MAGIC) return null;
   const groups = end.readUInt32LE(0);
-  return groups >= 1 && groups <= LIMITS.denseGroups ? groups * ROW_BYTES + LIST_END_BYTES : null;
+  return groups >= 1 && groups <= LIMITS.denseGroups ? listBytesFor(groups) : null;
 }
 
 /**

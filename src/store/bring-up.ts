@@ -11,7 +11,7 @@ import { lookForLosses } from './losses.js';
 import { mendedChange, readMended } from './mended.js';
 import { CONDENSING_KEY } from './meta-keys.js';
 import { isCompacted } from './pack-names.js';
-import { findSeal, readPrune, removeLeftovers } from './prune-state.js';
+import { findSeal, healSeal, readPrune, removeLeftovers, sealPacks } from './prune-state.js';
 import { type CarriedOver, rebuildCarrying, rebuildMetadata } from './rebuild.js';
 import type { RebuildResult } from './replay-all.js';
 import { recoverTail, type TailParts } from './tail.js';
@@ -163,10 +163,20 @@ async function cleanUp(parts: TailParts, prune: PruneRecord | null, pruning: boo
   const leftovers = async (): Promise<void> => {
     await parts.packs.files.removeUnfinished();
     await removeLeftovers(parts, prune);
+    if (prune) await replaceSeal(parts, prune);
   };
   await leftovers().catch((error: unknown) => {
     parts.logger.warn({ error: String(error) }, 'packs that are not needed any more cannot be removed now');
   });
+}
+
+/** One copy of a seal that has gone is written again from the other one, or from the metadata. */
+async function replaceSeal(parts: TailParts, prune: PruneRecord): Promise<void> {
+  const packs = new Set(await parts.packs.list());
+  const missing = sealPacks(prune).filter((pack) => !packs.has(pack));
+  if (missing.length === 0) return;
+  parts.logger.warn({ packs: missing }, 'a copy of the seal of a prune is missing: writing it again');
+  await healSeal(parts, prune);
 }
 
 /** Rebuilds the metadata from the packs alone. */

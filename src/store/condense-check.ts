@@ -59,10 +59,10 @@ export async function checkDensePack(
   try {
     const header = Buffer.alloc(PACK_HEADER_BYTES);
     await readFully(handle, header, 0);
-    const { groups } = await findGroups({ handle, header }, packs.home(pack));
+    const { groups, short } = await findGroups({ handle, header }, packs.home(pack));
     if (groups === null) return cannotCondense(pack, 'the dense one does not begin as such');
     const opened = { ...parts, home: packs.home(pack), opened: new OpenGroups() };
-    const dense = new DensePack(opened, { handle, header, groups });
+    const dense = new DensePack(opened, { handle, header, groups, short });
     if (dense.length !== length) cannotCondense(pack, 'the dense one stands for another length');
     const read = async (_pack: number, offset: number, bytes: number): Promise<Buffer> => {
       const room = Buffer.allocUnsafe(bytes);

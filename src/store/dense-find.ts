@@ -15,6 +15,7 @@ import {
   type GroupHome,
   groupBytesOf,
   LIST_END_BYTES,
+  listBytesFor,
   listBytesOf,
   PACK_HEADER_BYTES,
 } from '../format/format.js';
@@ -30,6 +31,8 @@ const HEAD_COST_BYTES = 4096;
 export interface FoundGroups {
   /** In the order of what they stand for, without those that are damaged; null: it is a plain pack. */
   readonly groups: readonly DenseGroup[] | null;
+  /** The file has more behind the last of them than their list: what that stood for is not known, only that it is lost. */
+  readonly short: boolean;
   /** The disk did not give all that this hangs on: another time it may be otherwise. */
   readonly partial: boolean;
 }
@@ -51,7 +54,7 @@ export async function findGroups(
   home: GroupHome,
 ): Promise<FoundGroups> {
   // A whole header says what follows: what somebody had stored in a plain pack is never taken for groups.
-  if (header && header.readUInt16LE(6) !== DENSE_PACK_VERSION) return { groups: null, partial: false };
+  if (header && header.readUInt16LE(6) !== DENSE_PACK_VERSION) return { groups: null, short: false, partial: false };
   const read = async (offset: number, bytes: number): Promise<Buffer> => {
     const room = Buffer.allocUnsafe(bytes);
     return room.subarray(0, await readFully(handle, room, offset));
@@ -59,10 +62,22 @@ export async function findGroups(
   const { size } = await handle.stat();
   const file = { size, home, read };
   const list = await readList(file);
-  if (list) return { groups: list, partial: false };
+  if (list) return { groups: list, short: false, partial: false };
   const { groups, partial } = await searchGroups(file);
   // One that was made for this very place of this very pack says enough.
-  return { groups: header || groups.length > 0 ? groups : null, partial };
+  const isDense = header !== null || groups.length > 0;
+  return { groups: isDense ? groups : null, short: isDense && !partial && isShort(groups, size), partial };
+}
+
+/** Of groups without a list. A hole between two of them tells of itself. */
+function isShort(groups: readonly DenseGroup[], size: number): boolean {
+  let [place, offset] = [PACK_HEADER_BYTES, PACK_HEADER_BYTES];
+  for (const group of groups) {
+    if (group.offset !== offset) return false;
+    place = group.place + group.groupBytes;
+    offset = group.offset + group.bytes;
+  }
+  return size - place !== listBytesFor(groups.length);
 }
 
 /** Null when it is damaged, or not there: its rows fill the file, so that nothing else is taken for it. */

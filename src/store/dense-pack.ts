@@ -75,17 +75,16 @@ export class DensePack {
   readonly #header: Buffer;
   /** In the order of what they stand for; those that are damaged may be missing. */
   readonly #groups: readonly DenseGroup[];
-  /** Bytes of the plain pack. */
+  /** Bytes of the plain pack; one more than is known where what it ended with is lost, so that whoever reads it finds damage there. */
   readonly length: number;
 
-  /** @param groups see `findGroups` */
-  constructor(parts: DenseParts, { handle, header, groups }: DenseFile) {
+  constructor(parts: DenseParts, { handle, header, groups, short }: DenseFile) {
     this.#parts = parts;
     this.#handle = handle;
     this.#header = header;
     this.#groups = groups;
     const last = groups[groups.length - 1];
-    this.length = last ? last.offset + last.bytes : PACK_HEADER_BYTES;
+    this.length = (last ? last.offset + last.bytes : PACK_HEADER_BYTES) + Number(short);
   }
 
   /**
@@ -139,6 +138,20 @@ export class DensePack {
       found.push(group);
     }
     return found;
+  }
+
+  /**
+   * Where bytes of the plain pack stand in the file: the groups that stand for them; without one, what is between those
+   * beside them.
+   */
+  async fileStretches(offset: number, bytes: number): Promise<{ readonly offset: number; readonly bytes: number }[]> {
+    const groups = this.groupsOf(offset, bytes);
+    if (groups.length > 0) return groups.map(({ place, groupBytes }) => ({ offset: place, bytes: groupBytes }));
+    const next = this.#find(offset);
+    const before = this.#groups[next - 1];
+    const from = before ? before.place + before.groupBytes : PACK_HEADER_BYTES;
+    const end = this.#groups[next]?.place ?? (await this.#handle.stat()).size;
+    return end > from ? [{ offset: from, bytes: end - from }] : [];
   }
 
   /** A blob that is stored as it is, verified; null for every other one. Throws DK_CORRUPT_RECORD, and as `read`. */
@@ -225,5 +238,7 @@ export interface DenseFile {
   readonly handle: FileHandle;
   /** What the file begins with, as far as it was read. */
   readonly header: Buffer;
+  /** See `findGroups`. */
   readonly groups: readonly DenseGroup[];
+  readonly short: boolean;
 }

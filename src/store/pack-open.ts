@@ -37,8 +37,8 @@ export async function openPack(
     const { storeId, checksum } = facts;
     const { header, damage } = await readHeader(facts, pack, handle);
     const home = { storeId, checksum, pack };
-    const { groups, partial } = await findGroups({ handle, header: damage ? null : header }, home);
-    const dense = groups && new DensePack({ ...facts, home, opened }, { handle, header, groups });
+    const { groups, short, partial } = await findGroups({ handle, header: damage ? null : header }, home);
+    const dense = groups && new DensePack({ ...facts, home, opened }, { handle, header, groups, short });
     return { handle, dense, partial, damage };
   } catch (error) {
     await handle.close();

@@ -208,10 +208,7 @@ export class PackReaders {
 
   /** See `Packs.fileStretches`. */
   fileStretches(pack: number, { offset, bytes }: Stretch): Promise<Stretch[]> {
-    return this.#with(pack, async (_handle, dense) => {
-      if (!dense) return [{ offset, bytes }];
-      return dense.groupsOf(offset, bytes).map(({ place, groupBytes }) => ({ offset: place, bytes: groupBytes }));
-    });
+    return this.#with(pack, async (_handle, dense) => dense?.fileStretches(offset, bytes) ?? [{ offset, bytes }]);
   }
 
   /** See `Packs.readRuns`. */

@@ -118,9 +118,14 @@ export async function writeSeal(
   await writer.close();
 }
 
+/** The packs that have nothing but the seal, one copy each. */
+export function sealPacks({ lastPack }: PruneRecord): readonly [number, number] {
+  return [lastPack - 1, lastPack];
+}
+
 /** Writes a copy of the seal again that is damaged, missing or was never finished. */
 export async function healSeal(parts: TailParts, prune: PruneRecord): Promise<void> {
-  for (const pack of [prune.lastPack - 1, prune.lastPack]) {
+  for (const pack of sealPacks(prune)) {
     if (await isWholeSeal(parts, pack)) continue;
     const { record } = await encodeMetaRecord(parts, RECORD.prune, encodePrune(prune));
     await parts.packs.forget(pack);

@@ -7,7 +7,7 @@ import { HistoryView } from './history-view.js';
 import { IndexCheck } from './index-check.js';
 import { LossReport } from './loss-report.js';
 import { lostOfCheckpoints, lostVersions, SeenRecords } from './lost-versions.js';
-import { readPrune } from './prune-state.js';
+import { readPrune, sealPacks } from './prune-state.js';
 import { lostParts, Replay, type WalkHooks } from './replay.js';
 import type { ReadParts } from './store-reading.js';
 import { computeTreeRoot } from './tree-root.js';
@@ -49,6 +49,10 @@ export async function verifyStore(parts: VerifyParts, options: VerifyOptions): P
     throwIfAborted(options.signal);
     await walkPack(parts, { replay, index, checkpoints, blobs, pack }, findings);
     options.onProgress?.(findings.bytes, allBytes);
+  }
+  for (const pack of view.prune ? sealPacks(view.prune) : []) {
+    if (!packs.includes(pack))
+      findings.losses.add({ pack }, 'it is missing: one of the two copies of the seal of a prune');
   }
   await findLosses(parts, findings, blobs);
   await blobs.run(packs, (done) => options.onProgress?.(total + done * total, allBytes), options.signal);

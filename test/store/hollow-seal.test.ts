@@ -1,5 +1,5 @@
 /** The history that a prune wrote is lost, and its seal is not: nothing that is left may be counted out by it. */
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
@@ -145,5 +145,26 @@ describe('with the metadata lost, too', () => {
     await expectLifeGoesOn({});
     // Who finds the history puts it back beside what went aside, into another store.
     expect(await readdir(fixture.base)).toContain(names[0]);
+  });
+});
+
+describe('one of the two copies of the seal', () => {
+  it.each([0, 1])('missing (%i): verify tells of it, and the next opening writes it again', async (copy) => {
+    await fill(0);
+    const store = await fixture.open();
+    const names = (await readdir(at('packs'))).sort();
+    const seal = at(`packs/${names[names.length - 2 + copy]}`);
+    const bytes = await readFile(seal);
+    await rm(seal);
+    const { damage } = await store.verify();
+    expect(damage.map(({ kind, message }) => `${kind}: ${message}`)).toEqual([
+      expect.stringMatching(/^pack: .*seal of a prune/),
+    ]);
+    await store.close();
+    const again = await fixture.open();
+    expect(await readFile(seal)).toEqual(bytes);
+    expect((await again.verify()).damage).toEqual([]);
+    expect(await sequencesOf(again)).toEqual([3, 4]);
+    await again.close();
   });
 });
