@@ -18,6 +18,7 @@ import {
 } from '../../src/store/store.js';
 import { STORE_NAME } from './check-state.js';
 import { noise } from './noise.js';
+import { beforeRecover, recoverInto } from './recover-life.js';
 import { spoilNewest } from './spoil-newest.js';
 import { CRASH_KEY, storeOptions } from './store-way.js';
 import { putAlike, versionOf } from './workload-content.js';
@@ -42,6 +43,8 @@ export interface FaultLife {
   readonly migrates?: boolean;
   /** Records in its packs are damaged, of which the metadata has copies. */
   readonly damaged?: boolean;
+  /** It recovers into a directory beside the store, by temporary names that have to be the same each time. */
+  readonly recovers?: boolean;
   /** In the clear, encrypted, or both (the default). */
   readonly only?: 'plain' | 'encrypted';
 }
@@ -315,6 +318,22 @@ async function keys(life: Life): Promise<void> {
   await life.use((store) => life.commitTo(store, 6));
 }
 
+/** The master key changes twice, the second time without the key beside it, with a prune between and a repair after. */
+async function rotate(life: Life): Promise<void> {
+  const beside = { keyBytes: noise(32, 1) };
+  await life.attempt('add', () => addStoreKey(life.root, CRASH_KEY, beside).then(() => true));
+  await life.attempt('rotate', () => rotateStoreKey(life.root, CRASH_KEY, { others: [beside] }).then(() => true));
+  await life.use(async (store) => {
+    await life.commitTo(store, 4);
+    await life.prune(store, 2, 1);
+  });
+  await life.attempt('rotate', () => rotateStoreKey(life.root, CRASH_KEY, { dropOthers: true }).then(() => true));
+  await life.use(async (store) => {
+    await life.does('repair', store, () => store.rebuildIndex());
+    await life.commitTo(store, 5);
+  });
+}
+
 const committed =
   (target: number, filesOf = smallFiles) =>
   (life: Life) =>
@@ -365,5 +384,7 @@ export const LIVES: readonly FaultLife[] = [
     },
     run: migrate,
   },
+  { name: 'recover', recovers: true, before: beforeRecover, run: recoverInto },
+  { name: 'rotate', only: 'encrypted', before: committed(3), run: rotate },
   { name: 'keys', only: 'encrypted', before: committed(3), run: keys },
 ];
