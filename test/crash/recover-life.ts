@@ -187,8 +187,9 @@ function filesThatDiffer(target: string): string[] {
     if (fact.startsWith('directory')) return '';
     try {
       return factOf(path.join(target, name)) === fact ? '' : name;
-    } catch {
-      return name;
+    } catch (error) {
+      // The disk may refuse our look as well.
+      return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '') ? name : '';
     }
   });
   return looked.filter((name) => name !== '');
