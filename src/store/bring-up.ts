@@ -204,7 +204,8 @@ export async function repairDoubted(
   parts: BringUpParts,
 ): Promise<RebuildResult & { readonly carriedOver?: CarriedOver }> {
   try {
-    if (!(await isUsable(parts, await readFacts(parts), false))) return await rebuildAll(parts);
+    const [facts, packs] = [await readFacts(parts), await parts.packs.list()];
+    if (!(await isUsable(parts, { facts, pruning: false, packs }))) return await rebuildAll(parts);
     await bringTogether(parts, { rebuild: false, pruning: false });
   } catch (error) {
     if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
