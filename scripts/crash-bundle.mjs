@@ -19,6 +19,7 @@ const SMALL = {
     ['versionsRecordBytes: 1 << 16', 'versionsRecordBytes: 1 << 10'],
     ['denseGroupBytes: 4 << 20', 'denseGroupBytes: 32 << 10'],
   ],
+  'recover/large-steps.ts': [['SHORT_STEP_BYTES = 2 << 20', 'SHORT_STEP_BYTES = 512 << 10']],
   'store/packs.ts': [['>= LIMITS.stagedBytes', '>= 16 << 10']],
   'store/meta.ts': [['CHANGES_PER_BATCH = 16_384', 'CHANGES_PER_BATCH = 64']],
   'store/meta-level.ts': [['writeBufferSize: 4 << 20', 'writeBufferSize: 64 << 10']],
@@ -71,6 +72,15 @@ function bundle(name, plugins) {
   });
 }
 
+/** A library to be preloaded, for names that the addon makes. */
+function compile(name) {
+  const source = join(root, 'test', 'crash', `${name}.c`);
+  const { status } = spawnSync('cc', ['-shared', '-fPIC', '-O1', '-o', join(out, `${name}.so`), source], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error(`${source} cannot be compiled: is there a C compiler?`);
+}
+
 /**
  * Bundles, runs one of them with these arguments, and cleans up; gives its exit code. `named`: the small ones have the
  * same names of files each time.
@@ -78,6 +88,7 @@ function bundle(name, plugins) {
 export async function runBundled({ small, plain, run, words, named = false }) {
   mkdirSync(out, { recursive: true });
   try {
+    if (named) compile('steady-names');
     await Promise.all([
       ...small.map((name) => bundle(name, [rewritten(named ? { ...SMALL, ...NAMED } : SMALL)])),
       ...plain.map((name) => bundle(name, [])),

@@ -93,6 +93,11 @@ export function systemCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
+/** Whether the system refused something (EIO and the like): no error of ours, and none of Node's own. */
+export function isSystemError(error: unknown): boolean {
+  return !isDiffKeeperError(error) && /^E[A-Z0-9]+$/.test(systemCode(error));
+}
+
 /** Turns a system error into ours: `ENOSPC`/`EDQUOT` become DK_DISK_FULL, the rest DK_IO. */
 export function fromSystemError(error: unknown, action: string, path: string): DiffKeeperError {
   if (isDiffKeeperError(error)) return error;

@@ -1,6 +1,9 @@
 /** What a recover would do: told by the metadata, and by a look at the directory where one is named. Touches nothing. */
+import { resolve } from 'node:path';
 import {
   type BytePath,
+  fromSystemError,
+  isSystemError,
   isWithin,
   pathBytes,
   pathFromText,
@@ -35,7 +38,9 @@ export async function planRecover(store: Store, options: PlanOptions = {}): Prom
   if (stateDir === undefined) {
     return { ...(await countEntries(store, { checkpoint, under, signal })), removed: null, removals: [] };
   }
-  const target = await lookAtTarget(store, stateDir, store.engine);
+  const target = await lookAtTarget(store, stateDir, store.engine).catch((error: unknown) => {
+    throw isSystemError(error) ? fromSystemError(error, 'look at', resolve(stateDir)) : error;
+  });
   const removals = new PlannedRemovals(target, under, options.removeExtra ?? under === null);
   const onEntry = removals.see;
   const counts = await countEntries(store, { checkpoint, under, signal, storeInside: target.storeInside, onEntry });

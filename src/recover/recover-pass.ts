@@ -7,7 +7,7 @@
  * Nothing is removed on the word of metadata that does not match its own root:
  * an entry whose key was lost would look like an extra file.
  */
-import { type BytePath, pathParent } from '../core/core.js';
+import { type BytePath, isWithin, pathParent } from '../core/core.js';
 import { type Checkpoint, VERSION_TYPE, type Version, withoutLentIdentity } from '../format/format.js';
 import { computeTreeRoot, type OnUnreadable } from '../store/store.js';
 import { isDirectoryRow } from './attribute-rows.js';
@@ -86,6 +86,7 @@ export class RecoverPass {
       await this.#addParents();
       await closeDirectories(this.#job, this.#directories, this.#rightDirectories);
       await this.#collisions.check(this.#job);
+      this.#tellUnlisted();
       for (const path of this.#unmatched)
         this.#job.damage.add(path, 'DK_NOT_FOUND', 'the checkpoint does not have this path');
       return { entries: this.#entries, unreadable: this.#unreadable, rootMatches };
@@ -183,6 +184,22 @@ export class RecoverPass {
     if (row === undefined || !isDirectoryRow(row) || !this.#options.removeExtra) return false;
     this.#extra.add(version.path);
     return true;
+  }
+
+  /** Nobody knows what is in a directory that the system did not list: all of it would count as right otherwise. */
+  #tellUnlisted(): void {
+    const { removeExtra, under } = this.#options;
+    if (!removeExtra) return;
+    const kept = new Set(['', ...this.#directories.map(({ path }) => path)]);
+    for (const path of this.#job.target.listing?.unlisted ?? []) {
+      const asked = under === null || under.some((one) => isWithin(one, path) || isWithin(path, one));
+      if (!asked || !kept.has(path)) continue;
+      this.#job.damage.add(
+        path,
+        'DK_IO',
+        'it could not be listed: what the checkpoint does not have may still be in it',
+      );
+    }
   }
 
   /** With selected paths only what lies below them may be removed. */

@@ -3,9 +3,12 @@
  * Content is verified twice (blobs, as far as they are read whole, then every
  * file), the tree once (its Merkle root). What is damaged is reported and left out; all else comes back.
  */
+import { resolve } from 'node:path';
 import {
   DiffKeeperError,
+  fromSystemError,
   isDiffKeeperError,
+  isSystemError,
   type Logger,
   silentLogger,
   systemClock,
@@ -40,11 +43,20 @@ interface Attempt {
  * directory is made when missing; entries that are right already are not touched.
  *
  * Throws DK_NOT_FOUND (no such checkpoint, or none of `paths` in it), DK_STATE_DIR
- * (unusable target), DK_DISK_FULL, DK_ABORTED, and with `strict` DK_PARTIAL after
+ * (unusable target), DK_DISK_FULL, DK_IO, DK_ABORTED, and with `strict` DK_PARTIAL after
  * all that could be restored was; TypeError for wrong arguments. Damage does not
  * throw otherwise: look at `damaged` and `rootVerified`.
  */
 export async function recover(store: Store, stateDir: string, options: RecoverOptions = {}): Promise<RecoverReport> {
+  try {
+    return await recoverNow(store, stateDir, options);
+  } catch (error) {
+    // What the engine was refused at the state directory itself, and not at one entry of it.
+    throw isSystemError(error) ? fromSystemError(error, 'recover to', resolve(stateDir)) : error;
+  }
+}
+
+async function recoverNow(store: Store, stateDir: string, options: RecoverOptions): Promise<RecoverReport> {
   const started = systemClock.steadyMs();
   const logger = options.logger ?? silentLogger;
   const under = selectPaths(options.paths);

@@ -9,16 +9,19 @@ import {
   pathFromText,
   systemCode,
 } from '../core/core.js';
-import { type Engine, STAT_COLUMNS } from '../engine/engine.js';
+import { type Engine, STAT, STAT_COLUMNS } from '../engine/engine.js';
 import type { Store } from '../store/store.js';
 
 /** What was found below the target before anything was written. */
 export class TargetListing {
   readonly #index = new Map<BytePath, number>();
   readonly #rows: BigInt64Array;
+  /** What the system did not let us look at, or list; the directory itself is ''. */
+  readonly unlisted: readonly BytePath[];
 
   constructor(paths: readonly BytePath[], rows: BigInt64Array) {
     this.#rows = rows;
+    this.unlisted = paths.filter((_, index) => (rows[index * STAT_COLUMNS + STAT.type] ?? 0n) < 0n);
     for (const [index, path] of paths.entries()) if (path !== '') this.#index.set(path, index);
   }
 

@@ -196,6 +196,25 @@ export async function repairAll(parts: BringUpParts): Promise<RebuildResult & { 
   return { ...result, state: await follow(parts, result, promised) };
 }
 
+/**
+ * As `repairAll`, of metadata that was opened again after a write failed: what the packs have and it does not is added to it
+ * first, so that what it alone has can be relied on and is not given up.
+ */
+export async function repairDoubted(
+  parts: BringUpParts,
+): Promise<RebuildResult & { readonly carriedOver?: CarriedOver }> {
+  try {
+    const [facts, packs] = [await readFacts(parts), await parts.packs.list()];
+    if (!(await isUsable(parts, { facts, pruning: false, packs }))) return await rebuildAll(parts);
+    await bringTogether(parts, { rebuild: false, pruning: false });
+  } catch (error) {
+    if (!isDiffKeeperError(error, 'DK_CORRUPT_INDEX')) throw error;
+    parts.logger.warn({ reason: error.message }, 'the metadata is damaged: it is made of the packs alone');
+    return rebuildAll(parts);
+  }
+  return repairAll(parts);
+}
+
 /** What is made anew must not be newer than the names of the files, nor be made from files that lost their names. */
 async function beginAnew({ packs }: BringUpParts): Promise<void> {
   await packs.files.sync();

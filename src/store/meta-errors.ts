@@ -13,7 +13,9 @@ function codeOf(levelCode: string, text: string, opening: boolean): ErrorCode {
   if (/No space left|Disk quota exceeded/i.test(text)) return 'DK_DISK_FULL';
   // A file that should be there and is not: damage. While open, everything is there.
   if (/No such file|does not exist|Not a directory|Is a directory/i.test(text)) return 'DK_CORRUPT_INDEX';
-  if (levelCode === 'LEVEL_IO_ERROR' || !opening) return 'DK_IO';
+  // The directory is made before LevelDB is asked; something else under its name is none of ours.
+  const refused = /^E[A-Z]/.test(levelCode) && levelCode !== 'EEXIST';
+  if (levelCode === 'LEVEL_IO_ERROR' || refused || !opening) return 'DK_IO';
   return 'DK_CORRUPT_INDEX';
 }
 

@@ -3,7 +3,7 @@ import { DiffKeeperError } from '../core/core.js';
 import type { Checkpoint } from '../format/format.js';
 import { AloneChain } from './alone-chain.js';
 import { type NewestState, readNewest } from './blob-index.js';
-import { type BringUpHow, type BringUpParts, bringUp, rebuildAll, repairAll } from './bring-up.js';
+import { type BringUpHow, type BringUpParts, bringUp, repairAll, repairDoubted } from './bring-up.js';
 import { type CodingAids, codingAids } from './coding-aids.js';
 import type { CondenseParts } from './condense.js';
 import { OpenExchange } from './exchange.js';
@@ -210,8 +210,8 @@ export class OpenedStore extends StoreReading implements Store {
     const rebuild = async (): Promise<RebuildReport> => {
       await this.#alone.settled();
       this.assertOpen();
-      const make = this.#doubt.present ? rebuildAll : repairAll;
-      if (this.#doubt.present) await openAgain(this.#upParts);
+      const make = this.#doubt.present ? repairDoubted : repairAll;
+      if (this.#doubt.present) await openAgain(this.#upParts).then(() => this.#forget());
       // Should it end early, half of the metadata is no ground to go on from.
       this.#doubt.present = true;
       const work = () => make(this.#upParts);

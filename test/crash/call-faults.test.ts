@@ -41,3 +41,20 @@ it('nor while metadata and packs that are damaged are repaired, which is done in
   expect(output).toMatch(/\n[1-3]\d lives with a fault, 0 failed/);
   expect(run.status).toBe(0);
 }, 180_000);
+
+it('nor while a directory is brought back: what is not as it was is told, and the next recover brings it back', () => {
+  const words = [
+    '--life=recover',
+    '--call=pwrite64',
+    '--call=renameat',
+    '--call=syncfs',
+    '--code=EIO',
+    '--code=ENOSPC',
+  ];
+  const run = spawnSync(process.execPath, [script, ...words], { encoding: 'utf8' });
+  const output = `${run.stdout}${run.stderr}`;
+  expect(output).toMatch(/pwrite64 +EIO +\d+ positions, told: DK_IO \d+/);
+  expect(output).toMatch(/renameat +ENOSPC +\d+ positions, told: DK_DISK_FULL \d+/);
+  expect(output).toMatch(/\n[1-3]\d lives with a fault, 0 failed/);
+  expect(run.status).toBe(0);
+}, 180_000);

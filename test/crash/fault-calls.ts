@@ -25,6 +25,19 @@ export const FAULTS: Readonly<Record<string, readonly string[]>> = {
   access: ['EIO'],
   mmap: ['ENOMEM'],
   fcntl: ['ENOLCK'],
+  openat2: ['EIO', 'EMFILE', 'EACCES', 'ENOSPC'],
+  fstat: ['EIO'],
+  flistxattr: ['EIO'],
+  renameat: ['EIO', 'ENOSPC', 'EACCES'],
+  mkdirat: ['EIO', 'ENOSPC', 'EACCES'],
+  linkat: ['EIO', 'ENOSPC', 'EACCES'],
+  symlinkat: ['EIO', 'ENOSPC', 'EACCES'],
+  unlinkat: ['EIO', 'EACCES'],
+  fchmod: ['EIO', 'EACCES'],
+  fchown: ['EIO', 'EACCES'],
+  fchownat: ['EIO', 'EACCES'],
+  utimensat: ['EIO', 'EACCES'],
+  syncfs: ['EIO', 'ENOSPC'],
 };
 
 /**
