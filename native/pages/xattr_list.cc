@@ -74,6 +74,15 @@ std::vector<std::string> ListNames(int fd) {
 
 bool IsTolerable(int error) { return error == EOPNOTSUPP || error == EPERM || error == EACCES || error == EINVAL; }
 
+// What a directory had before, or what a new entry has inherited from an access list. Labels belong to the system.
+int RemoveOthers(int fd, const std::vector<std::string>& wanted) {
+  for (const std::string& name : ListNames(fd)) {
+    if (StartsWith(name, "security.") || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) continue;
+    if (::fremovexattr(fd, name.c_str()) != 0 && errno != ENODATA && !IsTolerable(errno)) return -errno;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string ReadXattrs(int fd) {
@@ -96,6 +105,7 @@ std::string ReadXattrs(int fd) {
 
 int ApplyXattrs(int fd, std::string_view list) {
   if (list.size() > kXattrListBytesMax) return -EBADMSG;
+  std::vector<std::string> wanted;
   while (!list.empty()) {
     std::string_view name;
     std::string_view value;
@@ -103,12 +113,12 @@ int ApplyXattrs(int fd, std::string_view list) {
     if (!TakeBytes(&list, kXattrListBytesMax, &value)) return -EBADMSG;
     // A list is data from a store: it must not reach namespaces that reading never takes.
     if (!IsKept(name) || name.find('\0') != std::string_view::npos) return -EBADMSG;
-    const std::string text(name);
-    if (::fsetxattr(fd, text.c_str(), value.data(), value.size(), 0) != 0 && !IsTolerable(errno)) {
+    wanted.emplace_back(name);
+    if (::fsetxattr(fd, wanted.back().c_str(), value.data(), value.size(), 0) != 0 && !IsTolerable(errno)) {
       return -errno;
     }
   }
-  return 0;
+  return RemoveOthers(fd, wanted);
 }
 
 }  // namespace dk::pages

@@ -19,7 +19,8 @@ constexpr size_t kXattrListBytesMax = 65536;
 // they are readable. A file system without attributes gives the empty list.
 std::string ReadXattrs(int fd);
 
-// Sets every attribute of the list. Namespaces that the file system or the
+// Sets every attribute of the list, and takes away all others that `ReadXattrs`
+// reads, but security.*, which the system gives. Namespaces that the file system or the
 // caller's privileges do not allow are passed over. Returns 0 or a negative
 // errno; -EBADMSG when the list is damaged.
 int ApplyXattrs(int fd, std::string_view list);

@@ -8,7 +8,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { planRecover, recover } from '../../src/recover/recover.js';
 import { engines, Fixture, facts, heldIn, keepings, listTree, MTIME, noise, PIECE, type Tree } from './tree-fixture.js';
@@ -263,6 +263,19 @@ describe.each(engines())('recover from schema 2 with the %s engine', (_name, eng
     expect((await read()).equals(Buffer.concat(wanted))).toBe(true);
     const again = await recover(fixture.store, fixture.target);
     expect(again).toMatchObject({ written: 0, kept: 2 });
+  });
+
+  test('extended attributes that a checkpoint does not have leave the directories that were there', async () => {
+    await fixture.commit({
+      '': { type: 'directory', xattrs: USER_XATTR },
+      d: { type: 'directory', xattrs: USER_XATTR },
+    });
+    await recover(fixture.store, fixture.target);
+    await fixture.commit({ '': { type: 'directory' }, d: { type: 'directory' } });
+    await recover(fixture.store, fixture.target);
+    const name = basename(fixture.target);
+    const read = { root: dirname(fixture.target), fileBytesMax: 100, totalBytesMax: 1000, algo: 'blake3' } as const;
+    expect((await engine.readFiles({ ...read, paths: [name, `${name}/d`] })).xattrs.length).toBe(0);
   });
 
   test('set-id bits come back only when that is asked for, and together with the owner', async () => {
